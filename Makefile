@@ -1,0 +1,37 @@
+# make sim: set up, then drive the robot through the default world.   make test: set up, then run every test.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+ARGS ?=
+env = . scripts/env.sh &&
+
+.PHONY: help setup sim test test-train test-peers soak lint bench lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup:
+	@scripts/setup.sh
+
+sim: setup  ## set up, then drive the robot to its goal (ARGS="--seed 3 --viewer")
+	@$(env) hybrid-control sim $(ARGS)
+
+test: setup lint  ## set up, then run every test
+	@$(env) python -m pytest $(ARGS)
+
+lint: setup
+	@$(env) ruff check . && mypy
+
+test-train: setup  ## the tests that need torch (TORCH_INDEX=url of a CPU build's index)
+	@$(env) python -c 'import torch' 2>/dev/null || python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0 onnxscript
+	@$(env) python -m pytest -m train $(ARGS)
+
+test-peers: setup  ## the engine against other SNN tools, in their own environment
+	@scripts/peers.sh $(ARGS)
+
+lock:  ## resolve the dependencies anew
+	@.venv/bin/python -m pip install -q uv
+	@.venv/bin/uv pip compile -q --universal --python-version 3.10 --no-header pyproject.toml --extra sim --extra dev -o requirements/lock.txt
+	@for f in ros colcon; do .venv/bin/uv pip compile -q --universal --python-version 3.10 --no-header requirements/$$f.in -c requirements/lock.txt -o requirements/$$f.txt; done
+
+clean:  ## remove everything that set-up made
+	rm -rf .venv build ros2_ws/build ros2_ws/install ros2_ws/log

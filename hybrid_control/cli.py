@@ -1,0 +1,49 @@
+"""The command `hybrid-control`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from hybrid_control import __version__
+
+# Each of these modules has add_commands(subparsers); they import what is heavy only when a command runs.
+COMMANDS = (
+    "hybrid_control.sim.commands",
+    "hybrid_control.reflex.commands",
+    "hybrid_control.planner.commands",
+    "hybrid_control.snn.commands",
+    "hybrid_control.bench.commands",
+    "firmware_bridge.commands",
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = argparse.ArgumentParser(
+        prog="hybrid-control",
+        description="A robot control node that pairs an ANN planner with a spiking reflex.",
+    )
+    root.add_argument("--version", action="version", version=f"hybrid-control {__version__}")
+    subparsers = root.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(name).add_commands(subparsers)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake is one line on stderr and exit status 2."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (ValueError, OSError) as error:
+        print(f"hybrid-control: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
