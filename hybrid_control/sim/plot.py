@@ -1,0 +1,45 @@
+"""A world seen from above, drawn into a matplotlib axes for reports."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hybrid_control.sim.worlds import World
+
+
+def plot_world(ax: Any, world: World, *, colour: str = "0.35", goal_radius: float = 0.3) -> None:
+    """Draws obstacles, start, goal and the ways of movers into a matplotlib Axes, in metres and to scale."""
+    from matplotlib.patches import Circle, Rectangle
+
+    for x, y, radius in world.cylinders:
+        ax.add_patch(Circle((x, y), radius, facecolor=colour, edgecolor="none"))
+    for x, y, length, width, yaw in world.boxes:
+        corner = (x - length / 2, y - width / 2)
+        degrees = math.degrees(yaw)
+        ax.add_patch(
+            Rectangle(
+                corner,
+                length,
+                width,
+                angle=degrees,
+                rotation_point="center",
+                facecolor=colour,
+                edgecolor="none",
+            )
+        )
+    for mover in world.movers:
+        ax.plot(*zip(mover.a, mover.b, strict=True), color="tab:red", linewidth=0.8, linestyle=":")
+        ax.add_patch(Circle(mover.at(0.0), mover.radius, facecolor="tab:red", edgecolor="none", alpha=0.6))
+    start = world.start
+    ax.annotate(
+        "",
+        xy=(start.x + 0.6 * math.cos(start.yaw), start.y + 0.6 * math.sin(start.yaw)),
+        xytext=(start.x, start.y),
+        arrowprops={"arrowstyle": "->", "color": "tab:blue", "linewidth": 2},
+    )
+    ax.plot(start.x, start.y, "o", color="tab:blue", label="start")
+    ax.add_patch(Circle(world.goal, goal_radius, facecolor="none", edgecolor="tab:green", linewidth=1.5))
+    ax.plot(*world.goal, "*", color="tab:green", markersize=12, label="goal")
+    xmin, ymin, xmax, ymax = world.bounds
+    ax.set(xlim=(xmin, xmax), ylim=(ymin, ymax), aspect="equal", xlabel="x (m)", ylabel="y (m)")
