@@ -1,0 +1,165 @@
+"""The numbers of a run: what report.json holds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid_control.report.run import MODES, FloatArray, Run
+
+#: Truth within this distance of the goal counts as reached, metres.
+GOAL_REACHED = 0.5
+
+
+def percentiles(values: ArrayLike) -> dict[str, float | int]:
+    """count, p50, p90, p99 and max of values; count alone where there are none. Linear between ranks."""
+    array = np.asarray(values, dtype=np.float64)
+    array = array[np.isfinite(array)]
+    if not array.size:
+        return {"count": 0}
+    p50, p90, p99 = np.percentile(array, [50, 90, 99])
+    return {"count": int(array.size), "p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(array.max())}
+
+
+def path_length(x: FloatArray, y: FloatArray) -> float:
+    """Length of the polyline through (x, y), metres."""
+    return float(np.hypot(np.diff(x), np.diff(y)).sum())
+
+
+def image_to_rates(run: Run) -> FloatArray:
+    """Seconds from the stamp of an image until the rates computed from it were received, one for each RateVector."""
+    topic = run.recording.topic("planner/rates")
+    if topic is None or not len(topic):
+        return np.zeros(0)
+    return run.time_of(topic.received) - run.rates.t
+
+
+def scan_to_command(run: Run) -> FloatArray:
+    """Seconds from the stamp of each scan to the stamp of the first command received after it."""
+    scans, commands = run.recording.topic("scan"), run.recording.topic("cmd_vel")
+    if scans is None or commands is None or not len(run.command):
+        return np.zeros(0)
+    stamps = np.array([(s := m.header.stamp).sec * 10**9 + s.nanosec - run.start_ns for m in scans]) / 1e9
+    first = np.searchsorted(commands.received, scans.received, side="right")
+    known = first < len(run.command)
+    return run.command.t[first[known]] - stamps[known]
+
+
+def time_in_modes(run: Run) -> dict[str, float]:
+    """Seconds spent in each mode; a mode holds until the next status."""
+    seconds: dict[str, float] = {}
+    modes = run.status["mode"].astype(int)
+    ends = np.append(run.status.t[1:], max(run.duration, run.status.t[-1])) if len(run.status) else np.zeros(0)
+    for mode, begin, end in zip(modes, run.status.t, ends, strict=True):
+        name = MODES[mode] if 0 <= mode < len(MODES) else f"mode {mode}"
+        seconds[name] = seconds.get(name, 0.0) + float(end - begin)
+    return seconds
+
+
+def _integral(t: FloatArray, rate: FloatArray) -> float:
+    """Integral over time of a rate that was measured over the interval that ends at each sample."""
+    return float((np.diff(t) * rate[1:]).sum()) if t.size > 1 else 0.0
+
+
+def _quartet(run: Run, name: str) -> dict[str, float] | None:
+    if not len(run.status):
+        return None
+    keys = (("p50", "50"), ("p99", "99"), ("p99.9", "999"), ("max", "max"))
+    return {key: float(run.status[name + suffix][-1]) for key, suffix in keys}
+
+
+def _finite(value: Any) -> Any:
+    """The same with NaN and infinity as None, so that what is written is JSON."""
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _outcome(run: Run) -> dict[str, Any]:
+    """The supervisor's verdict; from the ground truth alone where there is none."""
+    given = run.metadata.get("outcome")
+    if isinstance(given, dict):
+        return given
+    contacts = int(run.state["contacts"].max()) if len(run.state) else 0
+    reached = bool(len(run.state) and run.state["goal_distance"].min() <= GOAL_REACHED)
+    if contacts:
+        return {"success": False, "result": "contact", "text": f"{contacts} contacts"}
+    if reached:
+        return {"success": True, "result": "reached", "text": "goal reached without a contact"}
+    return {"success": False, "result": "not reached", "text": "goal not reached"}
+
+
+def time_to_goal(run: Run) -> float | None:
+    """Seconds until the robot was first within GOAL_REACHED of the goal; None where it never was."""
+    near: NDArray[np.int64] = np.flatnonzero(run.state["goal_distance"] <= GOAL_REACHED)
+    return float(run.state.t[near[0]]) if near.size else None
+
+
+def measure(run: Run) -> dict[str, Any]:
+    """All numbers of a run, ready for JSON. Seconds, metres, hertz; milliseconds and microseconds where named so."""
+    state, status = run.state, run.status
+    duration = run.duration
+    ticks = int(status["ticks"][-1]) if len(status) else 0
+    missed = int(status["missed"][-1]) if len(status) else 0
+    energy_uj = _integral(status.t, status["power"])
+    goal_time = time_to_goal(run)
+    known = state["minimum_distance"][np.isfinite(state["minimum_distance"])]
+    report = {
+        "outcome": _outcome(run),
+        "seed": run.metadata.get("seed"),
+        "world": run.metadata.get("world"),
+        "robot": run.metadata.get("robot"),
+        "versions": run.metadata.get("versions", {}),
+        "duration_s": duration,
+        "time_to_goal_s": goal_time,
+        "path_length_m": path_length(state["x"], state["y"]),
+        "straight_line_m": _straight(run),
+        "contacts": int(state["contacts"].max()) if len(state) else None,
+        "minimum_distance_m": float(known.min()) if known.size else None,
+        "final_goal_distance_m": float(state["goal_distance"][-1]) if len(state) else None,
+        "mean_speed_m_s": float(state["speed"].mean()) if len(state) else None,
+        "planner_rate_hz": len(run.rates) / duration if duration > 0 else None,
+        "latency_ms": {
+            "image_to_rates": percentiles(image_to_rates(run) * 1e3),
+            "scan_to_command": percentiles(scan_to_command(run) * 1e3),
+        },
+        "ticks": {
+            "rate_hz": float(np.median(status["rate"])) if len(status) else None,
+            "ticks": ticks,
+            "missed": missed,
+            "missed_share": missed / (ticks + missed) if ticks + missed else None,
+            "lateness_us": _quartet(run, "late"),
+            "cost_us": _quartet(run, "cost"),
+            "refused_inputs": int(status["refused"][-1]) if len(status) else None,
+        },
+        "network": {
+            "spikes": {r.name: int(r.t.size) for r in run.rasters},
+            "spikes_per_second": float(status["spikes"].mean()) if len(status) else None,
+            "synaptic_events": round(_integral(status.t, status["events"])),
+            "synaptic_events_per_second": float(status["events"].mean()) if len(status) else None,
+            "energy_estimate_uj": energy_uj,
+            "power_estimate_uw": float(status["power"].mean()) if len(status) else None,
+        },
+        "modes_s": time_in_modes(run),
+        "topics": {
+            t.name: {"type": t.type, "messages": len(t), "rate_hz": len(t) / duration if duration > 0 else None}
+            for t in sorted(run.recording.topics.values(), key=lambda t: t.name)
+        },
+        "parameters": run.metadata.get("parameters", {}),
+        "events": run.metadata.get("events", []),
+        "recording": {"complete": run.recording.complete, "note": run.metadata.get("recording", "")},
+    }
+    return _finite(report)
+
+
+def _straight(run: Run) -> float | None:
+    if run.goal is None or not len(run.state):
+        return None
+    return math.hypot(run.goal[0] - run.state["x"][0], run.goal[1] - run.state["y"][0])

@@ -1,0 +1,122 @@
+"""Reads an MCAP file of ROS 2 messages, complete or cut short, without ROS."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+from mcap.exceptions import McapError
+from mcap.records import Channel, Message, Schema
+from mcap.stream_reader import StreamReader
+from mcap_ros2.decoder import DecoderFactory
+from numpy.typing import NDArray
+
+
+# What mcap, its decompressors and the CDR decoder raise on bytes that are not what they should be.
+_BAD_BYTES = (
+    McapError, zstandard.ZstdError, struct.error, EOFError, ValueError, IndexError, KeyError, RuntimeError,
+    OverflowError, MemoryError,
+)  # fmt: skip
+
+
+class RecordingError(ValueError):
+    """A file that is no recording of a run. The message names the file and what is wrong with it."""
+
+
+@dataclass
+class Topic:
+    """One recorded topic: its messages in the order in which they were received.
+
+    received, published: nanoseconds of the system clock, one for each message.
+    """
+
+    name: str
+    type: str
+    decode_bytes: Callable[[bytes], Any] | None
+    data: list[bytes] = field(default_factory=list)
+    received_ns: list[int] = field(default_factory=list)
+    published_ns: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def decode(self, i: int) -> Any:
+        """Message i, its fields as attributes."""
+        if self.decode_bytes is None:
+            raise RecordingError(f"{self.name}: no ros2msg definition of {self.type} in the recording")
+        try:
+            return self.decode_bytes(self.data[i])
+        except _BAD_BYTES as error:
+            raise RecordingError(f"{self.name}: message {i} is no {self.type}: {error}") from None
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.decode(i) for i in range(len(self)))
+
+    @cached_property
+    def received(self) -> NDArray[np.int64]:
+        """Time of reception of each message, (n,) nanoseconds of the system clock."""
+        return np.array(self.received_ns, dtype=np.int64)
+
+
+@dataclass
+class Recording:
+    """All topics of a recording; `complete` is False where the file ends before its footer."""
+
+    topics: dict[str, Topic]
+    complete: bool
+
+    def topic(self, name: str) -> Topic | None:
+        """The topic of that relative name, in whatever namespace; None where it was not recorded."""
+        for full, topic in self.topics.items():
+            if full == "/" + name or full.endswith("/" + name):
+                return topic
+        return None
+
+
+def read(path: str | os.PathLike[str]) -> Recording:
+    """Read a recording; what a file that was cut short still holds is kept.
+
+    Raises OSError where the file can't be read and RecordingError where it is not MCAP at all.
+    """
+    file = Path(path)
+    decoders = DecoderFactory()
+    schemas: dict[int, Schema] = {}
+    channels: dict[int, Topic] = {}
+    complete = True
+    with file.open("rb") as stream:
+        if stream.read(8) != b"\x89MCAP0\r\n":
+            raise RecordingError(f"{file}: not an MCAP file")
+        stream.seek(0)
+        records = iter(StreamReader(stream, record_size_limit=2**28).records)
+        while True:
+            try:
+                record = next(records, None)
+            except _BAD_BYTES:
+                complete = False
+                break
+            if record is None:
+                break
+            if isinstance(record, Schema):
+                schemas[record.id] = record
+            elif isinstance(record, Channel):
+                if record.id not in channels:
+                    schema = schemas.get(record.schema_id)
+                    name = schema.name if schema else ""
+                    decode = decoders.decoder_for(record.message_encoding, schema)
+                    channels[record.id] = Topic(record.topic, name, decode)
+            elif isinstance(record, Message) and record.channel_id in channels:
+                topic = channels[record.channel_id]
+                topic.data.append(record.data)
+                topic.received_ns.append(record.log_time)
+                topic.published_ns.append(record.publish_time)
+    topics: dict[str, Topic] = {}
+    for topic in channels.values():
+        topics.setdefault(topic.name, topic)
+    return Recording(topics, complete)
