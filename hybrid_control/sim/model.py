@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from hybrid_control.messages import Pose
 from hybrid_control.sim.robot import RobotModel
 from hybrid_control.sim.worlds import World
 
-# geom groups: what the lidar's rays meet and what the camera draws
-GROUND, OBSTACLE, ROBOT, MARKER = 0, 1, 2, 3
+# Geom groups: the lidar's rays meet obstacles, the camera draws scenery and obstacles, a viewer draws 0 to 2.
+SCENERY, OBSTACLE, ROBOT, HIDDEN = 0, 1, 2, 4
+
+LOOKS = 8  # different materials in one world
+
+# (MUJOCO_GL, library, Debian packages): ways to draw without a display, the faster first
+GRAPHICS = (("egl", "libEGL.so.1", "libegl1 libgl1-mesa-dri"), ("osmesa", "libOSMesa.so.8", "libosmesa6"))
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def import_mujoco() -> Any:
-    """MuJoCo, imported when it is first needed and told to draw off screen without a display.
+    """MuJoCo, imported when it is first needed and told how to draw without a display.
 
-    ValueError with the way to get it where it is missing or finds no GL.
+    MUJOCO_GL of the environment is kept where it is set. Without any GL MuJoCo is imported all the same: only
+    the camera fails then. ValueError with the way to get MuJoCo where it is missing.
     """
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    os.environ.setdefault("PYOPENGL_PLATFORM", os.environ["MUJOCO_GL"])
+    if "MUJOCO_GL" not in os.environ:
+        os.environ["MUJOCO_GL"] = next((name for name, lib, _ in GRAPHICS if _loads(lib)), "disable")
     try:
         import mujoco
     except ModuleNotFoundError as error:
@@ -54,321 +69,166 @@ class Appearance:
             raise ValueError(f"appearance: obstacle_height {self.obstacle_height} must be 0 < low <= high")
 
 
-def _numbers(*values: float) -> str:
+def _text(*values: float) -> str:
     return " ".join(f"{float(v):.9g}" for v in values)
 
 
-def _add(parent: ET.Element, tag: str, **attributes: str | float | tuple[float, ...]) -> ET.Element:
-    text = {}
-    for key, value in attributes.items():
-        if isinstance(value, str):
-            text[key.rstrip("_")] = value
-        else:
-            text[key.rstrip("_")] = _numbers(*value) if isinstance(value, tuple) else _numbers(value)
-    return ET.SubElement(parent, tag, text)
+def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> str:
+    return _text(*rng.uniform(low, high, 3))
 
 
-def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> tuple[float, float, float]:
-    r, g, b = rng.uniform(low, high, 3).tolist()
-    return r, g, b
-
-
-def _looks(root: ET.Element, asset: ET.Element, world: World, appearance: Appearance) -> list[str]:
-    """Sky, ground, light and obstacles' materials; the names of the latter."""
+def _looks(appearance: Appearance) -> tuple[str, str, str]:
+    """MJCF of drawing quality, light, and textures with materials: (visual, worldbody, asset) elements."""
     rng = np.random.default_rng([appearance.seed, 1])
-    worldbody = root.find("worldbody")
-    assert worldbody is not None
-    visual = _add(root, "visual")
-    # Shadows and multisampling cost most of the time of a frame that is drawn in software.
-    _add(visual, "quality", shadowsize="0", offsamples="0")
-    _add(visual, "map", znear=0.01, zfar=60.0)
     if appearance.vary:
         ambient, diffuse = rng.uniform(0.15, 0.6), rng.uniform(0.3, 0.9)
-        sun = (rng.uniform(-1, 1), rng.uniform(-1, 1), -rng.uniform(0.4, 1.5))
-        sky, horizon = _colour(rng, 0.3, 1.0), _colour(rng, 0.4, 1.0)
-        ground = [_colour(rng), _colour(rng)]
-        ground_kind, repeat = str(rng.choice(("checker", "flat", "gradient"))), rng.uniform(0.3, 2.5)
+        sun = _text(rng.uniform(-1, 1), rng.uniform(-1, 1), -rng.uniform(0.4, 1.5))
+        zenith, horizon = _colour(rng, 0.3, 1.0), _colour(rng, 0.4, 1.0)
+        ground, other, marks = _colour(rng), _colour(rng), _colour(rng)
+        kind, repeat = str(rng.choice(("checker", "flat", "gradient"))), rng.uniform(0.3, 2.5)
     else:
-        ambient, diffuse, sun = 0.4, 0.6, (0.3, 0.4, -1.0)
-        sky, horizon = (0.35, 0.55, 0.85), (0.85, 0.92, 1.0)
-        ground = [(0.52, 0.50, 0.46), (0.60, 0.58, 0.54)]
-        ground_kind, repeat = "checker", 1.0
-    _add(visual, "headlight", ambient=(ambient,) * 3, diffuse=(0.15,) * 3, specular=(0.0,) * 3)
-    _add(
-        worldbody,
-        "light",
-        directional="true",
-        castshadow="false",
-        pos=(0.0, 0.0, 5.0),
-        dir=sun,
-        diffuse=(diffuse,) * 3,
-        specular=(0.05,) * 3,
-    )
-    _add(
-        asset,
-        "texture",
-        name="sky",
-        type="skybox",
-        builtin="gradient",
-        rgb1=sky,
-        rgb2=horizon,
-        width="64",
-        height="384",
-    )
-    _add(
-        asset,
-        "texture",
-        name="ground",
-        type="2d",
-        builtin=ground_kind,
-        rgb1=ground[0],
-        rgb2=ground[1],
-        mark="random",
-        markrgb=_colour(rng),
-        random=float(rng.uniform(0.0, 0.03)),
-        width="128",
-        height="128",
-    )
-    _add(
-        asset,
-        "material",
-        name="ground",
-        texture="ground",
-        texrepeat=(repeat, repeat),
-        texuniform="true",
-        specular=0.0,
-        reflectance=0.0,
-    )
-    names = []
-    for i in range(8):
+        ambient, diffuse, sun = 0.4, 0.6, "0.3 0.4 -1"
+        zenith, horizon = "0.35 0.55 0.85", "0.85 0.92 1"
+        ground, other, marks = "0.52 0.50 0.46", "0.60 0.58 0.54", "0.4 0.4 0.38"
+        kind, repeat = "checker", 1.0
+    # Shadows, multisampling and finely cut cylinders would take most of a frame that is drawn in software.
+    visual = f"""
+        <quality shadowsize="0" offsamples="0" numslices="16" numstacks="2" numquads="1"/>
+        <map znear="0.01" zfar="60"/>
+        <headlight ambient="{_text(ambient, ambient, ambient)}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>"""
+    light = f"""
+        <light directional="true" castshadow="false" pos="0 0 5" dir="{sun}" specular="0.05 0.05 0.05"
+          diffuse="{_text(diffuse, diffuse, diffuse)}"/>"""
+    asset = f"""
+        <texture name="sky" type="skybox" builtin="gradient" rgb1="{zenith}" rgb2="{horizon}" width="64"
+          height="384"/>
+        <texture name="ground" type="2d" builtin="{kind}" rgb1="{ground}" rgb2="{other}" width="128"
+          height="128" mark="random" markrgb="{marks}" random="0.01"/>
+        <material name="ground" texture="ground" texrepeat="{_text(repeat, repeat)}" texuniform="true"
+          specular="0"/>"""
+    for i in range(LOOKS):
         kind = ("flat", "gradient", "checker", "flat")[i % 4]
-        texture = "cube" if kind == "gradient" else "2d"
-        _add(
-            asset,
-            "texture",
-            name=f"look{i}",
-            type=texture,
-            builtin=kind,
-            rgb1=_colour(rng),
-            rgb2=_colour(rng),
-            mark="random" if i % 2 else "none",
-            markrgb=_colour(rng),
-            random=0.02,
-            width="32",
-            height="32",
-        )
-        _add(asset, "material", name=f"look{i}", texture=f"look{i}", specular=0.1, shininess=0.1)
-        names.append(f"look{i}")
-    return names
+        asset += f"""
+        <texture name="look{i}" type="{"cube" if kind == "gradient" else "2d"}" builtin="{kind}" width="32"
+          height="32" rgb1="{_colour(rng)}" rgb2="{_colour(rng)}" mark="{"random" if i % 2 else "none"}"
+          markrgb="{_colour(rng)}" random="0.02"/>
+        <material name="look{i}" texture="look{i}" specular="0.1" shininess="0.1"/>"""
+    return visual, light, asset
 
 
-def _obstacles(worldbody: ET.Element, world: World, appearance: Appearance, looks: list[str]) -> None:
+def _obstacles(world: World, appearance: Appearance) -> str:
+    """MJCF of all that can be run into. It touches the robot's footprint (bit 2), not its wheels (bit 1)."""
     rng = np.random.default_rng([appearance.seed, 2])
-    # Obstacles touch the robot's body alone (bit 2); wheels and ground have bit 1.
-    common = {"group": str(OBSTACLE), "contype": "2", "conaffinity": "0"}
 
-    def look() -> dict[str, str]:
-        tint = rng.uniform(0.5, 1.0, 3)
-        return {"material": str(rng.choice(looks)), "rgba": _numbers(*tint, 1.0)}
+    def common() -> str:
+        tint = _text(*rng.uniform(0.5, 1.0, 3), 1.0)
+        look = f'material="look{rng.integers(LOOKS)}" rgba="{tint}"'
+        return f'group="{OBSTACLE}" contype="2" conaffinity="0" {look}'
 
-    low, high = appearance.obstacle_height
+    lines = []
     for i, (x, y, radius) in enumerate(world.cylinders):
-        half = rng.uniform(low, high) / 2
-        _add(
-            worldbody,
-            "geom",
-            name=f"cylinder{i}",
-            type="cylinder",
-            size=(radius, half),
-            pos=(x, y, half),
-            **common,
-            **look(),
-        )
+        half = rng.uniform(*appearance.obstacle_height) / 2
+        shape = f'type="cylinder" size="{_text(radius, half)}" pos="{_text(x, y, half)}"'
+        lines.append(f'<geom name="cylinder{i}" {shape} {common()}/>')
     for i, (x, y, length, width, yaw) in enumerate(world.boxes):
-        half = rng.uniform(low, high) / 2
-        _add(
-            worldbody,
-            "geom",
-            name=f"box{i}",
-            type="box",
-            size=(length / 2, width / 2, half),
-            pos=(x, y, half),
-            euler=(0.0, 0.0, yaw),
-            **common,
-            **look(),
-        )
+        half = rng.uniform(*appearance.obstacle_height) / 2
+        shape = f'type="box" size="{_text(length / 2, width / 2, half)}" pos="{_text(x, y, half)}"'
+        lines.append(f'<geom name="box{i}" {shape} euler="{_text(0, 0, yaw)}" {common()}/>')
     for i, mover in enumerate(world.movers):
-        body = _add(worldbody, "body", name=f"mover{i}", mocap="true", pos=(*mover.at(0.0), 0.0))
-        _add(
-            body,
-            "geom",
-            name=f"mover{i}",
-            type="cylinder",
-            size=(mover.radius, 0.8),
-            pos=(0.0, 0.0, 0.8),
-            **common,
-            **look(),
-        )
+        shape = f'type="cylinder" size="{_text(mover.radius, 0.8)}" pos="0 0 0.8"'
+        lines.append(f'<body mocap="true" pos="{_text(*mover.at(0.0), 0.0)}">')
+        lines.append(f'<geom name="mover{i}" {shape} {common()}/></body>')
+    return "\n".join(lines)
 
 
-def _rover(root: ET.Element, robot: RobotModel, world: World, appearance: Appearance) -> None:
-    worldbody = root.find("worldbody")
-    assert worldbody is not None
+def _camera(robot: RobotModel, appearance: Appearance) -> str:
     rng = np.random.default_rng([appearance.seed, 3])
-    start, radius = world.start, robot.wheel_radius
-    half_yaw = start.yaw / 2
-    body = _add(
-        worldbody,
-        "body",
-        name="robot",
-        pos=(start.x, start.y, radius),
-        quat=(math.cos(half_yaw), 0.0, 0.0, math.sin(half_yaw)),
-    )
-    _add(body, "freejoint", name="robot")
-    # The body's frame lies on the axle, one wheel radius over the ground. A homogeneous box with its mass
-    # low.
-    wheel_mass = 0.5
-    mass, sides = robot.mass - 2 * wheel_mass, (robot.length, robot.width, robot.height)
-    moments = tuple(mass / 12 * (sum(s * s for s in sides) - side * side) for side in sides)
-    _add(body, "inertial", pos=(0.0, 0.0, 0.0), mass=mass, diaginertia=moments)
-    bottom = 0.04  # clear of the ground
-    half_height = (robot.height - bottom) / 2
-    _add(
-        body,
-        "geom",
-        name="footprint",
-        type="box",
-        size=(robot.length / 2, robot.width / 2, half_height),
-        pos=(0.0, 0.0, bottom + half_height - radius),
-        group=str(ROBOT),
-        contype="0",
-        conaffinity="2",
-        condim="3",
-        friction=(0.4, 0.005, 0.0001),
-        rgba=(0.95, 0.75, 0.1, 1.0),
-    )
-    # Casters without friction before and behind, softer than the wheels, so that these carry the robot.
-    caster = 0.03
-    for name, side in (("front", 1.0), ("rear", -1.0)):
-        _add(
-            body,
-            "geom",
-            name=f"{name}_caster",
-            type="sphere",
-            size=caster,
-            group=str(ROBOT),
-            pos=(side * (robot.length / 2 - caster), 0.0, caster - radius),
-            contype="0",
-            conaffinity="1",
-            condim="1",
-            friction=(0.0, 0.0, 0.0),
-            priority="1",
-            solref=(0.06, 1.0),
-            rgba=(0.2, 0.2, 0.2, 1.0),
-        )
-    actuator = _add(root, "actuator")
-    for name, side in (("left", 1.0), ("right", -1.0)):
-        wheel = _add(body, "body", name=f"{name}_wheel", pos=(0.0, side * robot.track / 2, 0.0))
-        _add(
-            wheel,
-            "joint",
-            name=f"{name}_wheel",
-            type="hinge",
-            axis=(0.0, 1.0, 0.0),
-            armature=0.01,
-            damping=0.01,
-        )
-        # A sphere meets the ground in one point under the wheel's middle: no scrubbing, and the track is
-        # exact.
-        _add(
-            wheel,
-            "geom",
-            name=f"{name}_wheel",
-            type="sphere",
-            size=radius,
-            mass=wheel_mass,
-            group="4",
-            contype="0",
-            conaffinity="1",
-            condim="3",
-            friction=(1.0, 0.005, 0.0001),
-        )
-        _add(
-            wheel,
-            "geom",
-            name=f"{name}_rim",
-            type="cylinder",
-            size=(radius, 0.02),
-            mass=0.0,
-            group=str(ROBOT),
-            euler=(math.pi / 2, 0.0, 0.0),
-            contype="0",
-            conaffinity="0",
-            rgba=(0.1, 0.1, 0.1, 1.0),
-        )
-        _add(
-            actuator,
-            "velocity",
-            name=f"{name}_wheel",
-            joint=f"{name}_wheel",
-            kv=10.0,
-            forcerange=(-20.0, 20.0),
-        )
-    _add(body, "site", name="lidar", pos=(0.0, 0.0, robot.lidar_z - radius), group="4", size=0.01)
-    _add(body, "site", name="imu", group="4", size=0.01)
-    x, z, pitch, hfov = robot.camera_x, robot.camera_z, robot.camera_pitch, robot.camera_hfov
-    y = 0.0
-    if appearance.vary:
-        x, y, z = (v + rng.uniform(-1, 1) * appearance.camera_shift for v in (x, y, z))
-        pitch += rng.uniform(-1, 1) * appearance.camera_tilt
-        hfov *= 1.0 + rng.uniform(-1, 1) * appearance.camera_zoom
+    shift, (tilt, zoom) = rng.uniform(-1, 1, 3) * appearance.vary, rng.uniform(-1, 1, 2) * appearance.vary
+    x, y, z = np.array((robot.camera_x, 0.0, robot.camera_z)) + shift * appearance.camera_shift
+    pitch = robot.camera_pitch + tilt * appearance.camera_tilt
+    hfov = robot.camera_hfov * (1.0 + zoom * appearance.camera_zoom)
     fovy = 2.0 * math.atan(math.tan(hfov / 2) * robot.camera_height / robot.camera_width)
-    # A MuJoCo camera looks along -z with y up: its x axis is the body's -y, its y axis the body's z, pitched.
-    _add(
-        body,
-        "camera",
-        name="camera",
-        pos=(x, y, z - radius),
-        fovy=math.degrees(fovy),
-        xyaxes=(0.0, -1.0, 0.0, math.sin(pitch), 0.0, math.cos(pitch)),
-    )
-    sensor = _add(root, "sensor")
-    _add(sensor, "gyro", name="gyro", site="imu")
-    _add(sensor, "accelerometer", name="accelerometer", site="imu")
+    # A MuJoCo camera looks along its -z axis, y up: its x axis is the body's -y, its y axis the pitched z.
+    axes = _text(0, -1, 0, math.sin(pitch), 0, math.cos(pitch))
+    pos = _text(x, y, z - robot.wheel_radius)
+    return f'<camera name="camera" pos="{pos}" xyaxes="{axes}" fovy="{math.degrees(fovy):.9g}"/>'
+
+
+def _rover(robot: RobotModel, start: Pose, camera: str) -> str:
+    """MJCF of the robot: its frame lies on the middle of the axle, one wheel radius over the ground.
+
+    The footprint, a box of the robot's full outline clear of the ground, is what touches obstacles. Wheels
+    are spheres: they meet the ground in one point under the wheel's middle, so nothing scrubs and the track
+    is exact. Two casters without friction keep it level, softer than the wheels, so that these carry it.
+    """
+    r, bottom, caster, wheel_mass = robot.wheel_radius, 0.04, 0.03, 0.5
+    mass, sides = robot.mass - 2 * wheel_mass, (robot.length, robot.width, robot.height)
+    inertia = _text(*(mass / 12 * (sum(s * s for s in sides) - side * side) for side in sides))
+    half_height = (robot.height - bottom) / 2
+    half_yaw = start.yaw / 2
+    wheels = casters = ""
+    for name, side in (("left", 1), ("right", -1)):
+        wheels += f"""
+          <body name="{name}_wheel" pos="{_text(0, side * robot.track / 2, 0)}">
+            <joint name="{name}_wheel" type="hinge" axis="0 1 0" armature="0.01" damping="0.01"/>
+            <geom type="sphere" size="{r}" mass="{wheel_mass}" group="{HIDDEN}" contype="0" conaffinity="1"
+              condim="3" friction="1 0.005 0.0001"/>
+            <geom type="cylinder" size="{_text(r, 0.02)}" mass="0" euler="{_text(math.pi / 2, 0, 0)}"
+              group="{ROBOT}" contype="0" conaffinity="0" rgba="0.1 0.1 0.1 1"/>
+          </body>"""
+    for side in (1, -1):
+        casters += f"""
+          <geom type="sphere" size="{caster}" pos="{_text(side * (robot.length / 2 - caster), 0, caster - r)}"
+            group="{ROBOT}" contype="0" conaffinity="1" condim="1" friction="0 0 0" priority="1"
+            solref="0.06 1" rgba="0.2 0.2 0.2 1"/>"""
+    return f"""
+        <body name="robot" pos="{_text(start.x, start.y, r)}"
+          quat="{_text(math.cos(half_yaw), 0, 0, math.sin(half_yaw))}">
+          <freejoint/>
+          <inertial pos="0 0 0" mass="{mass}" diaginertia="{inertia}"/>
+          <geom name="footprint" type="box" size="{_text(robot.length / 2, robot.width / 2, half_height)}"
+            pos="{_text(0, 0, bottom + half_height - r)}" group="{ROBOT}" contype="0" conaffinity="2"
+            condim="3" friction="0.4 0.005 0.0001" rgba="0.95 0.75 0.1 1"/>
+          <site name="lidar" pos="{_text(0, 0, robot.lidar_z - r)}" group="{HIDDEN}"/>
+          <site name="imu" group="{HIDDEN}"/>
+          {camera}{casters}{wheels}
+        </body>"""
 
 
 def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep: float) -> str:
-    """The MJCF text of a world with a robot at its start; timestep in s."""
-    root = ET.Element("mujoco", model=world.name)
-    _add(root, "compiler", angle="radian", autolimits="true")
-    _add(root, "option", timestep=timestep, integrator="implicitfast", cone="elliptic")
-    asset = _add(root, "asset")
-    worldbody = _add(root, "worldbody")
-    looks = _looks(root, asset, world, appearance)
-    _add(
-        worldbody,
-        "geom",
-        name="ground",
-        type="plane",
-        size=(40.0, 40.0, 1.0),
-        material="ground",
-        group=str(GROUND),
-        contype="1",
-        conaffinity="0",
-        friction=(1.0, 0.005, 0.0001),
-    )
-    _obstacles(worldbody, world, appearance, looks)
-    _add(
-        worldbody,
-        "geom",
-        name="goal",
-        type="cylinder",
-        size=(0.12, 1.0),
-        pos=(*world.goal, 1.0),
-        contype="0",
-        conaffinity="0",
-        group=str(MARKER),
-        rgba=(1.0, 0.0, 0.9, 1.0),
-    )
-    _rover(root, robot, world, appearance)
-    return ET.tostring(root, encoding="unicode")
+    """The MJCF text of a world with a robot at its start; timestep in s.
+
+    ValueError where an obstacle could be so low that the lidar looks over it.
+    """
+    if appearance.obstacle_height[0] <= robot.lidar_z:
+        raise ValueError(
+            f"appearance: obstacles of {appearance.obstacle_height[0]} m stand lower than the lidar at "
+            f"{robot.lidar_z} m"
+        )
+    visual, light, asset = _looks(appearance)
+    gx, gy = world.goal
+    beacon = f'group="{SCENERY}" contype="0" conaffinity="0" rgba="1 0 0.9 1"'
+    return f"""<mujoco>
+      <compiler angle="radian" autolimits="true"/>
+      <option timestep="{timestep}" integrator="implicitfast" cone="elliptic"/>
+      <visual>{visual}
+      </visual>
+      <asset>{asset}
+      </asset>
+      <worldbody>{light}
+        <geom name="ground" type="plane" size="40 40 1" material="ground" group="{SCENERY}" contype="1"
+          conaffinity="0" friction="1 0.005 0.0001"/>
+        <geom name="goal_pole" type="cylinder" size="0.06 1.75" pos="{_text(gx, gy, 1.75)}" {beacon}/>
+        <geom name="goal_ball" type="sphere" size="0.3" pos="{_text(gx, gy, 3.5)}" {beacon}/>
+        {_obstacles(world, appearance)}
+        {_rover(robot, world.start, _camera(robot, appearance))}
+      </worldbody>
+      <actuator>
+        <velocity name="left_wheel" joint="left_wheel" kv="10" forcerange="-20 20"/>
+        <velocity name="right_wheel" joint="right_wheel" kv="10" forcerange="-20 20"/>
+      </actuator>
+      <sensor>
+        <gyro site="imu"/>
+        <accelerometer site="imu"/>
+      </sensor>
+    </mujoco>"""

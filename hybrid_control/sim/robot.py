@@ -49,7 +49,7 @@ class RobotModel:
     accelerometer_bias: float = 0.05  # m/s^2
     # wheel odometry
     odometry_rate: float = 50.0
-    encoder_counts: int = 4096  # per turn of a wheel
+    encoder_counts: int = 48_000  # per turn of a wheel
     wheel_radius_error: float = 0.01  # relative, standard deviation over robots, each wheel for itself
     track_error: float = 0.02  # relative, standard deviation over robots
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid_control.messages import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.geometry import FloatArray
@@ -81,21 +80,20 @@ class WheelOdometry:
         )
         self._track = robot.track * (1.0 + track_error)
         self._counts_per_rad = robot.encoder_counts / (2.0 * math.pi)
-        self._counts: NDArray[np.float64] | None = None
-        self._stamp_ns = 0
-        self.pose = start
+        self._counts = np.zeros(2)
+        self.reading = Odometry(0, start, Twist(0))
 
     def update(self, stamp_ns: int, wheel_angles: FloatArray) -> Odometry:
         """Wheel angles (2,) left, right in rad, unwrapped; the twist is the mean since the last update."""
         counts = np.floor(wheel_angles * self._counts_per_rad)
-        previous = counts if self._counts is None else self._counts
-        left, right = ((counts - previous) * self._metres_per_count).tolist()
-        dt = (stamp_ns - self._stamp_ns) * 1e-9
-        self._counts, self._stamp_ns = counts, stamp_ns
+        left, right = ((counts - self._counts) * self._metres_per_count).tolist()
+        dt = (stamp_ns - self.reading.stamp_ns) * 1e-9
+        if dt <= 0:
+            raise ValueError(f"odometry: stamp {stamp_ns} ns does not follow {self.reading.stamp_ns} ns")
+        self._counts = counts
         forward, turn = 0.5 * (left + right), (right - left) / self._track
-        yaw = self.pose.yaw + 0.5 * turn
-        self.pose = Pose(
-            self.pose.x + forward * math.cos(yaw), self.pose.y + forward * math.sin(yaw), self.pose.yaw + turn
-        )
-        twist = Twist(stamp_ns, linear_x=forward / dt, angular_z=turn / dt) if dt > 0 else Twist(stamp_ns)
-        return Odometry(stamp_ns, self.pose, twist)
+        old = self.reading.pose
+        middle = old.yaw + 0.5 * turn
+        pose = Pose(old.x + forward * math.cos(middle), old.y + forward * math.sin(middle), old.yaw + turn)
+        self.reading = Odometry(stamp_ns, pose, Twist(stamp_ns, linear_x=forward / dt, angular_z=turn / dt))
+        return self.reading

@@ -6,6 +6,7 @@ Everything follows from world, robot, seed and commands; the wall clock is never
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 
 from hybrid_control.messages import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.geometry import footprint_distance
-from hybrid_control.sim.model import GROUND, MARKER, OBSTACLE, Appearance, build_mjcf, import_mujoco
+from hybrid_control.sim.model import GRAPHICS, OBSTACLE, SCENERY, Appearance, build_mjcf, import_mujoco
 from hybrid_control.sim.robot import JACKAL, RobotModel
 from hybrid_control.sim.sensors import Imu, ImuNoise, LidarNoise, WheelOdometry
 from hybrid_control.sim.worlds import World
 
 CONTACT_GAP_NS = 200_000_000  # a touch of the same obstacle within this of the last one is the same contact
+NOTE_NS = 10_000_000  # how often odometry, path length and closest approach are brought up to date
 STANDING_SPEED = 0.02  # m/s; slower than this a robot stands
 
 
@@ -118,6 +120,8 @@ class Simulator:
         self._target: tuple[float, float] = (0.0, 0.0)
         self._speed: tuple[float, float] = (0.0, 0.0)
         self._wheel_target: tuple[float, float] | None = None
+        self._until_ns = 0
+        self._noted_ns = 0
         self._command_ns: int | None = None
         self._lidar_noise = LidarNoise(self.robot, np.random.default_rng([self.seed, 11]))
         self._imu_noise = ImuNoise(self.robot, np.random.default_rng([self.seed, 12]))
@@ -197,8 +201,14 @@ class Simulator:
     # -- time ----------------------------------------------------------------------------------------------
 
     def step(self, duration_s: float) -> None:
-        """Lets simulated time pass, to the nearest whole number of physics steps; no sensor is read."""
-        self._run_until(self.time_ns + round(duration_s * 1e9))
+        """Lets simulated time pass; no sensor is read.
+
+        Whole physics steps are made; what is left of the durations adds up until there is one more.
+        """
+        if not 0 <= duration_s < math.inf:
+            raise ValueError(f"simulator: a step of {duration_s} s is impossible; it must be >= 0 and finite")
+        self._until_ns += round(duration_s * 1e9)
+        self._run_until(self._until_ns)
 
     def advance(self, until_ns: int) -> Iterator[Event]:
         """Lets time pass until `until_ns`, yielding each sensor's reading when it is due.
@@ -207,6 +217,7 @@ class Simulator:
         odometry, imu, scan, camera; the first of each is due one period after time 0.
         """
         while True:
+            self._until_ns = max(self._until_ns, until_ns)
             due = {k: round((self._sent[k] + 1) * p) for k, p in self._period_ns.items()}
             kind = min(due, key=lambda k: due[k])
             if due[kind] > until_ns:
@@ -217,7 +228,7 @@ class Simulator:
             yield Event(kind, self.time_ns, getattr(self, kind)())
 
     def _run_until(self, until_ns: int) -> None:
-        steps = round((until_ns - self.time_ns) / self._step_ns)
+        steps = (until_ns - self.time_ns) // self._step_ns
         for _ in range(steps):
             self._drive()
             self._move_obstacles()
@@ -225,10 +236,21 @@ class Simulator:
             self.time_ns += self._step_ns
             if self.data.ncon:
                 self._note_contacts()
+            if self.time_ns - self._noted_ns >= NOTE_NS:
+                self._noted_ns = self.time_ns
+                self._note_way()
         if steps > 0:
-            # mj_step leaves positions of the step before in all that follows from the joints
+            # mj_step leaves what follows from the joints at the step before
             self._mujoco.mj_kinematics(self.model, self.data)
             self._mujoco.mj_camlight(self.model, self.data)
+
+    def _note_way(self) -> None:
+        """What is followed at a fixed rate, whoever asks: dead reckoning, path length, closest approach."""
+        self._odometry.update(self.time_ns, self.data.qpos[self._wheel_q])
+        x, y = self.data.qpos[:2].tolist()
+        self.path_length += math.dist((x, y), self._last_xy)
+        self._last_xy = (x, y)
+        self.closest_approach = min(self.closest_approach, self.minimum_distance())
 
     def _move_obstacles(self) -> None:
         for i, mover in enumerate(self.world.movers):
@@ -275,7 +297,7 @@ class Simulator:
             self._renderer = _renderer(self._mujoco, self.model, self.robot)
             self._scene = self._mujoco.MjvOption()
             self._scene.geomgroup[:] = 0
-            self._scene.geomgroup[[GROUND, OBSTACLE, MARKER]] = 1
+            self._scene.geomgroup[[SCENERY, OBSTACLE]] = 1
         self._renderer.update_scene(self.data, camera="camera", scene_option=self._scene)
         return self._renderer.render().copy()
 
@@ -285,9 +307,9 @@ class Simulator:
         return self._imu_noise.read(self.time_ns, values[0:3], values[3:6])
 
     def odometry(self) -> Odometry:
-        """Dead reckoning from the wheels, in a frame that coincided with the world's at the start and
+        """Dead reckoning from the wheels, at most 10 ms old, in the world's frame as of the start; it
         drifts."""
-        return self._odometry.update(self.time_ns, self.data.qpos[self._wheel_q])
+        return self._odometry.reading
 
     # -- ground truth: for the score and the report alone --------------------------------------------------
 
@@ -316,6 +338,17 @@ class Simulator:
         pose = self.truth().pose
         return math.dist((pose.x, pose.y), self.world.goal)
 
+    def viewer(self) -> Any:
+        """Opens MuJoCo's window on this simulation: a context manager with sync() and is_running().
+
+        ValueError where there is no display.
+        """
+        import mujoco.viewer
+
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise ValueError("no display for MuJoCo's viewer: run headless, or set DISPLAY")
+        return mujoco.viewer.launch_passive(self.model, self.data)
+
     def close(self) -> None:
         """Frees the renderer; the simulator cannot draw afterwards."""
         if self._renderer is not None:
@@ -338,8 +371,11 @@ def _gap(world: World, robot: RobotModel, pose: Pose, cylinders: NDArray[np.floa
 def _renderer(mujoco: Any, model: Any, robot: RobotModel) -> Any:
     try:
         return mujoco.Renderer(model, robot.camera_height, robot.camera_width)
-    except (ImportError, AttributeError, RuntimeError, OSError) as error:
+    # MuJoCo and PyOpenGL say in many ways that a library, a driver or a context is missing.
+    except (ImportError, AttributeError, RuntimeError, OSError, TypeError) as error:
+        packages = " or ".join(packages for _, _, packages in GRAPHICS)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GraphicsError(
-            f"the simulated camera finds no off-screen OpenGL ({error}); on Debian and Ubuntu: "
-            "apt-get install libegl1 libgl1-mesa-dri"
+            f"no camera: no off-screen OpenGL here (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {reason}); "
+            f"on Debian and Ubuntu: apt-get install {packages}"
         ) from None

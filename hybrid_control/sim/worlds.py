@@ -278,25 +278,29 @@ def _rooms(rng: Generator, columns: int = 3, rows: int = 2, side: float = 4.0) -
     )
 
 
-def _field(rng: Generator, fill: float = 0.22, smoothing: int = 4) -> World:
-    """A field of clumps by cellular automaton between two rows of pillars, in the manner of BARN worlds.
+def _field(rng: Generator, fill: float | None = None, smoothing: int | None = None) -> World:
+    """A field of clumps by cellular automaton, behind a corridor closed at the start, laid out as a BARN
+    world is.
 
-    Cells of 0.15 m in a strip of 30 x 30 are filled at random, then smoothed: a cell is filled where at least
-    5 of its 3 x 3 neighbourhood are (Perille et al., "Benchmarking Metric Ground Navigation", SSRR 2020).
+    A strip of 30 x 30 cells of 0.15 m is filled at random, `fill` of it (0.15 to 0.30 where none is named),
+    then smoothed 2 to 4 times: a cell with more than 5 filled neighbours of 8 is filled, one with fewer than
+    2 is cleared. The method is that of Perille et al., "Benchmarking Metric Ground Navigation", SSRR 2020;
+    these thresholds give as many filled cells (30 to 180) as the public worlds have.
     """
     cell, n = 0.15, 30
-    grid: Any = rng.random((n, n)) < fill + 0.13
-    for _ in range(smoothing):
+    share = rng.uniform(0.15, 0.30) if fill is None else fill
+    grid: Any = rng.random((n, n)) < share
+    for _ in range(int(rng.integers(2, 5)) if smoothing is None else smoothing):
         padded = np.pad(grid, 1).astype(np.int64)
-        total = sum(padded[i : i + n, j : j + n] for i in range(3) for j in range(3))
-        grid = total >= 5
+        neighbours = sum(padded[i : i + n, j : j + n] for i in range(3) for j in range(3)) - grid
+        grid = (neighbours > 5) | (grid & (neighbours >= 2))
+    grid[[0, -1], :] = True  # the walls go on along the field
     rows, columns = np.nonzero(grid)
     half = n * cell / 2
     inside = np.column_stack((2.0 + (columns + 0.5) * cell, -half + (rows + 0.5) * cell))
-    x = np.arange(-3.0, 2.0 + n * cell, cell)
-    y = np.arange(-half, half + cell / 2, cell)
-    sides = [np.column_stack((x, np.full(x.size, s * (half + cell / 2)))) for s in (-1, 1)]
-    back = np.column_stack((np.full(y.size, -3.0), y))
+    x, y = np.arange(-2.925, 2.0, cell), np.arange(-half + cell / 2, half, cell)
+    sides = [np.column_stack((x, np.full(x.size, side * (half - cell / 2)))) for side in (-1, 1)]
+    back = np.column_stack((np.full(y.size, -2.925), y))
     centres = np.concatenate((inside, *sides, back))
     cylinders = np.column_stack((centres, np.full(len(centres), cell / 2)))
     return World("field", Pose(), (10.0, 0.0), (-3.5, -3.5, 11.5, 3.5), cylinders)
@@ -332,7 +336,7 @@ _GENERATORS: dict[str, _Kind] = {
     "forest": _Kind(_forest, lambda w: passable(w, detour=1.6)),
     "corridor": _Kind(_corridor, _any_way),
     "rooms": _Kind(_rooms, _any_way),
-    "field": _Kind(_field, _any_way),
+    "field": _Kind(_field, lambda w: passable(w, 0.30)),  # as tight as the tightest public BARN worlds
     "crossing": _Kind(_crossing, _any_way),
     "open": _Kind(_open, lambda w: True),
 }
@@ -345,11 +349,11 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
 
     Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m,
     bends=3);
-    rooms(columns=3, rows=2, side=4 m); field(fill=0.22, smoothing=4); crossing(movers=5, speed=1 m/s,
+    rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s,
     obstacles=12);
-    open(length=10). Each has a path to its goal with GUARANTEED_CLEARANCE around the standing obstacles,
-    found by search on the inflated map; a draw without one is drawn again. ValueError for an unknown name or
-    option, or where 200 draws gave no such world.
+    open(length=10). Each has a path to its goal with GUARANTEED_CLEARANCE (field: 0.3 m) around the standing
+    obstacles, found by search on the inflated map; a draw without one is drawn again. ValueError for an
+    unknown name or option, or where 200 draws gave no such world.
     """
     if name not in _GENERATORS:
         raise ValueError(f"unknown world {name!r}; there are {', '.join(GENERATORS)}")
@@ -416,7 +420,7 @@ def load_barn(path: str | Path) -> BarnWorlds:
     start, goal = Pose(*data["start"].tolist()), (float(data["goal"][0]), float(data["goal"][1]))
     worlds = []
     for i in range(count):
-        xy = centers[offsets[i] : offsets[i + 1]]
+        xy = np.unique(centers[offsets[i] : offsets[i + 1]], axis=0)  # the public file names each one twice
         cylinders = np.column_stack((xy, np.full(len(xy), float(data["radius"]))))
         points = np.concatenate((xy, [[start.x, start.y], goal]))
         low, high = points.min(axis=0) - 1.5, points.max(axis=0) + 1.5
