@@ -1,0 +1,249 @@
+"""ROS messages to hybrid_control's value types and back.
+
+What comes from a message is checked: a message that can't be right raises ValueError with one line that says why.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped
+from geometry_msgs.msg import Twist as TwistMessage
+from hybrid_control_msgs.msg import RateVector as RateVectorMessage
+from hybrid_control_msgs.msg import SpikeTrain as SpikeTrainMessage
+from nav_msgs.msg import Odometry as OdometryMessage
+from sensor_msgs.msg import CompressedImage, Image, LaserScan
+
+from hybrid_control.messages import (
+    Goal,
+    Odometry,
+    Population,
+    Pose,
+    RangeScan,
+    RateVector,
+    SpikeTrain,
+    Twist,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SECOND = 1_000_000_000
+
+
+def to_ns(stamp: Time) -> int:
+    """A stamp in nanoseconds."""
+    return int(stamp.sec) * _SECOND + int(stamp.nanosec)
+
+
+def to_stamp(ns: int) -> Time:
+    """A stamp of nanoseconds, which must fit in 32 bits of seconds."""
+    sec, nanosec = divmod(ns, _SECOND)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def _populations(names: Sequence[str], sizes: Sequence[int], what: str) -> tuple[Population, ...]:
+    if len(names) != len(sizes):
+        raise ValueError(f"{what}: {len(names)} names and {len(sizes)} sizes of populations")
+    if len(set(names)) != len(names):
+        raise ValueError(f"{what}: a population's name stands twice in {list(names)}")
+    populations, first = [], 0
+    for name, size in zip(names, sizes, strict=True):
+        populations.append(Population(name, first, int(size)))
+        first += int(size)
+    return tuple(populations)
+
+
+def _array(values: NDArray, code: str) -> array:
+    """A numpy array as the array.array that messages take without looking at each number."""
+    result = array(code)
+    result.frombytes(values.tobytes())
+    return result
+
+
+def rate_vector(message: RateVectorMessage) -> RateVector:
+    """The rates of a message."""
+    populations = _populations(message.populations, message.sizes, "rates")
+    return RateVector(to_ns(message.header.stamp), np.frombuffer(message.rates, np.float32), populations)
+
+
+def rate_vector_message(rates: RateVector) -> RateVectorMessage:
+    """Rates as a message."""
+    message = RateVectorMessage()
+    message.header.stamp = to_stamp(rates.stamp_ns)
+    message.populations = [p.name for p in rates.populations]
+    message.sizes = array("I", [p.size for p in rates.populations])
+    message.rates = _array(rates.rates, "f")
+    return message
+
+
+def spike_train(message: SpikeTrainMessage) -> SpikeTrain:
+    """The spikes of a message."""
+    return SpikeTrain(
+        to_ns(message.header.stamp),
+        int(message.duration_ns),
+        _populations(message.populations, message.sizes, "spike train"),
+        np.frombuffer(message.neuron, np.uint32),
+        np.frombuffer(message.offset_ns, np.uint32),
+    )
+
+
+def spike_train_message(train: SpikeTrain) -> SpikeTrainMessage:
+    """Spikes as a message."""
+    message = SpikeTrainMessage()
+    message.header.stamp = to_stamp(train.stamp_ns)
+    message.duration_ns = train.duration_ns
+    message.populations = [p.name for p in train.populations]
+    message.sizes = array("I", [p.size for p in train.populations])
+    message.neuron = _array(train.neuron, "I")
+    message.offset_ns = _array(train.offset_ns, "I")
+    return message
+
+
+def image(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """The picture of a message, (height, width, 3) uint8 RGB. Raises ImageError, a ValueError."""
+    from hybrid_control.planner.images import decode, decode_compressed
+
+    if isinstance(message, CompressedImage):
+        return decode_compressed(message.data)
+    return decode(message.data, message.encoding, message.height, message.width, message.step)
+
+
+def image_message(stamp_ns: int, frame: str, picture: NDArray[np.uint8]) -> Image:
+    """A picture, (height, width, 3) uint8 RGB, as a message."""
+    height, width, _ = picture.shape
+    message = Image(height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width)
+    message.header.stamp = to_stamp(stamp_ns)
+    message.header.frame_id = frame
+    message.data = _array(picture, "B")
+    return message
+
+
+def range_scan(message: LaserScan) -> RangeScan:
+    """The ranges of a message."""
+    return RangeScan(
+        to_ns(message.header.stamp),
+        message.angle_min,
+        message.angle_increment,
+        message.range_min,
+        message.range_max,
+        np.frombuffer(message.ranges, np.float32),
+    )
+
+
+def scan_message(scan: RangeScan, frame: str, scan_time: float = 0.0) -> LaserScan:
+    """A scan as a message; scan_time: seconds from one to the next."""
+    message = LaserScan()
+    message.header.stamp = to_stamp(scan.stamp_ns)
+    message.header.frame_id = frame
+    message.angle_min = float(scan.angle_min)
+    message.angle_max = float(scan.angle_min + scan.angle_increment * max(scan.ranges.size - 1, 0))
+    message.angle_increment = float(scan.angle_increment)
+    message.range_min = float(scan.range_min)
+    message.range_max = float(scan.range_max)
+    message.scan_time = scan_time
+    message.ranges = _array(scan.ranges, "f")
+    return message
+
+
+def yaw(quaternion: Quaternion) -> float:
+    """The turn about z of an orientation, rad. It must be of unit length, to 1 in 100, as ROS asks."""
+    x, y, z, w = quaternion.x, quaternion.y, quaternion.z, quaternion.w
+    norm = x * x + y * y + z * z + w * w
+    if not 0.98 < norm < 1.02:
+        raise ValueError(f"orientation ({x:g}, {y:g}, {z:g}, {w:g}) is no unit quaternion")
+    return math.atan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
+
+
+def quaternion(angle: float) -> Quaternion:
+    """The orientation that is a turn about z, rad."""
+    return Quaternion(x=0.0, y=0.0, z=math.sin(angle / 2), w=math.cos(angle / 2))
+
+
+def _check_frame(found: str, wanted: str, what: str) -> None:
+    if found.lstrip("/") != wanted.lstrip("/"):
+        raise ValueError(f"{what} is in frame {found!r}, expected {wanted!r}")
+
+
+def odometry(message: OdometryMessage, frame: str) -> Odometry:
+    """The odometry of a message, which must be in the frame named."""
+    _check_frame(message.header.frame_id, frame, "odometry")
+    stamp_ns = to_ns(message.header.stamp)
+    pose, twist = message.pose.pose, message.twist.twist
+    return Odometry(
+        stamp_ns,
+        Pose(pose.position.x, pose.position.y, yaw(pose.orientation)),
+        Twist(stamp_ns, twist.linear.x, twist.linear.y, twist.linear.z, twist.angular.z),
+    )
+
+
+def odometry_message(value: Odometry, frame: str, base_frame: str) -> OdometryMessage:
+    """Odometry as a message."""
+    message = OdometryMessage()
+    message.header.stamp = to_stamp(value.stamp_ns)
+    message.header.frame_id = frame
+    message.child_frame_id = base_frame
+    message.pose.pose.position.x = float(value.pose.x)
+    message.pose.pose.position.y = float(value.pose.y)
+    message.pose.pose.orientation = quaternion(value.pose.yaw)
+    _fill(message.twist.twist, value.twist)
+    return message
+
+
+def goal(message: PoseStamped, frame: str) -> Goal:
+    """The goal of a message, which must be in the frame named; its orientation does not count."""
+    _check_frame(message.header.frame_id, frame, "goal")
+    return Goal(to_ns(message.header.stamp), message.pose.position.x, message.pose.position.y)
+
+
+def goal_message(value: Goal, frame: str) -> PoseStamped:
+    """A goal as a message."""
+    message = PoseStamped()
+    message.header.stamp = to_stamp(value.stamp_ns)
+    message.header.frame_id = frame
+    message.pose.position.x = float(value.x)
+    message.pose.position.y = float(value.y)
+    return message
+
+
+def _fill(message: TwistMessage, value: Twist) -> None:
+    message.linear.x = float(value.linear_x)
+    message.linear.y = float(value.linear_y)
+    message.linear.z = float(value.linear_z)
+    message.angular.z = float(value.angular_z)
+
+
+def twist(message: TwistStamped | TwistMessage, now_ns: int) -> Twist:
+    """The velocity of a message; one without a stamp gets now_ns."""
+    stamp_ns = now_ns
+    if isinstance(message, TwistStamped):
+        stamp_ns, message = to_ns(message.header.stamp), message.twist
+    return Twist(stamp_ns, message.linear.x, message.linear.y, message.linear.z, message.angular.z)
+
+
+def twist_message(value: Twist, stamped: bool, frame: str) -> TwistStamped | TwistMessage:
+    """A velocity as a message of either type."""
+    if not stamped:
+        message = TwistMessage()
+        _fill(message, value)
+        return message
+    result = TwistStamped()
+    result.header.stamp = to_stamp(value.stamp_ns)
+    result.header.frame_id = frame
+    _fill(result.twist, value)
+    return result
+
+
+def diagnostic(name: str, hardware: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
+    """One entry of /diagnostics; floats are shortened to what a person reads."""
+    pairs = [
+        KeyValue(key=key, value=f"{value:.6g}" if isinstance(value, float) else str(value))
+        for key, value in values.items()
+    ]
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)

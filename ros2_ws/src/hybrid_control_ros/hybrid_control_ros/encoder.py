@@ -1,0 +1,100 @@
+"""The encoder node: planner/rates in, planner/spikes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from hybrid_control.coding import Encoder, encoder
+from hybrid_control.messages import RateVector, SpikeTrain
+from hybrid_control.parameters import Value
+from hybrid_control_ros import convert, qos
+from hybrid_control_ros.convert import RateVectorMessage, SpikeTrainMessage
+from hybrid_control_ros.node import ManagedNode
+
+
+class RateToSpikeNode(ManagedNode):
+    """Sends the spikes of one window after another, each as it begins, for as long as rates are fresh.
+
+    hand_over: gets each SpikeTrain in memory. listens: whether rates come over the topic; without, by put_rates.
+    """
+
+    kind = "rate_to_spike_node"
+
+    def __init__(
+        self,
+        values: Mapping[str, Value] | None = None,
+        hand_over: Callable[[SpikeTrain], None] | None = None,
+        listens: bool = True,
+        **options: object,
+    ) -> None:
+        super().__init__(values, **options)
+        self._hand_over = hand_over
+        self._listens = listens
+        self._encoder: Encoder | None = None
+        self._rates: tuple[RateVector, int] | None = None
+        self._windows = 0
+        self._stale = True
+
+    def configure(self) -> None:
+        self._window_ns = round(self.value("window") * 1e9)
+        self._timeout_ns = round(self.value("rates_timeout") * 1e9)
+        self._encoder, self._rates = None, None
+        self._new_encoder(1)
+        self._spikes = self.talk(SpikeTrainMessage, "planner/spikes", qos.STREAM)
+        if self._listens:
+            self.listen(RateVectorMessage, "planner/rates", self._on_rates, qos.SENSOR)
+        self.every(self.value("window"), self._send)
+
+    def activate(self) -> None:
+        self._rates, self._windows, self._stale = None, 0, True
+
+    def _new_encoder(self, size: int) -> Encoder:
+        code = self.value("code")
+        if code == "latency":
+            return encoder(code, size, period=self.value("window"))
+        return encoder(code, size, seed=self.value("seed"))
+
+    def _on_rates(self, message: RateVectorMessage) -> None:
+        try:
+            self.put_rates(convert.rate_vector(message))
+        except ValueError as error:
+            self.refuse("planner/rates", error)
+
+    def put_rates(self, rates: RateVector) -> None:
+        """Rates that hold from the next window on; from any thread."""
+        self._rates = rates, self.now_ns()
+
+    def _send(self) -> None:
+        newest = self._rates
+        if not self.active or newest is None:
+            return
+        rates, arrived_ns = newest
+        now_ns = self.now_ns()
+        self._stale = not 0 <= now_ns - arrived_ns <= self._timeout_ns
+        if self._stale:
+            return
+        if self._encoder is None or self._encoder.size != rates.rates.size:
+            self._encoder = self._new_encoder(rates.rates.size)
+        try:
+            neuron, offset = self._encoder.encode(rates.rates, self._window_ns)
+        except ValueError as error:
+            self.refuse("planner/rates", error)
+            return
+        train = SpikeTrain(now_ns, self._window_ns, rates.populations, neuron, offset)
+        self._windows += 1
+        if self._hand_over is not None:
+            self._hand_over(train)
+        self._spikes.publish(convert.spike_train_message(train))
+
+    def report(self) -> tuple[bytes, str, dict[str, object]]:
+        values: dict[str, object] = {"windows": self._windows}
+        if self.active and self._stale:
+            return DiagnosticStatus.WARN, "no fresh rates: sending no spikes", values
+        return DiagnosticStatus.OK, "", values
+
+
+def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
+    """The node of this program."""
+    return [RateToSpikeNode(values[RateToSpikeNode.kind])]

@@ -1,0 +1,187 @@
+"""Runs nodes as a program: arguments, parameter files, names, signals and exit status.
+
+A user's mistake is one line and exit status 2. Ctrl-C and SIGTERM stop the robot at once and end the program within
+two seconds with status 0.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+    from hybrid_control.parameters import Value
+    from hybrid_control_ros.node import ManagedNode
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PATIENCE = 1.5  # seconds that an orderly end may take before it is forced
+_DISCOVERY = 0.6  # seconds after which nodes on this machine have been heard of
+# What rclpy declares by itself, and so may stand in every parameter file
+_OF_RCLPY = ("use_sim_time", "start_type_description_service")
+
+
+class Refused(Exception):
+    """The program can't start; the message is for the user."""
+
+
+class Ending:
+    """Waits for the first signal that asks the program to end, in a thread of its own.
+
+    Neither a callback that blocks nor a C library that waits can then delay the robot's stop.
+    """
+
+    def __init__(self) -> None:
+        self.requested = threading.Event()
+        self.nodes: list[ManagedNode] = []
+        self.executor = None
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def _wait(self) -> None:
+        signal.sigwait(SIGNALS)
+        self.requested.set()
+        for node in self.nodes:
+            node.halt()
+        if self.executor is not None:
+            self.executor.wake()
+        time.sleep(_PATIENCE)
+        os._exit(0)
+
+
+def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = None) -> int:
+    """Run nodes until a signal ends them; the exit status.
+
+    kinds: names of nodes in hybrid_control.node_parameters; module: where ``build(values) -> list of nodes`` is, with
+    values[kind] the parameters of each; imported late, since it takes long.
+    """
+    ending = Ending()
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.signals import SignalHandlerOptions
+
+    arguments = list(sys.argv if arguments is None else arguments)
+    nodes: list[ManagedNode] = []
+    try:
+        try:
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        except RuntimeError as error:
+            raise Refused(_one_line(error)) from None
+        extra = rclpy.utilities.remove_ros_args(arguments)[1:]
+        if extra:
+            raise Refused(f"unknown argument {extra[0]!r}; parameters go behind --ros-args -p or --params-file")
+        values = _prepare(kinds, module)
+        if ending.requested.is_set():
+            return 0
+        nodes = importlib.import_module(module).build(values)
+        return _spin(nodes, ending)
+    except Refused as error:
+        print(f"{kinds[0] if len(kinds) == 1 else 'composed_node'}: {error}", file=sys.stderr)
+        return 2
+    except ExternalShutdownException:
+        return 0
+    finally:
+        for node in nodes:
+            node.end()
+        if rclpy.ok():
+            rclpy.shutdown()
+
+
+def _spin(nodes: list[ManagedNode], ending: Ending) -> int:
+    from hybrid_control_ros.node import new_executor
+
+    executor = new_executor()
+    for node in nodes:
+        executor.add_node(node)
+    ending.nodes, ending.executor = nodes, executor
+    try:
+        for node in nodes:
+            if node.value("autostart") and not node.start():
+                raise Refused(f"{node.get_name()} could not start; the reason stands above")
+        while not ending.requested.is_set():
+            executor.spin_once(timeout_sec=1.0)
+    finally:
+        for node in nodes:
+            node.halt()
+        executor.shutdown(timeout_sec=0.5)
+    return 0
+
+
+def _prepare(kinds: Sequence[str], module: str) -> dict[str, dict[str, Value]]:
+    """Check names and parameters, and import what is heavy while other nodes are being discovered."""
+    import rclpy
+
+    probes: dict[str, Node] = {}
+    try:
+        for kind in kinds:
+            # takes the node's name and parameters from the command line as the node itself will
+            probes[kind] = rclpy.create_node(
+                kind,
+                automatically_declare_parameters_from_overrides=True,
+                enable_rosout=False,
+                start_parameter_services=False,
+            )
+        begun = time.monotonic()
+        values = {kind: _values(kind, probe) for kind, probe in probes.items()}
+        importlib.import_module(module)
+        time.sleep(max(0.0, begun + _DISCOVERY - time.monotonic()))
+        for probe in probes.values():
+            _check_alone(probe)
+        return values
+    finally:
+        for probe in probes.values():
+            probe.destroy_node()
+
+
+def _values(kind: str, probe: Node) -> dict[str, Value]:
+    from hybrid_control.node_parameters import NODES
+    from hybrid_control.parameters import ParameterError, check_all
+
+    given: Mapping[str, object] = {
+        name: parameter.value
+        for name, parameter in probe.get_parameters_by_prefix("").items()
+        if name not in _OF_RCLPY and not name.startswith("qos_overrides.")
+    }
+    if not isinstance(probe.get_parameter("use_sim_time").value, bool):
+        raise Refused("use_sim_time must be true or false")
+    try:
+        return check_all(NODES[kind], given)
+    except ParameterError as error:
+        raise Refused(str(error)) from None
+
+
+def _check_alone(probe: Node) -> None:
+    """Refuse to run beside a living node of the same name.
+
+    The graph alone does not tell: a node that was killed stays in it for many seconds. A living one answers.
+    """
+    import rclpy
+    from lifecycle_msgs.srv import GetState
+
+    own = (probe.get_name(), probe.get_namespace())
+    if probe.get_node_names_and_namespaces().count(own) < 2:
+        return
+    executor = rclpy.executors.SingleThreadedExecutor()
+    executor.add_node(probe)
+    client = probe.create_client(GetState, f"{probe.get_name()}/get_state")
+    if client.wait_for_service(timeout_sec=0.5):
+        answer = client.call_async(GetState.Request())
+        executor.spin_until_future_complete(answer, timeout_sec=1.0)
+        if answer.done():
+            raise Refused(
+                f"a node {probe.get_fully_qualified_name()} is already running; "
+                "end it, or give this one another name (-r __node:=...) or namespace (-r __ns:=...)"
+            )
+    executor.remove_node(probe)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text.removeprefix("failed to initialize rcl: ").split(", at /")[0]

@@ -1,0 +1,247 @@
+"""What every node of hybrid_control has in common: parameters, lifecycle, refused inputs, diagnostics."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import QoSProfile
+
+from hybrid_control.node_parameters import NODES
+from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
+from hybrid_control_ros import convert, qos
+
+_LOG_PERIOD = 2.0  # seconds between two lines about the same topic
+
+
+def new_executor() -> Executor:
+    """The executor that costs least where this rclpy has it (Jazzy from 7.1.5 on), else the ordinary one."""
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def descriptor(parameter: Parameter) -> ParameterDescriptor:
+    """What a slider in rqt or Foxglove needs to know about a parameter."""
+    unit = f" [{parameter.unit}]" if parameter.unit else ""
+    result = ParameterDescriptor(description=f"{parameter.description}{unit}")
+    if parameter.choices:
+        result.additional_constraints = "one of: " + ", ".join(repr(c) for c in parameter.choices)
+    elif not parameter.live:
+        result.additional_constraints = "may change only while the node is not configured"
+    bounded = math.isfinite(parameter.low) and math.isfinite(parameter.high)
+    if bounded and isinstance(parameter.default, float):
+        result.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
+    elif bounded and type(parameter.default) is int:
+        result.integer_range = [IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high))]
+    return result
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node whose parameters stand in hybrid_control.node_parameters under the name in `kind`.
+
+    Subclasses fill in configure, activate, deactivate and cleanup; a ValueError or OSError out of one of them is one
+    line in the log and a transition that failed. What `listen`, `talk` and `every` open is closed at cleanup.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, values: Mapping[str, Value] | None = None, **options: Any) -> None:
+        super().__init__(self.kind, **options)
+        self._specs = {p.name: p for p in NODES[self.kind]}
+        self._open: list[tuple[Callable[[Any], Any], Any]] = []
+        self.configured = False
+        self.active = False
+        self.refused: Counter[str] = Counter()
+        self._said: dict[str, float] = {}
+        for name, value in check_all(self._specs.values(), values or {}).items():
+            self.declare_parameter(name, value, descriptor(self._specs[name]), ignore_override=True)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._answer_bad_transitions()
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.STREAM)
+        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    # -- for subclasses to fill in -------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Load and check everything; nothing moves yet."""
+
+    def activate(self) -> None:
+        """Begin to work."""
+
+    def deactivate(self) -> None:
+        """Stop working, safely; must be callable when nothing was begun."""
+
+    def cleanup(self) -> None:
+        """Forget what configure loaded; must be callable when nothing was loaded."""
+
+    def halt(self) -> None:
+        """Stop the robot at once, from whatever thread; called when the process is told to end."""
+
+    def change(self, changes: Mapping[str, Value]) -> None:
+        """Let live parameters take effect, all or none; ParameterError where they can't. Called when configured."""
+
+    def report(self) -> tuple[bytes, str, dict[str, object]]:
+        """Level, message and values of this node's entry in /diagnostics."""
+        return DiagnosticStatus.OK, "", {}
+
+    # -- for subclasses to use -----------------------------------------------------------------------------------
+
+    def value(self, name: str) -> Any:
+        """A parameter's value."""
+        return self.get_parameter(name).value
+
+    def values(self, parameters: tuple[Parameter, ...]) -> dict[str, Value]:
+        """The values of several parameters."""
+        return {p.name: self.value(p.name) for p in parameters}
+
+    def now_ns(self) -> int:
+        """The ROS clock's time."""
+        return int(self.get_clock().now().nanoseconds)
+
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> Any:
+        """Subscribe until cleanup."""
+        subscription = self.create_subscription(kind, topic, callback, profile)
+        self._open.append((self.destroy_subscription, subscription))
+        return subscription
+
+    def talk(self, kind: type, topic: str, profile: QoSProfile) -> Any:
+        """A publisher until cleanup."""
+        publisher = self.create_publisher(kind, topic, profile)
+        self._open.append((self.destroy_publisher, publisher))
+        return publisher
+
+    def every(self, period: float, callback: Callable[[], None]) -> Any:
+        """Call back every so many seconds of the ROS clock, until cleanup."""
+        timer = self.create_timer(period, callback)
+        self._open.append((self.destroy_timer, timer))
+        return timer
+
+    def refuse(self, topic: str, reason: object) -> None:
+        """Count an input that can't be used, and say so now and then."""
+        self.refused[topic] += 1
+        now = time.monotonic()
+        if now - self._said.get(topic, -math.inf) >= _LOG_PERIOD:
+            self._said[topic] = now
+            self.get_logger().warning(f"refused {topic} ({self.refused[topic]} so far): {reason}")
+
+    def start(self) -> bool:
+        """Configure and activate; whether both went well."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def end(self) -> None:
+        """Whatever the state: stop the robot, release everything, and leave the graph."""
+        self._quiet()
+        self._close()
+        self.destroy_node()
+
+    # -- lifecycle -----------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.refused.clear()
+        result = self._attempt("configure", self.configure, self._close)
+        self.configured = result == TransitionCallbackReturn.SUCCESS
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = self._attempt("activate", self.activate, self.deactivate)
+        self.active = result == TransitionCallbackReturn.SUCCESS
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._quiet()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._quiet()
+        self._close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._quiet()
+        self._close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _quiet(self) -> None:
+        self.active = False
+        self.deactivate()
+
+    def _close(self) -> None:
+        self.configured = False
+        self.cleanup()
+        while self._open:
+            destroy, entity = self._open.pop()
+            destroy(entity)
+
+    def _attempt(self, what: str, work: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            work()
+        except (ValueError, OSError) as error:
+            self.get_logger().error(f"{what} failed: {error}")
+            undo()
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            # rclpy would swallow it
+            self.get_logger().error(f"{what} broke off:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _answer_bad_transitions(self) -> None:
+        """Answer a transition that the present state does not have; rclpy would raise, and end the process."""
+        service = next(s for s in self.services if s.service_name.endswith("/change_state"))
+        change_state = service.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except RuntimeError as error:
+                self.get_logger().warning(f"transition {request.transition.id} is not possible now ({error})")
+                response.success = False
+                return response
+
+        service.callback = answer
+
+    # -- parameters and diagnostics ------------------------------------------------------------------------------
+
+    def _on_set_parameters(self, parameters: list[RosParameter]) -> SetParametersResult:
+        changes: dict[str, Value] = {}
+        try:
+            for parameter in parameters:
+                spec = self._specs.get(parameter.name)
+                if self.configured and (parameter.name == "use_sim_time" or (spec and not spec.live)):
+                    raise ParameterError(f"{parameter.name}: may change only while the node is not configured")
+                if spec:
+                    changes[spec.name] = spec.check(parameter.value)
+            if self.configured and changes:
+                self.change(changes)
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _publish_diagnostics(self) -> None:
+        level, message, values = self.report()
+        state = "active" if self.active else "inactive" if self.configured else "unconfigured"
+        for topic, count in self.refused.items():
+            values[f"refused {topic}"] = count
+        name = self.get_fully_qualified_name().lstrip("/")
+        array = DiagnosticArray()
+        array.header.stamp = self.get_clock().now().to_msg()
+        array.status = [convert.diagnostic(name, self.kind, level, message or state, {"state": state, **values})]
+        self._diagnostics.publish(array)

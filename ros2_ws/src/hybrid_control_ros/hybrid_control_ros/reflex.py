@@ -1,0 +1,326 @@
+"""The reflex node: scan, planner/spikes, odometry and goal in, cmd_vel out.
+
+Nothing here steers: the spiking network does, in hybrid_control.reflex, ticked by compiled code in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import Twist as TwistMessage
+from hybrid_control_msgs.msg import ReflexStatus
+from nav_msgs.msg import Odometry as OdometryMessage
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import LaserScan
+
+from hybrid_control.messages import SpikeTrain, Twist
+from hybrid_control.parameters import Value
+from hybrid_control.realtime import scheduling
+from hybrid_control.realtime.loop import PeriodicLoop
+from hybrid_control.realtime.stepped import SteppedLoop
+from hybrid_control.realtime.watchdog import Watchdog
+from hybrid_control.reflex import Reflex
+from hybrid_control.reflex.gains import GAINS, SETTINGS
+from hybrid_control_ros import convert, qos
+from hybrid_control_ros.convert import SpikeTrainMessage
+from hybrid_control_ros.node import ManagedNode
+
+_PERCENTS = (50.0, 99.0, 99.9, 100.0)
+_MISSED_SHARE = 1e-3  # of the ticks, above which diagnostics warn
+_LEVELS = {
+    ReflexStatus.REFLEX_ONLY: DiagnosticStatus.WARN,
+    ReflexStatus.STOPPED: DiagnosticStatus.WARN,
+    ReflexStatus.ERROR: DiagnosticStatus.ERROR,
+}
+_MODES = ("inactive", "hybrid", "reflex only", "stopped", "arrived", "error")
+
+
+class ReflexNode(ManagedNode):
+    """Leaves inputs with the reflex, fetches its commands, and watches its loop.
+
+    In real time the loop has its own thread, and another one sends commands at command_rate and one more right after
+    the tick that has seen a new scan. With use_sim_time the same tick is stepped by /clock, and commands fall due in
+    simulated time. listens: whether planner/spikes come over the topic; without, by put_spikes.
+    """
+
+    kind = "reflex_node"
+
+    def __init__(
+        self, values: Mapping[str, Value] | None = None, listens: bool = True, **options: object
+    ) -> None:
+        super().__init__(values, **options)
+        self._listens = listens
+        self._reflex: Reflex | None = None
+        self._loop: PeriodicLoop | SteppedLoop | None = None
+        self._watchdog: Watchdog | None = None
+        self._sender: threading.Thread | None = None
+        self._sending = False
+        self._wake = threading.Event()
+        self._command_topic: Any = None
+        self._command_lock = threading.Lock()
+        self._halted = False
+        self._scan_frame = ""
+        self._next_command_ns = 0
+        self._last_ticks = (0, 0)
+
+    # -- lifecycle -----------------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        self._stepped = bool(self.get_parameter("use_sim_time").value)
+        self._reflex = Reflex(self.values(SETTINGS), self.values(GAINS), seed=self.value("seed"))
+        self._loop = self._new_loop(self._reflex)
+        self._stamped = self.value("stamped_cmd_vel")
+        self._base_frame = self.value("base_frame")
+        self._command_period = 1.0 / self.value("command_rate")
+        self._command_topic = self.talk(TwistStamped if self._stamped else TwistMessage, "cmd_vel", qos.COMMAND)
+        self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
+        self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
+        self.listen(LaserScan, "scan", self._on_scan, qos.SENSOR)
+        self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
+        self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
+        if self._listens:
+            self.listen(SpikeTrainMessage, "planner/spikes", self._on_spikes, qos.SENSOR)
+        if self._stepped:
+            self.listen(ClockMessage, "/clock", self._on_clock, qos.CLOCK)
+        if self.value("spikes_rate") > 0:
+            self.every(1.0 / self.value("spikes_rate"), self._send_spikes)
+        self.every(0.1, self._send_status)
+
+    def _new_loop(self, reflex: Reflex) -> PeriodicLoop | SteppedLoop:
+        if self._stepped:
+            return SteppedLoop(reflex.tick_address, reflex.context, reflex.rate)
+        core = self.value("core")
+        return PeriodicLoop(
+            reflex.tick_address,
+            reflex.context,
+            reflex.rate,
+            priority=self.value("priority") or None,
+            cpu=core if core >= 0 else None,
+        )
+
+    def activate(self) -> None:
+        reflex, loop = self._reflex, self._loop
+        assert reflex is not None
+        reflex.reset()
+        self._scan_frame = self.value("scan_frame")
+        self._last_ticks = (0, time.monotonic_ns())
+        self._next_command_ns = 0
+        self._halted = False
+        if isinstance(loop, PeriodicLoop):
+            loop.warm()
+            loop.start()
+            self._watchdog = Watchdog(loop, self.value("watchdog_timeout"), self._on_hang)
+            self._watchdog.start()
+        reflex.activate()
+        if isinstance(loop, PeriodicLoop):
+            self._sending = True
+            self._wake.clear()
+            self._sender = threading.Thread(target=self._send_commands, name="commands", daemon=True)
+            self._sender.start()
+
+    def deactivate(self) -> None:
+        if self._reflex is not None:
+            self._reflex.deactivate()
+        self._sending = False
+        self._wake.set()
+        if self._sender is not None:
+            self._sender.join(1.0)
+            self._sender = None
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
+        if isinstance(self._loop, PeriodicLoop):
+            self._loop.stop()
+        self.halt()
+
+    def cleanup(self) -> None:
+        self._reflex = self._loop = None
+        self._command_topic = None
+
+    def halt(self) -> None:
+        with self._command_lock:
+            self._halted = True
+            if self._command_topic is not None:
+                self._publish_command(Twist(self.now_ns()))
+
+    def change(self, changes: Mapping[str, Value]) -> None:
+        assert self._reflex is not None
+        self._reflex.set_gains(changes)
+
+    # -- inputs --------------------------------------------------------------------------------------------------
+
+    def _on_scan(self, message: LaserScan) -> None:
+        if not self.active or self._reflex is None:
+            return
+        try:
+            frame = message.header.frame_id
+            if self._scan_frame and frame != self._scan_frame:
+                raise ValueError(f"it is in frame {frame!r}, expected {self._scan_frame!r}")
+            self._reflex.put_scan(convert.range_scan(message), self.now_ns())
+            self._scan_frame = frame
+            self._wake.set()
+        except ValueError as error:
+            self.refuse("scan", error)
+
+    def _on_odometry(self, message: OdometryMessage) -> None:
+        if not self.active or self._reflex is None:
+            return
+        try:
+            self._reflex.put_odometry(convert.odometry(message, self.value("odom_frame")), self.now_ns())
+        except ValueError as error:
+            self.refuse("odom", error)
+
+    def _on_goal(self, message: PoseStamped) -> None:
+        if not self.active or self._reflex is None:
+            return
+        try:
+            self._reflex.put_goal(convert.goal(message, self.value("odom_frame")))
+        except ValueError as error:
+            self.refuse("goal_pose", error)
+
+    def _on_spikes(self, message: SpikeTrainMessage) -> None:
+        try:
+            self.put_spikes(convert.spike_train(message))
+        except ValueError as error:
+            self.refuse("planner/spikes", error)
+
+    def put_spikes(self, train: SpikeTrain) -> None:
+        """The planner's spikes of one window; ValueError where the reflex can't use them."""
+        if self.active and self._reflex is not None:
+            self._reflex.put_planner_spikes(train, self.now_ns())
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def _publish_command(self, command: Twist) -> None:
+        self._command_topic.publish(convert.twist_message(command, self._stamped, self._base_frame))
+
+    def _send_command(self, stamp_ns: int) -> int:
+        """Send the newest command; the number of the tick that made it."""
+        assert self._reflex is not None
+        command = self._reflex.command()
+        with self._command_lock:
+            if not self._halted:
+                self._publish_command(dataclasses.replace(command.twist, stamp_ns=stamp_ns))
+        return command.tick
+
+    def _send_commands(self) -> None:
+        """The thread that sends commands in real time."""
+        scheduling.use_exact_timers()
+        reflex = self._reflex
+        assert reflex is not None
+        patience, poll = 2.5 / reflex.rate, 0.1 / reflex.rate
+        due = time.monotonic()
+        while self._sending:
+            tick = reflex.command().tick
+            if self._wake.wait(max(0.0, due - time.monotonic())):
+                self._wake.clear()
+                given_up = time.monotonic() + patience
+                while reflex.command().tick <= tick and time.monotonic() < given_up:
+                    time.sleep(poll)
+            self._send_command(self.now_ns())
+            due = max(due + self._command_period, time.monotonic())
+
+    def _on_clock(self, message: ClockMessage) -> None:
+        """Step the tick to the simulated time, sending each command that falls due on the way."""
+        if not self.active or not isinstance(self._loop, SteppedLoop):
+            return
+        now_ns, period_ns = convert.to_ns(message.clock), round(self._command_period * 1e9)
+        if not 0 <= self._next_command_ns - now_ns <= period_ns:
+            self._next_command_ns = max(self._next_command_ns, now_ns - now_ns % period_ns)
+            if self._next_command_ns > now_ns:  # time was set back
+                self._next_command_ns = now_ns
+        try:
+            while self._next_command_ns <= now_ns:
+                self._loop.advance(self._next_command_ns)
+                self._send_command(self._next_command_ns)
+                self._next_command_ns += period_ns
+            self._loop.advance(now_ns)
+        except RuntimeError as error:
+            self._on_hang(str(error))
+
+    def _on_hang(self, reason: str) -> None:
+        """The loop died or stands still: stop, from whatever thread found out."""
+        if self._reflex is not None:
+            self._reflex.fail(reason)
+        self.halt()
+        self.get_logger().error(f"stopped until it is configured again: {reason}")
+
+    # -- what is told --------------------------------------------------------------------------------------------
+
+    def _send_spikes(self) -> None:
+        if not self.active or self._reflex is None:
+            return
+        trains = self._reflex.spikes()
+        if self._spikes_topic.get_subscription_count():
+            for train in trains:
+                self._spikes_topic.publish(convert.spike_train_message(train))
+
+    def _status(self) -> ReflexStatus:
+        assert self._reflex is not None
+        status = ReflexStatus()
+        for name, value in dataclasses.asdict(self._reflex.status()).items():
+            setattr(status, name, value)
+        status.header.stamp = convert.to_stamp(self.now_ns())
+        status.header.frame_id = self._base_frame
+        status.refused = sum(self.refused.values())
+        if isinstance(self._loop, PeriodicLoop):
+            loop = self._loop.status()
+            status.lateness_us = [loop.lateness.percentile(p) * 1e6 for p in _PERCENTS]
+            status.tick_cost_us = [loop.cost.percentile(p) * 1e6 for p in _PERCENTS]
+        elif isinstance(self._loop, SteppedLoop):
+            loop = self._loop
+            status.lateness_us = status.tick_cost_us = [math.nan] * len(_PERCENTS)
+        status.ticks, status.missed = loop.ticks, loop.missed
+        ticks, since_ns = self._last_ticks
+        now_ns = time.monotonic_ns()
+        self._last_ticks = loop.ticks, now_ns
+        status.rate = (loop.ticks - ticks) * 1e9 / max(now_ns - since_ns, 1)
+        return status
+
+    def _send_status(self) -> None:
+        if self.active and self._reflex is not None:
+            self._newest_status = self._status()
+            self._status_topic.publish(self._newest_status)
+
+    def report(self) -> tuple[bytes, str, dict[str, object]]:
+        status = getattr(self, "_newest_status", None)
+        if not self.active or status is None:
+            return DiagnosticStatus.OK, "", {}
+        names = ("p50", "p99", "p99.9", "max")
+        values: dict[str, object] = {
+            "mode": _MODES[status.mode],
+            "reason": status.reason,
+            "rate [Hz]": status.rate,
+            "ticks": status.ticks,
+            "missed": status.missed,
+            **{f"lateness {n} [us]": v for n, v in zip(names, status.lateness_us.tolist(), strict=True)},
+            **{f"tick cost {n} [us]": v for n, v in zip(names, status.tick_cost_us.tolist(), strict=True)},
+            "scan age [s]": status.scan_age,
+            "planner age [s]": status.planner_age,
+            "odometry age [s]": status.odometry_age,
+            "spikes [1/s]": status.spikes_per_second,
+            "synaptic events [1/s]": status.synaptic_events_per_second,
+            "power, estimated [uW]": status.power_uw,
+            "nearest obstacle [m]": status.nearest_obstacle,
+            "gains version": status.gains_version,
+        }
+        level = _LEVELS.get(status.mode, DiagnosticStatus.OK)
+        message = f"{_MODES[status.mode]}: {status.reason}" if status.reason else _MODES[status.mode]
+        total = status.ticks + status.missed
+        if level == DiagnosticStatus.OK and status.missed > _MISSED_SHARE * total:
+            level, message = DiagnosticStatus.WARN, f"{100 * status.missed / total:.2f} % of the ticks were missed"
+        if isinstance(self._loop, PeriodicLoop):
+            values |= {f"note {i}": line for i, line in enumerate(self._loop.notes, 1)}
+        return level, message, values
+
+
+def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
+    """The node of this program."""
+    return [ReflexNode(values[ReflexNode.kind])]

@@ -1,0 +1,277 @@
+"""The simulator node: the embedded simulator behind the topics of a robot."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from array import array
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Point, TwistStamped, Vector3
+from geometry_msgs.msg import Twist as TwistMessage
+from hybrid_control_msgs.msg import SimState
+from nav_msgs.msg import Odometry as OdometryMessage
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import Image, Imu, LaserScan
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from hybrid_control.messages import Twist
+from hybrid_control.parameters import ParameterError, Value
+from hybrid_control.sim.robot import robot
+from hybrid_control.sim.simulator import Simulator
+from hybrid_control.sim.worlds import World, load_world
+from hybrid_control_ros import convert, qos
+from hybrid_control_ros.node import ManagedNode
+
+MAP, BASE, LIDAR, CAMERA, IMU = "map", "base_link", "lidar", "camera", "imu"
+_STEP_NS = 5_000_000  # simulated time between two looks at cmd_vel
+_LATE_NS = 50_000_000  # lateness beyond which time is dropped instead of caught up with
+
+
+class SimNode(ManagedNode):
+    """Runs a Simulator in a thread of its own, paced by the monotonic clock.
+
+    Where the machine is too slow, simulated time falls behind; it never hurries to catch up by more than 50 ms.
+    """
+
+    kind = "sim_node"
+
+    def __init__(self, values: Mapping[str, Value] | None = None, **options: object) -> None:
+        super().__init__(values, **options)
+        self._world: World | None = None
+        self._thread: threading.Thread | None = None
+        self._ending = False
+        self._command: Twist | None = None
+        self._error: str | None = None
+        self._fault = {"camera": "", "scan": ""}
+        self._frame: Image | None = None
+        self._dropped_ns = 0
+        self._time_ns = 0
+        self._reported = (time.monotonic(), 0)
+
+    def configure(self) -> None:
+        self._factor = self.value("real_time_factor")
+        self._ros_stamps = self.value("stamps") == "ros"
+        if self._ros_stamps and self._factor != 1.0:
+            raise ParameterError(f"real_time_factor: {self._factor:g} needs stamps 'simulated'; with 'ros' it must be 1")
+        if self.get_parameter("use_sim_time").value:
+            raise ParameterError("use_sim_time: must be false, the simulator makes the time")
+        self._world = load_world(self.value("world"), self.value("seed"))
+        self._robot = robot(self.value("robot"))
+        self._fault = {"camera": self.value("camera_fault"), "scan": self.value("scan_fault")}
+        # a world that does not suit the robot is refused here, and not when it is to drive
+        self._new_simulator().close()
+        self._clock_topic = self.talk(ClockMessage, "/clock", qos.CLOCK)
+        self._camera = self.talk(Image, "camera/image_raw", qos.SENSOR)
+        self._scan = self.talk(LaserScan, "scan", qos.SENSOR)
+        self._imu = self.talk(Imu, "imu", qos.SENSOR)
+        self._odom = self.talk(OdometryMessage, "odom", qos.SENSOR)
+        self._state = self.talk(SimState, "sim/state", qos.STREAM)
+        self._map = self.talk(MarkerArray, "sim/world", qos.LATCHED)
+        kind = TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
+        self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
+
+    def activate(self) -> None:
+        self._ending = False
+        self._error = None
+        self._command = self._frame = None
+        self._dropped_ns = self._time_ns = 0
+        self._reported = (time.monotonic(), 0)
+        self._map.publish(world_message(self._world, self.now_ns()))
+        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        self._ending = True
+        if self._thread is not None:
+            self._thread.join(1.0)
+            self._thread = None
+
+    def cleanup(self) -> None:
+        self._world = None
+
+    def change(self, changes: Mapping[str, Value]) -> None:
+        for name, value in changes.items():
+            self._fault[name.removesuffix("_fault")] = str(value)
+
+    def _new_simulator(self) -> Simulator:
+        return Simulator(self._world, self._robot, self.value("seed"), camera=self.value("camera"))
+
+    def _on_command(self, message: TwistStamped | TwistMessage) -> None:
+        try:
+            self._command = convert.twist(message, self.now_ns())
+        except ValueError as error:
+            self.refuse("cmd_vel", error)
+
+    # -- the simulator's thread ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with self._new_simulator() as simulator:
+                if self.value("viewer"):
+                    with simulator.viewer() as show:
+                        self._drive(simulator, show)
+                else:
+                    self._drive(simulator, None)
+        except (ValueError, OSError) as error:
+            self._error = str(error)
+            self.get_logger().error(f"the simulation has ended: {error}")
+
+    def _drive(self, simulator: Simulator, show: Callable[[], bool] | None) -> None:
+        clock_period = round(1e9 / self.value("clock_rate"))
+        step = min(_STEP_NS, clock_period)
+        if self.value("camera"):
+            simulator.camera()  # the first picture takes long, so it is drawn before time begins
+        begun_ns, ros_ns = time.monotonic_ns(), self.now_ns()
+        next_clock = clock_period
+        until = 0
+        while not self._ending:
+            until += step
+            if self._factor > 0.0:
+                due = begun_ns + self._dropped_ns + round(until / self._factor)
+                late = time.monotonic_ns() - due
+                if late < 0:
+                    time.sleep(-late * 1e-9)
+                elif late > _LATE_NS:
+                    self._dropped_ns += late
+            command, self._command = self._command, None
+            if command is not None:
+                simulator.set_command(command.linear_x, command.angular_z)
+            # a stamp is the time at which it was so on the clock that the other nodes go by
+            offset = ros_ns + self._dropped_ns if self._ros_stamps else 0
+            for event in simulator.advance(until):
+                self._publish(simulator, event.kind, event.time_ns + offset, event.value)
+                if self._ending:
+                    return
+            self._time_ns = simulator.time_ns
+            if until >= next_clock:
+                next_clock += clock_period
+                self._clock_topic.publish(ClockMessage(clock=convert.to_stamp(simulator.time_ns + offset)))
+                if show is not None and not show():
+                    self.get_logger().info("the viewer was closed; the simulation goes on without it")
+                    show = None
+
+    def _publish(self, simulator: Simulator, kind: str, stamp_ns: int, value: Any) -> None:
+        if kind == "scan":
+            self._publish_scan(stamp_ns, value)
+        elif kind == "camera":
+            self._publish_camera(stamp_ns, value)
+        elif kind == "imu":
+            message = Imu()
+            message.header.stamp = convert.to_stamp(stamp_ns)
+            message.header.frame_id = IMU
+            message.orientation_covariance[0] = -1.0  # no orientation is measured
+            message.angular_velocity = _vector(value.angular_velocity)
+            message.linear_acceleration = _vector(value.linear_acceleration)
+            self._imu.publish(message)
+        elif kind == "odometry":
+            # its own stamp is simulated time
+            message = convert.odometry_message(value, self.value("odom_frame"), BASE)
+            message.header.stamp = convert.to_stamp(stamp_ns)
+            self._odom.publish(message)
+            self._publish_state(simulator, stamp_ns)
+
+    def _publish_scan(self, stamp_ns: int, scan: Any) -> None:
+        fault = self._fault["scan"]
+        if fault == "silent":
+            return
+        message = convert.scan_message(scan, LIDAR, 1.0 / self._robot.lidar_rate)
+        message.header.stamp = convert.to_stamp(stamp_ns)
+        if fault == "nan":
+            message.ranges = array("f", [math.nan]) * len(message.ranges)
+        self._scan.publish(message)
+
+    def _publish_camera(self, stamp_ns: int, picture: Any) -> None:
+        fault = self._fault["camera"]
+        if fault == "silent":
+            return
+        message = convert.image_message(stamp_ns, CAMERA, picture)
+        if fault in ("black", "white"):
+            message.data = array("B", bytes([0 if fault == "black" else 255])) * len(message.data)
+        elif fault == "size":
+            message.data = message.data[: len(message.data) // 2]
+        elif fault == "nan":  # as a depth camera that sees nothing
+            message.encoding, message.step = "32FC1", 4 * message.width
+            message.data = array("B", array("f", [math.nan]).tobytes()) * (message.width * message.height)
+        elif fault == "freeze" and self._frame is not None:
+            message = self._frame
+        self._frame = message
+        self._camera.publish(message)
+
+    def _publish_state(self, simulator: Simulator, stamp_ns: int) -> None:
+        truth = simulator.truth()
+        message = SimState()
+        message.header.stamp = convert.to_stamp(stamp_ns)
+        message.header.frame_id = MAP
+        message.pose.x, message.pose.y, message.pose.theta = truth.pose.x, truth.pose.y, truth.pose.yaw
+        message.linear_x = truth.twist.linear_x
+        message.angular_z = truth.twist.angular_z
+        message.goal_distance = simulator.goal_distance()
+        message.minimum_distance = simulator.minimum_distance()
+        message.contacts = simulator.contacts
+        message.path_length = simulator.path_length
+        self._state.publish(message)
+
+    def report(self) -> tuple[bytes, str, dict[str, object]]:
+        now, simulated = time.monotonic(), self._time_ns
+        before, simulated_before = self._reported
+        self._reported = now, simulated
+        factor = (simulated - simulated_before) * 1e-9 / (now - before) if now > before else 0.0
+        values: dict[str, object] = {
+            "simulated [s]": simulated * 1e-9,
+            "real-time factor": factor,
+            "fallen behind [s]": self._dropped_ns * 1e-9,
+        }
+        faults = [f"{name} {fault}" for name, fault in self._fault.items() if fault]
+        if self._error is not None:
+            return DiagnosticStatus.ERROR, self._error, values
+        if faults:
+            return DiagnosticStatus.WARN, "fault for a test: " + ", ".join(faults), values
+        return DiagnosticStatus.OK, "", values
+
+
+def _vector(values: tuple[float, float, float]) -> Vector3:
+    x, y, z = values
+    return Vector3(x=x, y=y, z=z)
+
+
+def world_message(world: World, stamp_ns: int, height: float = 0.5) -> MarkerArray:
+    """A world as markers: obstacles, boxes, movers (where they begin), start, goal and bounds."""
+    markers: list[Marker] = []
+
+    def add(name: str, kind: int, x: float, y: float, yaw: float, size: tuple[float, float, float], colour: ColorRGBA) -> Marker:
+        marker = Marker(ns=name, id=len(markers), type=kind, action=Marker.ADD, color=colour)
+        marker.header.frame_id = MAP
+        marker.header.stamp = convert.to_stamp(stamp_ns)
+        marker.pose.position = Point(x=float(x), y=float(y), z=size[2] / 2)
+        marker.pose.orientation = convert.quaternion(float(yaw))
+        marker.scale = _vector((float(size[0]), float(size[1]), float(size[2])))
+        markers.append(marker)
+        return marker
+
+    grey = ColorRGBA(r=0.5, g=0.5, b=0.55, a=1.0)
+    green = ColorRGBA(r=0.1, g=0.7, b=0.3, a=0.6)
+    for x, y, radius in world.cylinders:
+        add("obstacles", Marker.CYLINDER, x, y, 0.0, (2 * radius, 2 * radius, height), grey)
+    for x, y, length, width, angle in world.boxes:
+        add("boxes", Marker.CUBE, x, y, angle, (length, width, height), grey)
+    for mover in world.movers:
+        x, y = mover.at(0.0)
+        add("movers", Marker.CYLINDER, x, y, 0.0, (2 * mover.radius, 2 * mover.radius, height), ColorRGBA(r=0.8, g=0.4, a=1.0))
+    start = world.start
+    add("start", Marker.ARROW, start.x, start.y, start.yaw, (0.5, 0.08, 0.08), ColorRGBA(r=0.2, g=0.4, b=0.9, a=1.0))
+    add("goal", Marker.CYLINDER, *world.goal, 0.0, (0.5, 0.5, 0.02), green)
+    x0, y0, x1, y1 = world.bounds
+    outline = add("bounds", Marker.LINE_STRIP, 0.0, 0.0, 0.0, (0.02, 0.0, 0.0), grey)
+    corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))
+    outline.points = [Point(x=float(x), y=float(y), z=0.0) for x, y in corners]
+    return MarkerArray(markers=markers)
+
+
+def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
+    """The node of this program."""
+    return [SimNode(values[SimNode.kind])]
