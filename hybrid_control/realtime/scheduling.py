@@ -1,0 +1,74 @@
+"""What a thread needs from Linux to keep time: SCHED_FIFO, a core of its own, exact timers, memory that stays put.
+
+Each function returns None where it worked, and otherwise one line that says what to change on the system.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+
+_PR_SET_TIMERSLACK = 29  # <sys/prctl.h>
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # <sys/mman.h>
+
+
+def use_fifo(priority: int) -> str | None:
+    """Put the calling thread under SCHED_FIFO at a priority of 1 .. 99."""
+    lowest, highest = os.sched_get_priority_min(os.SCHED_FIFO), os.sched_get_priority_max(os.SCHED_FIFO)
+    if not lowest <= priority <= highest:
+        raise ValueError(f"priority: {priority} must be within {lowest} .. {highest} for SCHED_FIFO")
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except PermissionError:
+        return (
+            f"SCHED_FIFO {priority} is not permitted, the loop runs under the normal scheduler: "
+            f"add '<user> - rtprio {priority}' to /etc/security/limits.conf and log in again, or grant "
+            f"CAP_SYS_NICE, or start the container with --cap-add SYS_NICE --ulimit rtprio={priority}"
+        )
+    return None
+
+
+def use_core(core: int) -> str | None:
+    """Keep the calling thread on one core."""
+    try:
+        os.sched_setaffinity(0, {core})
+    except OSError:
+        allowed = sorted(os.sched_getaffinity(0))
+        return f"core {core} is not available, the loop runs on any of {allowed}: choose one of these, or widen cpuset"
+    return None
+
+
+def use_exact_timers() -> None:
+    """Let the calling thread's sleeps end on time: the normal scheduler may otherwise add 50 µs (PR_SET_TIMERSLACK)."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)
+
+
+def lock_memory() -> str | None:
+    """Keep every page of this process in memory once it has been touched (mlockall), for as long as it lives.
+
+    Tried only where the limit is none: under a smaller one, memory asked for later could be refused anywhere.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    limited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY
+    if limited and not _has_ipc_lock():
+        code = errno.EPERM
+    elif libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0:
+        return None
+    else:
+        code = ctypes.get_errno()
+    return (
+        f"memory is not locked ({errno.errorcode.get(code, code)}), a page fault may delay a tick: add '<user> - "
+        "memlock unlimited' to /etc/security/limits.conf and log in again, or grant CAP_IPC_LOCK, or start the "
+        "container with --cap-add IPC_LOCK --ulimit memlock=-1"
+    )
+
+
+def _has_ipc_lock() -> bool:
+    """Whether this process has CAP_IPC_LOCK (bit 14), to which the limit does not apply."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> 14 & 1)
+    return False
