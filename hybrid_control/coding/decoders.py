@@ -136,11 +136,10 @@ class _CycleDecoder(Decoder):
 
 
 class FirstSpikeDecoder(_CycleDecoder):
-    """Inverse of the latency code: a channel's first spike in a cycle tells its rate (``kernels.decode_cycles``).
+    """Inverse of the latency code: the first spike in a cycle tells the rate (``kernels.decode_cycles``).
 
-    rate = max_rate x (1 - latency / period), the latency taken at the middle of its nanosecond; 0 for no
-    spike. What is read is the last cycle that has ended. Cycles begin at reset: keep encoder and decoder in
-    step.
+    rate = max_rate x (1 - latency / period), 0 for no spike. What is read is the last cycle that has
+    ended. Cycles begin at reset: keep encoder and decoder in step.
     """
 
     def __init__(self, size: int, max_rate: float = 100.0, period: float = 0.01) -> None:

@@ -160,7 +160,7 @@ class RegularEncoder(Encoder):
 class LatencyEncoder(Encoder):
     """Time to first spike: in each cycle of ``period`` seconds one spike, the earlier the higher the rate.
 
-    Latency = period x (1 - rate / max_rate), rounded down to 1 ns, with the rate that holds when the cycle
+    Latency = period x (1 - rate / max_rate), rounded to 1 ns, with the rate that holds when the cycle
     begins; from max_rate on it is 0, and rate 0 does not spike. (Thorpe and Gautrais, Rank order coding,
     1998, in its linear form.)
     """

@@ -109,7 +109,7 @@ def start(state):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _integrate(channel, rate, left):  # type: ignore[no-untyped-def]
-    """Advance an integrating channel to its next spike or by ``left`` ns; ns to that spike, or -1 for none."""
+    """Advance an integrating channel to its next spike or by ``left`` ns; ns to that spike, or -1."""
     if not rate > 0.0:  # also NaN
         return -1
     gain = int(min(rate, MAX_RATE) * RATE_UNIT + 0.5)
@@ -130,7 +130,7 @@ def _latch(channel, rate):  # type: ignore[no-untyped-def]
     channel["clock"] = 0
     share = min(rate / channel["max_rate"], 1.0) if rate > 0.0 else 0.0
     if channel["kind"] == LATENCY:
-        channel["pending"] = int((1.0 - share) * channel["period"])
+        channel["pending"] = int((1.0 - share) * channel["period"] + 0.5)
         if channel["pending"] >= channel["period"]:
             channel["pending"] = -1
     else:
@@ -211,7 +211,7 @@ def encode(state, rates, duration_ns, keys):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def encode_counts(state, rates, duration_ns, counts):  # type: ignore[no-untyped-def]
-    """As ``encode``, but only each channel's number of spikes is written, to counts (n,); returns their sum."""
+    """As ``encode``, but only each channel's number of spikes is written, to counts (n,); returns the sum."""
     total = 0
     for i in range(state.size):
         channel = state[i]
@@ -237,7 +237,7 @@ def _read_cycle(channel):  # type: ignore[no-untyped-def]
         if channel["word"] < 0:
             channel["rate"] = 0.0
         else:
-            channel["rate"] = channel["max_rate"] * (1.0 - (channel["word"] + 0.5) / channel["period"])
+            channel["rate"] = channel["max_rate"] * (1.0 - channel["word"] / channel["period"])
         channel["word"] = -1
     channel["clock"] = 0
 
