@@ -1,0 +1,34 @@
+"""Spiking networks: built in Python or read from NIR files, compiled once, stepped a tick at a time.
+
+`Network` builds and stores, `Engine` runs; both names and their public methods are stable. Compiled code
+steps an engine through `kernels.step_f32(engine.address)` (or `step_f64`) and reads and writes through the
+engine's views.
+"""
+
+from hybrid_control.snn.engine import Engine, Options
+from hybrid_control.snn.network import (
+    Network,
+    Synapses,
+    all_to_all,
+    gaussian_ring,
+    one_to_one,
+    random_sparse,
+)
+from hybrid_control.snn.neurons import AdaptiveCubaLIF, AdaptiveLIF, Izhikevich, SparseLinear
+from hybrid_control.snn.nir_files import GraphError
+
+__all__ = [
+    "AdaptiveCubaLIF",
+    "AdaptiveLIF",
+    "Engine",
+    "GraphError",
+    "Izhikevich",
+    "Network",
+    "Options",
+    "SparseLinear",
+    "Synapses",
+    "all_to_all",
+    "gaussian_ring",
+    "one_to_one",
+    "random_sparse",
+]

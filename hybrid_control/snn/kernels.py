@@ -1,0 +1,430 @@
+"""The compiled interpreter: runs an engine's program over one arena, one tick per call.
+
+The arena is a single block of memory that starts with a header, and every place in it is given in bytes from
+its start, so it can be copied, stored and handed to compiled code as one address. `engine` writes it; nothing
+here allocates, raises or touches a Python object. Layout and op records are described in docs/snn.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+# Header: int64 words at the start of the arena.
+MAGIC = 0x314E4E5343594248  # "HBYCSNN1" read as a little-endian integer
+(
+    H_MAGIC,
+    H_DTYPE,  # 4 or 8: bytes of a value
+    H_SIZE,  # bytes of the arena
+    H_OPS,  # number of op records
+    H_PROGRAM,  # where they are
+    H_INPUT,  # where the values of all inputs are, one input after another
+    H_INPUT_SIZE,  # how many values
+    H_STATE,  # where the state is
+    H_STATE_SIZE,  # bytes of the state
+    H_TICK,  # where the tick counter is, inside the state
+) = range(10)
+HEADER_WORDS = 16
+
+# An op record is OP_WORDS int64 words; word 0 is the op code.
+OP_WORDS = 32
+(
+    OP_SCAN,
+    OP_MEMBRANE,
+    OP_ROWS,
+    OP_CSR,
+    OP_ADD,
+    OP_CONSTANT,
+    OP_SCALE,
+    OP_THRESHOLD,
+    OP_DELAY_READ,
+    OP_DELAY_WRITE,
+    OP_CONV,
+    OP_POOL,
+    OP_EXTENDED,
+    OP_IZHIKEVICH,
+    OP_DELAYED_DRAIN,
+    OP_DELAYED_SCATTER,
+    OP_STDP,
+) = range(17)
+
+# Flags of an op.
+SPIKING = 1  # the neuron has a threshold
+UNIFORM = 2  # one set of coefficients for the whole population
+SUBTRACT = 4  # reset by subtraction
+SYNAPSE = 8  # the neuron has a synaptic current
+CLEAR = 16  # set the input to zero after reading it
+ZERO = 32  # set the destination to zero before adding to it
+
+# Rows of a neuron's coefficient block.
+(K_V, K_LEAK, K_NEW, K_OLD, K_SYN, K_IN, K_THRESHOLD, K_RESET, K_ADAPT, K_BETA, K_REFRACTORY) = range(11)
+
+OK, NOT_FINITE, WRONG_SIZE = 0, 1, 2
+
+
+@intrinsic
+def view(typingctx: Any, address: Any, size: Any, like: Any) -> Any:
+    """An array of `size` values of the type of `like` over memory at an integer address; owns nothing."""
+    if not isinstance(address, types.Integer) or not isinstance(size, types.Integer):
+        return None
+    array_type = types.Array(like, 1, "C")
+    signature = array_type(types.int64, types.int64, like)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        element = context.get_data_type(like)
+        item = context.get_abi_sizeof(element)
+        array = make_array(array_type)(context, builder)
+        populate_array(
+            array,
+            data=builder.inttoptr(args[0], element.as_pointer()),
+            shape=cgutils.pack_array(builder, [args[1]]),
+            strides=cgutils.pack_array(builder, [context.get_constant(types.intp, item)]),
+            itemsize=context.get_constant(types.intp, item),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return signature, codegen
+
+
+I64, I32, U16, U8, U64, U32 = np.int64(0), np.int32(0), np.uint16(0), np.uint8(0), np.uint64(0), np.uint32(0)
+
+
+@njit(cache=True, nogil=True)
+def _scan(base, n, x_at, list_at, like):
+    """List the indices of the non-zero values of x."""
+    x = view(base + x_at, n, like)
+    indices = view(base + list_at + 8, n, I32)
+    m = 0
+    for i in range(n):
+        if x[i] != 0:
+            indices[m] = i
+            m += 1
+    view(base + list_at, 1, I64)[0] = m
+
+
+@njit(cache=True, nogil=True)
+def _emit(base, n, fired_at, out_at, list_at, counter_at, like):
+    """Turn the flags of this tick into the spike list and the 0/1 output, and count them."""
+    out = view(base + out_at, n, like)
+    indices = view(base + list_at + 8, n, I32)
+    count = view(base + list_at, 1, I64)
+    for k in range(count[0]):
+        out[np.int64(indices[k])] = 0
+    fired = view(base + fired_at, n, U8)
+    words = view(base + fired_at, (n + 7) >> 3, U64)
+    m = 0
+    for w in range(words.size):
+        if words[w] != 0:
+            for i in range(8 * w, min(8 * w + 8, n)):
+                if fired[i] != 0:
+                    indices[m] = i
+                    out[i] = 1
+                    m += 1
+    count[0] = m
+    view(base + counter_at, 1, I64)[0] += m
+
+
+@njit(cache=True, nogil=True)
+def _membrane(base, q, like):
+    """I, IF, LI, LIF and, with a synaptic current, CubaLI and CubaLIF: a linear update, a threshold, a reset."""
+    n, flags, pitch, k = q[1], q[3], q[5], base + q[4]
+    x = view(base + q[2], n, like)
+    v = view(base + q[6], n, like)
+    fired = view(base + q[10], n, U8)
+    spiking, subtract = flags & SPIKING != 0, flags & SUBTRACT != 0
+    if flags & SYNAPSE:
+        current = view(base + q[7], n, like)
+        if flags & UNIFORM:
+            kv, leak, new = view(k, 1, like)[0], view(k + pitch, 1, like)[0], view(k + 2 * pitch, 1, like)[0]
+            old, syn, gain = (
+                view(k + 3 * pitch, 1, like)[0],
+                view(k + 4 * pitch, 1, like)[0],
+                view(k + 5 * pitch, 1, like)[0],
+            )
+            threshold, reset = view(k + 6 * pitch, 1, like)[0], view(k + 7 * pitch, 1, like)[0]
+            for i in range(n):
+                j = current[i]
+                jn = syn * j + gain * x[i]
+                u = kv * v[i] + (leak + (old * j + new * jn))
+                current[i] = jn
+                s = spiking and u > threshold
+                fired[i] = s
+                v[i] = (u - reset if subtract else reset) if s else u
+        else:
+            a_kv, a_leak, a_new = view(k, n, like), view(k + pitch, n, like), view(k + 2 * pitch, n, like)
+            a_old, a_syn, a_gain = (
+                view(k + 3 * pitch, n, like),
+                view(k + 4 * pitch, n, like),
+                view(k + 5 * pitch, n, like),
+            )
+            a_threshold, a_reset = view(k + 6 * pitch, n, like), view(k + 7 * pitch, n, like)
+            for i in range(n):
+                j = current[i]
+                jn = a_syn[i] * j + a_gain[i] * x[i]
+                u = a_kv[i] * v[i] + (a_leak[i] + (a_old[i] * j + a_new[i] * jn))
+                current[i] = jn
+                s = spiking and u > a_threshold[i]
+                fired[i] = s
+                v[i] = (u - a_reset[i] if subtract else a_reset[i]) if s else u
+    elif flags & UNIFORM:
+        kv, leak, new = view(k, 1, like)[0], view(k + pitch, 1, like)[0], view(k + 2 * pitch, 1, like)[0]
+        threshold, reset = view(k + 6 * pitch, 1, like)[0], view(k + 7 * pitch, 1, like)[0]
+        for i in range(n):
+            u = kv * v[i] + (leak + new * x[i])
+            s = spiking and u > threshold
+            fired[i] = s
+            v[i] = (u - reset if subtract else reset) if s else u
+    else:
+        a_kv, a_leak, a_new = view(k, n, like), view(k + pitch, n, like), view(k + 2 * pitch, n, like)
+        a_threshold, a_reset = view(k + 6 * pitch, n, like), view(k + 7 * pitch, n, like)
+        for i in range(n):
+            u = a_kv[i] * v[i] + (a_leak[i] + a_new[i] * x[i])
+            s = spiking and u > a_threshold[i]
+            fired[i] = s
+            v[i] = (u - a_reset[i] if subtract else a_reset[i]) if s else u
+    if flags & CLEAR:
+        x[:] = 0
+    if spiking:
+        _emit(base, n, q[10], q[8], q[9], q[11], like)
+
+
+@njit(cache=True, nogil=True)
+def _rows(base, q, like):
+    """Dense weights, one padded row per presynaptic neuron: add the rows of those that are active."""
+    n, padded, flags, row = q[1], q[2], q[3], q[7]
+    x = view(base + q[4], n, like)
+    dst = view(base + q[8], padded, like)
+    gain = view(base + q[9], 1, like)[0]
+    fan = view(base + q[10], n, I32)
+    events = 0
+    if flags & ZERO:
+        dst[:] = 0
+    weights = base + q[6]
+    if q[5] == 0:
+        for i in range(n):
+            c = gain * x[i]
+            w = view(weights + i * row, padded, like)
+            for j in range(padded):
+                dst[j] += c * w[j]
+            if x[i] != 0:
+                events += fan[i]
+    else:
+        count = view(base + q[5], 1, I64)[0]
+        active = view(base + q[5] + 8, n, I32)
+        k = 0
+        while k + 4 <= count:
+            i0, i1, i2, i3 = (
+                np.int64(active[k]),
+                np.int64(active[k + 1]),
+                np.int64(active[k + 2]),
+                np.int64(active[k + 3]),
+            )
+            c0, c1, c2, c3 = gain * x[i0], gain * x[i1], gain * x[i2], gain * x[i3]
+            w0, w1 = view(weights + i0 * row, padded, like), view(weights + i1 * row, padded, like)
+            w2, w3 = view(weights + i2 * row, padded, like), view(weights + i3 * row, padded, like)
+            for j in range(padded):
+                dst[j] = (((dst[j] + c0 * w0[j]) + c1 * w1[j]) + c2 * w2[j]) + c3 * w3[j]
+            events += fan[i0] + fan[i1] + fan[i2] + fan[i3]
+            k += 4
+        while k < count:
+            i = np.int64(active[k])
+            c = gain * x[i]
+            w = view(weights + i * row, padded, like)
+            for j in range(padded):
+                dst[j] += c * w[j]
+            events += fan[i]
+            k += 1
+    view(base + q[11], 1, I64)[0] += events
+    if flags & CLEAR:
+        x[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _csr_row(weights, columns, size, dst, c, like, column):
+    w = view(weights, size, like)
+    index = view(columns, size, column)
+    for s in range(size):
+        dst[index[s]] += c * w[s]
+
+
+@njit(cache=True, nogil=True)
+def _csr(base, q, like):
+    """Sparse weights in compressed rows, one per presynaptic neuron."""
+    n, flags, item = q[1], q[3], q[12]
+    x = view(base + q[4], n, like)
+    dst = view(base + q[8], q[2], like)
+    gain = view(base + q[9], 1, like)[0]
+    pointer = view(base + q[10], n + 1, I64)
+    columns, weights = base + q[7], base + q[6]
+    events = 0
+    if flags & ZERO:
+        dst[:] = 0
+    every = q[5] == 0
+    count = n if every else view(base + q[5], 1, I64)[0]
+    active = view(base + q[5] + 8, n, I32)
+    for k in range(count):
+        i = k if every else np.int64(active[k])
+        c = gain * x[i]
+        a = pointer[i]
+        size = pointer[i + 1] - a
+        if q[13] == 2:
+            _csr_row(weights + a * item, columns + a * 2, size, dst, c, like, U16)
+        else:
+            _csr_row(weights + a * item, columns + a * 4, size, dst, c, like, U32)
+        if x[i] != 0:
+            events += size
+    view(base + q[11], 1, I64)[0] += events
+    if flags & CLEAR:
+        x[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _elementwise(base, q, like):
+    """ADD: dst += x. CONSTANT: dst += b. SCALE: dst += (gain * s) * x. THRESHOLD: dst = x > s."""
+    op, n, flags = q[0], q[1], q[3]
+    x = view(base + q[4], n, like)
+    s = view(base + q[6], n, like)
+    dst = view(base + q[8], n, like)
+    if flags & ZERO:
+        dst[:] = 0
+    if op == OP_ADD:
+        for i in range(n):
+            dst[i] += x[i]
+    elif op == OP_CONSTANT:
+        for i in range(n):
+            dst[i] += s[i]
+    elif op == OP_SCALE:
+        gain = view(base + q[9], 1, like)[0]
+        for i in range(n):
+            dst[i] += (gain * s[i]) * x[i]
+    else:
+        m = 0
+        for i in range(n):
+            above = x[i] > s[i]
+            dst[i] = above
+            m += above
+        view(base + q[11], 1, I64)[0] += m
+    if flags & CLEAR:
+        x[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _delay(base, q, tick, like):
+    """READ: dst[i] = ring[(tick - steps[i]) mod length][i]. WRITE: ring[tick mod length] = x."""
+    n, length = q[1], q[2]
+    ring = view(base + q[6], n * length, like)
+    if q[0] == OP_DELAY_READ:
+        steps = view(base + q[5], n, I64)
+        dst = view(base + q[8], n, like)
+        for i in range(n):
+            dst[i] = ring[((tick - steps[i]) % length) * n + i]
+    else:
+        x = view(base + q[4], n, like)
+        first = (tick % length) * n
+        for i in range(n):
+            ring[first + i] = x[i]
+        if q[3] & CLEAR:
+            x[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _step(base, like):
+    head = view(base, HEADER_WORDS, I64)
+    x = view(base + head[H_INPUT], head[H_INPUT_SIZE], like)
+    bad = 0
+    for i in range(x.size):
+        bad += not (x[i] - x[i] == 0)
+    if bad:
+        return NOT_FINITE
+    tick = view(base + head[H_TICK], 1, I64)
+    program = base + head[H_PROGRAM]
+    for k in range(head[H_OPS]):
+        q = view(program + k * (OP_WORDS * 8), OP_WORDS, I64)
+        op = q[0]
+        if op == OP_MEMBRANE:
+            _membrane(base, q, like)
+        elif op == OP_ROWS:
+            _rows(base, q, like)
+        elif op == OP_CSR:
+            _csr(base, q, like)
+        elif op == OP_SCAN:
+            _scan(base, q[1], q[4], q[5], like)
+        elif op <= OP_THRESHOLD:
+            _elementwise(base, q, like)
+        elif op <= OP_DELAY_WRITE:
+            _delay(base, q, tick[0], like)
+    tick[0] += 1
+    return OK
+
+
+@njit(cache=True, nogil=True)
+def _step_input(base, values, like):
+    head = view(base, HEADER_WORDS, I64)
+    if values.size != head[H_INPUT_SIZE]:
+        return WRONG_SIZE
+    x = view(base + head[H_INPUT], head[H_INPUT_SIZE], like)
+    for i in range(x.size):
+        x[i] = values[i]
+    return _step(base, like)
+
+
+@njit(cache=True, nogil=True)
+def _run(base, values, taps, record, like):
+    """Steps for each row of `values`; after each, the blocks named by `taps` (place, size) go to `record`."""
+    for t in range(values.shape[0]):
+        status = _step_input(base, values[t], like)
+        if status != OK:
+            return status, t
+        if t < record.shape[0]:
+            column = 0
+            for k in range(taps.shape[0]):
+                block = view(base + taps[k, 0], taps[k, 1], like)
+                for i in range(block.size):
+                    record[t, column + i] = block[i]
+                column += block.size
+    return OK, values.shape[0]
+
+
+F32, F64 = np.float32(0), np.float64(0)
+
+
+@njit(cache=True, nogil=True)
+def step_f32(address: int) -> int:
+    """One tick of the float32 arena at `address`: OK, or NOT_FINITE for a NaN or infinite input (nothing moved)."""
+    return _step(address, F32)
+
+
+@njit(cache=True, nogil=True)
+def step_f64(address: int) -> int:
+    """One tick of the float64 arena at `address`; as `step_f32`."""
+    return _step(address, F64)
+
+
+@njit(cache=True, nogil=True)
+def step_input_f32(address: int, values: np.ndarray) -> int:
+    """`step_f32` after copying float32 `values` to the inputs; WRONG_SIZE where they do not fit."""
+    return _step_input(address, values, F32)
+
+
+@njit(cache=True, nogil=True)
+def step_input_f64(address: int, values: np.ndarray) -> int:
+    """`step_f64` after copying float64 `values` to the inputs; WRONG_SIZE where they do not fit."""
+    return _step_input(address, values, F64)
+
+
+@njit(cache=True, nogil=True)
+def run_f32(address, values, taps, record):
+    """A float32 tick per row of `values`; taps (n, 2): place and size of what goes to each row of `record`."""
+    return _run(address, values, taps, record, F32)
+
+
+@njit(cache=True, nogil=True)
+def run_f64(address, values, taps, record):
+    """As `run_f32`, for float64."""
+    return _run(address, values, taps, record, F64)
