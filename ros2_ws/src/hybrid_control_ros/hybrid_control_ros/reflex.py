@@ -32,6 +32,7 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode
 
+_JUMP_NS = 1_000_000_000  # simulated time that is gone through command by command and not jumped over
 _PERCENTS = (50.0, 99.0, 99.9, 100.0)
 _MISSED_SHARE = 1e-3  # of the ticks, above which diagnostics warn
 _LEVELS = {
@@ -66,6 +67,7 @@ class ReflexNode(ManagedNode):
         self._command_topic: Any = None
         self._command_lock = threading.Lock()
         self._halted = False
+        self._fault = ""
         self._scan_frame = ""
         self._next_command_ns = 0
         self._last_ticks = (0, 0)
@@ -112,11 +114,17 @@ class ReflexNode(ManagedNode):
         self._scan_frame = self.value("scan_frame")
         self._last_ticks = (0, time.monotonic_ns())
         self._next_command_ns = 0
-        self._halted = False
+        self._halted, self._fault = False, ""
         if isinstance(loop, PeriodicLoop):
             loop.warm()
             loop.start()
-            self._watchdog = Watchdog(loop, self.value("watchdog_timeout"), self._on_hang)
+            self._watchdog = Watchdog(
+                loop,
+                self._on_hang,
+                on_recovery=self._on_recovery,
+                timeout_s=max(self.value("watchdog_timeout"), 2.5 / reflex.rate),
+                priority=self.value("priority") or None,
+            )
             self._watchdog.start()
         reflex.activate()
         if isinstance(loop, PeriodicLoop):
@@ -206,7 +214,9 @@ class ReflexNode(ManagedNode):
         assert self._reflex is not None
         command = self._reflex.command()
         with self._command_lock:
-            if not self._halted:
+            if self._fault:
+                self._publish_command(Twist(stamp_ns))
+            elif not self._halted:
                 self._publish_command(dataclasses.replace(command.twist, stamp_ns=stamp_ns))
         return command.tick
 
@@ -232,10 +242,8 @@ class ReflexNode(ManagedNode):
         if not self.active or not isinstance(self._loop, SteppedLoop):
             return
         now_ns, period_ns = convert.to_ns(message.clock), round(self._command_period * 1e9)
-        if not 0 <= self._next_command_ns - now_ns <= period_ns:
-            self._next_command_ns = max(self._next_command_ns, now_ns - now_ns % period_ns)
-            if self._next_command_ns > now_ns:  # time was set back
-                self._next_command_ns = now_ns
+        if not now_ns - _JUMP_NS <= self._next_command_ns <= now_ns + period_ns:
+            self._next_command_ns = now_ns  # the first one, or the clock was set
         try:
             while self._next_command_ns <= now_ns:
                 self._loop.advance(self._next_command_ns)
@@ -243,14 +251,28 @@ class ReflexNode(ManagedNode):
                 self._next_command_ns += period_ns
             self._loop.advance(now_ns)
         except RuntimeError as error:
-            self._on_hang(str(error))
+            self._reflex.fail(str(error))
+            self._stop_for(f"{error}; the node must be deactivated and activated")
 
-    def _on_hang(self, reason: str) -> None:
-        """The loop died or stands still: stop, from whatever thread found out."""
-        if self._reflex is not None:
-            self._reflex.fail(reason)
-        self.halt()
-        self.get_logger().error(f"stopped until it is configured again: {reason}")
+    def _on_hang(self, age: float) -> None:
+        """The watchdog's call: the loop died, or stands still. Stop."""
+        assert self._loop is not None and self._reflex is not None
+        if isinstance(self._loop, PeriodicLoop) and self._loop.alive:
+            self._stop_for(f"the loop has stood still for {age * 1e3:.0f} ms")
+        else:
+            self._reflex.fail("the loop has died")
+            self._stop_for("the loop has died; the node must be deactivated and activated")
+
+    def _on_recovery(self) -> None:
+        """The watchdog's call: the loop ticks again."""
+        self._fault = ""
+        self.get_logger().warning("the loop ticks again, commands flow again")
+
+    def _stop_for(self, fault: str) -> None:
+        with self._command_lock:
+            self._fault = fault
+            self._publish_command(Twist(self.now_ns()))
+        self.get_logger().error(f"stopped: {fault}")
 
     # -- what is told --------------------------------------------------------------------------------------------
 
@@ -267,6 +289,8 @@ class ReflexNode(ManagedNode):
         status = ReflexStatus()
         for name, value in dataclasses.asdict(self._reflex.status()).items():
             setattr(status, name, value)
+        if self._fault:
+            status.mode, status.reason = ReflexStatus.ERROR, self._fault
         status.header.stamp = convert.to_stamp(self.now_ns())
         status.header.frame_id = self._base_frame
         status.refused = sum(self.refused.values())
@@ -310,6 +334,7 @@ class ReflexNode(ManagedNode):
             "power, estimated [uW]": status.power_uw,
             "nearest obstacle [m]": status.nearest_obstacle,
             "gains version": status.gains_version,
+            "hangs": self._watchdog.hangs if self._watchdog is not None else 0,
         }
         level = _LEVELS.get(status.mode, DiagnosticStatus.OK)
         message = f"{_MODES[status.mode]}: {status.reason}" if status.reason else _MODES[status.mode]
