@@ -9,14 +9,14 @@ from pathlib import Path
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
     """Adds both to the command line of hybrid-control."""
-    training = subparsers.add_parser("train", help="train a network").add_subparsers(
-        metavar="WHAT", required=True
-    )
-    train = training.add_parser(
-        "planner", help="train the planner's model", description="Draws camera images and the answers of an
-        expert in random worlds of the simulator, trains " "the planner's network on them, exports it to
-        OUT/planner.onnx, tests it on worlds it never saw and " "writes OUT/planner.md. Needs the extras sim
-        and train.", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    train_what = subparsers.add_parser("train", help="train a network")
+    train = train_what.add_subparsers(metavar="WHAT", required=True).add_parser(
+        "planner",
+        help="train the planner's model",
+        description="Draws camera images and the answers of an expert in random worlds of the simulator, "
+        "trains the planner's network on them, exports it to OUT/planner.onnx, tests it on worlds it never "
+        "saw and writes OUT/planner.md. Needs the extras sim and train.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     train.add_argument("--out", type=Path, required=True, help="folder for data, checkpoint, model and card")
     train.add_argument("--worlds", type=int, default=1000, help="random worlds to train on")

@@ -277,5 +277,5 @@ def _believed_goal(expert: GeodesicField, pose: Pose, rng: Generator) -> tuple[f
 
 
 def dark_share(samples: Samples, threshold: float) -> float:
-    """Share of the images with less contrast than the threshold (grey levels), which a planner calls blind."""
+    """Share of the images with less contrast than the threshold (grey levels): to a planner, blind."""
     return float(np.mean([contrast(image) < threshold for image in samples.image]))

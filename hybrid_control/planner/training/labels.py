@@ -48,7 +48,7 @@ BUMP_PEAK = float(heading_bump(float(HEADINGS[0])).max())
 
 
 def expert_heading(field: GeodesicField, pose: Pose) -> float:
-    """Body-frame direction in rad of the point LOOKAHEAD down the shortest path; NaN where there is no way."""
+    """Body-frame direction in rad of the point LOOKAHEAD down the shortest path; NaN where there is none."""
     return float(wrap(field.heading(pose.x, pose.y, LOOKAHEAD) - pose.yaw))
 
 

@@ -94,7 +94,7 @@ def train_planner(settings: Settings) -> Path:
 
 @contextmanager
 def _timed(times: Path, part: str) -> Iterator[None]:
-    """Adds the seconds that the block takes to those that earlier, interrupted runs took for the same part."""
+    """Adds the seconds that the block takes to those of earlier, interrupted runs."""
     since = time.monotonic()
     try:
         yield
