@@ -1,0 +1,250 @@
+"""`hybrid-control sim`, `report` and `doctor`: their arguments, checked before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hybrid_control.parameters import ParameterError, Value, check_all
+
+CAMERA_FAULTS = ("black", "white", "nan", "size", "freeze", "silent")
+SCAN_FAULTS = ("nan", "silent")
+
+
+@dataclass(frozen=True)
+class When:
+    """A moment of a run: seconds since it began, or the share of the way to the goal that is done."""
+
+    seconds: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A sensor ("camera" or "scan") that shows something wrong from a moment on, for some seconds or to the end."""
+
+    sensor: str
+    kind: str
+    when: When
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `hybrid-control sim` was asked for, checked.
+
+    parameters: every parameter of every node, the user's file over the defaults. seeds: how many runs, None for one.
+    """
+
+    world: str = "default"
+    robot: str = "jackal"
+    seed: int = 0
+    seeds: int | None = None
+    duration: float = 90.0
+    real_time_factor: float = 1.0
+    out: Path = Path("out")
+    viewer: bool = False
+    composed: bool = False
+    model: Path | None = None
+    network: Path | None = None
+    domain: int | None = None
+    kill_planner: When | None = None
+    faults: tuple[Fault, ...] = ()
+    parameters: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+
+def parse_when(text: str, option: str) -> When:
+    """A moment as typed: "12.5" seconds, or "50%" of the way; ValueError names the option."""
+    share = text.endswith("%")
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    if not (0 <= value <= 100 if share else 0 <= value < math.inf):
+        raise ValueError(f"{option}: {text!r} is no moment; expected seconds such as 12.5, or a share of the way such as 50%")
+    return When(share=value / 100) if share else When(seconds=value)
+
+
+def parse_fault(text: str, sensor: str) -> Fault:
+    """A fault as typed, KIND@WHEN or KIND@WHEN:SECONDS; ValueError names the option."""
+    option = f"--{sensor}-fault"
+    kinds = CAMERA_FAULTS if sensor == "camera" else SCAN_FAULTS
+    kind, at, rest = text.partition("@")
+    if kind not in kinds or not at:
+        raise ValueError(f"{option}: {text!r}; expected KIND@WHEN or KIND@WHEN:SECONDS with KIND one of {', '.join(kinds)}")
+    moment, colon, length = rest.partition(":")
+    seconds = None
+    if colon:
+        try:
+            seconds = float(length)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"{option}: {length!r} is no length of time; expected seconds > 0")
+    return Fault(sensor, kind, parse_when(moment, option), seconds)
+
+
+def read_parameters(file: Path | None) -> dict[str, dict[str, Value]]:
+    """Every parameter of every node: a ROS parameter file over the defaults.
+
+    Raises ValueError with one line for a file that is no such file, an unknown node or parameter, or a value out of
+    range; OSError where it can't be read.
+    """
+    import yaml
+
+    from hybrid_control.node_parameters import NODES
+
+    given: dict[str, dict[str, object]] = {name: {} for name in NODES}
+    content: object = {}
+    if file is not None:
+        try:
+            content = yaml.safe_load(file.read_text()) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file}: no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: expected node names with ros__parameters below them, as in config/sim.yaml")
+    for key, section in content.items():
+        name = str(key).removeprefix("/**").strip("/")
+        if name and name not in NODES:
+            raise ValueError(f"{file}: unknown node {key!r}; known are {', '.join(NODES)}")
+        values = section.get("ros__parameters") if isinstance(section, dict) else None
+        if not isinstance(values, dict) or len(section) != 1:
+            raise ValueError(f"{file}: {key}: expected ros__parameters with parameters below it, and nothing else")
+        values = {str(k): v for k, v in values.items() if k != "use_sim_time"}  # follows --real-time-factor
+        if name:
+            given[name] |= values
+            continue
+        for parameter, value in values.items():
+            takers = [n for n, known in NODES.items() if parameter in {p.name for p in known}]
+            if not takers:
+                raise ParameterError(f"{file}: unknown parameter {parameter!r}: no node has it")
+            for node in takers:
+                given[node][parameter] = value
+    return {n: check_all(NODES[n], given[n], where=f"{file}: {n}" if given[n] else n) for n in NODES}
+
+
+def options_of(args: argparse.Namespace) -> RunOptions:
+    """Check what was typed; ValueError or OSError with one line where it can't be."""
+    from hybrid_control.sim.robot import robot
+    from hybrid_control.sim.worlds import load_world
+
+    if not 0 < args.duration <= 3600:
+        raise ValueError(f"--duration {args.duration:g}: expected 0 .. 3600 s")
+    if not 0 < args.real_time_factor <= 100:
+        raise ValueError(f"--real-time-factor {args.real_time_factor:g}: expected more than 0, at most 100")
+    if not 0 <= args.seed < 2**31:
+        raise ValueError(f"--seed {args.seed}: expected 0 .. {2**31 - 1}")
+    if args.seeds is not None and not 1 <= args.seeds <= 1000:
+        raise ValueError(f"--seeds {args.seeds}: expected 1 .. 1000")
+    if args.domain is not None and not 0 <= args.domain <= 101:
+        raise ValueError(f"--domain {args.domain}: expected 0 .. 101")
+    robot(args.robot)
+    load_world(args.world, args.seed)
+    for option, file in (("--model", args.model), ("--network", args.network)):
+        if file is not None and not file.is_file():
+            raise ValueError(f"{option}: {file}: no such file")
+    if args.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ValueError("--viewer: there is no display (DISPLAY is not set); leave it out to drive without one")
+    if args.composed and args.kill_planner_at:
+        raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
+    faults = [parse_fault(text, "camera") for text in args.camera_fault]
+    faults += [parse_fault(text, "scan") for text in args.scan_fault]
+    options = RunOptions(
+        world=args.world,
+        robot=args.robot,
+        seed=args.seed,
+        seeds=args.seeds,
+        duration=args.duration,
+        real_time_factor=args.real_time_factor,
+        out=args.out,
+        viewer=args.viewer,
+        composed=args.composed,
+        model=args.model,
+        network=args.network,
+        domain=args.domain,
+        kill_planner=parse_when(args.kill_planner_at, "--kill-planner-at") if args.kill_planner_at else None,
+        faults=tuple(faults),
+        parameters=read_parameters(args.params),
+    )
+    _check_model(options)
+    return options
+
+
+def _check_model(options: RunOptions) -> None:
+    """Load the planner's model once, so that one that breaks the contract is refused before a process is started."""
+    from hybrid_control.planner import contract
+
+    contract.load(options.model or options.parameters["planner_node"]["model_file"] or contract.DEFAULT_MODEL, None)
+
+
+def _sim(args: argparse.Namespace) -> int:
+    options = options_of(args)
+    try:
+        from hybrid_control_ros.run.main import run
+    except ImportError as error:
+        raise ValueError(
+            f"ROS 2 or the workspace is not in this shell ({error}): run `make setup` once and `. scripts/env.sh`, "
+            "or simply `make sim`"
+        ) from None
+    return run(options)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from hybrid_control.report import make_report, summary_line
+
+    report = make_report(args.folder)
+    sys.stdout.write(f"{summary_line(report)}\nreport: {args.folder / 'report.html'}\n")
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from hybrid_control.doctor import run
+
+    return run(as_json=args.json)
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `sim`, `report` and `doctor` to the command line."""
+    defaults = RunOptions()
+    sim = subparsers.add_parser(
+        "sim",
+        help="drive the simulated robot to its goal and write a report",
+        description="Drives the simulated robot to its goal with real ROS 2 nodes, and writes OUT/<run>/ with "
+        "report.html, report.json and run.mcap. Exit status: 0 where the goal was reached without a contact, 1 where "
+        "it was not, 2 for a mistake in what was asked.",
+        epilog="WHEN is seconds since the simulation began, such as 12.5, or the share of the way done, such as 50%.",
+    )
+    add = sim.add_argument
+    add("--world", default=defaults.world, help="a world's name (default, open, forest, corridor, rooms, field, crossing), or FILE.npz:ID (default: %(default)s)")
+    add("--robot", default=defaults.robot, help="the robot (default: %(default)s)")
+    add("--seed", type=int, default=defaults.seed, help="seed of the world, the noise and the spikes (default: %(default)s)")
+    add("--seeds", type=int, metavar="N", help="drive seeds 0 .. N-1 one after another and print a table; exit status 0 where 95%% succeed")
+    add("--duration", type=float, default=defaults.duration, metavar="S", help="simulated seconds after which a run is given up (default: %(default)g)")
+    add("--real-time-factor", type=float, default=defaults.real_time_factor, metavar="X", help="simulated seconds in a second (default: %(default)g)")
+    add("--out", type=Path, default=defaults.out, metavar="DIR", help="folder for the results (default: %(default)s)")
+    look = sim.add_mutually_exclusive_group()
+    look.add_argument("--headless", dest="viewer", action="store_false", help="without a window (this is the default)")
+    look.add_argument("--viewer", dest="viewer", action="store_true", help="with MuJoCo's window")
+    sim.set_defaults(viewer=False)
+    add("--composed", action="store_true", help="planner, encoder and reflex in one process, as on small boards")
+    add("--params", type=Path, metavar="FILE", help="parameters of the nodes, a ROS parameter file such as config/sim.yaml")
+    add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
+    add("--network", type=Path, metavar="FILE", help="another network for the reflex, a NIR file")
+    add("--domain", type=int, metavar="ID", help="ROS_DOMAIN_ID (default: a free one)")
+    add("--kill-planner-at", metavar="WHEN", help="test: kill the planner's process then")
+    add("--camera-fault", action="append", default=[], metavar="KIND@WHEN[:S]", help=f"test: what the camera shows from then on (for S seconds): {', '.join(CAMERA_FAULTS)}")
+    add("--scan-fault", action="append", default=[], metavar="KIND@WHEN[:S]", help=f"test: the same for the lidar: {', '.join(SCAN_FAULTS)}")
+    sim.set_defaults(run=_sim)
+
+    report = subparsers.add_parser("report", help="make report.json and report.html from a run's folder anew")
+    report.add_argument("folder", type=Path, metavar="DIR", help="folder with run.mcap (and run.json)")
+    report.set_defaults(run=_report)
+
+    doctor = subparsers.add_parser("doctor", help="say what is there and what is missing, and how to get it")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.set_defaults(run=_doctor)

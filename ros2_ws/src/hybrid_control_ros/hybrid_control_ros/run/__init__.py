@@ -1,0 +1,1 @@
+"""One run of the whole system: its processes, its recording, its outcome."""

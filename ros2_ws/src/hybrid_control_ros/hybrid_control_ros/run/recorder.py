@@ -1,0 +1,241 @@
+"""Records every topic of a run into one MCAP file, as serialized, and keeps the newest message of each for the supervisor."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from mcap.writer import CompressionType, Writer
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+_PERIOD = 0.04  # s between two looks for messages; each carries the time at which it really came
+_DEPTH = 500  # messages of a topic that may wait for the next look
+_CHUNK = 512 * 1024  # bytes; what is lost of a recording that is cut short
+_SEPARATOR = "=" * 80
+_FIELD = re.compile(r"^\s*([A-Za-z][\w/]*)")
+_BUILT_IN = {
+    "bool", "byte", "char", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
+    "uint64", "string", "wstring",
+}  # fmt: skip
+
+
+def message_class(kind: str) -> Any:
+    """The Python class of a message type such as std_msgs/msg/Header; LookupError where it is not there."""
+    package, _, name = kind.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise LookupError(f"no message type {kind}: {error}") from None
+
+
+@functools.cache
+def _definition(package: str, name: str) -> str:
+    try:
+        return (Path(get_package_share_directory(package)) / "msg" / f"{name}.msg").read_text()
+    except (OSError, PackageNotFoundError) as error:
+        raise LookupError(f"no definition of {package}/{name}: {error}") from None
+
+
+def _parts(package: str, text: str) -> list[tuple[str, str]]:
+    """The (package, name) of every message that a definition uses directly, in order."""
+    found = []
+    for line in text.splitlines():
+        match = _FIELD.match(line.split("#")[0])
+        if match and match[1] not in _BUILT_IN:
+            owner, _, name = match[1].rpartition("/")
+            owner = owner.removesuffix("/msg") or ("std_msgs" if name == "Header" else package)
+            found.append((owner, name))
+    return found
+
+
+@functools.cache
+def full_definition(kind: str) -> str:
+    """The definition of a message type with those of all types that it stands on, as MCAP's ros2msg encoding asks.
+
+    Raises LookupError where one is not installed.
+    """
+    package, _, name = kind.split("/")
+    text = _definition(package, name)
+    result, seen, waiting = [text.rstrip()], {(package, name)}, _parts(package, text)
+    while waiting:
+        part = waiting.pop(0)
+        if part in seen:
+            continue
+        seen.add(part)
+        text = _definition(*part)
+        result += [_SEPARATOR, f"MSG: {part[0]}/{part[1]}", text.rstrip()]
+        waiting += _parts(part[0], text)
+    return "\n".join(result) + "\n"
+
+
+class McapFile:
+    """An MCAP file of serialized ROS 2 messages that stops, and says why, when the disk will not take more.
+
+    note: why it stopped, "" while all is well. No method raises OSError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.note = ""
+        self._path = path
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+        self._sequence: dict[str, int] = {}
+        self._file: Any = None
+        try:
+            self._file = path.open("wb")
+            self._writer = Writer(self._file, chunk_size=_CHUNK, compression=CompressionType.ZSTD)
+            self._writer.start(profile="ros2", library="hybrid_control")
+        except OSError as error:
+            self._give_up(error)
+
+    def write(self, topic: str, kind: str, data: bytes, received_ns: int, published_ns: int) -> None:
+        """Add a message; does nothing once the recording has stopped."""
+        if self._file is None:
+            return
+        try:
+            if topic not in self._channels:
+                self._add(topic, kind)
+            self._sequence[topic] += 1
+            self._writer.add_message(
+                self._channels[topic], received_ns, data, published_ns, sequence=self._sequence[topic]
+            )
+        except OSError as error:
+            self._give_up(error)
+
+    def _add(self, topic: str, kind: str) -> None:
+        if kind not in self._schemas:
+            self._schemas[kind] = self._writer.register_schema(kind, "ros2msg", full_definition(kind).encode())
+        self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schemas[kind])
+        self._sequence[topic] = 0
+
+    def flush(self) -> None:
+        """Hand what is buffered to the file system, so that a full disk is noticed soon."""
+        if self._file is not None:
+            try:
+                self._writer.flush()
+            except OSError as error:
+                self._give_up(error)
+
+    def close(self, metadata: dict[str, str] | None = None) -> None:
+        """Write the index, with a few words about the run, and close."""
+        if self._file is None:
+            return
+        try:
+            if metadata:
+                self._writer.add_metadata("hybrid_control", metadata)
+            self._writer.finish()
+            self._file.close()
+            self._file = None
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.note = f"recording stopped: {self._path}: {error.strerror or error}"
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError:
+                return  # the same reason again
+
+
+class Recorder(threading.Thread):
+    """Takes every message of every topic in a thread of its own, at little cost: it wakes 25 times a second.
+
+    counts: messages of each topic so far; newest: the newest message of each topic, serialized.
+    """
+
+    def __init__(self, context: Context, path: Path) -> None:
+        super().__init__(name="recorder", daemon=True)
+        self._node = Node(
+            "run_recorder", context=context, enable_rosout=False, start_parameter_services=False, use_global_arguments=False
+        )
+        self._file = McapFile(path)
+        self._subscriptions: dict[str, tuple[Any, str]] = {}
+        self._skipped: set[str] = set()
+        self._ending = threading.Event()
+        self.metadata: dict[str, str] = {}
+        self.counts: dict[str, int] = {}
+        self.newest: dict[str, bytes] = {}
+
+    @property
+    def note(self) -> str:
+        """Why the recording stopped, "" while all is well."""
+        return self._file.note
+
+    def knows(self, topic: str) -> bool:
+        """Whether a topic is being recorded."""
+        return topic in self._subscriptions
+
+    def run(self) -> None:
+        """Record until `end`."""
+        looked = flushed = 0.0
+        while not self._ending.wait(_PERIOD):
+            now = time.monotonic()
+            if now - looked > 0.2:
+                looked = now
+                self._discover()
+            self._take_all()
+            if now - flushed > 2.0:
+                flushed = now
+                self._file.flush()
+        self._take_all()
+        self._file.close(self.metadata)
+        self._node.destroy_node()
+
+    def end(self) -> None:
+        """Take what is left, close the file, and wait for both."""
+        self._ending.set()
+        self.join(10.0)
+
+    def _discover(self) -> None:
+        for topic, kinds in self._node.get_topic_names_and_types():
+            if topic in self._subscriptions or topic in self._skipped or not kinds:
+                continue
+            publishers = self._node.get_publishers_info_by_topic(topic)
+            if not publishers:
+                continue
+            try:
+                full_definition(kinds[0])
+                kind = message_class(kinds[0])
+            except LookupError:
+                self._skipped.add(topic)  # a type of somebody else's that is not installed here
+                continue
+            profiles = [p.qos_profile for p in publishers]
+            # what all of the publishers offer, so that each one fits
+            reliable = all(p.reliability == ReliabilityPolicy.RELIABLE for p in profiles)
+            latched = all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in profiles)
+            qos = QoSProfile(
+                history=HistoryPolicy.KEEP_LAST,
+                depth=_DEPTH,
+                reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+            )
+            subscription = self._node.create_subscription(kind, topic, _unused, qos, raw=True)
+            self._subscriptions[topic] = subscription, kinds[0]
+
+    def _take_all(self) -> None:
+        """Every message that has come, straight from each subscription: an executor would cost ten times as much."""
+        for topic, (subscription, kind) in self._subscriptions.items():
+            with subscription.handle:
+                for _ in range(_DEPTH):
+                    taken = subscription.handle.take_message(subscription.msg_type, True)
+                    if taken is None:
+                        break
+                    data, info = taken
+                    self.counts[topic] = self.counts.get(topic, 0) + 1
+                    self.newest[topic] = data
+                    received = info["received_timestamp"] or time.time_ns()
+                    self._file.write(topic, kind, data, received, info["source_timestamp"] or received)
+
+
+def _unused(message: bytes) -> None:
+    """Messages are taken by hand."""

@@ -1,0 +1,455 @@
+"""Starts the nodes of a run as processes, watches them to the end, and sees to it that nothing stays behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import rclpy
+import yaml
+from geometry_msgs.msg import PoseStamped
+from hybrid_control_msgs.msg import ReflexStatus, SimState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
+
+import hybrid_control
+from hybrid_control.node_parameters import NODES
+from hybrid_control.parameters import Value
+from hybrid_control.report.run import MODES
+from hybrid_control.sim.commands import Fault, RunOptions, When
+from hybrid_control.sim.robot import robot
+from hybrid_control.sim.worlds import load_world
+from hybrid_control_ros import convert, qos
+from hybrid_control_ros.run.judge import Judge
+from hybrid_control_ros.run.processes import Children, private_domain
+from hybrid_control_ros.run.recorder import Recorder
+
+_START_TIMEOUT = 60.0  # s until every node must be active
+_STILL = 10.0  # s without a new ground truth after which the simulator counts as dead
+_MOURN = 3.0  # s for which a run goes on without its reflex
+_TICK = 0.02  # s between two looks at everything
+
+
+class StartError(ValueError):
+    """The system could not be started. The message is for the user."""
+
+
+class Transit:
+    """One lifecycle transition of one node, asked for until it is known to have happened."""
+
+    def __init__(self, node: Node, name: str, transition: int, target: int) -> None:
+        self.name, self.done, self.failed = name, False, False
+        self._transition, self._target = transition, target
+        self._change = node.create_client(ChangeState, f"/{name}/change_state")
+        self._get = node.create_client(GetState, f"/{name}/get_state")
+        self._asked: Any = None
+        self._queried: Any = None
+        self._at = 0.0
+
+    def poll(self) -> None:
+        """Look for answers, and ask where that is due. An answer may be lost while DDS is still matching."""
+        if self.done or self.failed or not (self._change.service_is_ready() and self._get.service_is_ready()):
+            return
+        now = time.monotonic()
+        if self._asked is None:
+            self._asked = self._change.call_async(ChangeState.Request(transition=Transition(id=self._transition)))
+            self._queried, self._at = None, now
+        elif self._asked.done():
+            self.done = bool(self._asked.result().success)
+            self.failed = not self.done
+        elif self._queried is None:
+            if now - self._at > 1.0:
+                self._queried, self._at = self._get.call_async(GetState.Request()), now
+        elif self._queried.done():
+            if self._queried.result().current_state.id == self._target:
+                self.done = True
+            elif now - self._at > 0.5:
+                self._asked = None
+        elif now - self._at > 5.0:
+            self._queried = None
+
+    def close(self, node: Node) -> None:
+        """Release what it used."""
+        node.destroy_client(self._change)
+        node.destroy_client(self._get)
+
+
+class Interrupt:
+    """Turns SIGINT and SIGTERM into a flag while the context lasts."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> Interrupt:
+        self._before = {s: signal.signal(s, self._set) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _set(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+
+
+class Display:
+    """The live status: one line in place on a terminal, one line every few seconds elsewhere."""
+
+    def __init__(self, period: float = 5.0) -> None:
+        self._tty = sys.stdout.isatty()
+        self._period = 0.1 if self._tty else period
+        self._shown = 0.0
+        self._open = False
+
+    def status(self, text: Callable[[], str]) -> None:
+        """Show the status if it is time to."""
+        now = time.monotonic()
+        if now - self._shown < self._period:
+            return
+        self._shown = now
+        if self._tty:
+            width = shutil.get_terminal_size().columns
+            sys.stdout.write("\r\x1b[K" + text()[: width - 1])
+            self._open = True
+        else:
+            sys.stdout.write(text() + "\n")
+        sys.stdout.flush()
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        sys.stdout.write(("\r\x1b[K" if self._open else "") + text + "\n")
+        sys.stdout.flush()
+        self._open = False
+
+
+def versions() -> dict[str, str]:
+    """Versions of what took part."""
+    found = {
+        "hybrid_control": hybrid_control.__version__,
+        "python": platform.python_version(),
+        "ros": os.environ.get("ROS_DISTRO", "unknown"),
+    }
+    for package in ("numpy", "numba", "onnxruntime", "mujoco"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "missing"
+    found["machine"] = f"{platform.system()} {platform.release()}, {len(os.sched_getaffinity(0))} cores"
+    return found
+
+
+def parameters(options: RunOptions, seed: int) -> dict[str, dict[str, Value]]:
+    """Every parameter of every node of a run: the user's file, and over it what the options say."""
+    values = {name: dict(options.parameters[name]) for name in NODES}
+    values["sim_node"] |= {
+        "world": options.world,
+        "robot": options.robot,
+        "seed": seed,
+        "real_time_factor": options.real_time_factor,
+        "stamps": "ros" if options.real_time_factor == 1.0 else "simulated",
+        "viewer": options.viewer,
+    }
+    values["rate_to_spike_node"]["seed"] = seed
+    values["reflex_node"]["seed"] = seed
+    if options.model:
+        values["planner_node"]["model_file"] = str(options.model.resolve())
+    if options.network:
+        values["reflex_node"]["network_file"] = str(options.network.resolve())
+    return values
+
+
+class Run:
+    """One run, from nothing to a folder with its recording and its outcome."""
+
+    def __init__(self, options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display) -> None:
+        self._options, self._seed, self._folder = options, seed, folder
+        self._interrupt, self._display = interrupt, display
+        self._world = load_world(options.world, seed)
+        self._robot = robot(options.robot)
+        self._parameters = parameters(options, seed)
+        self._simulated = options.real_time_factor != 1.0
+        self._judge = Judge(options.duration)
+        self._events: list[dict[str, Any]] = []
+        self._faults = list(options.faults)
+        self._restore: list[tuple[float, Fault]] = []
+        self._kill = options.kill_planner
+        self._rates: deque[tuple[float, int]] = deque()
+        self._begun_ns: int | None = None
+        self._first_distance = self._world.straight_distance
+        self._status: ReflexStatus | None = None
+        self._recording_note = ""
+
+    def drive(self) -> dict[str, Any]:
+        """Start everything, watch it to the end, stop everything; the outcome. StartError where it did not start."""
+        self._folder.mkdir(parents=True, exist_ok=False)
+        file = self._folder / "params.yaml"
+        given = {
+            name: {"ros__parameters": {"use_sim_time": self._simulated and name != "sim_node", **values}}
+            for name, values in self._parameters.items()
+        }
+        file.write_text(yaml.safe_dump(given, sort_keys=False))
+        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        with private_domain(self._options.domain) as domain:
+            environment = {
+                "ROS_DOMAIN_ID": str(domain),
+                "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+                "RCUTILS_COLORIZED_OUTPUT": "0",
+                "PYTHONUNBUFFERED": "1",
+            }
+            # the own participant goes by the same environment
+            os.environ.update({k: v for k, v in environment.items() if k.startswith("ROS_")})
+            with Children(self._folder, environment) as children:
+                self._start_processes(children, file)
+                context = Context()
+                rclpy.init(context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+                try:
+                    self._display.line(f"{self._folder}: seed {self._seed}, ROS_DOMAIN_ID={domain}")
+                    self._with_ros(context, children)
+                finally:
+                    rclpy.shutdown(context=context)
+        outcome = self._judge.outcome()
+        self._write_metadata(outcome, started)
+        return outcome
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    def _start_processes(self, children: Children, file: Path) -> None:
+        names = ["sim_node", *(["composed_node"] if self._options.composed else [n for n in NODES if n != "sim_node"])]
+        for name in names:
+            ros = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(file)]
+            children.start(name, f"hybrid_control_ros.{name}", ros)
+
+    def _with_ros(self, context: Context, children: Children) -> None:
+        node = Node(
+            "run_supervisor", context=context, enable_rosout=False, start_parameter_services=False, use_global_arguments=False
+        )
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        recorder = Recorder(context, self._folder / "run.mcap")
+        recorder.metadata = {"seed": str(self._seed), "world": self._options.world}
+        recorder.start()
+        try:
+            goal = node.create_publisher(PoseStamped, "/goal_pose", qos.COMMAND)
+            self._bring_up(node, executor, children, recorder, goal)
+            self._watch(node, executor, children, recorder, goal)
+        finally:
+            children.end()
+            recorder.end()
+            self._recording_note = recorder.note
+            executor.shutdown()
+            node.destroy_node()
+
+    def _transit(
+        self, node: Node, executor: SingleThreadedExecutor, children: Children, names: list[str], transition: int, target: int
+    ) -> None:
+        """Take several nodes through a transition at once; StartError where one of them refuses or dies."""
+        waiting = [Transit(node, name, transition, target) for name in names]
+        try:
+            while not all(t.done for t in waiting):
+                if self._interrupt.requested:
+                    return
+                executor.spin_once(timeout_sec=_TICK)
+                for child in children.all.values():
+                    if not child.alive:
+                        raise StartError(f"{child.last_words() or child.end_text()} (log: {child.log})")
+                for t in waiting:
+                    t.poll()
+                    if t.failed:
+                        child = children.all.get(t.name) or children.all["composed_node"]
+                        raise StartError(f"{t.name}: {child.last_words() or 'refused to start'} (log: {child.log})")
+                if time.monotonic() > self._give_up:
+                    late = ", ".join(t.name for t in waiting if not t.done)
+                    raise StartError(f"{late} did not start within {_START_TIMEOUT:g} s; the logs are in {self._folder}")
+        finally:
+            for t in waiting:
+                t.close(node)
+
+    def _bring_up(
+        self, node: Node, executor: SingleThreadedExecutor, children: Children, recorder: Recorder, goal: Any
+    ) -> None:
+        """Configure all at once, activate what steers, tell it the goal, and let the simulation begin last."""
+        self._give_up = time.monotonic() + _START_TIMEOUT
+        steering = [n for n in NODES if n != "sim_node"]
+        configure = Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE
+        activate = Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE
+        self._transit(node, executor, children, list(NODES), *configure)
+        self._transit(node, executor, children, steering, *activate)
+        patience = time.monotonic() + 2.0
+        needed = ("/sim/state", "/reflex/status", "/cmd_vel")
+        while time.monotonic() < patience and not self._interrupt.requested:
+            if goal.get_subscription_count() >= 2 and all(recorder.knows(t) for t in needed):
+                break
+            time.sleep(_TICK)
+        goal.publish(self._goal_message())
+        self._transit(node, executor, children, ["sim_node"], *activate)
+
+    def _goal_message(self) -> PoseStamped:
+        message = PoseStamped()
+        message.header.frame_id = str(self._parameters["reflex_node"]["odom_frame"])
+        message.header.stamp = convert.to_stamp(0 if self._simulated else time.time_ns())
+        message.pose.position.x, message.pose.position.y = self._world.goal
+        message.pose.orientation.w = 1.0
+        return message
+
+    # -- watching ------------------------------------------------------------------------------------------------
+
+    def _watch(
+        self, node: Node, executor: SingleThreadedExecutor, children: Children, recorder: Recorder, goal: Any
+    ) -> None:
+        judge = self._judge
+        parameters = AsyncParameterClient(node, "/sim_node") if self._faults else None
+        goal_at = state_at = time.monotonic()
+        states = 0
+        said_recording = False
+        mourned: float | None = None
+        while not self._interrupt.requested:
+            now = time.monotonic()
+            if parameters is not None:
+                executor.spin_once(timeout_sec=_TICK)
+            else:
+                time.sleep(_TICK)
+            if now - goal_at > 1.0:
+                goal_at = now
+                goal.publish(self._goal_message())
+            if recorder.counts.get("/sim/state", 0) != states:
+                states, state_at = recorder.counts["/sim/state"], now
+                self._see(recorder)
+            if now - state_at > _STILL:
+                judge.ended = "simulator stood still"
+                return
+            for child in children.all.values():
+                if not child.alive and not child.ended:
+                    child.ended = True
+                    self._note(child.end_text())
+            if not children.all["sim_node"].alive:
+                judge.ended = "simulator ended"
+                return
+            reflex = children.all.get("composed_node") or children.all["reflex_node"]
+            mourned = None if reflex.alive else mourned or now
+            if mourned is not None and now - mourned > _MOURN:
+                judge.ended = "reflex ended"
+                return
+            if recorder.note and not said_recording:
+                said_recording = True
+                self._note(f"{recorder.note}; driving goes on")
+            if parameters is not None:
+                self._inject(parameters)
+            if self._kill is not None and self._due(self._kill):
+                self._kill = None
+                children.all["planner_node"].process.kill()
+            self._count_rates(now, recorder)
+            if judge.over(self._status.mode if self._status is not None else 0):
+                return
+            self._display.status(self._status_text)
+        judge.ended = "interrupted"
+
+    def _see(self, recorder: Recorder) -> None:
+        state = deserialize_message(recorder.newest["/sim/state"], SimState)
+        stamp = convert.to_ns(state.header.stamp)
+        if self._begun_ns is None:
+            self._begun_ns = stamp
+        self._judge.see(
+            (stamp - self._begun_ns) / 1e9, state.goal_distance, state.minimum_distance, state.contacts, state.path_length
+        )
+        status = recorder.newest.get("/reflex/status")
+        if status is not None:
+            self._status = deserialize_message(status, ReflexStatus)
+
+    def _note(self, text: str) -> None:
+        self._events.append({"t": round(self._judge.t, 3), "text": text})
+        self._display.line(f"{self._judge.t:6.1f} s  {text}")
+
+    def _count_rates(self, now: float, recorder: Recorder) -> None:
+        self._rates.append((now, recorder.counts.get("/planner/rates", 0)))
+        while now - self._rates[0][0] > 2.0:
+            self._rates.popleft()
+
+    def _status_text(self) -> str:
+        j, s = self._judge, self._status
+        (begin, before), (end, count) = self._rates[0], self._rates[-1]
+        planner = (count - before) / (end - begin) / self._pace() if end - begin > 0.2 else 0.0
+        parts = [f"{j.t:6.1f} s", f"goal {j.goal_distance:5.2f} m"]
+        if s is None:
+            return " │ ".join([*parts, "waiting for the reflex"])
+        mode = MODES[s.mode] if s.mode < len(MODES) else str(s.mode)
+        share = 100.0 * s.missed / max(1, s.ticks + s.missed)
+        parts += [
+            f"nearest {s.nearest_obstacle:4.2f} m",
+            f"planner {planner:4.1f} Hz",
+            f"reflex {s.rate:5.0f} Hz",
+            f"missed {s.missed} ({share:.2g} %)",
+            mode + (f": {s.reason}" if s.reason and s.mode != ReflexStatus.HYBRID else ""),
+        ]
+        return " │ ".join(parts)
+
+    def _pace(self) -> float:
+        return self._options.real_time_factor or 1.0
+
+    # -- faults for tests ----------------------------------------------------------------------------------------
+
+    def _due(self, when: When) -> bool:
+        if when.seconds is not None:
+            return self._judge.t >= when.seconds
+        assert when.share is not None
+        return self._judge.goal_distance <= (1.0 - when.share) * self._first_distance
+
+    def _inject(self, parameters: AsyncParameterClient) -> None:
+        for fault in [f for f in self._faults if self._due(f.when)]:
+            self._faults.remove(fault)
+            parameters.set_parameters([RosParameter(f"{fault.sensor}_fault", value=fault.kind)])
+            self._note(f"fault: {fault.sensor} {fault.kind}")
+            if fault.seconds is not None:
+                self._restore.append((self._judge.t + fault.seconds, fault))
+        for at, fault in list(self._restore):
+            if self._judge.t >= at:
+                self._restore.remove((at, fault))
+                parameters.set_parameters([RosParameter(f"{fault.sensor}_fault", value="")])
+                self._note(f"fault ended: {fault.sensor} {fault.kind}")
+
+    # -- afterwards ----------------------------------------------------------------------------------------------
+
+    def _write_metadata(self, outcome: dict[str, Any], started: str) -> None:
+        content = {
+            "outcome": outcome,
+            "seed": self._seed,
+            "world": self._options.world,
+            "robot": dataclasses.asdict(self._robot),
+            "goal": list(self._world.goal),
+            "started": started,
+            "duration_limit_s": self._options.duration,
+            "real_time_factor": self._options.real_time_factor,
+            "composed": self._options.composed,
+            "versions": versions(),
+            "events": self._events,
+            "recording": self._recording_note,
+            "parameters": self._parameters,
+        }
+        try:
+            (self._folder / "run.json").write_text(json.dumps(content, indent=2) + "\n")
+        except OSError as error:
+            self._display.line(f"run.json was not written: {error.strerror or error}")
+
+
+def drive(options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display) -> dict[str, Any]:
+    """One run into a new folder; its outcome. Raises ValueError where the system could not be started."""
+    return Run(options, seed, folder, interrupt, display).drive()
