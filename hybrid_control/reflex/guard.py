@@ -1,0 +1,110 @@
+"""The outline guard: the last word before the motors, plain geometry behind the spiking network.
+
+It slows a velocity command until the robot, braking as it can, would come to rest before its outline meets a point
+that the scan saw. Motion that takes the outline away from what it is already close to always stays allowed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Float32Array = NDArray[np.float32]
+
+STEPS = 6  # poses checked along the way
+SCALES = 5  # speeds tried, from the whole command down to a stop
+
+
+@numba.njit(cache=True, nogil=True)
+def outline_distance(x: float, y: float, half_length: float, half_width: float) -> float:
+    """Signed distance in m from a point in the body frame to the rectangular outline; negative inside."""
+    dx = abs(x) - half_length
+    dy = abs(y) - half_width
+    outside = math.hypot(max(dx, 0.0), max(dy, 0.0))
+    return outside + min(max(dx, dy), 0.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def displacement(linear: float, angular: float, time: float) -> tuple[float, float, float]:
+    """Where a body that moves with a constant twist is after a time: (x, y, yaw) in its first frame.
+
+    x = v/w sin(wt), y = v/w (1 - cos(wt)); near w = 0 the series of both.
+    """
+    yaw = angular * time
+    if abs(yaw) < 1e-6:
+        return linear * time, 0.5 * linear * time * yaw, yaw
+    radius = linear / angular
+    return radius * math.sin(yaw), radius * (1.0 - math.cos(yaw)), yaw
+
+
+@numba.njit(cache=True, nogil=True)
+def is_free(
+    points: Float32Array,
+    count: int,
+    linear: float,
+    angular: float,
+    horizon: float,
+    half_length: float,
+    half_width: float,
+    margin: float,
+    front: float,
+) -> bool:
+    """Whether the outline stays `margin` (and `front` in the direction of travel) off all points for `horizon` s.
+
+    A point that is nearer than that at the start is no reason to refuse motion that does not bring it nearer.
+    """
+    ahead = 0.5 * max(front - margin, 0.0)
+    shift = ahead if linear > 0.0 else 0.0
+    length = half_length + shift
+    for k in range(1, STEPS + 1):
+        px, py, yaw = displacement(linear, angular, horizon * k / STEPS)
+        c = math.cos(yaw)
+        s = math.sin(yaw)
+        for i in range(count):
+            dx = points[i, 0] - px
+            dy = points[i, 1] - py
+            distance = outline_distance(c * dx + s * dy - shift, c * dy - s * dx, length, half_width)
+            if distance < margin:
+                now = outline_distance(points[i, 0] - shift, points[i, 1], length, half_width)
+                if distance < now - 1e-4:
+                    return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def guard(
+    points: Float32Array,
+    count: int,
+    linear: float,
+    angular: float,
+    age: float,
+    deceleration: float,
+    half_length: float,
+    half_width: float,
+    margin: float,
+    front: float,
+) -> tuple[float, float, bool]:
+    """The command as far as it is safe: (linear m/s, angular rad/s, whether it was changed).
+
+    points: (n, 2) m in the body frame at the time of the scan, the first `count` of them valid; age: s since then.
+    The robot is taken to drive the command for the scan's age and a reaction time, then to brake. Along the way its
+    outline must stay `margin` m off every point. Tried in turn: less and less of the whole command (the path stays
+    the same), then the turn alone, then a stop.
+    """
+    if count == 0 or (linear == 0.0 and angular == 0.0):
+        return linear, angular, False
+    for k in range(SCALES):
+        scale = 1.0 - k / SCALES
+        v = linear * scale
+        w = angular * scale
+        horizon = min(age + 0.1 + 0.5 * abs(v) / deceleration, 2.0)
+        if is_free(points, count, v, w, horizon, half_length, half_width, margin, front):
+            return v, w, k > 0
+    for sign in (1.0, 0.5):
+        w = angular * sign
+        if w != 0.0 and is_free(points, count, 0.0, w, age + 0.1, half_length, half_width, margin, margin):
+            return 0.0, w, True
+    return 0.0, 0.0, True

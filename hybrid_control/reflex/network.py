@@ -1,0 +1,131 @@
+"""The reflex's spiking network: a heading ring that the planner and the goal excite and that obstacles inhibit.
+
+                 heading (planner) ─┐
+    goal current ──► goal ──────────┴► excitation ─┐
+                                                   ▼            ┌► left, right ──► yaw rate
+    near, mid, far ──► obstacle populations ─┐    ring ─────────┤
+    approach ───────► approach population ───┴► blocked ─┤ ▲    └► forward ──────► speed
+                                            (inhibits)   │ └── recurrence (local excitation)
+                                                         └──── global (inhibits all)
+
+Neurons of a 72-population prefer the directions of `percept.sector_directions`. Weights are in units of the
+firing threshold; a spike of weight w raises a synaptic current by w dt / tau, so a rate of f hertz makes a mean
+current of w f dt. The winner-take-all of local excitation and global inhibition is Amari's ("Dynamics of pattern
+formation in lateral-inhibition type neural fields", Biol. Cybern. 27, 1977); steering by it is the attractor
+dynamics of Schöner, Dose and Engels (Robotics and Autonomous Systems 16, 1995), here with spikes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.messages import Population, layout
+from hybrid_control.reflex.percept import SECTORS, sector_directions
+from hybrid_control.snn import Network, gaussian_ring, one_to_one
+
+MOTOR = 16  # neurons in each motor population
+SPEED = 8  # neurons in the planner's speed population
+GLOBAL = 8  # neurons of global inhibition
+
+# What the planner sends, and what goes out on reflex/spikes.
+PLANNER_LAYOUT: tuple[Population, ...] = layout(heading=SECTORS, speed=SPEED)
+SPIKE_LAYOUT: tuple[Population, ...] = layout(ring=SECTORS, left=MOTOR, right=MOTOR, forward=MOTOR, reverse=MOTOR)
+
+# Each band of ranges has a population of its own, for the nearer an obstacle is, the more headings it closes:
+# (name, range at which the band's neurons fire most, m, strength of their drive there)
+BANDS: tuple[tuple[str, float, float], ...] = (("near", 0.60, 2.5), ("mid", 0.95, 1.6), ("far", 1.60, 0.8))
+
+# Projections whose gains are parameters of the reflex.
+GAINED: dict[str, str] = {
+    "planner_gain": "planner_excitation",
+    "goal_gain": "goal_excitation",
+    "avoidance_gain": "blocked_ring",
+    "approach_gain": "approach_blocked",
+    "excitation_gain": "ring_recurrence",
+    "inhibition_gain": "global_inhibition",
+}
+
+
+def closing_kernel(distance: float, half_width: float, softness: float = math.radians(3.0)) -> NDArray[np.float64]:
+    """How far an obstacle in one direction closes each heading, (72, 72), 0 .. 1.
+
+    An obstacle at `distance` m is passed by a robot of `half_width` m (its clearance included) on headings that
+    are at least asin(half_width / distance) away; the edge is a logistic of scale `softness` rad.
+    """
+    directions = sector_directions().astype(np.float64)
+    apart = np.abs((directions[:, None] - directions[None, :] + np.pi) % (2 * np.pi) - np.pi)
+    edge = math.asin(min(1.0, half_width / distance))
+    return 1.0 / (1.0 + np.exp((apart - edge) / softness))
+
+
+def _window(half_angle: float, centre: float = 0.0) -> NDArray[np.float64]:
+    """1 for sectors within `half_angle` rad of `centre`, else 0; (72,)."""
+    apart = np.abs((sector_directions().astype(np.float64) - centre + np.pi) % (2 * np.pi) - np.pi)
+    return (apart <= half_angle).astype(np.float64)
+
+
+def build_network(half_width: float = 0.30, dt: float = 1e-3) -> Network:
+    """The network for a robot of `half_width` m, the clearance it keeps included, stepped every `dt` s.
+
+    The weights below are for steps of 1 ms; those that carry spikes grow as the step shrinks, so that a rate
+    makes the same mean current at any step.
+    """
+    spike = 1e-3 / dt
+    directions = sector_directions().astype(np.float64)
+    net = Network()
+
+    net.add_input("planner", SECTORS + SPEED)
+    net.add_input("arousal", 1)
+    for name in ("goal", *(band for band, _, _ in BANDS), "approach"):
+        net.add_input(f"{name}_current", SECTORS)
+        net.add_population(name, nir.LIF, SECTORS, tau=0.010)
+        net.edge(f"{name}_current", name)
+    net.add_input("stuck_current", 1)
+
+    net.add_population("blocked", nir.CubaLIF, SECTORS, tau_syn=0.010, tau_mem=0.010)
+    for band, distance, _ in BANDS:
+        net.connect(band, "blocked", spike * 5.0 * closing_kernel(distance, half_width))
+    net.connect("approach", "blocked", spike * 5.0 * closing_kernel(BANDS[1][1], half_width))
+
+    net.add_population("ring", nir.LIF, SECTORS, tau=0.010)
+    net.connect("arousal", "ring", np.full((SECTORS, 1), 2.5))
+    net.add_population("excitation", nir.LI, SECTORS, tau=0.020)
+    net.connect("planner", "excitation", np.hstack([spike * 5.0 * np.eye(SECTORS), np.zeros((SECTORS, SPEED))]), "planner_excitation")
+    net.connect("goal", "excitation", one_to_one(spike * 5.0))
+    net.edge("excitation", "ring")
+    net.add_population("recurrence", nir.LI, SECTORS, tau=0.080)
+    net.connect("ring", "recurrence", gaussian_ring(spike * 4.0, 0.25))
+    net.edge("recurrence", "ring")
+    net.add_population("closing", nir.LI, SECTORS, tau=0.020)
+    net.connect("blocked", "closing", one_to_one(spike * 12.0), "blocked_ring")
+    net.connect("closing", "ring", one_to_one(-1.0))
+    net.add_population("global", nir.CubaLIF, GLOBAL, tau_syn=0.005, tau_mem=0.005)
+    net.connect("ring", "global", np.full((GLOBAL, SECTORS), spike * 3.0))
+    net.add_population("inhibition", nir.LI, 1, tau=0.005)
+    net.connect("global", "inhibition", np.full((1, GLOBAL), spike * 3.2))
+    net.connect("inhibition", "ring", np.full((SECTORS, 1), -1.0))
+
+    spread = np.linspace(0.8, 1.2, MOTOR)  # thresholds apart, so that the population's rate is smooth
+    steer = np.clip(directions / math.radians(60.0), -1.0, 1.0)
+    ahead = np.maximum(np.cos(directions), 0.0) ** 2
+    for name, drive in (("left", np.maximum(steer, 0.0)), ("right", np.maximum(-steer, 0.0)), ("forward", ahead)):
+        net.add_population(name, nir.CubaLIF, MOTOR, tau_syn=0.020, tau_mem=0.010, v_threshold=spread)
+        net.connect("ring", name, np.tile(spike * 12.0 * drive, (MOTOR, 1)))
+    net.add_population("reverse", nir.CubaLIF, MOTOR, tau_syn=0.020, tau_mem=0.010, v_threshold=spread)
+    net.connect("stuck_current", "reverse", np.full((MOTOR, 1), 1.0))
+
+    # braking: what is close ahead, and the planner's wish to go slowly
+    front, rear = _window(math.radians(22.0)), _window(math.radians(40.0), math.pi)
+    for band, weight in (("near", -1.5), ("mid", -0.4)):
+        net.connect(band, "forward", np.tile(spike * weight * front, (MOTOR, 1)))
+    net.connect("near", "reverse", np.tile(-3.0 * spike * rear, (MOTOR, 1)))
+    slow = 1.0 - np.arange(SPEED) / (SPEED - 1)
+    net.connect("planner", "forward", np.tile(np.concatenate([np.zeros(SECTORS), -4.0 * spike * slow]), (MOTOR, 1)), "planner_forward")
+
+    for name in ("ring", "left", "right", "forward", "reverse"):
+        net.add_output(f"{name}_out", name)
+    return net

@@ -1,0 +1,367 @@
+"""The reflex as one object: checks what comes in, hands it to the tick, and tells what the tick did."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.messages import Goal, Odometry, RangeScan, SpikeTrain, Twist
+from hybrid_control.parameters import Value, check_all
+from hybrid_control.reflex import tick as t
+from hybrid_control.reflex.gains import GAINS, SETTINGS
+from hybrid_control.reflex.guard import outline_distance
+from hybrid_control.reflex.network import GAINED, PLANNER_LAYOUT, SPIKE_LAYOUT, build_network
+from hybrid_control.reflex.percept import MAX_BEAMS, SECTORS, approach_speeds, perceive
+from hybrid_control.reflex.tick import Mode, Reason
+from hybrid_control.snn import Engine, Network
+
+INPUTS = {
+    "planner": t.CHANNELS,
+    "arousal": 1,
+    "goal_current": SECTORS,
+    "near_current": SECTORS,
+    "mid_current": SECTORS,
+    "far_current": SECTORS,
+    "approach_current": SECTORS,
+    "stuck_current": 1,
+}
+MAX_FUTURE_NS = 50_000_000  # a stamp further ahead of the clock than this comes from another clock
+APPROACH_SMOOTHING = 0.4
+
+REASONS = {
+    Reason.NONE: "planner and sensors are fresh",
+    Reason.NOT_ACTIVE: "not active",
+    Reason.NO_SCAN: "no scan yet",
+    Reason.STALE_SCAN: "the newest scan is too old",
+    Reason.NO_GOAL: "no goal yet",
+    Reason.STALE_ODOMETRY: "no planner, and no odometry to know the goal's bearing by",
+    Reason.STALE_PLANNER: "no fresh spikes from the planner",
+    Reason.AT_GOAL: "at the goal",
+    Reason.NETWORK: "the network failed",
+}
+
+
+class InputRefused(ValueError):
+    """An input that the reflex does not act on; the message says why in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the reflex wants of the motors, and in which mode."""
+
+    twist: Twist
+    mode: Mode
+    tick: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the reflex is doing; the fields of ReflexStatus.msg but for the loop's timing."""
+
+    mode: Mode
+    reason: str
+    tick: int
+    scan_age: float  # s, NaN where none was received; as the two that follow
+    planner_age: float
+    odometry_age: float
+    refused: int
+    spikes_per_second: float
+    synaptic_events_per_second: float
+    power_uw: float
+    nearest_obstacle: float  # m from the outline, inf for none in range
+    heading: float  # rad, NaN where the ring is silent
+    guarded: bool
+    gains_version: int
+
+
+class Reflex:
+    """The avoidance reflex behind its mailboxes.
+
+    settings, gains: values by name for what differs from the defaults of `gains.SETTINGS` and `gains.GAINS`;
+    ParameterError for one that does not exist or can't be. clock: the loop's clock in nanoseconds (monotonic in
+    real time, the simulator's in lock step). ValueError for a network file that lacks an input, an output or a
+    projection that the tick needs.
+
+    Hand `tick` and `context` to a loop of `realtime`. The put_* methods may be called from any thread; none waits for the
+    loop. Each raises InputRefused, and counts it, for a value that must not be acted on.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Value] | None = None,
+        gains: Mapping[str, Value] | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.settings = check_all(SETTINGS, settings or {})
+        self._gains = check_all(GAINS, gains or {})
+        self.rate = float(self.settings["rate"])
+        self.tick = t.tick
+        self._clock = clock
+        self._lock = threading.Lock()  # among writers; the loop never takes it
+        self.refused = 0
+        self.refusals: dict[str, int] = {}  # count by kind of input
+        self._last_stamp: dict[str, int] = {}
+        self._ages = {"scan": -1, "train": -1, "motion": -1}
+        file = str(self.settings["network_file"])
+        network = Network.load(Path(file)) if file else build_network(dt=1.0 / self.rate)
+        self.engine = Engine(network, dt=1.0 / self.rate)
+        self._boxes = t.mailboxes()
+        self._sectors = np.full(SECTORS, np.inf, np.float32)
+        self._approach = np.zeros(SECTORS, np.float32)
+        self._nearest = math.inf
+        self.context: NDArray[Any] = np.zeros(1, t.CONTEXT)
+        self._log_tail = 0
+        self._events_before = (self._clock(), 0, 0)
+        self._fill_context(file or "the built-in network")
+        self.set_gains({})
+
+    @property
+    def tick_address(self) -> int:
+        """Address of ``int64 tick(void* context, int64 now_ns)``."""
+        return int(self.tick.address)
+
+    def _fill_context(self, name: str) -> None:
+        engine, c = self.engine, self.context
+        for box, mailbox in self._boxes.items():
+            c[f"{box}_box"] = mailbox.address
+        c["arena"] = engine.address
+        for node, size in INPUTS.items():
+            if node not in engine.input_names or engine.input(node).size != size:
+                raise ValueError(f"{name}: the reflex needs an Input {node!r} of {size}; there are {engine.input_names}")
+            c[f"{node.removesuffix('_current')}_in"] = engine.input(node).ctypes.data
+        for population in SPIKE_LAYOUT:
+            node = population.name
+            if node not in engine.graph.nodes or engine.spikes(node).size != population.size:
+                raise ValueError(f"{name}: the reflex needs a spiking population {node!r} of {population.size}")
+            c[f"{node}_out"] = engine.spikes(node).ctypes.data
+        for gain, projection in GAINED.items():
+            c[f"{gain}_at"] = engine.projection_gain(projection).ctypes.data
+        s = self.settings
+        c["dt"] = 1.0 / self.rate
+        c["half_length"] = float(s["robot_length"]) / 2
+        c["half_width"] = float(s["robot_width"]) / 2
+        c["goal_tolerance"] = float(s["goal_tolerance"])
+        c["stop_without_planner"] = s["without_planner"] == "stop"
+
+    # inputs
+
+    def _refuse(self, kind: str, why: str) -> InputRefused:
+        self.refused += 1
+        self.refusals[kind] = self.refusals.get(kind, 0) + 1
+        return InputRefused(f"{kind} refused: {why}")
+
+    def _received(self, kind: str, stamp_ns: int, now_ns: int, limit: str) -> int:
+        """The stamp on the loop's clock; refuses one that is too old, from the future or out of order."""
+        age = now_ns - stamp_ns
+        allowed = float(self._gains[limit])  # type: ignore[arg-type]
+        if age > allowed * 1e9:
+            raise self._refuse(kind, f"its stamp is {age * 1e-9:.3f} s old, {limit} is {allowed:g} s")
+        if age < -MAX_FUTURE_NS:
+            raise self._refuse(kind, f"its stamp is {-age * 1e-9:.3f} s in the future")
+        last = self._last_stamp.get(kind)
+        if last is not None and stamp_ns <= last and now_ns - last < allowed * 1e9:
+            raise self._refuse(kind, f"its stamp is {(last - stamp_ns) * 1e-9:.3f} s before the one before it")
+        self._last_stamp[kind] = stamp_ns
+        return self._clock() - max(age, 0)
+
+    def put_scan(self, scan: RangeScan, now_ns: int) -> None:
+        """A sweep of the range sensor. now_ns: the ROS clock.
+
+        Refused: no beams or more than MAX_BEAMS, more than one turn in all, NaN, negative ranges (but -inf, which
+        is read as range_min), and stamps as `gains.scan_timeout` says.
+        """
+        n = scan.ranges.size
+        with self._lock:
+            if not 1 <= n <= MAX_BEAMS:
+                raise self._refuse("scan", f"{n} beams, expected 1 .. {MAX_BEAMS}")
+            if abs(scan.angle_increment) * (n - 1) > 2 * math.pi + 1e-3:
+                raise self._refuse("scan", f"{n} beams of {scan.angle_increment:g} rad make more than one turn")
+            bad = np.isnan(scan.ranges) | ((scan.ranges < 0) & np.isfinite(scan.ranges))
+            if bad.any():
+                first = int(np.flatnonzero(bad)[0])
+                raise self._refuse("scan", f"beam {first} is {scan.ranges[first]} m ({int(bad.sum())} such beams)")
+            previous = self._last_stamp.get("scan")
+            received = self._received("scan", scan.stamp_ns, now_ns, "scan_timeout")
+            record = self._boxes["scan"].new()
+            count = perceive(
+                scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max,
+                float(self.settings["lidar_x"]), float(self.settings["lidar_yaw"]), record["points"], record["sectors"],
+            )  # fmt: skip
+            interval = (scan.stamp_ns - previous) * 1e-9 if previous is not None else 0.0
+            if not 0.0 < interval < 0.5:
+                self._approach[:] = 0.0
+                interval = 0.0
+            approach_speeds(record["sectors"], self._sectors, interval, APPROACH_SMOOTHING, self._approach)
+            self._sectors = record["sectors"].copy()
+            record["count"], record["approach"] = count, self._approach
+            half_length, half_width = float(self.context["half_length"][0]), float(self.context["half_width"][0])
+            points = record["points"][:count]
+            dx, dy = np.abs(points[:, 0]) - half_length, np.abs(points[:, 1]) - half_width
+            outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0)
+            self._nearest = float(outside.min()) if count else math.inf
+            record["nearest"] = self._nearest
+            self._ages["scan"] = received
+            self._boxes["scan"].write(record, scan.stamp_ns, received)
+
+    def put_planner_spikes(self, train: SpikeTrain, now_ns: int) -> None:
+        """A window of the planner's spikes (populations heading and speed), delivered over the ticks that follow.
+
+        Refused: other populations, more than MAX_SPIKES spikes, longer than half the playout buffer, overlapping
+        the window before it, stamps as `gains.planner_timeout` says.
+        """
+        with self._lock:
+            if [(p.name, p.size) for p in train.populations] != [(p.name, p.size) for p in PLANNER_LAYOUT]:
+                have = ", ".join(f"{p.name} ({p.size})" for p in train.populations)
+                want = ", ".join(f"{p.name} ({p.size})" for p in PLANNER_LAYOUT)
+                raise self._refuse("planner spikes", f"populations {have}; expected {want}")
+            if train.neuron.size > t.MAX_SPIKES:
+                raise self._refuse("planner spikes", f"{train.neuron.size} in a window, at most {t.MAX_SPIKES}")
+            longest = t.PLAYOUT / self.rate / 2
+            if train.duration_ns > longest * 1e9:
+                raise self._refuse("planner spikes", f"a window of {train.duration_ns * 1e-9:g} s, at most {longest:g} s")
+            last = self._last_stamp.get("planner spikes")
+            if last is not None and 0 < train.stamp_ns - last < 0.5 * train.duration_ns:
+                raise self._refuse("planner spikes", f"the window begins {(train.stamp_ns - last) * 1e-9:.4f} s after the one before it")
+            received = self._received("planner spikes", train.stamp_ns, now_ns, "planner_timeout")
+            record = self._boxes["train"].new()
+            record["count"] = train.neuron.size
+            record["neuron"][: train.neuron.size] = train.neuron
+            record["offset_ns"][: train.neuron.size] = train.offset_ns
+            self._ages["train"] = received
+            self._boxes["train"].write(record, train.stamp_ns, received)
+
+    def put_odometry(self, odometry: Odometry, now_ns: int) -> None:
+        """Pose and speed, by which the goal's bearing is known. Stamps as `gains.odometry_timeout` says."""
+        with self._lock:
+            received = self._received("odometry", odometry.stamp_ns, now_ns, "odometry_timeout")
+            record = self._boxes["motion"].new()
+            for name, value in (
+                ("x", odometry.pose.x),
+                ("y", odometry.pose.y),
+                ("yaw", odometry.pose.yaw),
+                ("linear_x", odometry.twist.linear_x),
+                ("angular_z", odometry.twist.angular_z),
+            ):
+                record[name] = value
+            self._ages["motion"] = received
+            self._boxes["motion"].write(record, odometry.stamp_ns, received)
+
+    def put_goal(self, goal: Goal) -> None:
+        """Where to go, in the odometry's frame. The same goal again changes nothing."""
+        with self._lock:
+            newest = self._boxes["goal"].read()
+            if newest["sequence"] and (newest["value"]["x"], newest["value"]["y"]) == (goal.x, goal.y):
+                return
+            record = self._boxes["goal"].new()
+            record["x"], record["y"] = goal.x, goal.y
+            self._boxes["goal"].write(record, goal.stamp_ns, self._clock())
+
+    def set_gains(self, changes: Mapping[str, Value]) -> int:
+        """Change several gains at once: one tick sees all of them or none. Returns the set's version.
+
+        ParameterError where one does not exist or can't take its value; then nothing has changed.
+        """
+        with self._lock:
+            gains = check_all(GAINS, {**self._gains, **changes})
+            record = self._boxes["gains"].new()
+            for name, value in gains.items():
+                record[name] = value
+            self._gains = gains
+            return self._boxes["gains"].write(record, 0, self._clock())
+
+    @property
+    def gains(self) -> dict[str, Value]:
+        """The newest set of gains."""
+        return dict(self._gains)
+
+    # state
+
+    def activate(self) -> None:
+        """Let commands flow."""
+        self.context["active"] = 1
+
+    def deactivate(self) -> None:
+        """Zero commands from the next tick on."""
+        self.context["active"] = 0
+
+    def fail(self) -> None:
+        """Zero commands, mode ERROR, until `reset`."""
+        self.context["failed"] = 1
+
+    def reset(self) -> None:
+        """As new, gains kept; only while no loop runs the tick."""
+        self.engine.reset()
+        keep = self._gains
+        self.context[:] = np.zeros(1, t.CONTEXT)
+        self._boxes = t.mailboxes()
+        self._last_stamp.clear()
+        self._ages = dict.fromkeys(self._ages, -1)
+        self._sectors[:], self._approach[:], self._nearest, self._log_tail = np.inf, 0.0, math.inf, 0
+        self._fill_context("network")
+        self.set_gains(keep)
+
+    # outputs
+
+    def command(self) -> Command:
+        """The newest command; zero before the first tick."""
+        entry = self._boxes["command"].read()
+        value = entry["value"]
+        twist = Twist(int(entry["stamp_ns"]), linear_x=float(value["linear_x"]), angular_z=float(value["angular_z"]))
+        return Command(twist, Mode(int(value["mode"])), int(value["tick"]))
+
+    def spikes(self, stamp_ns: int, now_ns: int) -> SpikeTrain | None:
+        """The spikes of ring and motors since the last call, as one window that ends now; None where there are none.
+
+        stamp_ns: the ROS clock's time that stands for now_ns of the loop's clock. Spikes that the log could not
+        hold (over 32,768 since the last call) are left out.
+        """
+        head = int(self.context["log_head"][0])
+        begin = max(self._log_tail, head - t.SPIKE_LOG + 1024)
+        self._log_tail = head
+        if head <= begin:
+            return None
+        places = np.arange(begin, head) % t.SPIKE_LOG
+        times = self.context["log_time"][0][places]
+        neurons = self.context["log_neuron"][0][places]
+        first = int(times[0])
+        duration = max(now_ns - first, int(times[-1]) - first) + 1
+        return SpikeTrain(stamp_ns - (now_ns - first), duration, SPIKE_LAYOUT, neurons, times - first)
+
+    def status(self) -> Status:
+        """What the reflex is doing, rates taken since the last call."""
+        now = self._clock()
+        value = self._boxes["command"].read()["value"]
+        counters = self.engine.counters
+        spikes, events = int(sum(counters.spikes.values())), int(sum(counters.synaptic_events.values()))
+        before, spikes_before, events_before = self._events_before
+        self._events_before = (now, spikes, events)
+        interval = max(now - before, 1) * 1e-9
+
+        def age(kind: str) -> float:
+            return (now - self._ages[kind]) * 1e-9 if self._ages[kind] >= 0 else math.nan
+
+        mode = Mode(int(value["mode"]))
+        return Status(
+            mode=mode,
+            reason=REASONS[Reason(int(value["reason"]))],
+            tick=int(value["tick"]),
+            scan_age=age("scan"),
+            planner_age=age("train"),
+            odometry_age=age("motion"),
+            refused=self.refused,
+            spikes_per_second=(spikes - spikes_before) / interval,
+            synaptic_events_per_second=(events - events_before) / interval,
+            power_uw=0.0,
+            nearest_obstacle=self._nearest,
+            heading=float(value["heading"]),
+            guarded=bool(value["guarded"]),
+            gains_version=int(value["gains_version"]),
+        )

@@ -1,0 +1,388 @@
+"""The tick of the reflex: one compiled function over one record of memory, called by every loop alike.
+
+It reads the newest scan, planner spikes, odometry, goal and gains, steps the spiking network, decodes the motor
+populations, lets the outline guard have the last word, and leaves a command. No allocation, no interpreter.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc, njit
+
+from hybrid_control.realtime import TICK_OK, Mailbox, address_of, read_mailbox, write_mailbox
+from hybrid_control.realtime.compiled import store_release
+from hybrid_control.reflex.gains import GAINS
+from hybrid_control.reflex.guard import guard
+from hybrid_control.reflex.network import BANDS, MOTOR, SPEED
+from hybrid_control.reflex.percept import MAX_POINTS, SECTORS, sector_directions
+from hybrid_control.snn.kernels import OK, step_f32, view
+
+MAX_SPIKES = 2048  # in one planner window; a hundred neurons at 1 kHz for 20 ms
+PLAYOUT = 64  # ms of planner spikes that can wait to be delivered
+CHANNELS = SECTORS + SPEED
+SPIKE_LOG = 1 << 15  # spikes kept for reflex/spikes
+OUTPUTS = SECTORS + 4 * MOTOR
+
+MOTOR_TIME_CONSTANT = 0.040  # s, of the filter that turns motor spikes into a rate
+MOTOR_RATE = 250.0  # Hz, rate of a motor population that stands for full speed
+MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
+GUARD_MARGIN = 0.04  # m, what the outline guard keeps for the noise of the scan
+STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
+BACK_OFF = 0.8  # s
+BACK_OFF_CURRENT = 3.0
+NOMINAL_HALF_WIDTH = 0.30  # m, clearance included, for which the network's closing kernels are made
+
+
+class Mode(enum.IntEnum):
+    """What the reflex is doing; the numbers are those of ReflexStatus.msg."""
+
+    INACTIVE = 0
+    HYBRID = 1
+    REFLEX_ONLY = 2
+    STOPPED = 3
+    ARRIVED = 4
+    ERROR = 5
+
+
+class Reason(enum.IntEnum):
+    """Why the mode is what it is."""
+
+    NONE = 0
+    NOT_ACTIVE = 1
+    NO_SCAN = 2
+    STALE_SCAN = 3
+    NO_GOAL = 4
+    STALE_ODOMETRY = 5
+    STALE_PLANNER = 6
+    AT_GOAL = 7
+    NETWORK = 8
+
+
+INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
+R_NONE, R_NOT_ACTIVE, R_NO_SCAN, R_STALE_SCAN, R_NO_GOAL, R_STALE_ODOMETRY, R_STALE_PLANNER, R_AT_GOAL, R_NETWORK = (
+    int(r) for r in Reason
+)
+
+SCAN = np.dtype(
+    [
+        ("count", np.int64),
+        ("points", np.float32, (MAX_POINTS, 2)),
+        ("sectors", np.float32, (SECTORS,)),
+        ("approach", np.float32, (SECTORS,)),
+        ("nearest", np.float64),  # m from the outline
+    ],
+    align=True,
+)
+TRAIN = np.dtype(
+    [("count", np.int64), ("neuron", np.uint16, (MAX_SPIKES,)), ("offset_ns", np.uint32, (MAX_SPIKES,))], align=True
+)
+MOTION = np.dtype([(n, np.float64) for n in ("x", "y", "yaw", "linear_x", "angular_z")], align=True)
+GOAL = np.dtype([("x", np.float64), ("y", np.float64)], align=True)
+GAIN_SET = np.dtype([(p.name, np.float64) for p in GAINS], align=True)
+COMMAND = np.dtype(
+    [
+        ("linear_x", np.float64),
+        ("angular_z", np.float64),
+        ("heading", np.float64),  # rad, NaN where the ring is silent
+        ("mode", np.int64),
+        ("reason", np.int64),
+        ("tick", np.int64),
+        ("guarded", np.int64),
+        ("gains_version", np.int64),
+    ],
+    align=True,
+)
+
+
+def mailboxes() -> dict[str, Mailbox]:
+    """The reflex's mailboxes by the name of their entry in CONTEXT."""
+    kinds = {"scan": SCAN, "train": TRAIN, "motion": MOTION, "goal": GOAL, "gains": GAIN_SET, "command": COMMAND}
+    return {name: Mailbox(kind) for name, kind in kinds.items()}
+
+
+_ENTRIES = {name: box.entry_dtype for name, box in mailboxes().items() if name != "command"}
+
+CONTEXT = np.dtype(
+    [
+        # where things are
+        *((f"{name}_box", np.int64) for name in (*_ENTRIES, "command")),
+        ("arena", np.int64),
+        *((f"{name}_in", np.int64) for name in ("planner", "arousal", "goal", "near", "mid", "far", "approach", "stuck")),
+        *((f"{name}_out", np.int64) for name in ("ring", "left", "right", "forward", "reverse")),
+        *(
+            (f"{name}_at", np.int64)
+            for name in ("planner_gain", "goal_gain", "avoidance_gain", "approach_gain", "excitation_gain", "inhibition_gain")
+        ),
+        ("ring_neuron_at", np.int64),
+        # fixed when configured
+        ("dt", np.float64),
+        ("half_length", np.float64),
+        ("half_width", np.float64),
+        ("goal_tolerance", np.float64),
+        ("stop_without_planner", np.int64),
+        # written by the Python side, one word each
+        ("active", np.int64),
+        ("failed", np.int64),
+        # the tick's own
+        ("tick", np.int64),
+        ("command", COMMAND),
+        ("arrived_goal", np.int64),  # sequence of the goal that was reached
+        ("next_slot", np.int64),
+        ("play_end", np.int64),  # tick up to which planner spikes are scheduled
+        ("stuck", np.float64),
+        ("back_off", np.float64),
+        ("rates", np.float64, (4,)),  # left, right, forward, reverse, Hz
+        ("ring_rates", np.float64, (SECTORS,)),
+        ("slots", np.uint8, (PLAYOUT, CHANNELS)),
+        ("spikes", np.int64, (OUTPUTS,)),  # since activation, each neuron
+        ("log_head", np.int64),
+        ("log_time", np.int64, (SPIKE_LOG,)),
+        ("log_neuron", np.uint16, (SPIKE_LOG,)),
+        *((name, entry) for name, entry in _ENTRIES.items()),
+    ],
+    align=True,
+)
+_LOG_HEAD = CONTEXT.fields["log_head"][1]  # type: ignore[index]
+
+F32 = np.float32(0)
+I64 = np.int64(0)
+DIRECTIONS = sector_directions().astype(np.float64)
+SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
+NEAR, MID, FAR = (distance for _, distance, _ in BANDS)
+NEAR_DRIVE, MID_DRIVE, FAR_DRIVE = (drive for _, _, drive in BANDS)
+
+
+@njit(cache=True, nogil=True)
+def _apply_gains(c: Any) -> None:
+    """Write a new set of gains into the network."""
+    g = c.gains.value
+    view(c.planner_gain_at, 1, F32)[0] = g.planner_gain
+    view(c.goal_gain_at, 1, F32)[0] = g.goal_gain
+    view(c.avoidance_gain_at, 1, F32)[0] = g.avoidance_gain
+    view(c.approach_gain_at, 1, F32)[0] = g.approach_gain
+    view(c.excitation_gain_at, 1, F32)[0] = g.excitation_gain
+    view(c.inhibition_gain_at, 1, F32)[0] = g.inhibition_gain
+
+
+@njit(cache=True, nogil=True)
+def _drive(strength: float, share: float) -> float:
+    """Current of an obstacle neuron, in thresholds: none below a share of 0.05, then from threshold upwards."""
+    return 1.0 + strength * share if share > 0.05 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _see(c: Any) -> None:
+    """Turn the newest scan into the currents of the obstacle and approach populations."""
+    g = c.gains.value
+    near = view(c.near_in, SECTORS, F32)
+    mid = view(c.mid_in, SECTORS, F32)
+    far = view(c.far_in, SECTORS, F32)
+    approach = view(c.approach_in, SECTORS, F32)
+    # a robot that is to keep more clearance sees everything nearer by as much as it is wider
+    scale = NOMINAL_HALF_WIDTH / (c.half_width + g.clearance)
+    for i in range(SECTORS):
+        r = float(c.scan.value.sectors[i]) * scale
+        n = m = f = a = 0.0
+        if r < g.avoidance_distance:
+            n = min(1.0, max(0.0, (MID - r) / (MID - NEAR)))
+            m = max(0.0, 1.0 - abs(r - MID) / (MID - NEAR))
+            if r < FAR:
+                f = max(0.0, (r - MID) / (FAR - MID))
+            else:
+                f = (g.avoidance_distance - r) / max(g.avoidance_distance - FAR, 0.1)
+        if r < 1.5 * g.avoidance_distance:
+            # the inverse of the time to contact
+            a = 0.25 * float(c.scan.value.approach[i]) / max(r - NOMINAL_HALF_WIDTH, 0.1)
+        near[i] = _drive(NEAR_DRIVE, n)
+        mid[i] = _drive(MID_DRIVE, m)
+        far[i] = _drive(FAR_DRIVE, f)
+        approach[i] = _drive(2.0, min(a, 1.0) if a > 0.075 else 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _listen(c: Any, ticks_per_ns: float) -> None:
+    """Schedule the spikes of a planner window that just came: each at its offset after now."""
+    now = c.tick
+    # windows come one after another, but not exactly: one that is early waits for the one before it
+    begin = max(now, c.play_end)
+    if begin - now > PLAYOUT // 2:
+        begin = now
+    last = begin
+    for k in range(c.train.value.count):
+        at = begin + int(c.train.value.offset_ns[k] * ticks_per_ns)
+        at = min(at, now + PLAYOUT - 1)
+        slot = at % PLAYOUT
+        neuron = c.train.value.neuron[k]
+        if c.slots[slot, neuron] < 255:
+            c.slots[slot, neuron] += 1
+        last = max(last, at)
+    c.play_end = last
+
+
+@njit(cache=True, nogil=True)
+def _decode(c: Any, address: int, population: int, first: int, now_ns: int) -> None:
+    """Count, log and low-pass the spikes of one motor population."""
+    spikes = view(address, MOTOR, F32)
+    count = 0
+    for i in range(MOTOR):
+        if spikes[i] != 0.0:
+            count += 1
+            _log(c, first + i, now_ns)
+    rate = count / (MOTOR * c.dt)
+    c.rates[population] += (rate - c.rates[population]) * min(1.0, c.dt / MOTOR_TIME_CONSTANT)
+
+
+@njit(cache=True, nogil=True)
+def _log(c: Any, neuron: int, now_ns: int) -> None:
+    head = c.log_head
+    c.log_time[head % SPIKE_LOG] = now_ns
+    c.log_neuron[head % SPIKE_LOG] = neuron
+    c.spikes[neuron] += 1
+    store_release(address_of(c) + _LOG_HEAD, head + 1)
+
+
+@njit(cache=True, nogil=True)
+def _mode(c: Any, now_ns: int, distance: float, bearing_known: bool) -> tuple[int, int]:
+    """What may be done now, and why."""
+    g = c.gains.value
+    if c.failed:
+        return ERROR, R_NETWORK
+    if not c.active:
+        return INACTIVE, R_NOT_ACTIVE
+    if c.scan.sequence == 0:
+        return STOPPED, R_NO_SCAN
+    if now_ns - c.scan.received_ns > g.scan_timeout * 1e9:
+        return STOPPED, R_STALE_SCAN
+    if c.goal.sequence == 0:
+        return STOPPED, R_NO_GOAL
+    if c.arrived_goal == c.goal.sequence or (bearing_known and distance < c.goal_tolerance):
+        c.arrived_goal = c.goal.sequence
+        return ARRIVED, R_AT_GOAL
+    if c.train.sequence > 0 and now_ns - c.train.received_ns <= g.planner_timeout * 1e9:
+        return HYBRID, R_NONE
+    if c.stop_without_planner:
+        return STOPPED, R_STALE_PLANNER
+    if not bearing_known:
+        return STOPPED, R_STALE_ODOMETRY
+    return REFLEX_ONLY, R_STALE_PLANNER
+
+
+@njit(cache=True, nogil=True)
+def _towards(value: float, target: float, up: float, down: float) -> float:
+    """Move a speed to its target: away from zero by at most `up`, towards zero by at most `down`."""
+    if abs(target) <= abs(value) or target * value < 0.0:
+        return max(target, value - down) if value > 0.0 else min(target, value + down)
+    return min(target, value + up) if target > value else max(target, value - up)
+
+
+@njit(cache=True, nogil=True)
+def run_tick(c: Any, now_ns: int) -> int:
+    """One tick over a CONTEXT record; see the module's first lines. now_ns: the loop's clock."""
+    g = c.gains.value
+    if read_mailbox(c.gains_box, address_of(c.gains)):
+        _apply_gains(c)
+    if read_mailbox(c.scan_box, address_of(c.scan)):
+        _see(c)
+    read_mailbox(c.motion_box, address_of(c.motion))
+    read_mailbox(c.goal_box, address_of(c.goal))
+    if read_mailbox(c.train_box, address_of(c.train)):
+        _listen(c, 1e-9 / c.dt)
+
+    # where the goal is, the motion since the odometry's stamp made good
+    distance = 0.0
+    bearing = 0.0
+    known = c.goal.sequence > 0 and c.motion.sequence > 0
+    if known:
+        age = (now_ns - c.motion.received_ns) * 1e-9
+        known = age <= g.odometry_timeout
+        m = c.motion.value
+        yaw = m.yaw + m.angular_z * age
+        dx = c.goal.value.x - m.x - m.linear_x * age * math.cos(yaw)
+        dy = c.goal.value.y - m.y - m.linear_x * age * math.sin(yaw)
+        distance = math.hypot(dx, dy)
+        bearing = math.atan2(dy, dx) - yaw
+    mode, reason = _mode(c, now_ns, distance, known)
+    driving = mode == HYBRID or mode == REFLEX_ONLY
+
+    # what the network is given
+    slot = c.tick % PLAYOUT
+    planner = view(c.planner_in, CHANNELS, F32)
+    goal = view(c.goal_in, SECTORS, F32)
+    for i in range(CHANNELS):
+        planner[i] = c.slots[slot, i] if mode == HYBRID else 0.0
+        c.slots[slot, i] = 0
+    for i in range(SECTORS):
+        goal[i] = 1.0 + 2.0 * math.exp(2.0 * (math.cos(bearing - DIRECTIONS[i]) - 1.0)) if driving and known else 0.0
+    view(c.arousal_in, 1, F32)[0] = 1.0 if driving else 0.0
+    view(c.stuck_in, 1, F32)[0] = BACK_OFF_CURRENT if driving and c.back_off > 0.0 else 0.0
+
+    if step_f32(c.arena) != OK:
+        c.failed = 1
+
+    # what it says
+    ring = view(c.ring_out, SECTORS, F32)
+    keep = 1.0 - min(1.0, c.dt / MOTOR_TIME_CONSTANT)
+    x = y = 0.0
+    for i in range(SECTORS):
+        c.ring_rates[i] *= keep
+        if ring[i] != 0.0:
+            c.ring_rates[i] += (1.0 - keep) / c.dt
+            _log(c, i, now_ns)
+        x += c.ring_rates[i] * COSINES[i]
+        y += c.ring_rates[i] * SINES[i]
+    _decode(c, c.left_out, 0, SECTORS, now_ns)
+    _decode(c, c.right_out, 1, SECTORS + MOTOR, now_ns)
+    _decode(c, c.forward_out, 2, SECTORS + 2 * MOTOR, now_ns)
+    _decode(c, c.reverse_out, 3, SECTORS + 3 * MOTOR, now_ns)
+
+    command = c.command
+    guarded = False
+    if driving and not c.failed:
+        fastest = g.max_speed
+        if mode == REFLEX_ONLY:
+            fastest *= 0.5
+        if known:
+            fastest = min(fastest, 0.15 + distance)
+        linear = g.speed_gain * (c.rates[2] - c.rates[3]) / MOTOR_RATE
+        angular = g.turn_gain * (c.rates[0] - c.rates[1]) / MOTOR_RATE
+        linear = min(max(linear, -0.3), 1.0) * fastest
+        angular = min(max(angular, -1.0), 1.0) * g.max_yaw_rate
+        age = max(now_ns - c.scan.received_ns, 0) * 1e-9
+        linear, angular, guarded = guard(
+            c.scan.value.points, c.scan.value.count, linear, angular, age, g.max_acceleration,
+            c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
+        )  # fmt: skip
+        held = guarded and abs(linear) < 0.02 and abs(angular) < 0.1
+        c.stuck = min(STUCK_AFTER, c.stuck + c.dt) if held else max(0.0, c.stuck - c.dt)
+        c.back_off = max(0.0, c.back_off - c.dt)
+        if c.stuck >= STUCK_AFTER:
+            c.stuck = 0.0
+            c.back_off = BACK_OFF
+        slew = g.max_acceleration * c.dt
+        command.linear_x = _towards(command.linear_x, linear, slew, 3.0 * slew)
+        turn = MAX_YAW_ACCELERATION * c.dt
+        command.angular_z = _towards(command.angular_z, angular, turn, 3.0 * turn)
+    else:
+        command.linear_x = 0.0
+        command.angular_z = 0.0
+        c.stuck = 0.0
+        c.back_off = 0.0
+    command.heading = math.atan2(y, x) if x * x + y * y > 1.0 else math.nan
+    command.mode = mode
+    command.reason = reason
+    command.guarded = guarded
+    command.tick = c.tick
+    command.gains_version = c.gains.sequence
+    c.tick += 1
+    write_mailbox(c.command_box, address_of(command), now_ns, now_ns)
+    return TICK_OK
+
+
+@cfunc("int64(voidptr, int64)", cache=True)
+def tick(context: Any, now_ns: int) -> int:
+    """``int64 tick(void* context, int64 now_ns)`` for the loops of `realtime`; context: one CONTEXT record."""
+    return run_tick(carray(context, 1, CONTEXT)[0], now_ns)
