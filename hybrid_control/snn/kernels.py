@@ -334,6 +334,279 @@ def _delay(base, q, tick, like):
 
 
 @njit(cache=True, nogil=True)
+def _extended(base, q, like):
+    """AdaptiveLIF and AdaptiveCubaLIF: as `_membrane`, with a moving threshold and a refractory time."""
+    n, flags, pitch, k = q[1], q[3], q[5], base + q[4]
+    per_neuron = 0 if flags & UNIFORM else 1
+    size = n if per_neuron else 1
+    keep, leak, new, old = (
+        view(k, size, like),
+        view(k + pitch, size, like),
+        view(k + 2 * pitch, size, like),
+        view(k + 3 * pitch, size, like),
+    )
+    syn, gain, threshold, reset = (
+        view(k + 4 * pitch, size, like),
+        view(k + 5 * pitch, size, like),
+        view(k + 6 * pitch, size, like),
+        view(k + 7 * pitch, size, like),
+    )
+    fade, beta, hold = (
+        view(k + 8 * pitch, size, like),
+        view(k + 9 * pitch, size, like),
+        view(k + 10 * pitch, size, like),
+    )
+    x, v = view(base + q[2], n, like), view(base + q[6], n, like)
+    a, wait = view(base + q[12], n, like), view(base + q[13], n, like)
+    fired = view(base + q[10], n, U8)
+    cuba = flags & SYNAPSE != 0
+    current = view(base + q[7], n if cuba else 0, like)
+    for i in range(n):
+        p = i * per_neuron
+        if cuba:
+            j = current[i]
+            jn = syn[p] * j + gain[p] * x[i]
+            current[i] = jn
+            u = keep[p] * v[i] + (leak[p] + (old[p] * j + new[p] * jn))
+        else:
+            u = keep[p] * v[i] + (leak[p] + new[p] * x[i])
+        a[i] *= fade[p]
+        held = wait[i] > 0
+        if held:
+            wait[i] -= 1
+            u = v[i]
+        s = (not held) and u > threshold[p] + beta[p] * a[i]
+        fired[i] = s
+        if s:
+            u = u - reset[p] if flags & SUBTRACT else reset[p]
+            a[i] += 1
+            wait[i] = hold[p]
+        v[i] = u
+    if flags & CLEAR:
+        x[:] = 0
+    _emit(base, n, q[10], q[8], q[9], q[11], like)
+
+
+@njit(cache=True, nogil=True)
+def _izhikevich(base, q, like):
+    """Izhikevich's neuron; coefficient rows a, b, c, d, v_peak, step of v in ms, step of u in ms."""
+    n, flags, pitch, k = q[1], q[3], q[5], base + q[4]
+    per_neuron = 0 if flags & UNIFORM else 1
+    size = n if per_neuron else 1
+    a, b, c, d = (
+        view(k, size, like),
+        view(k + pitch, size, like),
+        view(k + 2 * pitch, size, like),
+        view(k + 3 * pitch, size, like),
+    )
+    peak, part, whole = (
+        view(k + 4 * pitch, size, like),
+        view(k + 5 * pitch, size, like),
+        view(k + 6 * pitch, size, like),
+    )
+    x, v, u = view(base + q[2], n, like), view(base + q[6], n, like), view(base + q[12], n, like)
+    fired = view(base + q[10], n, U8)
+    one = x.dtype.type(1)
+    square, slope, offset = one / 25, one * 5, one * 140
+    for i in range(n):
+        p = i * per_neuron
+        w = v[i]
+        for _ in range(q[13]):
+            w += part[p] * ((square * w + slope) * w + offset - u[i] + x[i])
+        u[i] += whole[p] * (a[p] * (b[p] * w - u[i]))
+        s = w >= peak[p]
+        fired[i] = s
+        if s:
+            w = c[p]
+            u[i] += d[p]
+        v[i] = w
+    if flags & CLEAR:
+        x[:] = 0
+    _emit(base, n, q[10], q[8], q[9], q[11], like)
+
+
+@njit(cache=True, nogil=True)
+def _delayed(base, q, tick, like):
+    """Synapses with delays. SCATTER: ring[(tick + steps) mod length] += w x. DRAIN: dst += ring[tick mod length]."""
+    n, post, flags, length = q[1], q[2], q[3], q[13]
+    ring = view(base + q[14], post * length, like)
+    if q[0] == OP_DELAYED_DRAIN:
+        dst = view(base + q[8], post, like)
+        due = view(base + q[14] + (tick % length) * post * q[12], post, like)
+        if flags & ZERO:
+            dst[:] = 0
+        for j in range(post):
+            dst[j] += due[j]
+        due[:] = 0
+        return
+    x = view(base + q[4], n, like)
+    gain = view(base + q[9], 1, like)[0]
+    pointer = view(base + q[10], n + 1, I64)
+    every = q[5] == 0
+    count = n if every else view(base + q[5], 1, I64)[0]
+    active = view(base + q[5] + 8, n, I32)
+    events = 0
+    for k in range(count):
+        i = k if every else np.int64(active[k])
+        c = gain * x[i]
+        first = pointer[i]
+        size = pointer[i + 1] - first
+        w = view(base + q[6] + first * q[12], size, like)
+        columns = view(base + q[7] + first * 4, size, U32)
+        steps = view(base + q[15] + first * 4, size, U32)
+        for s in range(size):
+            ring[((tick + np.int64(steps[s])) % length) * post + np.int64(columns[s])] += c * w[s]
+        if x[i] != 0:
+            events += size
+    view(base + q[11], 1, I64)[0] += events
+    if flags & CLEAR:
+        x[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _convolve(base, q, like):
+    """Convolution (correlation, as in torch): from the list of active inputs, or over all of them."""
+    channels, rows, columns = q[12], q[13], q[14]
+    out_channels, out_rows, out_columns = q[15], q[16], q[17]
+    kernel_rows, kernel_columns, down, right = q[18], q[19], q[20], q[21]
+    top, left, spread_rows, spread_columns, groups = q[22], q[23], q[24], q[25], q[26]
+    n = channels * rows * columns
+    x = view(base + q[4], n, like)
+    dst = view(base + q[8], out_channels * out_rows * out_columns, like)
+    per_group = channels // groups
+    out_per_group = out_channels // groups
+    w = view(base + q[6], out_channels * per_group * kernel_rows * kernel_columns, like)
+    gain = view(base + q[9], 1, like)[0]
+    fan = view(base + q[10], n, I32)
+    plane, window = out_rows * out_columns, kernel_rows * kernel_columns
+    events = 0
+    if q[3] & ZERO:
+        dst[:] = 0
+    if q[5] == 0:
+        for o in range(out_channels):
+            group = o // out_per_group
+            for c in range(per_group):
+                for a in range(kernel_rows):
+                    for b in range(kernel_columns):
+                        weight = w[(o * per_group + c) * window + a * kernel_columns + b]
+                        for y in range(out_rows):
+                            row = y * down - top + a * spread_rows
+                            if row < 0 or row >= rows:
+                                continue
+                            source = ((group * per_group + c) * rows + row) * columns
+                            target = o * plane + y * out_columns
+                            shift = b * spread_columns - left
+                            # the first and last output column whose input lies inside
+                            lo = max(0, -(shift // right))
+                            hi = min(out_columns, (columns - 1 - shift) // right + 1)
+                            for z in range(lo, hi):
+                                dst[target + z] += (gain * x[source + z * right + shift]) * weight
+        for i in range(n):
+            if x[i] != 0:
+                events += fan[i]
+    else:
+        count = view(base + q[5], 1, I64)[0]
+        active = view(base + q[5] + 8, n, I32)
+        for k in range(count):
+            i = np.int64(active[k])
+            value = gain * x[i]
+            events += fan[i]
+            channel = i // (rows * columns)
+            row, column = (i // columns) % rows, i % columns
+            group, c = channel // per_group, channel % per_group
+            for o in range(group * out_per_group, (group + 1) * out_per_group):
+                for a in range(kernel_rows):
+                    y = row + top - a * spread_rows
+                    if y < 0 or y % down != 0 or y // down >= out_rows:
+                        continue
+                    for b in range(kernel_columns):
+                        z = column + left - b * spread_columns
+                        if z < 0 or z % right != 0 or z // right >= out_columns:
+                            continue
+                        weight = w[(o * per_group + c) * window + a * kernel_columns + b]
+                        dst[o * plane + (y // down) * out_columns + z // right] += value * weight
+    view(base + q[11], 1, I64)[0] += events
+    if q[3] & CLEAR:
+        x[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _pool(base, q, like):
+    """Sum over windows times a factor: 1, or one over the window's size with the padding counted in."""
+    channels, rows, columns = q[12], q[13], q[14]
+    out_rows, out_columns = q[16], q[17]
+    kernel_rows, kernel_columns, down, right, top, left = q[18], q[19], q[20], q[21], q[22], q[23]
+    x = view(base + q[4], channels * rows * columns, like)
+    dst = view(base + q[8], channels * out_rows * out_columns, like)
+    factor = view(base + q[6], 1, like)[0]
+    if q[3] & ZERO:
+        dst[:] = 0
+    for c in range(channels):
+        for y in range(out_rows):
+            for z in range(out_columns):
+                total = x.dtype.type(0)
+                for row in range(max(0, y * down - top), min(rows, y * down - top + kernel_rows)):
+                    for column in range(
+                        max(0, z * right - left), min(columns, z * right - left + kernel_columns)
+                    ):
+                        total += x[(c * rows + row) * columns + column]
+                dst[(c * out_rows + y) * out_columns + z] += factor * total
+    if q[3] & CLEAR:
+        x[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _stdp(base, q, like):
+    """Pair STDP on compressed rows, straight on the weights or through an eligibility trace and a reward.
+
+    Both traces first decay, then the pairs with the spikes of this tick are taken, then these spikes join the
+    traces: two spikes in one tick are no pair.
+    """
+    pre, post, total = q[1], q[2], q[3]
+    fade_pre, fade_post, up, down, low, high, fade_trace, rate, learning, reward = view(base + q[4], 10, like)
+    before, after = view(base + q[5], pre, like), view(base + q[6], post, like)
+    pointer, columns = view(base + q[7], pre + 1, I64), view(base + q[8], total, U32)
+    weights = view(base + q[9], total, like)
+    by_target, sources, places = (
+        view(base + q[10], post + 1, I64),
+        view(base + q[11], total, U32),
+        view(base + q[12], total, I64),
+    )
+    count_pre, count_post = view(base + q[13], 1, I64)[0], view(base + q[14], 1, I64)[0]
+    spikes_pre, spikes_post = view(base + q[13] + 8, pre, I32), view(base + q[14] + 8, post, I32)
+    three_factor = q[15] != 0
+    changed = view(base + q[15], total, like) if three_factor else weights
+    for i in range(pre):
+        before[i] *= fade_pre
+    for j in range(post):
+        after[j] *= fade_post
+    if three_factor:
+        for s in range(total):
+            changed[s] *= fade_trace
+    for m in range(count_pre):
+        i = np.int64(spikes_pre[m])
+        for s in range(pointer[i], pointer[i + 1]):
+            changed[s] -= learning * (down * after[np.int64(columns[s])])
+            if not three_factor:
+                changed[s] = min(max(changed[s], low), high)
+    for m in range(count_post):
+        j = np.int64(spikes_post[m])
+        for r in range(by_target[j], by_target[j + 1]):
+            s = places[r]
+            changed[s] += learning * (up * before[np.int64(sources[r])])
+            if not three_factor:
+                changed[s] = min(max(changed[s], low), high)
+    for m in range(count_pre):
+        before[np.int64(spikes_pre[m])] += 1
+    for m in range(count_post):
+        after[np.int64(spikes_post[m])] += 1
+    if three_factor and reward != 0:
+        factor = rate * reward
+        for s in range(total):
+            weights[s] = min(max(weights[s] + factor * changed[s], low), high)
+
+
+@njit(cache=True, nogil=True)
 def _step(base, like):
     head = view(base, HEADER_WORDS, I64)
     x = view(base + head[H_INPUT], head[H_INPUT_SIZE], like)
@@ -359,6 +632,18 @@ def _step(base, like):
             _elementwise(base, q, like)
         elif op <= OP_DELAY_WRITE:
             _delay(base, q, tick[0], like)
+        elif op == OP_CONV:
+            _convolve(base, q, like)
+        elif op == OP_POOL:
+            _pool(base, q, like)
+        elif op == OP_EXTENDED:
+            _extended(base, q, like)
+        elif op == OP_IZHIKEVICH:
+            _izhikevich(base, q, like)
+        elif op <= OP_DELAYED_SCATTER:
+            _delayed(base, q, tick[0], like)
+        else:
+            _stdp(base, q, like)
     tick[0] += 1
     return OK
 

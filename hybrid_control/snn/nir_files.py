@@ -7,6 +7,7 @@ kernel size for both directions of a Conv2d and leaves groups out of a Conv1d's 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from hybrid_control.snn.neurons import (
     TIME_CONSTANTS,
     AdaptiveCubaLIF,
     AdaptiveLIF,
-    SparseLinear,
     Izhikevich,
+    SparseLinear,
 )
 
 Shape = tuple[int, ...]
@@ -291,24 +292,24 @@ def _shape(values: Any, name: str) -> Shape:
 
 
 def _check_values(name: str, node: NIRNode) -> None:
-    """Numbers that no engine can run: NaN, infinite, or a time constant that is not positive."""
-    for key, value in vars(node).items():
-        if (
-            key in ("input_type", "output_type", "metadata", "input_shape")
-            or value is None
-            or isinstance(value, str)
-        ):
-            continue
+    skipped = ("input_type", "output_type", "metadata", "input_shape", "padding")
+    values = {key: v for key, v in vars(node).items() if key not in skipped and v is not None}
+    empty = [key for key, value in values.items() if np.size(value) == 0]
+    if empty and not isinstance(node, SparseLinear):
+        raise GraphError(f"node {name!r}: {empty[0]} is empty")
+    check_parameters(name, values)
+
+
+def check_parameters(name: str, values: Mapping[str, Any]) -> None:
+    """GraphError for numbers that no engine can run: NaN, infinite, or a time constant that is not positive."""
+    for key, value in values.items():
         array = np.asarray(value)
         if array.dtype.kind not in "iufb":
             raise GraphError(f"node {name!r}: {key} must be real numbers, not {array.dtype}")
-        if array.size == 0 and not isinstance(node, SparseLinear):
-            raise GraphError(f"node {name!r}: {key} is empty")
         if np.isnan(array).any():
             raise GraphError(f"node {name!r}: {key} holds NaN")
-        if np.isinf(array).any() and not (
-            key in ("v_threshold", "threshold") and (array > 0)[np.isinf(array)].all()
-        ):
+        never = key in ("v_threshold", "threshold")  # a threshold of +infinity: no spikes
+        if (np.isinf(array) & ~((array > 0) & never)).any():
             raise GraphError(f"node {name!r}: {key} holds infinity")
         if key in TIME_CONSTANTS and (array <= 0).any():
             raise GraphError(f"node {name!r}: {key} must be positive, but holds {array.min():g} s")
