@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 1.5  # seconds that an orderly end may take before it is forced
-_DISCOVERY = 0.6  # seconds after which nodes on this machine have been heard of
+_DISCOVERY = 0.8  # seconds after which nodes on this machine have been heard of
+_ATTEMPTS = 3  # to get an answer of a node of the same name
 # What rclpy declares by itself, and so may stand in every parameter file
 _OF_RCLPY = ("use_sim_time", "start_type_description_service")
 
@@ -172,13 +173,16 @@ def _check_alone(probe: Node) -> None:
     executor.add_node(probe)
     client = probe.create_client(GetState, f"{probe.get_name()}/get_state")
     if client.wait_for_service(timeout_sec=0.5):
-        answer = client.call_async(GetState.Request())
-        executor.spin_until_future_complete(answer, timeout_sec=1.0)
-        if answer.done():
-            raise Refused(
-                f"a node {probe.get_fully_qualified_name()} is already running; "
-                "end it, or give this one another name (-r __node:=...) or namespace (-r __ns:=...)"
-            )
+        for _ in range(_ATTEMPTS):
+            # an answer is lost where the other side has not yet heard of this client
+            time.sleep(0.1)
+            answer = client.call_async(GetState.Request())
+            executor.spin_until_future_complete(answer, timeout_sec=0.5)
+            if answer.done():
+                raise Refused(
+                    f"a node {probe.get_fully_qualified_name()} is already running; "
+                    "end it, or give this one another name (-r __node:=...) or namespace (-r __ns:=...)"
+                )
     executor.remove_node(probe)
 
 

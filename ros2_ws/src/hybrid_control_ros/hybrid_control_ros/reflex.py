@@ -40,6 +40,11 @@ _LEVELS = {
     ReflexStatus.STOPPED: DiagnosticStatus.WARN,
     ReflexStatus.ERROR: DiagnosticStatus.ERROR,
 }
+# Fields of ReflexStatus that are as in the reflex's own status
+_COPIED = (
+    "scan_age", "planner_age", "odometry_age", "spikes_per_second", "synaptic_events_per_second", "power_uw",
+    "nearest_obstacle", "heading", "guarded", "gains_version",
+)  # fmt: skip
 _MODES = ("inactive", "hybrid", "reflex only", "stopped", "arrived", "error")
 
 
@@ -76,7 +81,8 @@ class ReflexNode(ManagedNode):
 
     def configure(self) -> None:
         self._stepped = bool(self.get_parameter("use_sim_time").value)
-        self._reflex = Reflex(self.values(SETTINGS), self.values(GAINS), seed=self.value("seed"))
+        clock = self.now_ns if self._stepped else time.monotonic_ns
+        self._reflex = Reflex(self.values(SETTINGS), self.values(GAINS), clock)
         self._loop = self._new_loop(self._reflex)
         self._stamped = self.value("stamped_cmd_vel")
         self._base_frame = self.value("base_frame")
@@ -110,13 +116,14 @@ class ReflexNode(ManagedNode):
     def activate(self) -> None:
         reflex, loop = self._reflex, self._loop
         assert reflex is not None
+        if isinstance(loop, PeriodicLoop):
+            loop.warm()
         reflex.reset()
         self._scan_frame = self.value("scan_frame")
         self._last_ticks = (0, time.monotonic_ns())
         self._next_command_ns = 0
         self._halted, self._fault = False, ""
         if isinstance(loop, PeriodicLoop):
-            loop.warm()
             loop.start()
             self._watchdog = Watchdog(
                 loop,
@@ -251,7 +258,7 @@ class ReflexNode(ManagedNode):
                 self._next_command_ns += period_ns
             self._loop.advance(now_ns)
         except RuntimeError as error:
-            self._reflex.fail(str(error))
+            self._reflex.fail()
             self._stop_for(f"{error}; the node must be deactivated and activated")
 
     def _on_hang(self, age: float) -> None:
@@ -260,7 +267,7 @@ class ReflexNode(ManagedNode):
         if isinstance(self._loop, PeriodicLoop) and self._loop.alive:
             self._stop_for(f"the loop has stood still for {age * 1e3:.0f} ms")
         else:
-            self._reflex.fail("the loop has died")
+            self._reflex.fail()
             self._stop_for("the loop has died; the node must be deactivated and activated")
 
     def _on_recovery(self) -> None:
@@ -279,16 +286,18 @@ class ReflexNode(ManagedNode):
     def _send_spikes(self) -> None:
         if not self.active or self._reflex is None:
             return
-        trains = self._reflex.spikes()
-        if self._spikes_topic.get_subscription_count():
-            for train in trains:
-                self._spikes_topic.publish(convert.spike_train_message(train))
+        loop_ns = self.now_ns() if self._stepped else time.monotonic_ns()
+        train = self._reflex.spikes(self.now_ns(), loop_ns)
+        if train is not None and self._spikes_topic.get_subscription_count():
+            self._spikes_topic.publish(convert.spike_train_message(train))
 
     def _status(self) -> ReflexStatus:
         assert self._reflex is not None
+        reflex = self._reflex.status()
         status = ReflexStatus()
-        for name, value in dataclasses.asdict(self._reflex.status()).items():
-            setattr(status, name, value)
+        status.mode, status.reason = int(reflex.mode), reflex.reason
+        for name in _COPIED:
+            setattr(status, name, getattr(reflex, name))
         if self._fault:
             status.mode, status.reason = ReflexStatus.ERROR, self._fault
         status.header.stamp = convert.to_stamp(self.now_ns())

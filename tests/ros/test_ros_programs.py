@@ -1,0 +1,117 @@
+"""The executables as a user meets them: exit status, what they say, how they end."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
+pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
+
+from diagnostic_msgs.msg import DiagnosticArray
+
+NODE = "rate_to_spike_node"  # the one that starts soonest; what is tested here is the same code in all
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-p", "windw:=0.01"], "unknown parameter 'windw'; did you mean 'window'?"),
+        (["-p", "window:=1.0"], "window: 1.0 is out of range, expected 0.001 .. 0.1 s"),
+        (["-p", "window:=[0.01]"], "window: [0.01] is a list, expected float"),
+        (["-p", "window:=soon"], "window: 'soon' is a str, expected float"),
+        (["-p", "window:=.nan"], "window: nan is out of range, expected 0.001 .. 0.1 s"),
+        (["-p", "code:=morse"], "code: 'morse' is unknown, expected poisson | regular | latency"),
+        (["-p", "use_sim_time:=1"], "use_sim_time must be true or false"),
+        (["--params-file", "/nonexistent.yaml"], "Couldn't parse params file: '--params-file /nonexistent.yaml'"),
+        (["--no-such-thing"], "--no-such-thing"),
+    ],
+)
+def test_ros_program_refuses_a_wrong_argument_in_one_line(graph, arguments, said):
+    process = graph.run(NODE, *arguments)
+    assert process.wait() == 2
+    ours = [line for line in process.lines if line.startswith(f"{NODE}: ")]
+    assert len(ours) == 1
+    assert said in ours[0]
+    assert "Traceback" not in process.output
+
+
+def test_ros_program_refuses_a_file_with_an_unknown_key_and_takes_one_without(graph, tmp_path):
+    file = tmp_path / "wrong.yaml"
+    file.write_text("/**/rate_to_spike_node:\n  ros__parameters: {code: regular, cdoe: latency}\n")
+    process = graph.run(NODE, "--params-file", str(file))
+    assert process.wait() == 2
+    assert process.lines == ["rate_to_spike_node: unknown parameter 'cdoe'; did you mean 'code'?"]
+    file.write_text("/**/rate_to_spike_node:\n  ros__parameters: {code: regular, window: 0.02, seed: 3}\n")
+    process = graph.run(NODE, "--params-file", str(file), "-r", "__ns:=/robot1")
+    assert [graph.get(f"/robot1/{NODE}", name) for name in ("code", "window", "seed")] == ["regular", 0.02, 3]
+    process.kill()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_ros_program_ends_on_a_signal_within_two_seconds_without_a_traceback(graph, kind):
+    process = graph.run(NODE, "-p", "autostart:=true")
+    graph.until(lambda: graph.state(NODE) == "active")
+    status, seconds = process.interrupt(kind)
+    assert status == 0
+    assert seconds < 2.0
+    assert process.lines == []
+
+
+def test_ros_program_ends_on_ctrl_c_while_it_starts(graph):
+    for delay in (0.3, 0.6, 1.2):
+        process = graph.run(NODE)
+        signal.sigtimedwait([], delay)
+        status, seconds = process.interrupt()
+        assert seconds < 2.0
+        # before main() took over, Python's own way of ending is all there is
+        assert status in ((0, -signal.SIGINT, 1) if delay < 0.5 else (0,))
+
+
+def test_ros_second_node_of_the_same_name_is_refused_and_the_first_lives_on(graph):
+    first = graph.run(NODE)
+    assert graph.state(NODE) == "unconfigured"
+    second = graph.run(NODE)
+    assert second.wait() == 2
+    assert second.lines == [
+        "rate_to_spike_node: a node /rate_to_spike_node is already running; "
+        "end it, or give this one another name (-r __node:=...) or namespace (-r __ns:=...)"
+    ]
+    assert graph.state(NODE) == "unconfigured"
+    graph.run(NODE, "-r", "__ns:=/robot2")
+    assert graph.state(f"/robot2/{NODE}") == "unconfigured"
+    first.kill()
+    # the graph still shows the one that was killed; its name is free all the same
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+    graph.run(NODE, "-p", "autostart:=true")
+    graph.until(lambda: any(s.name == NODE and s.values[0].value == "active" for m in diagnostics for s in m.status))
+
+
+def test_ros_node_answers_a_transition_that_is_not_possible_and_lives_on(graph):
+    process = graph.run(NODE)
+    assert not graph.transition(NODE, "activate")
+    assert graph.transition(NODE, "configure")
+    assert not graph.transition(NODE, "configure")
+    assert process.popen.poll() is None
+    assert graph.state(NODE) == "inactive"
+
+
+def test_ros_planner_with_a_model_that_is_missing_or_breaks_the_contract_says_so_and_does_not_start(graph, tmp_path):
+    from conftest import write_model
+
+    broken = tmp_path / "broken.onnx"
+    write_model(broken, heading_neurons=71)
+    process = graph.run("planner_node", "-p", f"model_file:={broken}")
+    assert not graph.transition("planner_node", "configure")
+    assert graph.state("planner_node") == "unconfigured"
+    graph.until(lambda: "configure failed" in process.output)
+    (line,) = [line for line in process.lines if "configure failed" in line]
+    assert "output 'heading' has shape [1, 71]" in line
+    assert "Traceback" not in process.output
+    process.interrupt()
+
+    process = graph.run("planner_node", "-p", "model_file:=/nonexistent.onnx", "-p", "autostart:=true")
+    assert process.wait() == 2
+    assert "/nonexistent.onnx: no such file" in process.lines[0]
+    assert process.lines[1:] == ["planner_node: planner_node could not start; the reason stands above"]
