@@ -21,8 +21,10 @@ def clearance(x: float, y: float, cylinders: FloatArray, boxes: FloatArray) -> f
     """Distance in m from the point to the nearest obstacle; negative inside one, +inf where there is none."""
     nearest = math.inf
     for i in range(cylinders.shape[0]):
-        d = math.hypot(x - cylinders[i, 0], y - cylinders[i, 1]) - cylinders[i, 2]
-        nearest = min(nearest, d)
+        dx, dy = x - cylinders[i, 0], y - cylinders[i, 1]
+        nearest = min(
+            nearest, math.sqrt(dx * dx + dy * dy) - cylinders[i, 2]
+        )  # hypot is several times slower
     for i in range(boxes.shape[0]):
         dx, dy = x - boxes[i, 0], y - boxes[i, 1]
         c, s = math.cos(boxes[i, 4]), math.sin(boxes[i, 4])
@@ -35,8 +37,7 @@ def clearance(x: float, y: float, cylinders: FloatArray, boxes: FloatArray) -> f
 
 @numba.njit(cache=True)
 def _gap_box(x: float, y: float, yaw: float, a: float, b: float, box: FloatArray) -> float:
-    """Distance between the rectangle at (x, y, yaw) with half sides a, b and one box; 0 where they
-    overlap."""
+    """Distance from the rectangle at (x, y, yaw) with half sides a, b to a box; 0 where they overlap."""
     turn = box[4] - yaw
     ct, st = math.cos(turn), math.sin(turn)
     c, s = math.cos(yaw), math.sin(yaw)

@@ -51,8 +51,7 @@ def _sift_down(keys: FloatArray, items: NDArray, size: int) -> None:
 
 @numba.njit(cache=True)
 def _march(field: FloatArray, cost: FloatArray, h: float) -> None:
-    """Extends the finite values of field to every cell that it can reach; cost (1 / speed) is inf where
-    blocked."""
+    """Extends the finite values of field to all cells in reach; cost (1 / speed) is inf where blocked."""
     rows, columns = field.shape
     capacity = 5 * rows * columns
     keys = np.empty(capacity)
@@ -145,8 +144,7 @@ def _around(field: FloatArray, u: float, v: float, angle: float) -> float:
 
 @numba.njit(cache=True)
 def _descend(field: FloatArray, free: NDArray, u: float, v: float, length: float) -> FloatArray:
-    """Points (k, 2) in cells down the field from (u, v), until `length` cells are gone or the goal is
-    reached."""
+    """Points (k, 2) in cells down the field from (u, v), for `length` cells or to the goal."""
     step = 0.5
     n = int(length / step) + 1
     path = np.empty((n + 1, 2))
@@ -227,8 +225,7 @@ class GeodesicField:
         return float(_interpolate(self.field, *self._cell(x, y)))
 
     def path(self, x: float, y: float, length: float = math.inf) -> FloatArray:
-        """The shortest path from (x, y), (k, 2) m, points half a cell apart, for `length` metres or to the
-        goal."""
+        """The shortest path from (x, y), (k, 2) m, half a cell apart, for `length` metres or to the goal."""
         distance = self.distance(x, y)
         if not math.isfinite(distance):
             return np.array([[x, y]])

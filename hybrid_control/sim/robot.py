@@ -50,8 +50,9 @@ class RobotModel:
     # wheel odometry
     odometry_rate: float = 50.0
     encoder_counts: int = 48_000  # per turn of a wheel
-    wheel_radius_error: float = 0.01  # relative, standard deviation over robots, each wheel for itself
-    track_error: float = 0.02  # relative, standard deviation over robots
+    odometry_scale_error: float = 0.005  # relative, of both wheels; standard deviations over robots
+    wheel_radius_error: float = 0.001  # relative, of each wheel for itself
+    track_error: float = 0.01  # relative
 
 
 JACKAL = RobotModel(

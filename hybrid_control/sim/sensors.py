@@ -73,7 +73,8 @@ class WheelOdometry:
     """
 
     def __init__(self, robot: RobotModel, start: Pose, rng: np.random.Generator) -> None:
-        radius_error = rng.normal(0.0, robot.wheel_radius_error, 2)
+        scale_error = rng.normal(0.0, robot.odometry_scale_error)
+        radius_error = scale_error + rng.normal(0.0, robot.wheel_radius_error, 2)
         track_error = rng.normal(0.0, robot.track_error)
         self._metres_per_count = (
             2.0 * math.pi * robot.wheel_radius * (1.0 + radius_error) / robot.encoder_counts

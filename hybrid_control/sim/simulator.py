@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,7 +25,7 @@ from hybrid_control.sim.worlds import World
 
 CONTACT_GAP_NS = 200_000_000  # a touch of the same obstacle within this of the last one is the same contact
 NOTE_NS = 10_000_000  # how often odometry, path length and closest approach are brought up to date
-STANDING_SPEED = 0.02  # m/s; slower than this a robot stands
+STANDING_SPEED = 0.02  # m/s; a robot whose wheels are told less than this stands
 
 
 class GraphicsError(ValueError):
@@ -33,8 +34,7 @@ class GraphicsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The robot touched an obstacle: when, which ('cylinder3', 'box0', 'mover1'), where, and whether it
-    stood."""
+    """The robot at (x, y) touched an obstacle ('cylinder3', 'box0', 'mover1'), driving or standing."""
 
     time_ns: int
     obstacle: str
@@ -44,8 +44,7 @@ class Contact:
 
 
 class Event(NamedTuple):
-    """A sensor's reading when it is due: kind is scan, imu, odometry or camera; value as that method returns
-    it."""
+    """A sensor's reading when it is due; kind is scan, imu, odometry or camera, value what it returns."""
 
     kind: str
     time_ns: int
@@ -53,8 +52,7 @@ class Event(NamedTuple):
 
 
 def limit(value: float, target: float, rise: float, fall: float, dt: float) -> float:
-    """One step of a ramp from value towards target, at `rise` per s away from zero and `fall` per s towards
-    it."""
+    """One step of a ramp from value to target, by `rise` per s away from zero and `fall` towards it."""
     rate = fall if abs(target) < abs(value) or target * value < 0 else rise
     return value + min(max(target - value, -rate * dt), rate * dt)
 
@@ -109,8 +107,7 @@ class Simulator:
         self.reset()
 
     def reset(self, pose: Pose | None = None) -> None:
-        """Back to time 0, at rest, at the world's start or at another pose; noise begins anew from the
-        seed."""
+        """Back to time 0, at rest, at the world's start or another pose; noise begins anew from the seed."""
         pose = pose or self.world.start
         self.time_ns = 0
         self.contact_events: list[Contact] = []
@@ -141,15 +138,8 @@ class Simulator:
     def place(self, pose: Pose) -> None:
         """Puts the robot elsewhere, at rest, without letting time pass; odometry does not notice."""
         half = pose.yaw / 2
-        self.data.qpos[:7] = (
-            pose.x,
-            pose.y,
-            self.robot.wheel_radius,
-            math.cos(half),
-            0.0,
-            0.0,
-            math.sin(half),
-        )
+        self.data.qpos[:3] = (pose.x, pose.y, self.robot.wheel_radius)
+        self.data.qpos[3:7] = (math.cos(half), 0.0, 0.0, math.sin(half))
         self.data.qvel[:] = 0.0
         self._speed = (0.0, 0.0)
         self._move_obstacles()
@@ -160,8 +150,7 @@ class Simulator:
     # -- the base ------------------------------------------------------------------------------------------
 
     def set_command(self, linear_x: float, angular_z: float) -> None:
-        """Wished speeds in m/s and rad/s, cut to the robot's limits, kept until command_timeout without a new
-        one.
+        """Wished speeds in m/s and rad/s, cut to the robot's limits, kept for command_timeout at most.
 
         ValueError where one is not finite.
         """
@@ -173,8 +162,7 @@ class Simulator:
         self._command_ns = self.time_ns
 
     def set_wheel_speeds(self, left: float, right: float) -> None:
-        """Wished wheel speeds in rad/s, without a ramp: for a firmware that limits by itself. Same
-        timeout."""
+        """Wished wheel speeds in rad/s, without a ramp, for a firmware with its own limits; same timeout."""
         if not (math.isfinite(left) and math.isfinite(right)):
             raise ValueError(f"command: wheel speeds {left} and {right} rad/s must be finite")
         self._wheel_target = (left, right)
@@ -241,6 +229,7 @@ class Simulator:
                 self._note_way()
         if steps > 0:
             # mj_step leaves what follows from the joints at the step before
+            self._move_obstacles()
             self._mujoco.mj_kinematics(self.model, self.data)
             self._mujoco.mj_camlight(self.model, self.data)
 
@@ -263,11 +252,10 @@ class Simulator:
             last = self._touched.get(other)
             self._touched[other] = self.time_ns
             if last is None or self.time_ns - last > CONTACT_GAP_NS:
-                pose, speed = self.truth().pose, math.hypot(self._speed[0], self._speed[1] * self.robot.track)
                 name = self._mujoco.mj_id2name(self.model, self._mujoco.mjtObj.mjOBJ_GEOM, other)
-                self.contact_events.append(
-                    Contact(self.time_ns, name, pose.x, pose.y, speed < STANDING_SPEED)
-                )
+                pose = self.truth().pose
+                standing = np.abs(self.data.ctrl).max() * self.robot.wheel_radius < STANDING_SPEED
+                self.contact_events.append(Contact(self.time_ns, name, pose.x, pose.y, bool(standing)))
 
     # -- sensors -------------------------------------------------------------------------------------------
 
@@ -295,6 +283,8 @@ class Simulator:
         """What the camera sees now, (height, width, 3) uint8 RGB. GraphicsError where there is no GL."""
         if self._renderer is None:
             self._renderer = _renderer(self._mujoco, self.model, self.robot)
+            # closed before the interpreter takes GL apart, also where the user forgets to
+            self._closer = weakref.finalize(self, self._renderer.close)
             self._scene = self._mujoco.MjvOption()
             self._scene.geomgroup[:] = 0
             self._scene.geomgroup[[SCENERY, OBSTACLE]] = 1
@@ -307,8 +297,7 @@ class Simulator:
         return self._imu_noise.read(self.time_ns, values[0:3], values[3:6])
 
     def odometry(self) -> Odometry:
-        """Dead reckoning from the wheels, at most 10 ms old, in the world's frame as of the start; it
-        drifts."""
+        """Dead reckoning from the wheels, at most 10 ms old; it begins at the true start and drifts."""
         return self._odometry.reading
 
     # -- ground truth: for the score and the report alone --------------------------------------------------
@@ -352,7 +341,7 @@ class Simulator:
     def close(self) -> None:
         """Frees the renderer; the simulator cannot draw afterwards."""
         if self._renderer is not None:
-            self._renderer.close()
+            self._closer()
             self._renderer = None
 
     def __enter__(self) -> Simulator:

@@ -5,7 +5,10 @@ A world is planar: upright cylinders and boxes on level ground, a start pose, a 
 
 from __future__ import annotations
 
+import io
 import math
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -373,10 +376,25 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
     )
 
 
+# what numpy and zipfile raise over a file that is not what it says
+_DAMAGED = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BarnWorlds:
-    """Worlds from a file of BARN worlds, with the length of each one's shortest path (m), as its score needs
-    it."""
+    """Worlds from a file of BARN worlds, with the lengths of their shortest paths in m for the score."""
 
     worlds: tuple[World, ...]
     world_ids: tuple[int, ...]
@@ -390,16 +408,18 @@ def load_barn(path: str | Path) -> BarnWorlds:
     path_length (k,) m; start (3,) x, y, yaw; goal (2,); world_id (k,), optional. ValueError names what is
     wrong.
     """
+    content = Path(path).read_bytes()
     needed = ("centers", "offsets", "radius", "path_length", "start", "goal")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             missing = [k for k in needed if k not in file]
             if missing:
                 raise ValueError(f"no array {', '.join(missing)}")
             data = {k: np.asarray(file[k], dtype=np.float64) for k in needed}
             ids = np.asarray(file["world_id"], dtype=np.int64) if "world_id" in file else None
-    except (ValueError, EOFError, KeyError) as error:
-        raise ValueError(f"{path}: not an npz file of BARN worlds: {error}") from None
+    except _DAMAGED as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path}: not an npz file of BARN worlds: {reason}") from None
     centers, offsets = data["centers"], data["offsets"].astype(np.int64)
     count = offsets.size - 1
     ids = np.arange(count) if ids is None else ids

@@ -1,0 +1,199 @@
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hybrid_control.messages import Pose
+from hybrid_control.sim.geometry import cast_rays
+from hybrid_control.sim.model import Appearance
+from hybrid_control.sim.robot import JACKAL
+from hybrid_control.sim.simulator import GraphicsError, Simulator
+from hybrid_control.sim.worlds import World, generate
+
+BOUNDS = (-10.0, -10.0, 20.0, 10.0)
+
+
+def world(cylinders=(), boxes=(), start=Pose()):
+    return World("test", start, (8.0, 0.0), BOUNDS, np.array(cylinders), np.array(boxes))
+
+
+def frame(scene, appearance=None):
+    with Simulator(scene, appearance=appearance) as sim:
+        try:
+            return sim.camera()
+        except GraphicsError as error:
+            pytest.skip(str(error))
+
+
+def test_scan_of_a_cylinder_equals_its_geometry_within_the_noise():
+    sim = Simulator(world(cylinders=[(3.0, 0.0, 0.5)]), camera=False)
+    scan = sim.scan()
+    angles = scan.angles().astype(np.float64)
+    chord = 0.25 - (3.0 * np.sin(angles)) ** 2
+    hit = (chord > 0.001) & (np.abs(angles) < 0.5)
+    expected = 3.0 * np.cos(angles[hit]) - np.sqrt(chord[hit])
+    assert hit.sum() == 19  # 1 degree apart within asin(0.5 / 3) = 9.6 degrees
+    measured = scan.ranges[hit].astype(np.float64)
+    seen = np.isfinite(measured)
+    assert seen.sum() >= hit.sum() - 2  # a beam may come back empty
+    assert measured[seen] == pytest.approx(expected[seen], abs=5 * JACKAL.lidar_noise)
+    assert np.isinf(scan.ranges[np.abs(angles) > 0.2]).all()  # nothing else there, nor the robot itself
+
+
+def test_scan_turns_with_the_robot():
+    sim = Simulator(world(cylinders=[(0.0, 3.0, 0.5)], start=Pose(0.0, 0.0, math.pi / 2)), camera=False)
+    scan = sim.scan()
+    ahead = int(np.argmin(np.abs(scan.angles())))
+    assert scan.ranges[ahead] == pytest.approx(2.5, abs=5 * JACKAL.lidar_noise)
+    assert scan.angle_min == pytest.approx(-math.pi)
+    assert scan.angle_increment == pytest.approx(2 * math.pi / 360)
+
+
+def test_scans_of_whole_worlds_equal_planar_ray_casting():
+    for seed, name in enumerate(("default", "rooms", "field", "corridor")):
+        scene = generate(name, seed)
+        sim = Simulator(scene, seed=seed, camera=False)
+        scan = sim.scan()
+        start = scene.start
+        beams = start.yaw + scan.angles().astype(np.float64)
+        exact = cast_rays(start.x, start.y, beams, JACKAL.lidar_range_max, scene.cylinders, scene.boxes)
+        both = np.isfinite(exact) & np.isfinite(scan.ranges)
+        assert (np.isfinite(exact) & ~np.isfinite(scan.ranges)).sum() <= 5  # dropped
+        close = np.abs(scan.ranges[both] - exact[both]) < 6 * JACKAL.lidar_noise
+        assert (~close).sum() <= 2  # beams that graze an edge
+
+
+def test_noise_of_the_lidar_has_the_stated_spread_and_share_of_empty_beams():
+    sim = Simulator(world(boxes=[(3.0, 0.0, 0.1, 4.0, 0.0)]), camera=False)
+    scans = np.array([sim.scan().ranges for _ in range(400)], dtype=np.float64)
+    beam = scans[:, 180]
+    beam = beam[np.isfinite(beam)]
+    assert beam.mean() == pytest.approx(2.95, abs=0.003)
+    assert beam.std() == pytest.approx(JACKAL.lidar_noise, rel=0.15)
+    ahead = scans[:, 170:190]
+    assert np.isinf(ahead).mean() == pytest.approx(JACKAL.lidar_dropout, abs=0.001)
+
+
+def test_obstacles_beyond_the_range_come_back_empty():
+    sim = Simulator(world(cylinders=[(0.0, 9.0, 0.5), (0.0, -9.99, 0.5)]), camera=False)
+    scan = sim.scan()
+    left, right = int(np.argmin(np.abs(scan.angles() - math.pi / 2))), 90
+    assert scan.ranges[left] == pytest.approx(8.5, abs=0.06)
+    assert scan.ranges[right] == pytest.approx(9.49, abs=0.06)
+    far = Simulator(World("far", Pose(), (8.0, 0.0), (-20, -20, 20, 20), np.array([(0.0, 11.0, 0.5)])))
+    assert np.isinf(far.scan().ranges).all()
+
+
+def test_imu_at_rest_reads_gravity_and_turning_reads_the_turn_rate():
+    sim = Simulator(world(), camera=False)
+    sim.step(0.5)
+    readings = [sim.imu() for _ in range(200)]
+    force = np.mean([r.linear_acceleration for r in readings], axis=0)
+    assert force == pytest.approx([0.0, 0.0, 9.81], abs=0.25)
+    assert np.mean([r.angular_velocity for r in readings], axis=0) == pytest.approx([0, 0, 0], abs=0.02)
+    for _ in range(10):
+        sim.set_command(0.0, 1.0)
+        sim.step(0.1)
+    turning = np.mean([sim.imu().angular_velocity for _ in range(200)], axis=0)
+    assert turning[2] == pytest.approx(1.0, abs=0.03)
+
+
+def test_imu_feels_the_acceleration_of_the_ramp():
+    sim = Simulator(world(), camera=False)
+    sim.set_command(2.0, 0.0)
+    sim.step(0.1)
+    forward = []
+    for _ in range(50):
+        sim.step(0.002)
+        forward.append(sim.imu().linear_acceleration[0])
+    assert np.mean(forward) == pytest.approx(JACKAL.acceleration, abs=0.5)
+
+
+def test_camera_sees_ground_below_and_sky_above_the_horizon_and_the_beacon_at_the_goal():
+    image = frame(world())
+    assert image.shape == (120, 160, 3)
+    assert image.dtype == np.uint8
+    sky, ground = image[5].astype(int), image[115].astype(int)
+    assert (sky[:, 2] > sky[:, 0] + 20).all()
+    assert (np.abs(ground[:, 2] - ground[:, 0]) < 40).all()
+    magenta = (image[..., 0] > 120) & (image[..., 1] < 60) & (image[..., 2] > 120)
+    rows, columns = np.nonzero(magenta)
+    assert len(rows) > 10
+    assert abs(columns.mean() - 79.5) < 1.0  # straight ahead
+    # the ball: 3.5 m high, 8 m off; focal length 80 pixels, camera 0.28 m up, 0.25 m ahead, 0.08 rad down
+    elevation = math.atan2(3.5 - 0.28, 8.0 - 0.25) + 0.08
+    ball = rows[columns == 80].min()
+    assert ball == pytest.approx(59.5 - 80 * math.tan(elevation), abs=5)
+
+
+def test_camera_sees_an_obstacle_where_it_stands_and_as_wide_as_it_is():
+    empty = frame(world()).astype(int)
+    # 2.25 m before the camera, 1 m to the left, 0.4 m wide: centre 80 · 1 / 2 = 40 pixels left of the middle
+    filled = frame(world(cylinders=[(2.25, 1.0, 0.2)])).astype(int)
+    changed = np.abs(filled - empty).sum(axis=2) > 30
+    columns = np.nonzero(changed[60])[0]
+    assert columns.size
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(79.5 - 40, abs=2)
+    assert columns.size == pytest.approx(80 * 0.4 / 2, abs=3)
+
+
+def test_camera_frames_follow_from_the_seed_and_vary_where_asked():
+    scene = generate("default", 0)
+    plain, again = frame(scene), frame(scene)
+    assert np.array_equal(plain, again)
+    varied = [frame(scene, Appearance(seed=s, vary=True)).astype(int) for s in range(3)]
+    assert np.array_equal(varied[0], frame(scene, Appearance(seed=0, vary=True)))
+    for one in varied:
+        assert one.std() > 10
+        assert np.abs(one - plain).mean() > 10
+    assert np.abs(varied[0] - varied[1]).mean() > 10
+
+
+def test_camera_readings_are_among_the_events_at_15_hz():
+    with Simulator(world(), camera=True) as sim:
+        try:
+            sim.camera()
+        except GraphicsError as error:
+            pytest.skip(str(error))
+        stamps = [e.time_ns for e in sim.advance(1_000_000_000) if e.kind == "camera"]
+    assert len(stamps) == 15
+    assert np.diff(stamps) == pytest.approx(1e9 / 15, abs=2e6)
+
+
+def test_without_gl_everything_but_the_camera_works_and_says_which_packages_are_missing():
+    code = (
+        "from hybrid_control.sim.simulator import Simulator\n"
+        "from hybrid_control.sim.worlds import generate\n"
+        "sim = Simulator(generate('open'))\n"
+        "sim.step(0.01)\n"
+        "print(sim.scan().ranges.size)\n"
+        "try:\n    sim.camera()\nexcept ValueError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"MUJOCO_GL": "disable"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    size, message = done.stdout.strip().splitlines()
+    assert size == "360"
+    assert "apt-get install libegl1 libgl1-mesa-dri" in message
+
+
+def test_importing_the_worlds_does_not_import_mujoco():
+    code = (
+        "import hybrid_control.sim.worlds, hybrid_control.sim.simulator, sys; print('mujoco' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_obstacles_lower_than_the_lidar_are_refused():
+    with pytest.raises(ValueError, match="lower than the lidar"):
+        Simulator(world(), appearance=Appearance(obstacle_height=(0.2, 1.0)))
+    with pytest.raises(ValueError, match="obstacle_height"):
+        Appearance(obstacle_height=(1.0, 0.5))
