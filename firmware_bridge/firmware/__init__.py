@@ -1,0 +1,1 @@
+"""The motor firmware: C sources, how they are built, flashed and run on an emulated chip."""

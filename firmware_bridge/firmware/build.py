@@ -1,0 +1,106 @@
+"""Builds the firmware and its emulator from the C sources beside this file, and flashes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).parent
+MCU = "atmega328p"
+FLASH_BYTES, RAM_BYTES = 32768, 2048
+_AVR_FLAGS = (
+    f"-mmcu={MCU} -DF_CPU=16000000UL -std=c99 -Os -Wall -Wextra -Werror -Wconversion -flto "
+    "-ffunction-sections -fdata-sections -fshort-enums -Wl,--gc-sections"
+).split()
+_HOST_FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]
+
+
+class BuildError(ValueError):
+    """A tool is missing or failed; one line says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareImage:
+    """What was built. flash: bytes of program memory; ram: bytes of static data."""
+
+    elf: Path
+    hex: Path
+    flash: int
+    ram: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.elf}: flash {self.flash} of {FLASH_BYTES} bytes ({self.flash / FLASH_BYTES:.0%}),"
+            f" static RAM {self.ram} of {RAM_BYTES} bytes ({self.ram / RAM_BYTES:.0%}), no heap"
+        )
+
+
+def _tool(name: str, package: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise BuildError(f"{name} is not installed; on Debian and Ubuntu the package {package} has it")
+    return path
+
+
+def run_tool(command: list[str]) -> str:
+    """Standard output of a tool; BuildError with the first lines of its complaint if it fails."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        lines = (result.stderr or result.stdout).strip().splitlines()
+        wanted = [line for line in lines if "error" in line] or lines[:1] or ["no message"]
+        raise BuildError(f"{Path(command[0]).name} failed: {wanted[0]}")
+    return result.stdout
+
+
+def build_firmware(out: Path) -> FirmwareImage:
+    """Compiles the firmware for the ATmega328P into out/firmware.elf and .hex. BuildError without avr-gcc."""
+    gcc = _tool("avr-gcc", "gcc-avr (with avr-libc)")
+    objcopy = _tool("avr-objcopy", "binutils-avr")
+    size = _tool("avr-size", "binutils-avr")
+    out.mkdir(parents=True, exist_ok=True)
+    elf, image = out / "firmware.elf", out / "firmware.hex"
+    names = ("main.c", "app.c", "control.c", "protocol.c", "hal_avr.c")
+    run_tool([gcc, *_AVR_FLAGS, "-o", str(elf), *(str(SOURCES / name) for name in names), "-lm"])
+    run_tool([objcopy, "-O", "ihex", "-R", ".eeprom", str(elf), str(image)])
+    sections = dict(re.findall(r"^(\.\w+)\s+(\d+)", run_tool([size, "-A", str(elf)]), re.MULTILINE))
+    text, data, bss, noinit = (int(sections.get(name, 0)) for name in (".text", ".data", ".bss", ".noinit"))
+    return FirmwareImage(elf, image, text + data, data + bss + noinit)
+
+
+def build_emulator(out: Path) -> Path:
+    """Compiles the emulator into out/emulator. BuildError without gcc or libsimavr."""
+    gcc = _tool("gcc", "gcc")
+    out.mkdir(parents=True, exist_ok=True)
+    program = out / "emulator"
+    try:
+        run_tool(
+            [gcc, *_HOST_FLAGS, "-o", str(program), str(SOURCES / "emulator.c"), "-lsimavr", "-lelf", "-lm"]
+        )
+    except BuildError as error:
+        if "simavr" in str(error) or "lelf" in str(error):
+            raise BuildError(
+                "libsimavr is not installed; Debian packages libsimavr-dev and libelf-dev"
+            ) from None
+        raise
+    return program
+
+
+def build_host_library(out: Path) -> Path:
+    """Compiles the portable part of the firmware into out/libfirmware_host.so. BuildError without gcc."""
+    gcc = _tool("gcc", "gcc")
+    out.mkdir(parents=True, exist_ok=True)
+    library = out / "libfirmware_host.so"
+    names = ("app.c", "control.c", "protocol.c", "hal_host.c")
+    sources = [str(SOURCES / name) for name in names]
+    run_tool([gcc, *_HOST_FLAGS, "-shared", "-fPIC", "-o", str(library), *sources, "-lm"])
+    return library
+
+
+def flash(image: FirmwareImage, port: str, baud: int = 115_200) -> None:
+    """Writes the firmware to a board with the Arduino boot loader, by avrdude. BuildError if it fails."""
+    avrdude = _tool("avrdude", "avrdude")
+    target = ["-p", "m328p", "-c", "arduino", "-P", port, "-b", str(baud)]
+    run_tool([avrdude, "-q", *target, "-D", "-U", f"flash:w:{image.hex}:i"])
