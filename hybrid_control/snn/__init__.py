@@ -1,8 +1,7 @@
 """Spiking networks: built in Python or read from NIR files, compiled once, stepped a tick at a time.
 
 `Network` builds and stores, `Engine` runs; both names and their public methods are stable. Compiled code
-steps an engine through `kernels.step_f32(engine.address)` (or `step_f64`) and reads and writes through the
-engine's views.
+steps an engine through `kernels.step_arena(engine.address)` and reads and writes through the engine's views.
 """
 
 from hybrid_control.snn.engine import Engine, Options

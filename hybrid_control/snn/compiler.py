@@ -749,6 +749,7 @@ class Compiler:
         words[k.H_OPS], words[k.H_PROGRAM] = len(self.ops), bases["program"]
         words[k.H_INPUT] = bases["input"]
         words[k.H_INPUT_SIZE] = sum(self.nodes[n].size_out for n in self.inputs)
+        words[k.H_STEP] = k.step_pointer(self.dtype.itemsize)
         words[k.H_STATE], words[k.H_STATE_SIZE] = bases["state"], self.regions["state"].size
         words[k.H_TICK] = bases["state"] + self.tick.offset
         return words, bases

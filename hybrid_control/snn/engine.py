@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid_control.snn import kernels as k
 from hybrid_control.snn.compiler import Compiler, Drive, Neuron, Options, Ref, Storage, coefficients, uniform
+from hybrid_control.snn.kernels import step_input
 from hybrid_control.snn.network import Network
 from hybrid_control.snn.nir_files import Node, check_parameters, flatten
 from hybrid_control.snn.plasticity import STDP
@@ -49,9 +50,6 @@ class Engine:
         self.output_names = tuple(
             sorted(n for n, v in self.graph.nodes.items() if isinstance(v.nir, nir.Output))
         )
-        single = self.dtype == np.float32
-        self._step_input = k.step_input_f32 if single else k.step_input_f64
-        self._run = k.run_f32 if single else k.run_f64
         self._inputs = {n: self.input(n) for n in self.input_names}
         self._outputs = {n: self.output(n) for n in self.output_names}
         self._input_size = int(self.arena[k.H_INPUT_SIZE])
@@ -205,10 +203,9 @@ class Engine:
         name; None keeps what `input` holds. Returns a dict by name where there are several outputs. ValueError
         where x is not finite or of the wrong shape; nothing has moved then.
         """
-        try:
-            status = self._step_input(self.address, x)
-        except TypeError:
-            status = self._step_input(self.address, self._flat(x))
+        if type(x) is not np.ndarray or x.dtype != self.dtype or x.ndim != 1 or not x.flags.c_contiguous:
+            x = self._flat(x)
+        status = step_input(self.address, x)
         if status:
             self._refuse(status, x)
         return self._result
@@ -266,7 +263,7 @@ class Engine:
                 taps.append((self.offset(self._plan.values[name].out), node.size_out))
         places = np.array(taps, dtype=np.int64).reshape(-1, 2)
         out = np.empty((values.shape[0], int(places[:, 1].sum())), self.dtype)
-        status, done = self._run(self.address, values, places, out)
+        status, done = k.run_rows(self.address, values, places, out)
         if status:
             raise ValueError(
                 f"input holds NaN or infinity in step {done}; the {done} steps before it were run"

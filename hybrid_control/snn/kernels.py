@@ -7,10 +7,12 @@ here allocates, raises or touches a Python object. Layout and op records are des
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from llvmlite import ir
+from numba import cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
@@ -28,7 +30,8 @@ MAGIC = 0x314E4E5343594248  # "HBYCSNN1" read as a little-endian integer
     H_STATE,  # where the state is
     H_STATE_SIZE,  # bytes of the state
     H_TICK,  # where the tick counter is, inside the state
-) = range(10)
+    H_STEP,  # address of the compiled interpreter for this type of values, in this process
+) = range(11)
 HEADER_WORDS = 16
 
 # An op record is OP_WORDS int64 words; word 0 is the op code.
@@ -92,10 +95,13 @@ def view(typingctx: Any, address: Any, size: Any, like: Any) -> Any:
     return signature, codegen
 
 
+part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For the interpreter's parts, which are compiled into `step_pointer`'s function and cached with it."""
+
 I64, I32, U16, U8, U64, U32 = np.int64(0), np.int32(0), np.uint16(0), np.uint8(0), np.uint64(0), np.uint32(0)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _scan(base, n, x_at, list_at, like):
     """List the indices of the non-zero values of x."""
     x = view(base + x_at, n, like)
@@ -108,7 +114,7 @@ def _scan(base, n, x_at, list_at, like):
     view(base + list_at, 1, I64)[0] = m
 
 
-@njit(cache=True, nogil=True)
+@part
 def _emit(base, n, fired_at, out_at, list_at, counter_at, like):
     """Turn the flags of this tick into the spike list and the 0/1 output, and count them."""
     out = view(base + out_at, n, like)
@@ -130,7 +136,7 @@ def _emit(base, n, fired_at, out_at, list_at, counter_at, like):
     view(base + counter_at, 1, I64)[0] += m
 
 
-@njit(cache=True, nogil=True)
+@part
 def _membrane(base, q, like):
     """I, IF, LI, LIF and, with a synaptic current, CubaLI and CubaLIF: a linear update, a threshold, a reset."""
     n, flags, pitch, k = q[1], q[3], q[5], base + q[4]
@@ -194,7 +200,7 @@ def _membrane(base, q, like):
         _emit(base, n, q[10], q[8], q[9], q[11], like)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _rows(base, q, like):
     """Dense weights, one padded row per presynaptic neuron: add the rows of those that are active."""
     n, padded, flags, row = q[1], q[2], q[3], q[7]
@@ -245,7 +251,7 @@ def _rows(base, q, like):
         x[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@part
 def _csr_row(weights, columns, size, dst, c, like, column):
     w = view(weights, size, like)
     index = view(columns, size, column)
@@ -253,7 +259,7 @@ def _csr_row(weights, columns, size, dst, c, like, column):
         dst[index[s]] += c * w[s]
 
 
-@njit(cache=True, nogil=True)
+@part
 def _csr(base, q, like):
     """Sparse weights in compressed rows, one per presynaptic neuron."""
     n, flags, item = q[1], q[3], q[12]
@@ -284,7 +290,7 @@ def _csr(base, q, like):
         x[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@part
 def _elementwise(base, q, like):
     """ADD: dst += x. CONSTANT: dst += b. SCALE: dst += (gain * s) * x. THRESHOLD: dst = x > s."""
     op, n, flags = q[0], q[1], q[3]
@@ -314,7 +320,7 @@ def _elementwise(base, q, like):
         x[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@part
 def _delay(base, q, tick, like):
     """READ: dst[i] = ring[(tick - steps[i]) mod length][i]. WRITE: ring[tick mod length] = x."""
     n, length = q[1], q[2]
@@ -333,7 +339,7 @@ def _delay(base, q, tick, like):
             x[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@part
 def _extended(base, q, like):
     """AdaptiveLIF and AdaptiveCubaLIF: as `_membrane`, with a moving threshold and a refractory time."""
     n, flags, pitch, k = q[1], q[3], q[5], base + q[4]
@@ -387,7 +393,7 @@ def _extended(base, q, like):
     _emit(base, n, q[10], q[8], q[9], q[11], like)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _izhikevich(base, q, like):
     """Izhikevich's neuron; coefficient rows a, b, c, d, v_peak, step of v in ms, step of u in ms."""
     n, flags, pitch, k = q[1], q[3], q[5], base + q[4]
@@ -425,7 +431,7 @@ def _izhikevich(base, q, like):
     _emit(base, n, q[10], q[8], q[9], q[11], like)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _delayed(base, q, tick, like):
     """Synapses with delays. SCATTER: ring[(tick + steps) mod length] += w x. DRAIN: dst += ring[tick mod length]."""
     n, post, flags, length = q[1], q[2], q[3], q[13]
@@ -463,7 +469,7 @@ def _delayed(base, q, tick, like):
         x[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@part
 def _convolve(base, q, like):
     """Convolution (correlation, as in torch): from the list of active inputs, or over all of them."""
     channels, rows, columns = q[12], q[13], q[14]
@@ -530,7 +536,7 @@ def _convolve(base, q, like):
         x[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@part
 def _pool(base, q, like):
     """Sum over windows times a factor: 1, or one over the window's size with the padding counted in."""
     channels, rows, columns = q[12], q[13], q[14]
@@ -555,7 +561,7 @@ def _pool(base, q, like):
         x[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@part
 def _stdp(base, q, like):
     """Pair STDP on compressed rows, straight on the weights or through an eligibility trace and a reward.
 
@@ -606,7 +612,7 @@ def _stdp(base, q, like):
             weights[s] = min(max(weights[s] + factor * changed[s], low), high)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _step(base, like):
     head = view(base, HEADER_WORDS, I64)
     x = view(base + head[H_INPUT], head[H_INPUT_SIZE], like)
@@ -648,68 +654,76 @@ def _step(base, like):
     return OK
 
 
-@njit(cache=True, nogil=True)
-def _step_input(base, values, like):
-    head = view(base, HEADER_WORDS, I64)
-    if values.size != head[H_INPUT_SIZE]:
-        return WRONG_SIZE
-    x = view(base + head[H_INPUT], head[H_INPUT_SIZE], like)
-    for i in range(x.size):
-        x[i] = values[i]
-    return _step(base, like)
-
-
-@njit(cache=True, nogil=True)
-def _run(base, values, taps, record, like):
-    """Steps for each row of `values`; after each, the blocks named by `taps` (place, size) go to `record`."""
-    for t in range(values.shape[0]):
-        status = _step_input(base, values[t], like)
-        if status != OK:
-            return status, t
-        if t < record.shape[0]:
-            column = 0
-            for k in range(taps.shape[0]):
-                block = view(base + taps[k, 0], taps[k, 1], like)
-                for i in range(block.size):
-                    record[t, column + i] = block[i]
-                column += block.size
-    return OK, values.shape[0]
-
-
 F32, F64 = np.float32(0), np.float64(0)
 
 
-@njit(cache=True, nogil=True)
-def step_f32(address: int) -> int:
-    """One tick of the float32 arena at `address`: OK, or NOT_FINITE for a NaN or infinite input (nothing moved)."""
+def _step_f32(address: int) -> int:
     return _step(address, F32)
 
 
-@njit(cache=True, nogil=True)
-def step_f64(address: int) -> int:
-    """One tick of the float64 arena at `address`; as `step_f32`."""
+def _step_f64(address: int) -> int:
     return _step(address, F64)
 
 
-@njit(cache=True, nogil=True)
-def step_input_f32(address: int, values: np.ndarray) -> int:
-    """`step_f32` after copying float32 `values` to the inputs; WRONG_SIZE where they do not fit."""
-    return _step_input(address, values, F32)
+@lru_cache(maxsize=2)
+def _compiled(item: int) -> Any:
+    return cfunc("int64(int64)", cache=True)(_step_f32 if item == 4 else _step_f64)
+
+
+def step_pointer(item: int) -> int:
+    """Address of the C function int64 step(int64 arena) for values of 4 or 8 bytes; compiled or loaded once."""
+    return int(_compiled(item).address)
+
+
+@intrinsic
+def _call(typingctx: Any, function: Any, address: Any) -> Any:
+    """Call an int64 (int64) C function at an address."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        pointer = builder.inttoptr(args[0], ir.FunctionType(word, [word]).as_pointer())
+        return builder.call(pointer, [args[1]])
+
+    return types.int64(types.int64, types.int64), codegen
 
 
 @njit(cache=True, nogil=True)
-def step_input_f64(address: int, values: np.ndarray) -> int:
-    """`step_f64` after copying float64 `values` to the inputs; WRONG_SIZE where they do not fit."""
-    return _step_input(address, values, F64)
+def step_arena(address: int) -> int:
+    """One tick of the engine whose arena is at `address`; for use inside other compiled functions.
+
+    Inputs are what stands in the arena. Returns OK (0), or NOT_FINITE (1) where an input is NaN or infinite;
+    nothing has moved then. The engine has to be kept alive by the caller.
+    """
+    return _call(view(address, HEADER_WORDS, I64)[H_STEP], address)
 
 
 @njit(cache=True, nogil=True)
-def run_f32(address, values, taps, record):
-    """A float32 tick per row of `values`; taps (n, 2): place and size of what goes to each row of `record`."""
-    return _run(address, values, taps, record, F32)
+def step_input(address: int, values: np.ndarray) -> int:
+    """`step_arena` after copying `values` to the inputs; WRONG_SIZE (2) where they do not fit."""
+    head = view(address, HEADER_WORDS, I64)
+    if values.size != head[H_INPUT_SIZE]:
+        return WRONG_SIZE
+    x = view(address + head[H_INPUT], values.size, values.dtype.type(0))
+    for i in range(x.size):
+        x[i] = values[i]
+    return _call(head[H_STEP], address)
 
 
 @njit(cache=True, nogil=True)
-def run_f64(address, values, taps, record):
-    """As `run_f32`, for float64."""
-    return _run(address, values, taps, record, F64)
+def run_rows(address: int, values: np.ndarray, taps: np.ndarray, record: np.ndarray) -> tuple[int, int]:
+    """A tick for each row of `values`; returns the status and the number of ticks done.
+
+    taps (n, 2): place and size of the blocks that are copied to a row of `record` after each tick.
+    """
+    like = values.dtype.type(0)
+    for t in range(values.shape[0]):
+        status = step_input(address, values[t])
+        if status != OK:
+            return status, t
+        column = 0
+        for j in range(taps.shape[0]):
+            block = view(address + taps[j, 0], taps[j, 1], like)
+            for i in range(block.size):
+                record[t, column + i] = block[i]
+            column += block.size
+    return OK, values.shape[0]
