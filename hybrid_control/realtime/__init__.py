@@ -1,7 +1,8 @@
-"""The periodic loop, the mailboxes that feed it, clocks and a watchdog: real time out of the interpreter's reach.
+"""The periodic loop, the mailboxes that feed it, clocks and a watchdog: real time without the interpreter.
 
-A tick is a compiled function ``int64 tick(void* context, int64 now_ns)`` that returns `TICK_OK`. `PeriodicLoop` calls
-it in real time, `SteppedLoop` in simulated time. Nothing here knows ROS or what the tick does.
+A tick is a compiled function ``int64 tick(void* context, int64 now_ns)`` that returns `TICK_OK`.
+`PeriodicLoop` calls it in real time, `SteppedLoop` in simulated time. Nothing here knows ROS or what the tick
+does.
 """
 
 from hybrid_control.realtime.clock import monotonic_ns, realtime_ns, sleep_until

@@ -1,5 +1,6 @@
-"""Clocks in nanoseconds, for Python and for compiled code: the monotonic one paces and measures, the real-time one stamps.
+"""Clocks in nanoseconds, for Python and for compiled code.
 
+The monotonic clock paces and measures, the real-time clock stamps.
 They call libc's clock_gettime and clock_nanosleep (POSIX.1-2008) on 64-bit Linux.
 """
 

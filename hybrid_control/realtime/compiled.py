@@ -1,10 +1,11 @@
-"""What numba lacks for real-time code: calls through an address, ordered loads and stores, records at an address.
+"""What numba lacks for real-time code: calls by address, ordered loads and stores, records at an address.
 
-All of it is usable inside ``numba.njit(nogil=True)`` and ``numba.cfunc`` code, with ``cache=True``: addresses are
-arguments, so nothing of the running process is baked into the machine code.
+All of it is usable inside ``numba.njit(nogil=True)`` and ``numba.cfunc`` code, with ``cache=True``: addresses
+are arguments, so nothing of the running process is baked into the machine code.
 
-Memory order. On x86-64 plain loads and stores already are acquire and release; on ARM they are not, and on both
-the compiler may reorder them. The functions below emit LLVM's atomic instructions, so the order holds on either.
+Memory order. On x86-64 plain loads and stores already are acquire and release; on ARM they are not, and on
+both the compiler may reorder them. The functions below emit LLVM's atomic instructions, so the order holds on
+either.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def bit_length(typingctx: Any, value: Any) -> Any:
 
 @intrinsic
 def call_tick(typingctx: Any, tick: Any, context_address: Any, now_ns: Any) -> Any:
-    """``call_tick(tick, context_address, now_ns) -> int64``: call ``int64 tick(void*, int64)`` at an address."""
+    """``call_tick(tick, context_address, now_ns) -> int64``: call ``int64 tick(void*, int64)``."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _I8.as_pointer()
@@ -182,7 +183,7 @@ def address_of(typingctx: Any, record: Any) -> Any:
 
 @intrinsic
 def signal_event(typingctx: Any, descriptor: Any) -> Any:
-    """``signal_event(descriptor) -> int64``: add 1 to a Linux eventfd, as libc's write does; 8 where it worked."""
+    """``signal_event(descriptor) -> int64``: add 1 to a Linux eventfd; 8 where it worked."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(_I64, [ir.IntType(32), _I64.as_pointer(), _I64])

@@ -1,7 +1,7 @@
 """Histograms of durations, filled by compiled code in a few nanoseconds and read from outside.
 
-Bins are logarithmic with 32 linear steps to each doubling, as in HdrHistogram (G. Tene): a duration lies in a bin
-at most 1/32 wide in relation to it, from 1 ns to 18 minutes.
+Bins are logarithmic with 32 linear steps to each doubling, as in HdrHistogram (G. Tene): a duration lies in a
+bin at most 1/32 wide in relation to it, from 1 ns to 18 minutes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Histogram:
         return int(self.counts.sum())
 
     def percentile(self, percent: float) -> float:
-        """The duration in seconds that so many percent do not exceed, at most 1/32 too large; 0 where none."""
+        """The duration in seconds that so many percent do not exceed, 1/32 too large at most; 0 if none."""
         if not 0 <= percent <= 100:
             raise ValueError(f"percentile: {percent} must be within 0 .. 100")
         total = self.total

@@ -1,7 +1,7 @@
 """A loop that calls a compiled tick at a fixed rate from its own thread, without ever taking the interpreter.
 
-Tick k is due at t0 + k · period of the monotonic clock, so lateness never adds up. One that cannot begin within its
-own period is skipped and counted, never made up for: there is no burst after a delay.
+Tick k is due at t0 + k · period of the monotonic clock, so lateness never adds up. One that cannot begin
+within its own period is skipped and counted, never made up for: there is no burst after a delay.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class State(enum.IntEnum):
     FAILED = 3
 
 
-# The loop writes it, everybody reads. The first three fields are read and written atomically, by their offsets.
+# The loop writes it, everybody reads. The first three fields are read and written atomically, by their
+# offsets.
 CONTROL = np.dtype(
     [
         ("sequence", np.int64),  # odd while the fields after `heartbeat_ns` are being written
@@ -78,7 +79,8 @@ CONTROL = np.dtype(
     ],
     align=True,
 )
-_SEQUENCE, STATE, HEARTBEAT, _STOP = (CONTROL.fields[n][1] for n in ("sequence", "state", "heartbeat_ns", "stop"))  # type: ignore[index]
+_OFFSETS = {name: CONTROL.fields[name][1] for name in CONTROL.names or ()}  # type: ignore[index]
+_SEQUENCE, STATE, HEARTBEAT, _STOP = (_OFFSETS[n] for n in ("sequence", "state", "heartbeat_ns", "stop"))
 _RUNNING, _STOPPED, _FAILED = int(State.RUNNING), int(State.STOPPED), int(State.FAILED)
 
 
@@ -104,7 +106,8 @@ def _run(tick: int, context: int, control: int, period_ns: int) -> int:
         lateness = begin - due
         cost = end - begin
         ran = index + lateness // period_ns  # woken late: it stands in for the newest that was due
-        # after a tick longer than a period wait for the next due time, so that the core is never held for good
+        # after a tick longer than a period wait for the next due time, so that the core is never held for
+        # good
         following = ran + 1 if cost < period_ns else (end - first) // period_ns + 1
         sequence = load_relaxed(control + _SEQUENCE)
         store_relaxed(control + _SEQUENCE, sequence + 1)
@@ -137,7 +140,7 @@ def _snapshot(control: int, copy: int) -> int:
 
 @njit("int64(int64, int64, int64, int64, int64)", cache=True, nogil=True)
 def call_ticks(tick: int, context: int, now_ns: int, period_ns: int, count: int) -> int:
-    """Call a tick ``count`` times, from ``now_ns`` on and a period apart; returns how many went well before one failed."""
+    """Call a tick ``count`` times, from ``now_ns`` on and a period apart; returns how many went well."""
     for i in range(count):
         if call_tick(tick, context, now_ns + i * period_ns) != TICK_OK:
             return i
@@ -146,7 +149,7 @@ def call_ticks(tick: int, context: int, now_ns: int, period_ns: int, count: int)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoopStatus:
-    """A loop's counters at one moment, consistent with each other: ticks + missed is the index of the next tick."""
+    """A loop's counters at one moment, that add up: ticks + missed is the index of the next tick."""
 
     state: State
     rate_hz: float
@@ -189,7 +192,7 @@ def tick_address(tick: int | HasAddress) -> int:
     """The address of a tick given as such or as a numba cfunc; ValueError where it is none."""
     address = tick if isinstance(tick, int) else getattr(tick, "address", None)
     if not isinstance(address, int) or address <= 0:
-        raise ValueError(f"tick: {tick!r} has no address; expected numba.cfunc('int64(voidptr, int64)') or an address")
+        raise ValueError(f"tick: {tick!r} is neither a numba.cfunc('int64(voidptr, int64)') nor an address")
     return address
 
 
@@ -203,14 +206,15 @@ def period_of(rate_hz: float) -> int:
 class PeriodicLoop:
     """Calls ``int64 tick(void* context, int64 now_ns)`` at a fixed rate from a thread in compiled code.
 
-    tick: a ``numba.cfunc`` of that signature, or its address. It returns TICK_OK; anything else ends the loop in
-    State.FAILED, and so does a tick that raises. context: one numpy record, the tick's alone while the loop runs;
-    what goes in and out at run time goes through mailboxes whose addresses it holds. now_ns: the monotonic clock.
-    rate_hz: 1 Hz to 20 kHz; the period is rounded to whole nanoseconds.
-    priority: of SCHED_FIFO, 1 .. 99, or None for the normal scheduler. cpu: the core to stay on, or None for any.
+    tick: a ``numba.cfunc`` of that signature, or its address. It returns TICK_OK; anything else ends the loop
+    in State.FAILED, and so does a tick that raises. context: one numpy record, the tick's alone while the
+    loop runs; what goes in and out at run time goes through mailboxes whose addresses it holds. now_ns: the
+    monotonic clock. rate_hz: 1 Hz to 20 kHz; the period is rounded to whole nanoseconds. priority: of
+    SCHED_FIFO, 1 .. 99, or None for the normal scheduler. cpu: the core to stay on, or None for any.
     lock_memory: keep the whole process in memory from the first start on.
 
-    What the system does not permit is left out, logged as one line that says what to change, and kept in `notes`.
+    What the system does not permit is left out, logged as one line that says what to change, and kept in
+    `notes`.
     """
 
     def __init__(
@@ -246,7 +250,7 @@ class PeriodicLoop:
 
     @property
     def control(self) -> NDArray[Any]:
-        """The record of dtype CONTROL that the loop writes, to be read only; `status` gives a consistent copy."""
+        """The record of dtype CONTROL that the loop writes, to be read only; `status` gives a whole copy."""
         return self._control
 
     @property
@@ -260,10 +264,11 @@ class PeriodicLoop:
         return self._thread is not None and self._thread.is_alive() and self.state is State.RUNNING
 
     def warm(self, ticks: int = 100, context: NDArray[Any] | None = None) -> None:
-        """Call the tick so many times before the loop starts, so that its first tick in earnest finds all in place.
+        """Call the tick so many times before the loop starts, so that the first one in earnest is fast.
 
-        context: a scratch record for this; None uses the loop's own and restores it afterwards. What a tick writes
-        outside its context, such as to a mailbox, stays written. RuntimeError while the loop runs, or where a tick fails.
+        context: a scratch record for this; None uses the loop's own and restores it afterwards. What a tick
+        writes outside its context, such as to a mailbox, stays written. RuntimeError while the loop runs, or
+        where a tick fails.
         """
         if self.alive:
             raise RuntimeError(f"{self.name}: warm() belongs before start()")
@@ -275,7 +280,7 @@ class PeriodicLoop:
             raise RuntimeError(f"{self.name}: tick {done} of {ticks} failed while warming up")
 
     def start(self) -> None:
-        """Start ticking, the first tick one period from now. RuntimeError if it runs already or cannot start."""
+        """Start ticking, one period from now. RuntimeError if it runs already or cannot start."""
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError(f"{self.name}: the loop runs already")
         if self.priority is not None and not 1 <= self.priority <= 99:
@@ -290,15 +295,15 @@ class PeriodicLoop:
         if self.lock_memory:
             self._note(scheduling.lock_memory())
         self._thread = threading.Thread(target=self._main, name=self.name, daemon=True)
+        _running.add(self)
         self._thread.start()
         while self.state is State.IDLE and self._thread.is_alive():
             time.sleep(0.001)
         if self._error is not None:
             raise RuntimeError(f"{self.name}: the loop did not start: {self._error}") from self._error
-        _running.add(self)
 
     def stop(self, timeout_s: float = 1.0) -> bool:
-        """Stop after the tick in progress; whether the thread ended within the time. Harmless where nothing runs."""
+        """Stop after the tick in progress; whether the thread ended in time. Harmless where nothing runs."""
         store_release_at(self._control_address + _STOP, 1)
         if self._thread is None or self._thread is threading.current_thread():
             return True
@@ -354,7 +359,8 @@ class PeriodicLoop:
             self._control["state"] = State.FAILED
             return
         if self.state is State.FAILED:
-            log.error("%s: tick returned %d, expected %d: the loop has ended", self.name, self._control["code"], TICK_OK)
+            code = int(self._control["code"])
+            log.error("%s: a tick returned %d, not TICK_OK (%d): the loop ended", self.name, code, TICK_OK)
 
 
 @njit("void(int64, int64)", cache=True, nogil=True)

@@ -1,13 +1,13 @@
 """Mailboxes: the newest value of one kind, handed between threads with no lock between writer and reader.
 
-A mailbox is a block of memory that compiled code and Python both reach by its address. It is a seqlock over a few
-slots (H.-J. Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012): write n goes to
-slot n modulo the number of slots, so a reader that copies the newest slot is disturbed only by a writer that comes
-round the whole ring meanwhile; it sees that by the slot's number, and copies again.
+A mailbox is a block of memory that compiled code and Python both reach by its address. It is a seqlock over a
+few slots (H.-J. Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012): write n
+goes to slot n modulo the number of slots, so a reader that copies the newest slot is disturbed only by a
+writer that comes round the whole ring meanwhile; it sees that by the slot's number, and copies again.
 
 A reader never waits for a writer, nor for one that was suspended in the middle of a write. Writers on Python
-threads exclude each other with a lock that no reader touches; compiled code may write too where it is the only
-writer.
+threads exclude each other with a lock that no reader touches; compiled code may write too where it is the
+only writer.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ _VALUE = 24
 def read_mailbox(mailbox: int, entry: int) -> int:
     """Copy the newest value into an entry, if it is newer than what the entry holds; 1 if it did, else 0.
 
-    mailbox: ``Mailbox.address``; entry: address of a record of the mailbox's ``entry_dtype``, the reader's own.
-    Copies again only where the writer came round the whole ring during the copy, which a writer that copies as
-    much each time cannot keep up.
+    mailbox: ``Mailbox.address``; entry: address of a record of the mailbox's ``entry_dtype``, the reader's
+    own. Copies again only where the writer came round the whole ring during the copy, which a writer that
+    copies as much each time cannot keep up.
     """
     size = load_relaxed(mailbox + _SIZE)
     stride = load_relaxed(mailbox + _STRIDE)
@@ -84,8 +84,9 @@ def read_mailbox(mailbox: int, entry: int) -> int:
 def write_mailbox(mailbox: int, value: int, stamp_ns: int, received_ns: int) -> int:
     """Write a value; returns its sequence number. For compiled code that is the mailbox's only writer.
 
-    mailbox: ``Mailbox.address``; value: address of a record of the mailbox's ``dtype``; stamp_ns: when what the
-    value tells was true, on the ROS clock; received_ns: now, on the clock that the loop's ticks are given.
+    mailbox: ``Mailbox.address``; value: address of a record of the mailbox's ``dtype``; stamp_ns: when what
+    the value tells was true, on the ROS clock; received_ns: now, on the clock that the loop's ticks are
+    given.
     """
     size = load_relaxed(mailbox + _SIZE)
     number = load_relaxed(mailbox + _SEQUENCE) + 1
@@ -114,17 +115,18 @@ class Mailbox:
     """The newest value of one kind, for one or several writers and any number of readers.
 
     dtype: a structured numpy dtype of plain fields, nested records and nested arrays; no Python objects.
-    waitable: whether readers in Python may `wait` for a write (Linux; a write then costs one system call more).
+    waitable: whether readers in Python may `wait` for a write (Linux; a write then costs one system call
+    more).
 
-    A tick keeps an entry (`entry_dtype`) in its context and calls ``read_mailbox(address, address_of(entry))``;
-    the entry's ``sequence`` is 0 until the first value, and counts the writes. For a set of gains it is the
-    version: a set is written as one value, so a tick sees all of it or nothing.
+    A tick keeps an entry (`entry_dtype`) in its context and calls ``read_mailbox(address,
+    address_of(entry))``; the entry's ``sequence`` is 0 until the first value, and counts the writes. For a
+    set of gains it is the version: a set is written as one value, so a tick sees all of it or nothing.
     """
 
     def __init__(self, dtype: DTypeLike, *, waitable: bool = False, slots: int = 4) -> None:
         self.dtype = np.dtype(dtype)
         if self.dtype.names is None or self.dtype.hasobject or self.dtype.alignment > 8:
-            raise ValueError(f"mailbox: dtype {self.dtype} must be structured, of plain fields of 8 bytes or fewer")
+            raise ValueError(f"mailbox: dtype {self.dtype} must be structured, of plain fields up to 8 bytes")
         if slots < 2:
             raise ValueError(f"mailbox: {slots} slots, expected 2 or more")
         header = [("sequence", np.int64), ("stamp_ns", np.int64), ("received_ns", np.int64)]
@@ -143,7 +145,8 @@ class Mailbox:
         self.address = -(-self._memory.ctypes.data // 64) * 64
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if waitable else -1
         header_words = self._memory[(self.address - self._memory.ctypes.data) // 8 :]
-        for offset, number in ((_SIZE, self.dtype.itemsize), (_STRIDE, stride), (_SLOTS, slots), (_EVENT, self._event)):
+        layout = {_SIZE: self.dtype.itemsize, _STRIDE: stride, _SLOTS: slots, _EVENT: self._event}
+        for offset, number in layout.items():
             header_words[offset // 8] = number
         self._writers = threading.Lock()
         self._staged = self.new()
@@ -163,8 +166,8 @@ class Mailbox:
     def write(self, value: NDArray[Any] | np.void, stamp_ns: int, received_ns: int | None = None) -> int:
         """Write one record; returns its sequence number.
 
-        value: of the mailbox's dtype, shape () or (1,); stamp_ns: its time on the ROS clock; received_ns: its time
-        of arrival on the clock of the loop's ticks, by default the monotonic clock's now.
+        value: of the mailbox's dtype, shape () or (1,); stamp_ns: its time on the ROS clock; received_ns: its
+        time of arrival on the clock of the loop's ticks, by default the monotonic clock's now.
         """
         record = np.asarray(value)
         if record.dtype != self.dtype or record.size != 1:
@@ -198,11 +201,11 @@ class Mailbox:
     def read_into(self, entry: NDArray[Any]) -> bool:
         """Bring the caller's entry up to date; whether there was a newer value."""
         if entry.dtype != self.entry_dtype or entry.size != 1 or not entry.flags.writeable:
-            raise ValueError(f"mailbox: entry of {entry.dtype}, expected a writeable one of {self.entry_dtype}")
+            raise ValueError(f"mailbox: entry of {entry.dtype}, expected one of {self.entry_dtype}")
         return bool(read_mailbox(self.address, entry.ctypes.data))
 
     def wait(self, timeout_s: float) -> bool:
-        """Sleep until a write, at most so many seconds; whether there was one since the last `wait`. One waiter."""
+        """Sleep until a write, or a time-out; whether there was one since the last `wait`. For one waiter."""
         if self._event < 0:
             raise ValueError("mailbox: made without waitable=True")
         if not select.select([self._event], [], [], timeout_s)[0]:

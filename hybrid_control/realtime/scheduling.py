@@ -1,4 +1,4 @@
-"""What a thread needs from Linux to keep time: SCHED_FIFO, a core of its own, exact timers, memory that stays put.
+"""What a thread needs from Linux to keep time: SCHED_FIFO, a core, exact timers, memory that stays put.
 
 Each function returns None where it worked, and otherwise one line that says what to change on the system.
 """
@@ -36,12 +36,12 @@ def use_core(core: int) -> str | None:
         os.sched_setaffinity(0, {core})
     except OSError:
         allowed = sorted(os.sched_getaffinity(0))
-        return f"core {core} is not available, the loop runs on any of {allowed}: choose one of these, or widen cpuset"
+        return f"core {core} is not available, the loop runs on any of {allowed}: choose one of these"
     return None
 
 
 def use_exact_timers() -> None:
-    """Let the calling thread's sleeps end on time: the normal scheduler may otherwise add 50 µs (PR_SET_TIMERSLACK)."""
+    """Let the calling thread's sleeps end on time, which the normal scheduler else delays by 50 µs."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)
 
 
@@ -59,9 +59,9 @@ def lock_memory() -> str | None:
     else:
         code = ctypes.get_errno()
     return (
-        f"memory is not locked ({errno.errorcode.get(code, code)}), a page fault may delay a tick: add '<user> - "
-        "memlock unlimited' to /etc/security/limits.conf and log in again, or grant CAP_IPC_LOCK, or start the "
-        "container with --cap-add IPC_LOCK --ulimit memlock=-1"
+        f"memory is not locked ({errno.errorcode.get(code, code)}), a page fault may delay a tick: add "
+        "'<user> - memlock unlimited' to /etc/security/limits.conf and log in again, or grant CAP_IPC_LOCK, "
+        "or start the container with --cap-add IPC_LOCK --ulimit memlock=-1"
     )
 
 

@@ -1,4 +1,4 @@
-"""The same tick in simulated time: stepped up to what a simulator's clock says, with no wall clock anywhere."""
+"""The same tick in simulated time: stepped up to what a simulator's clock says, without a wall clock."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hybrid_control.realtime.loop import HasAddress, call_ticks, one_record, per
 class SteppedLoop:
     """Runs every tick that is due at or before a given simulated time, so results depend on the inputs alone.
 
-    tick, context, rate_hz: as for PeriodicLoop; ``now_ns`` of a tick is its due time, a whole multiple of the period.
-    max_ticks: most ticks run by one `advance`; where the clock jumps further ahead, the older ones are counted
-    as missed. A clock that jumps back (a simulation started anew) begins a new count of due times from there.
+    tick, context, rate_hz: as for PeriodicLoop; ``now_ns`` of a tick is its due time, a whole multiple of the
+    period. max_ticks: most ticks run by one `advance`; where the clock jumps further ahead, the older ones
+    are counted as missed. A clock that jumps back (a simulation started anew) begins a new count of due times
+    from there.
     """
 
     def __init__(
@@ -36,8 +37,8 @@ class SteppedLoop:
     def advance(self, now_ns: int) -> int:
         """Run the ticks that are due up to ``now_ns`` of simulated time; returns how many ran.
 
-        The first call, and the first after a jump back, runs the newest tick that is due. RuntimeError where a tick
-        fails.
+        The first call, and the first after a jump back, runs the newest tick that is due. RuntimeError where
+        a tick fails.
         """
         if now_ns < 0:
             raise ValueError(f"now_ns: {now_ns} must be >= 0")

@@ -36,13 +36,13 @@ def _watch(control: int, stop: int, timeout_ns: int, step_ns: int, hung: int) ->
 
 
 class Watchdog:
-    """Calls ``on_hang(age_s)`` once when a loop failed or gave no heartbeat for too long, and again after recovery.
+    """Calls ``on_hang(age_s)`` once when a loop fails or gives no heartbeat in time; re-arms on recovery.
 
-    It looks from a thread of its own, in compiled code, ten times in the time allowed; only the call itself waits
-    for the interpreter. A loop that was stopped on purpose is no fault. The loop may be started and stopped while
-    it is watched.
-    on_recovery: called, without arguments, when the loop ticks again. timeout_s: at least two periods of the loop.
-    priority: of SCHED_FIFO, best above the loop's, or None for the normal scheduler.
+    It looks from a thread of its own, in compiled code, ten times in the time allowed; only the call itself
+    waits for the interpreter. A loop that was stopped on purpose is no fault. The loop may be started and
+    stopped while it is watched. on_recovery: called, without arguments, when the loop ticks again. timeout_s:
+    at least two periods of the loop. priority: of SCHED_FIFO, best above the loop's, or None for the normal
+    scheduler.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Watchdog:
         priority: int | None = None,
     ) -> None:
         if not timeout_s * 1e9 >= 2 * loop.period_ns:
-            raise ValueError(f"timeout: {timeout_s} s must be at least two periods, {2e-9 * loop.period_ns} s")
+            raise ValueError(f"timeout: {timeout_s} s must be two periods or more, {2e-9 * loop.period_ns} s")
         self.timeout_s = timeout_s
         self.hangs = 0
         self._loop = loop
