@@ -70,7 +70,14 @@ class Chart:
         bottom: int = 24,
         y_log: bool = False,
     ) -> None:
-        self.width, self.height, self.left, self.right, self.top, self.bottom = width, height, left, 14, 10, bottom
+        self.width, self.height, self.left, self.right, self.top, self.bottom = (
+            width,
+            height,
+            left,
+            14,
+            10,
+            bottom,
+        )
         self.x, self.y, self.y_log = (x[0], x[1] if x[1] > x[0] else x[0] + 1.0), y, y_log
         if not self.y[1] > self.y[0]:
             self.y = (self.y[0], self.y[0] + 1.0)
@@ -97,7 +104,9 @@ class Chart:
         finite = np.isfinite(y)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], finite.astype(int), [0]])))
         for a, b in zip(edges[::2], edges[1::2], strict=True):
-            self._parts.append(f'<polyline class="{css}" points="{_points(self.px(t[a:b]), self.py(y[a:b]))}"/>')
+            self._parts.append(
+                f'<polyline class="{css}" points="{_points(self.px(t[a:b]), self.py(y[a:b]))}"/>'
+            )
 
     def area(self, t: FloatArray, y: FloatArray, css: str) -> None:
         """The surface between a signal and the axis's lower end."""
@@ -116,16 +125,22 @@ class Chart:
         if not self.y[0] <= y <= self.y[1]:
             return
         at = float(self.py(y))
-        self._parts.append(f'<line class="{css}" x1="{self.left}" x2="{self.width - self.right}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        self._parts.append(
+            f'<line class="{css}" x1="{self.left}" x2="{self.width - self.right}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        )
         if text:
-            self._parts.append(f'<text class="note" x="{self.width - self.right - 4}" y="{at - 4:.1f}" text-anchor="end">{html.escape(text)}</text>')
+            self._parts.append(
+                f'<text class="note" x="{self.width - self.right - 4}" y="{at - 4:.1f}" text-anchor="end">{html.escape(text)}</text>'
+            )
 
     def moment(self, x: float, css: str, text: str = "") -> None:
         """A vertical line with a name at its head."""
         if not self.x[0] <= x <= self.x[1]:
             return
         at = float(self.px(x))
-        self._parts.append(f'<line class="{css}" x1="{at:.1f}" x2="{at:.1f}" y1="{self.top}" y2="{self.height - self.bottom}"/>')
+        self._parts.append(
+            f'<line class="{css}" x1="{at:.1f}" x2="{at:.1f}" y1="{self.top}" y2="{self.height - self.bottom}"/>'
+        )
         if text:
             end = at > self.width * 0.8
             self._parts.append(
@@ -152,6 +167,20 @@ class Chart:
                     f'height="{self.height - self.bottom - y:.1f}"><title>{number(a)} .. {number(b)}: {int(n)}</title></rect>'
                 )
 
+    def band(self, y0: float, y1: float, css: str) -> None:
+        """A band over the whole width from y0 to y1."""
+        a, b = float(self.py(y1)), float(self.py(y0))
+        width = self.width - self.left - self.right
+        self._parts.append(
+            f'<rect class="{css}" x="{self.left}" y="{a:.1f}" width="{width}" height="{b - a:.1f}"/>'
+        )
+
+    def guide(self, y: float, text: str) -> None:
+        """A faint horizontal line with its name to the right of the axes."""
+        at, end = float(self.py(y)), self.width - self.right
+        self._parts.append(f'<line class="grid" x1="{self.left}" x2="{end}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        self._parts.append(f'<text class="tick" x="{end + 6}" y="{at + 4:.1f}">{html.escape(text)}</text>')
+
     def image(self, uri: str) -> None:
         """A picture that fills the axes."""
         self._parts.append(
@@ -161,7 +190,9 @@ class Chart:
 
     def row_label(self, y: float, text: str, css: str = "label") -> None:
         """A name beside the vertical axis at height y."""
-        self._parts.append(f'<text class="{css}" x="{self.left - 8}" y="{float(self.py(y)) + 4:.1f}" text-anchor="end">{html.escape(text)}</text>')
+        self._parts.append(
+            f'<text class="{css}" x="{self.left - 8}" y="{float(self.py(y)) + 4:.1f}" text-anchor="end">{html.escape(text)}</text>'
+        )
 
     def svg(self, *, x_unit: str = "s", x_axis: bool = True, y_ticks: Sequence[float] | None = None) -> str:
         """The finished drawing."""
@@ -170,14 +201,22 @@ class Chart:
         for x in nice_ticks(*self.x, about=10 if self.width > 600 else 5) if x_axis else []:
             at = float(self.px(x))
             grid.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{self.top}" y2="{bottom}"/>')
-            grid.append(f'<text class="tick" x="{at:.1f}" y="{bottom + 15}" text-anchor="middle">{number(x)}</text>')
+            grid.append(
+                f'<text class="tick" x="{at:.1f}" y="{bottom + 15}" text-anchor="middle">{number(x)}</text>'
+            )
         if x_axis and x_unit:
             # in place of the last number, which would collide with it
-            grid.append(f'<text class="tick unit" x="{self.width - 2}" y="{bottom + 15}" text-anchor="end">{x_unit}</text>')
+            grid.append(
+                f'<text class="tick unit" x="{self.width - 2}" y="{bottom + 15}" text-anchor="end">{x_unit}</text>'
+            )
         for y in nice_ticks(*self.y, about=4) if y_ticks is None else y_ticks:
             at = float(self.py(y))
-            grid.append(f'<line class="grid" x1="{self.left}" x2="{self.width - self.right}" y1="{at:.1f}" y2="{at:.1f}"/>')
-            grid.append(f'<text class="tick" x="{self.left - 6}" y="{at + 4:.1f}" text-anchor="end">{number(y)}</text>')
+            grid.append(
+                f'<line class="grid" x1="{self.left}" x2="{self.width - self.right}" y1="{at:.1f}" y2="{at:.1f}"/>'
+            )
+            grid.append(
+                f'<text class="tick" x="{self.left - 6}" y="{at + 4:.1f}" text-anchor="end">{number(y)}</text>'
+            )
         data = (
             f' data-t0="{self.x[0]:.4f}" data-t1="{self.x[1]:.4f}" data-left="{self.left}" '
             f'data-right="{self.width - self.right}"'
@@ -231,12 +270,16 @@ def raster_png(
         strength = np.where(counts > 0, 0.35 + 0.65 * np.minimum(1.0, counts / max(top, 1.0)), 0.0)
         band = np.repeat(strength[::-1], pixels, axis=0)
         rgba[first : first + rows, :, :3] = colour
-        rgba[first : first + rows, :, 3] = (band * 15).round().astype(np.uint8) * 17  # 16 steps: a smaller file
+        rgba[first : first + rows, :, 3] = (band * 15).round().astype(
+            np.uint8
+        ) * 17  # 16 steps: a smaller file
     return png_uri(Image.fromarray(rgba)), height, bands
 
 
 # From slow to fast: readable on a light and on a dark ground, and with the usual kinds of colour blindness.
-_STOPS = np.array([[59, 76, 192], [45, 140, 200], [33, 176, 158], [120, 198, 80], [230, 190, 40], [245, 130, 40]])
+_STOPS = np.array(
+    [[59, 76, 192], [45, 140, 200], [33, 176, 158], [120, 198, 80], [230, 190, 40], [245, 130, 40]]
+)
 
 
 def speed_colour(share: float) -> str:

@@ -21,7 +21,19 @@ def percentiles(values: ArrayLike) -> dict[str, float | int]:
     if not array.size:
         return {"count": 0}
     p50, p90, p99 = np.percentile(array, [50, 90, 99])
-    return {"count": int(array.size), "p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(array.max())}
+    return {
+        "count": int(array.size),
+        "p50": float(p50),
+        "p90": float(p90),
+        "p99": float(p99),
+        "max": float(array.max()),
+    }
+
+
+def rate(t: FloatArray) -> float | None:
+    """Mean rate in Hz of events at times t, from the first to the last; None for fewer than two."""
+    span = float(t[-1] - t[0]) if t.size > 1 else 0.0
+    return (t.size - 1) / span if span > 0 else None
 
 
 def path_length(x: FloatArray, y: FloatArray) -> float:
@@ -30,29 +42,32 @@ def path_length(x: FloatArray, y: FloatArray) -> float:
 
 
 def image_to_rates(run: Run) -> FloatArray:
-    """Seconds from the stamp of an image until the rates computed from it were received, one for each RateVector."""
-    topic = run.recording.topic("planner/rates")
-    if topic is None or not len(topic):
-        return np.zeros(0)
-    return run.time_of(topic.received) - run.rates.t
+    """Seconds from the stamp of an image until the rates computed from it were received, one for each RateVector.
+
+    None are known where the ROS clock is not the system clock: latency is a matter of real time.
+    """
+    return run.rates.received - run.rates.t if run.clock.live else np.zeros(0)
 
 
 def scan_to_command(run: Run) -> FloatArray:
-    """Seconds from the stamp of each scan to the stamp of the first command received after it."""
-    scans, commands = run.recording.topic("scan"), run.recording.topic("cmd_vel")
-    if scans is None or commands is None or not len(run.command):
+    """Seconds from the stamp of each scan until the first command after it was received.
+
+    From outside it can't be told whether that command already heeds the scan. None are known where the ROS clock is
+    not the system clock.
+    """
+    if not run.clock.live:
         return np.zeros(0)
-    stamps = np.array([(s := m.header.stamp).sec * 10**9 + s.nanosec - run.start_ns for m in scans]) / 1e9
-    first = np.searchsorted(commands.received, scans.received, side="right")
-    known = first < len(run.command)
-    return run.command.t[first[known]] - stamps[known]
+    commands = run.command.received
+    first = np.searchsorted(commands, run.scans.received, side="right")
+    known = first < commands.size
+    return commands[first[known]] - run.scans.t[known]
 
 
 def time_in_modes(run: Run) -> dict[str, float]:
     """Seconds spent in each mode; a mode holds until the next status."""
     seconds: dict[str, float] = {}
     modes = run.status["mode"].astype(int)
-    ends = np.append(run.status.t[1:], max(run.duration, run.status.t[-1])) if len(run.status) else np.zeros(0)
+    ends = np.append(run.status.t[1:], run.duration) if len(run.status) else np.zeros(0)
     for mode, begin, end in zip(modes, run.status.t, ends, strict=True):
         name = MODES[mode] if 0 <= mode < len(MODES) else f"mode {mode}"
         seconds[name] = seconds.get(name, 0.0) + float(end - begin)
@@ -96,6 +111,15 @@ def _outcome(run: Run) -> dict[str, Any]:
     return {"success": False, "result": "not reached", "text": "goal not reached"}
 
 
+def diagnostics(run: Run) -> dict[str, dict[str, str]]:
+    """The last message and values of each entry of /diagnostics."""
+    last: dict[str, dict[str, str]] = {}
+    for message in run.recording.topic("diagnostics") or ():
+        for entry in message.status:
+            last[entry.name] = {"message": entry.message, **{v.key: v.value for v in entry.values}}
+    return last
+
+
 def time_to_goal(run: Run) -> float | None:
     """Seconds until the robot was first within GOAL_REACHED of the goal; None where it never was."""
     near: NDArray[np.int64] = np.flatnonzero(run.state["goal_distance"] <= GOAL_REACHED)
@@ -105,7 +129,6 @@ def time_to_goal(run: Run) -> float | None:
 def measure(run: Run) -> dict[str, Any]:
     """All numbers of a run, ready for JSON. Seconds, metres, hertz; milliseconds and microseconds where named so."""
     state, status = run.state, run.status
-    duration = run.duration
     ticks = int(status["ticks"][-1]) if len(status) else 0
     missed = int(status["missed"][-1]) if len(status) else 0
     energy_uj = _integral(status.t, status["power"])
@@ -117,7 +140,7 @@ def measure(run: Run) -> dict[str, Any]:
         "world": run.metadata.get("world"),
         "robot": run.metadata.get("robot"),
         "versions": run.metadata.get("versions", {}),
-        "duration_s": duration,
+        "duration_s": run.duration,
         "time_to_goal_s": goal_time,
         "path_length_m": path_length(state["x"], state["y"]),
         "straight_line_m": _straight(run),
@@ -125,7 +148,7 @@ def measure(run: Run) -> dict[str, Any]:
         "minimum_distance_m": float(known.min()) if known.size else None,
         "final_goal_distance_m": float(state["goal_distance"][-1]) if len(state) else None,
         "mean_speed_m_s": float(state["speed"].mean()) if len(state) else None,
-        "planner_rate_hz": len(run.rates) / duration if duration > 0 else None,
+        "planner_rate_hz": rate(run.rates.received),
         "latency_ms": {
             "image_to_rates": percentiles(image_to_rates(run) * 1e3),
             "scan_to_command": percentiles(scan_to_command(run) * 1e3),
@@ -149,10 +172,11 @@ def measure(run: Run) -> dict[str, Any]:
         },
         "modes_s": time_in_modes(run),
         "topics": {
-            t.name: {"type": t.type, "messages": len(t), "rate_hz": len(t) / duration if duration > 0 else None}
+            t.name: {"type": t.type, "messages": len(t), "rate_hz": rate(run.clock.at(t.received))}
             for t in sorted(run.recording.topics.values(), key=lambda t: t.name)
         },
         "parameters": run.metadata.get("parameters", {}),
+        "diagnostics": diagnostics(run),
         "events": run.metadata.get("events", []),
         "recording": {"complete": run.recording.complete, "note": run.metadata.get("recording", "")},
     }

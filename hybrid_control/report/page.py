@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hybrid_control.planner.contract import HEADINGS
 from hybrid_control.report import measures
 from hybrid_control.report.charts import Chart, jpeg_uri, nice_ticks, number, raster_png, speed_colour
-from hybrid_control.report.run import MODES, FloatArray, Frame, Obstacle, Raster, Run, frames, stamp_ns
+from hybrid_control.report.run import MODES, FloatArray, Frame, Obstacle, Raster, Run, frames
 
 TEMPLATE = Path(__file__).with_name("template.html")
 
@@ -104,11 +104,15 @@ def overlay(camera: Camera, heading: float, rates: FloatArray, width: int, heigh
     c, s = math.cos(heading), math.sin(heading)
     for distance in np.geomspace(0.5, 3.0, 12):
         for side, edge in ((1, left), (-1, right)):
-            offset = side * camera.half_width * (1 - (distance - 0.5) / 2.5 * 0.85)  # narrows to a point ahead
+            offset = (
+                side * camera.half_width * (1 - (distance - 0.5) / 2.5 * 0.85)
+            )  # narrows to a point ahead
             point = camera.project(distance * c - offset * s, distance * s + offset * c, width, height)
             if point is not None:
                 edge.append(point)
-    return Overlay(ribbon=" ".join(f"{x:.1f},{y:.1f}" for x, y in [*left, *reversed(right)]), strip="".join(strip))
+    return Overlay(
+        ribbon=" ".join(f"{x:.1f},{y:.1f}" for x, y in [*left, *reversed(right)]), strip="".join(strip)
+    )
 
 
 class _Map:
@@ -118,7 +122,11 @@ class _Map:
         xs, ys = [run.state["x"]], [run.state["y"]]
         for o in run.obstacles:
             c, s = abs(math.cos(o.yaw)), abs(math.sin(o.yaw))
-            hx, hy = (o.size_x / 2,) * 2 if o.kind == "circle" else ((o.size_x * c + o.size_y * s) / 2, (o.size_x * s + o.size_y * c) / 2)
+            hx, hy = (
+                (o.size_x / 2,) * 2
+                if o.kind == "circle"
+                else ((o.size_x * c + o.size_y * s) / 2, (o.size_x * s + o.size_y * c) / 2)
+            )
             xs.append(np.array([o.x - hx, o.x + hx]))
             ys.append(np.array([o.y - hy, o.y + hy]))
         if run.goal is not None:
@@ -155,24 +163,38 @@ def _shape(m: _Map, o: Obstacle) -> str:
 
 
 def _map(run: Run, m: _Map) -> str:
-    parts = [f'<rect class="ground" x="{m.left:.1f}" y="0" width="{m.width - 2 * m.left:.1f}" height="{m.height:.1f}" rx="8"/>']
+    parts = [
+        f'<rect class="ground" x="{m.left:.1f}" y="0" width="{m.width - 2 * m.left:.1f}" height="{m.height:.1f}" rx="8"/>'
+    ]
     for x in nice_ticks(m.x0, m.x1, 10):
-        parts.append(f'<line class="mapgrid" x1="{m.x(x):.1f}" x2="{m.x(x):.1f}" y1="0" y2="{m.height:.1f}"/>')
+        parts.append(
+            f'<line class="mapgrid" x1="{m.x(x):.1f}" x2="{m.x(x):.1f}" y1="0" y2="{m.height:.1f}"/>'
+        )
         if m.x0 + 0.3 < x < m.x1 - 0.3:
-            parts.append(f'<text class="tick" x="{m.x(x):.1f}" y="{m.height + 15:.1f}" text-anchor="middle">{number(x)} m</text>')
+            parts.append(
+                f'<text class="tick" x="{m.x(x):.1f}" y="{m.height + 15:.1f}" text-anchor="middle">{number(x)} m</text>'
+            )
     for y in nice_ticks(m.y0, m.y1, 5):
-        parts.append(f'<line class="mapgrid" x1="{m.left:.1f}" x2="{m.width - m.left:.1f}" y1="{m.y(y):.1f}" y2="{m.y(y):.1f}"/>')
+        parts.append(
+            f'<line class="mapgrid" x1="{m.left:.1f}" x2="{m.width - m.left:.1f}" y1="{m.y(y):.1f}" y2="{m.y(y):.1f}"/>'
+        )
     parts += [_shape(m, o) for o in run.obstacles]
     s = run.state
     if run.goal is not None:
         gx, gy = m.x(run.goal[0]), m.y(run.goal[1])
         if len(s):
-            parts.append(f'<line class="straight" x1="{m.x(s["x"][0]):.1f}" y1="{m.y(s["y"][0]):.1f}" x2="{gx:.1f}" y2="{gy:.1f}"/>')
+            parts.append(
+                f'<line class="straight" x1="{m.x(s["x"][0]):.1f}" y1="{m.y(s["y"][0]):.1f}" x2="{gx:.1f}" y2="{gy:.1f}"/>'
+            )
         r = measures.GOAL_REACHED * m.scale
-        parts.append(f'<circle class="goalarea" cx="{gx:.1f}" cy="{gy:.1f}" r="{r:.1f}"/><circle class="goal" stroke-width="2" cx="{gx:.1f}" cy="{gy:.1f}" r="{r:.1f}"/><circle class="goal dot" cx="{gx:.1f}" cy="{gy:.1f}" r="4"/>')
+        parts.append(
+            f'<circle class="goalarea" cx="{gx:.1f}" cy="{gy:.1f}" r="{r:.1f}"/><circle class="goal" stroke-width="2" cx="{gx:.1f}" cy="{gy:.1f}" r="{r:.1f}"/><circle class="goal dot" cx="{gx:.1f}" cy="{gy:.1f}" r="4"/>'
+        )
     if len(run.odometry) and len(s):
         # odometry starts at the origin of its own frame: the start pose of the world's
-        parts.append(f'<polyline class="odometry" points="{m.points(*_thin_path(run.odometry["x"], run.odometry["y"]))}"/>')
+        parts.append(
+            f'<polyline class="odometry" points="{m.points(*_thin_path(run.odometry["x"], run.odometry["y"]))}"/>'
+        )
     length, width = run.outline
     last = -math.inf
     for i in range(len(s)):
@@ -215,7 +237,9 @@ def _coloured_path(run: Run, m: _Map) -> list[str]:
         if i == x.size or level[i] != level[begin]:
             end = min(i, x.size - 1)
             colour = speed_colour((level[begin] + 0.5) / 12)
-            parts.append(f'<polyline style="stroke:{colour};stroke-width:4" points="{m.points(x[begin : end + 1], y[begin : end + 1])}"/>')
+            parts.append(
+                f'<polyline style="stroke:{colour};stroke-width:4" points="{m.points(x[begin : end + 1], y[begin : end + 1])}"/>'
+            )
             begin = i
     return parts
 
@@ -258,6 +282,19 @@ def _fixed(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2g}"
+
+
+def _after(latency: dict[str, Any], what: str) -> str:
+    return f"{latency['p50']:.0f} ms after its {what}" if latency.get("count") else ""
+
+
+def _cost(ticks: dict[str, Any]) -> str:
+    cost = ticks["cost_us"]
+    return f"{cost['p50']:.1f} µs a tick" if cost and cost["p50"] is not None else ""
+
+
 def _cards(report: dict[str, Any]) -> str:
     ticks, network, latency = report["ticks"], report["network"], report["latency_ms"]
     time = report["time_to_goal_s"]
@@ -266,20 +303,24 @@ def _cards(report: dict[str, Any]) -> str:
     spikes, prefix = _si(network["spikes_per_second"])
     events, events_prefix = _si(network["synaptic_events_per_second"])
     planner = latency["image_to_rates"]
+    command = latency["scan_to_command"]
+    total = ticks["ticks"] + ticks["missed"]
+    late = share is not None and share > 1e-3
     cards = [
-        _card("time to the goal", _fixed(time, 1), "s", f"of {report['duration_s']:.1f} s recorded")
+        _card("time to the goal", _fixed(time, 1), "s", f"{report['duration_s']:.1f} s recorded")
         if time is not None
         else _card("time", _fixed(report["duration_s"], 1), "s", "goal not reached", "bad"),
-        _card("path", _fixed(path, 2), "m", f"{path / straight:.2f} × the straight line" if straight else ""),
+        _card("path", _fixed(path, 2), "m", f"{path / straight:.2f} × straight line" if straight else ""),
         _card("contacts", "–" if contacts is None else str(contacts), "", "", "bad" if contacts else "good"),
-        _card("least distance", _fixed(report["minimum_distance_m"], 2), "m", "outline to obstacle, truth"),
+        _card("least distance", _fixed(report["minimum_distance_m"], 2), "m", "outline to obstacle"),
         _card("mean speed", _fixed(report["mean_speed_m_s"], 2), "m/s"),
-        _card("planner", _fixed(report["planner_rate_hz"], 1), "Hz", f"{planner['p50']:.0f} ms after the image" if planner.get("count") else ""),
-        _card("reflex", _fixed(ticks["rate_hz"], 0), "Hz"),
-        _card("missed ticks", "–" if share is None else f"{100 * share:.3g}", "%", f"{ticks['missed']} of {ticks['ticks'] + ticks['missed']}", "warn" if share is not None and share > 1e-3 else ""),
-        _card("spikes", spikes, f"{prefix}/s"),
+        _card("spikes", spikes, f"{prefix}/s", "of the reflex"),
+        _card("planner", _fixed(report["planner_rate_hz"], 1), "Hz", _after(planner, "image")),
+        _card("reflex", _fixed(ticks["rate_hz"], 0), "Hz", _cost(ticks)),
+        _card("missed ticks", _percent(share), "%", f"{ticks['missed']} of {total}", "warn" if late else ""),
+        _card("command", f"{command['p50']:.1f}" if command.get("count") else "–", "ms", "after a scan, p50"),
         _card("synaptic events", events, f"{events_prefix}/s"),
-        _card("power, estimated", _fixed(network["power_estimate_uw"], 1), "µW", "on a neuromorphic chip"),
+        _card("power, estimated", _fixed(network["power_estimate_uw"], 1), "µW", "if on a neuromorphic chip"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -298,14 +339,16 @@ def _header(run: Run, report: dict[str, Any]) -> str:
     if recording["note"] or not recording["complete"]:
         notices += f'<div class="notice">The recording is not complete: {_esc(recording["note"] or "the file ends before its end mark")}. What follows shows what was recorded.</div>'
     for event in report["events"]:
-        notices += f'<div class="notice">{event.get("t", 0):.1f} s: {_esc(event.get("text", ""))}</div>'
+        notices += f'<div class="notice"><b>{event.get("t", 0):.1f} s</b> {_esc(event.get("text", ""))}</div>'
     return (
         f'<header><h1>{title}</h1><span class="badge {css}">{_esc(outcome.get("text", outcome.get("result", "")))}</span>'
         f'<div class="sub">{seed_text}{versions}</div></header>{notices}'
     )
 
 
-def _replay_data(run: Run, m: _Map, camera: Camera) -> tuple[dict[str, Any], list[tuple[Frame | None, dict[str, Any]]]]:
+def _replay_data(
+    run: Run, m: _Map, camera: Camera
+) -> tuple[dict[str, Any], list[tuple[Frame | None, dict[str, Any]]]]:
     """What the page's script shows at each moment, and the frames behind it."""
     count = int(min(_REPLAY_FRAMES, max(2, run.duration * 5)))
     moments = np.linspace(0.05, max(0.1, run.duration - 0.02), count)
@@ -389,14 +432,14 @@ def _lidar(run: Run, m: _Map, t: float) -> list[float]:
     topic = run.recording.topic("scan")
     if topic is None or not len(topic) or not len(run.state):
         return []
-    i = max(0, int(np.searchsorted(run.time_of(topic.received), t, side="right")) - 1)
+    i = max(0, int(np.searchsorted(run.clock.at(topic.received), t, side="right")) - 1)
     scan = topic.decode(i)
     ranges = np.asarray(scan.ranges, dtype=float)
     angles = scan.angle_min + scan.angle_increment * np.arange(ranges.size)
     step = max(1, ranges.size // _LIDAR_POINTS)
     good = np.isfinite(ranges) & (ranges >= scan.range_min) & (ranges <= scan.range_max)
     pick = np.flatnonzero(good)[::step]
-    k = run.state.at((stamp_ns(scan) - run.start_ns) / 1e9)
+    k = run.state.at(run.time(scan))
     yaw = run.state["yaw"][k]
     x = m.x(run.state["x"][k] + ranges[pick] * np.cos(angles[pick] + yaw))
     y = m.y(run.state["y"][k] + ranges[pick] * np.sin(angles[pick] + yaw))
@@ -418,7 +461,9 @@ def _replay(run: Run, data: dict[str, Any], m: _Map) -> str:
         '<polygon id="ribbon" class="ribbon" points=""/><polygon id="beyond" class="beyond" points=""/></svg>'
     )
     return f"""<section><h2>The way through</h2>
-<p class="about">True path over the map, coloured by speed {_speed_key(run)}. Outlines: the robot, once a second. Dashed: the straight line; dotted: wheel odometry. Red: what the lidar sees at the moment shown.</p>
+<p class="about">The true path over the map. Boxes: the robot, once a second.
+Red: what the lidar sees at the moment shown.</p>
+<div class="caption"><span>speed {_speed_key(run)}</span><span>dashed: straight line</span><span>dotted: wheel odometry</span></div>
 {_map(run, m)}
 <div class="player"><button id="play" type="button">Play</button><input id="time" type="range" min="0" max="{data["duration"]}" step="0.02" value="0" aria-label="time"><output id="clock"></output></div>
 <div class="replay"><div>{picture}<p class="caption"><span id="said"></span></p></div>
@@ -451,22 +496,32 @@ def _raster_section(run: Run) -> str:
     order += list(known.values())
     if not order or run.duration <= 0:
         return ""
-    rows = [(r, 3 if r.size >= 24 else 4 if r.size >= 8 else 6, _COLOURS.get(r.name, (110, 120, 135))) for r in order]
+    rows = [
+        (r, 3 if r.size >= 24 else 4 if r.size >= 8 else 6, _COLOURS.get(r.name, (110, 120, 135)))
+        for r in order
+    ]
     uri, pixels, bands = raster_png(rows, run.duration)
-    chart = Chart((0, run.duration), (0, pixels), height=pixels + 34, label="spike raster", time=True, left=84)
+    chart = Chart(
+        (0, run.duration), (0, pixels), height=pixels + 34, label="spike raster", time=True, left=84
+    )
+    chart.right = 52
+    for name, first, height in bands:
+        chart.band(pixels - first - height, pixels - first, "bandground")
+        if name in ("heading", "ring"):
+            for share, side in ((0.25, "right"), (0.5, "ahead"), (0.75, "left")):
+                chart.guide(pixels - first - height * (1 - share), side)
     chart.image(uri)
     names = {"heading": "planner: heading", "speed": "planner: speed"}
     for name, first, height in bands:
-        label = names.get(name, name)
         middle = pixels - first - height / 2
-        if height > 40 and ": " in label:
-            head, tail = label.split(": ")
-            chart.row_label(middle + 8, head)
-            chart.row_label(middle - 8, tail)
+        words = names.get(name, name).split(": ")
+        if len(words) == 2 and height > 40:
+            chart.row_label(middle + 8, words[0])
+            chart.row_label(middle - 8, words[1])
         else:
-            chart.row_label(middle, tail if (tail := label.split(": ")[-1]) else label)
+            chart.row_label(middle, words[-1])
     total = ", ".join(f"{names.get(r.name, r.name)} {r.size}" for r in order)
-    return f"""<section><h2>Spikes</h2><p class="about">Every spike of the run, one row a neuron ({_esc(total)}). Heading and ring: behind, right, ahead, left, behind from bottom to top.</p>
+    return f"""<section><h2>Spikes</h2><p class="about">Every spike of the run, one row a neuron ({_esc(total)}).</p>
 {chart.svg(y_ticks=[])}</section>"""
 
 
@@ -486,6 +541,8 @@ def _time_charts(run: Run, report: dict[str, Any]) -> str:
     for a, b, mode, reason in used:
         name = MODES[mode] if 0 <= mode < len(MODES) else str(mode)
         modes.span(max(0.0, a), min(end, b), f"mode{mode}", f"{name}, {a:.2f} .. {b:.2f} s: {reason}")
+    for event in report["events"]:
+        modes.moment(float(event.get("t", 0.0)), "mark")
     colours = ("#94a3b8", "#2f9e6e", "#e09f1f", "#d6404b", "#3b82f6", "#7f1d1d")
     keys = "".join(
         f'<span class="key" style="--c:{colours[i]}">{name} {report["modes_s"][name]:.1f} s</span>'
@@ -511,8 +568,17 @@ def _time_charts(run: Run, report: dict[str, Any]) -> str:
     parts.append(f'<div class="caption"><b>yaw rate, rad/s</b>{both}</div>' + chart.svg(x_axis=False))
 
     near = run.status["nearest"]
-    finite = np.concatenate([near[np.isfinite(near)], s["minimum_distance"][np.isfinite(s["minimum_distance"])], [0.5]])
-    chart = Chart((0, end), (0.0, min(float(finite.max()) * 1.05, 3.0)), label="nearest obstacle", time=True, left=84, height=150)
+    finite = np.concatenate(
+        [near[np.isfinite(near)], s["minimum_distance"][np.isfinite(s["minimum_distance"])], [0.5]]
+    )
+    chart = Chart(
+        (0, end),
+        (0.0, min(float(finite.max()) * 1.05, 3.0)),
+        label="nearest obstacle",
+        time=True,
+        left=84,
+        height=150,
+    )
     chart.area(s.t, s["minimum_distance"], "fill")
     chart.line(run.status.t, near, "third")
     chart.line(s.t, s["minimum_distance"], "measured")
@@ -522,7 +588,14 @@ def _time_charts(run: Run, report: dict[str, Any]) -> str:
     keys = '<span class="key" style="--c:var(--accent)">true, from the outline</span><span class="key" style="--c:var(--right)">as the reflex sees it</span>'
     parts.append(f'<div class="caption"><b>nearest obstacle, m</b>{keys}</div>' + chart.svg(x_axis=False))
 
-    chart = Chart((0, end), (0.0, max(0.5, float(np.nanmax(s["goal_distance"], initial=0.5)) * 1.05)), label="goal", time=True, left=84, height=130)
+    chart = Chart(
+        (0, end),
+        (0.0, max(0.5, float(np.nanmax(s["goal_distance"], initial=0.5)) * 1.05)),
+        label="goal",
+        time=True,
+        left=84,
+        height=130,
+    )
     chart.area(s.t, s["goal_distance"], "fill")
     chart.line(s.t, s["goal_distance"], "measured")
     if report["time_to_goal_s"] is not None:
@@ -564,15 +637,35 @@ def _lateness(run: Run) -> str:
         chart.line(s.t, np.maximum(s[name], 1.0), css)
     ticks = [10.0**k for k in range(round(math.log10(top)) + 1)]
     keys = '<span class="key" style="--c:var(--accent)">p50</span><span class="key" style="--c:var(--left)">p99</span><span class="key" style="--c:var(--right)">max</span>'
-    return f'<div><h3>Lateness of the reflex\'s ticks, µs</h3><p>{keys}</p>{chart.svg(y_ticks=ticks)}</div>'
+    return f"<div><h3>Lateness of the reflex's ticks, µs</h3><p>{keys}</p>{chart.svg(y_ticks=ticks)}</div>"
 
 
-def _latency_section(run: Run) -> str:
-    # The reflex publishes commands on its own clock, so a scan waits up to one command period.
+def _loop(report: dict[str, Any]) -> str:
+    ticks = report["ticks"]
+    keys = ("p50", "p99", "p99.9", "max")
+    rows = "".join(
+        f"<tr><td>{label}</td>{''.join(f'<td class=n>{_fixed(q[k], 1)}</td>' for k in keys)}</tr>"
+        for label, q in (
+            ("lateness of a tick, µs", ticks["lateness_us"]),
+            ("cost of a tick, µs", ticks["cost_us"]),
+        )
+        if q
+    )
+    head = "".join(f"<th class=n>{k}</th>" for k in keys)
+    notes = [
+        f"<p class=about>{_esc(value)}</p>"
+        for values in report["diagnostics"].values()
+        for key, value in values.items()
+        if key.startswith("note ")
+    ]
+    return f"<table><tr><th></th>{head}</tr>{rows}</table>{''.join(notes)}" if rows else ""
+
+
+def _latency_section(run: Run, report: dict[str, Any]) -> str:
     return f"""<section><h2>Latency</h2><p class="about">Measured in this run, on the machine that ran it.</p><div class="histograms">
 {_histogram("Image to rates", "from an image's stamp until its rates were received", measures.image_to_rates(run) * 1e3, "bar3", "ms")}
-{_histogram("Scan to command", "from a scan's stamp to the stamp of the next command", measures.scan_to_command(run) * 1e3, "bar2", "ms")}
-{_lateness(run)}</div></section>"""
+{_histogram("Scan to command", "from a scan's stamp until the next command was received", measures.scan_to_command(run) * 1e3, "bar2", "ms")}
+{_lateness(run)}</div>{_loop(report)}</section>"""
 
 
 def _tables(report: dict[str, Any]) -> str:
@@ -584,18 +677,18 @@ def _tables(report: dict[str, Any]) -> str:
     for node, values in report["parameters"].items():
         if not isinstance(values, dict):
             continue
-        rows = "".join(f"<tr><td><code>{_esc(k)}</code></td><td class='n'><code>{_esc(v)}</code></td></tr>" for k, v in values.items())
+        rows = "".join(
+            f"<tr><td><code>{_esc(k)}</code></td><td class='n'><code>{_esc(v)}</code></td></tr>"
+            for k, v in values.items()
+        )
         groups.append(f"<table><tr><th>{_esc(node)}</th><th></th></tr>{rows}</table>")
-    ticks = report["ticks"]
-    rows = "".join(
-        f'<tr><td>{label}</td>{"".join(f"<td class=n>{_fixed(q[k], 1)}</td>" for k in ("p50", "p99", "p99.9", "max"))}</tr>'
-        for label, q in (("lateness", ticks["lateness_us"]), ("cost of a tick", ticks["cost_us"]))
-        if q
+    parameters = (
+        f'<section><details><summary>Parameters used</summary><div class="columns">{"".join(groups)}</div></details></section>'
+        if groups
+        else ""
     )
-    loop = f'<h2>Loop, µs</h2><table><tr><th></th><th class=n>p50</th><th class=n>p99</th><th class=n>p99.9</th><th class=n>max</th></tr>{rows}</table>' if rows else ""
-    parameters = f'<section><details><summary>Parameters used</summary><div class="columns">{"".join(groups)}</div></details></section>' if groups else ""
     return (
-        f'<section>{loop}</section><section><details><summary>Topics recorded</summary><div class="wide"><table>'
+        f'<section><details><summary>Topics recorded</summary><div class="wide"><table>'
         f'<tr><th>topic</th><th>type</th><th class="n">messages</th><th class="n">Hz</th></tr>{topics}</table></div></details></section>{parameters}'
     )
 
@@ -611,11 +704,13 @@ def page(run: Run, report: dict[str, Any]) -> str:
         _time_charts(run, report),
         _raster_section(run),
         _film(run, items),
-        _latency_section(run),
+        _latency_section(run, report),
         _tables(report),
         '<footer>Made by <code>hybrid-control report</code> from run.mcap, which opens in Foxglove; the numbers are in report.json.</footer>',
     ])  # fmt: skip
-    title = f"{report['world'] or run.folder.name}, seed {report['seed']}: {report['outcome'].get('result', '')}"
+    title = (
+        f"{report['world'] or run.folder.name}, seed {report['seed']}: {report['outcome'].get('result', '')}"
+    )
     text = TEMPLATE.read_text()
     embedded = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
     return text.replace("{{title}}", _esc(title)).replace("{{body}}", body).replace("{{data}}", embedded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ MODES = ("INACTIVE", "HYBRID", "REFLEX_ONLY", "STOPPED", "ARRIVED", "ERROR")
 
 @dataclass(frozen=True)
 class Series:
-    """Values over time: t (n,) seconds of the run; each field (n,)."""
+    """Values over time: t (n,) seconds of the run by the stamps; received (n,) seconds when received; fields (n,)."""
 
     t: FloatArray
+    received: FloatArray
     fields: dict[str, FloatArray]
 
     def __len__(self) -> int:
@@ -37,6 +38,12 @@ class Series:
     def at(self, t: float) -> int:
         """Index of the newest value at time t; 0 before the first."""
         return max(0, int(np.searchsorted(self.t, t, side="right")) - 1)
+
+    def cut(self, end: float) -> tuple[Series, NDArray[np.bool_]]:
+        """What lies within 0 .. end, and which values that are."""
+        inside = (self.t >= 0) & (self.t <= end)
+        kept = {name: values[inside] for name, values in self.fields.items()}
+        return Series(self.t[inside], self.received[inside], kept), inside
 
 
 @dataclass(frozen=True)
@@ -69,49 +76,61 @@ class Obstacle:
     size_y: float
 
 
+@dataclass(frozen=True)
+class Clock:
+    """Seconds of the run for times of the system clock.
+
+    start_ns: the ROS clock at the run's time 0. system_ns, ros: pairs of system time and seconds of the run, as /clock
+    said; empty where the ROS clock is the system clock.
+    """
+
+    start_ns: int
+    system_ns: NDArray[np.int64]
+    ros: FloatArray
+
+    @property
+    def live(self) -> bool:
+        """Whether the ROS clock is the system clock, so that a time of reception may be compared with a stamp."""
+        return self.system_ns.size < 2
+
+    def at(self, system_ns: NDArray[np.int64]) -> FloatArray:
+        """Seconds of the run at each system time, (n,)."""
+        if self.live:
+            return (system_ns - self.start_ns) / 1e9
+        zero = self.system_ns[0]
+        return np.interp((system_ns - zero) / 1e9, (self.system_ns - zero) / 1e9, self.ros)
+
+
 @dataclass
 class Run:
     """Everything that a report needs; a topic that was not recorded is an empty series.
 
-    metadata: run.json. Times are seconds of the ROS clock since `start_ns`, the first state of the simulator.
+    metadata: run.json. Times are seconds of the ROS clock since the first state of the simulator; what was recorded
+    before, while the nodes started, and after the end is left out. reasons: of each status. heading_rates:
+    (n, neurons) Hz, with rates. outline: length and width of the robot, m.
     """
 
     folder: Path
     metadata: dict[str, Any]
     recording: Recording
-    start_ns: int
+    clock: Clock
+    duration: float
     state: Series
     status: Series
     reasons: list[str]
     command: Series
     odometry: Series
+    scans: Series
     rates: Series
-    heading_rates: FloatArray  # (n, neurons) Hz
+    heading_rates: FloatArray
     rasters: list[Raster]
     obstacles: list[Obstacle]
     goal: tuple[float, float] | None
     outline: tuple[float, float] = (0.508, 0.43)
-    clock: tuple[FloatArray, FloatArray] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
 
-    def time_of(self, received_ns: NDArray[np.int64]) -> FloatArray:
-        """Seconds of the run at which a message was received, (n,); by /clock where that was recorded.
-
-        Without /clock the ROS clock is the system clock.
-        """
-        system, ros = self.clock
-        if system.size < 2:
-            return (received_ns - self.start_ns) / 1e9
-        return np.interp(received_ns / 1e9 - self._system_zero, system, ros)
-
-    _system_zero: float = 0.0
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the first to the last state of the simulator, or of the status where there is no state."""
-        for series in (self.state, self.status, self.command):
-            if len(series):
-                return float(series.t[-1])
-        return 0.0
+    def time(self, message: Any) -> float:
+        """Seconds of the run at a message's stamp."""
+        return (stamp_ns(message) - self.clock.start_ns) / 1e9
 
 
 def stamp_ns(message: Any) -> int:
@@ -119,17 +138,16 @@ def stamp_ns(message: Any) -> int:
     return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
 
 
-def _series(topic: Topic | None, start_ns: int, row: Callable[[Any], Iterable[float]], names: str) -> Series:
-    """One row of numbers for each message; times from the headers."""
+def _series(topic: Topic | None, clock: Clock, names: str, row: Callable[[Any], Iterable[float]]) -> Series:
+    """One row of numbers for each message."""
     columns = names.split()
-    if topic is None or not len(topic):
-        return Series(np.zeros(0), {name: np.zeros(0) for name in columns})
-    stamps = np.empty(len(topic))
-    values = np.empty((len(topic), len(columns)))
-    for i, message in enumerate(topic):
-        stamps[i] = (stamp_ns(message) - start_ns) / 1e9
+    count = len(topic) if topic is not None else 0
+    stamps, values = np.empty(count), np.empty((count, len(columns)))
+    for i, message in enumerate(topic or ()):
+        stamps[i] = (stamp_ns(message) - clock.start_ns) / 1e9
         values[i] = tuple(row(message))
-    return Series(stamps, {name: values[:, k].copy() for k, name in enumerate(columns)})
+    received = clock.at(topic.received) if topic is not None and count else np.empty(0)
+    return Series(stamps, received, {name: values[:, k].copy() for k, name in enumerate(columns)})
 
 
 def yaw_of(q: Any) -> float:
@@ -192,7 +210,9 @@ def _obstacles(topic: Topic | None) -> list[Obstacle]:
 
 
 def _markers(recording: Recording) -> Topic | None:
-    kinds = [t for t in recording.topics.values() if t.type == "visualization_msgs/msg/MarkerArray" and len(t)]
+    kinds = [
+        t for t in recording.topics.values() if t.type == "visualization_msgs/msg/MarkerArray" and len(t)
+    ]
     named = [t for t in kinds if t.name.endswith(("sim/world", "sim/markers"))]
     return (named or kinds or [None])[0]
 
@@ -206,18 +226,63 @@ def _goal(recording: Recording, metadata: dict[str, Any]) -> tuple[float, float]
     return (float(goal[0]), float(goal[1])) if goal else None
 
 
-def _clock(recording: Recording, start_ns: int) -> tuple[float, FloatArray, FloatArray]:
-    """Zero of the system clock in seconds, and pairs of (system, ROS) time since their zeros."""
+_SAME_CLOCK = 10**9  # ns that /clock may be behind the system clock where it passes that on
+
+
+def _clock(recording: Recording, start_ns: int) -> Clock:
     topic = recording.topic("clock")
+    live = Clock(start_ns, np.zeros(0, np.int64), np.zeros(0))
     if topic is None or len(topic) < 2:
-        return 0.0, np.zeros(0), np.zeros(0)
-    step = max(1, len(topic) // 2000)
-    picked = range(0, len(topic), step)
+        return live
+    picked = range(0, len(topic), max(1, len(topic) // 2000))
     # when it was sent, not received: a reader that was late must not bend the clock
     system = np.array([topic.published_ns[i] for i in picked], dtype=np.int64)
     ros = np.array([(c := topic.decode(i).clock).sec * 10**9 + c.nanosec for i in picked], dtype=np.int64)
-    zero = system[0] / 1e9
-    return zero, system / 1e9 - zero, (ros - start_ns) / 1e9
+    if abs(np.median(system - ros)) < _SAME_CLOCK:
+        return live
+    return Clock(start_ns, system, (ros - start_ns) / 1e9)
+
+
+_STATE = "x y yaw speed yaw_rate goal_distance minimum_distance contacts path_length"
+_STATUS = (
+    "mode rate ticks missed late50 late99 late999 latemax cost50 cost99 cost999 costmax scan_age planner_age refused "
+    "spikes events power nearest heading guarded"
+)
+
+
+def _state_row(m: Any) -> tuple[float, ...]:
+    truth = (m.goal_distance, m.minimum_distance, m.contacts, m.path_length)
+    return (m.pose.x, m.pose.y, m.pose.theta, m.linear_x, m.angular_z, *truth)
+
+
+def _status_row(m: Any) -> tuple[float, ...]:
+    network = (m.spikes_per_second, m.synaptic_events_per_second, m.power_uw)
+    loop = (m.rate, m.ticks, m.missed, *m.lateness_us, *m.tick_cost_us)
+    return (
+        m.mode,
+        *loop,
+        m.scan_age,
+        m.planner_age,
+        m.refused,
+        *network,
+        m.nearest_obstacle,
+        m.heading,
+        m.guarded,
+    )
+
+
+def _open(folder: Path, metadata: dict[str, Any]) -> Recording:
+    """The recording; an empty one where run.json says how the run went but nothing could be recorded."""
+    file = folder / "run.mcap"
+    try:
+        if file.is_file():
+            return read(file)
+    except RecordingError:
+        if "outcome" not in metadata:
+            raise
+    if "outcome" not in metadata:
+        raise RecordingError(f"{file}: no such file; a report is made from the folder of a run")
+    return Recording({}, complete=False)
 
 
 def load(folder: Path) -> Run:
@@ -226,58 +291,46 @@ def load(folder: Path) -> Run:
     Raises OSError where run.mcap can't be read, RecordingError where it or run.json is not what it should be.
     """
     metadata = read_metadata(folder)
-    file = folder / "run.mcap"
-    if not file.is_file():
-        raise RecordingError(f"{file}: no such file; a report is made from the folder of a run")
-    recording = read(file)
-    state_topic = recording.topic("sim/state")
-    first = next((t for t in (state_topic, recording.topic("reflex/status")) if t is not None and len(t)), None)
-    if first is None:
-        raise RecordingError(f"{file}: holds neither sim/state nor reflex/status, so there is nothing to report")
-    start_ns = stamp_ns(first.decode(0))
+    recording = _open(folder, metadata)
+    first = next(
+        (t for n in ("sim/state", "reflex/status") if (t := recording.topic(n)) is not None and len(t)), None
+    )
+    if first is None and "outcome" not in metadata:
+        raise RecordingError(
+            f"{folder / 'run.mcap'}: holds neither sim/state nor reflex/status: nothing to report"
+        )
+    start_ns = stamp_ns(first.decode(0)) if first is not None else 0
+    clock = _clock(recording, start_ns)
 
-    state = _series(
-        state_topic,
-        start_ns,
-        lambda m: (
-            m.pose.x, m.pose.y, m.pose.theta, m.linear_x, m.angular_z, m.goal_distance, m.minimum_distance,
-            m.contacts, m.path_length,
-        ),
-        "x y yaw speed yaw_rate goal_distance minimum_distance contacts path_length",
-    )  # fmt: skip
+    state = _series(recording.topic("sim/state"), clock, _STATE, _state_row)
     status_topic = recording.topic("reflex/status")
-    status = _series(
-        status_topic,
-        start_ns,
-        lambda m: (
-            m.mode, m.rate, m.ticks, m.missed, *m.lateness_us, *m.tick_cost_us, m.scan_age, m.planner_age, m.refused,
-            m.spikes_per_second, m.synaptic_events_per_second, m.power_uw, m.nearest_obstacle, m.heading, m.guarded,
-        ),
-        "mode rate ticks missed late50 late99 late999 latemax cost50 cost99 cost999 costmax scan_age planner_age "
-        "refused spikes events power nearest heading guarded",
-    )  # fmt: skip
+    status = _series(status_topic, clock, _STATUS, _status_row)
+    end = float(next((s.t[-1] for s in (state, status) if len(s)), 0.0))
+    end = min(end, float(metadata.get("ended_s", end)))
+    status, kept = status.cut(end)
+    reasons = [m.reason for m, keep in zip(status_topic or (), kept, strict=True) if keep]
     rates_topic = recording.topic("planner/rates")
-    rates = _series(rates_topic, start_ns, lambda m: (len(m.rates),), "neurons")
-    zero, system, ros = _clock(recording, start_ns)
+    rates, kept = _series(rates_topic, clock, "neurons", lambda m: (len(m.rates),)).cut(end)
+
     run = Run(
         folder=folder,
         metadata=metadata,
         recording=recording,
-        start_ns=start_ns,
-        state=state,
+        clock=clock,
+        duration=end,
+        state=state.cut(end)[0],
         status=status,
-        reasons=[m.reason for m in status_topic] if status_topic is not None else [],
-        command=_series(_twist_stamped(recording), start_ns, _command_row, "speed yaw_rate"),
-        odometry=_series(recording.topic("odom"), start_ns, _odometry_row, "x y yaw speed yaw_rate"),
+        reasons=reasons,
+        command=_series(_twist_stamped(recording), clock, "speed yaw_rate", _command_row).cut(end)[0],
+        odometry=_series(recording.topic("odom"), clock, "x y yaw speed yaw_rate", _odometry_row).cut(end)[0],
+        scans=_series(recording.topic("scan"), clock, "beams", lambda m: (len(m.ranges),)).cut(end)[0],
         rates=rates,
-        heading_rates=_heading_rates(rates_topic),
+        heading_rates=_heading_rates(rates_topic)[kept],
         rasters=_rasters(recording.topic("planner/spikes"), start_ns)
         + _rasters(recording.topic("reflex/spikes"), start_ns),
         obstacles=_obstacles(_markers(recording)),
         goal=_goal(recording, metadata),
-        clock=(system, ros),
     )
-    run._system_zero = zero
     robot = metadata.get("robot")
     if isinstance(robot, dict) and {"length", "width"} <= robot.keys():
         run.outline = (float(robot["length"]), float(robot["width"]))
@@ -323,7 +376,7 @@ def frames(run: Run, at: Iterable[float]) -> list[Frame]:
     topic = run.recording.topic("camera/image_raw")
     if topic is None or not len(topic):
         return []
-    received = run.time_of(topic.received)
+    received = run.clock.at(topic.received)
     picked = sorted({max(0, int(np.searchsorted(received, t, side="right")) - 1) for t in at})
     result = []
     for i in picked:
@@ -337,5 +390,5 @@ def frames(run: Run, at: Iterable[float]) -> list[Frame]:
             pixels = pixels[:, :, ::-1]
         elif m.encoding == "mono8":
             pixels = np.repeat(pixels, 3, axis=2)
-        result.append(Frame((stamp_ns(m) - run.start_ns) / 1e9, np.ascontiguousarray(pixels)))
+        result.append(Frame(run.time(m), np.ascontiguousarray(pixels)))
     return result

@@ -66,7 +66,9 @@ def parse_when(text: str, option: str) -> When:
     except ValueError:
         value = math.nan
     if not (0 <= value <= 100 if share else 0 <= value < math.inf):
-        raise ValueError(f"{option}: {text!r} is no moment; expected seconds such as 12.5, or a share of the way such as 50%")
+        raise ValueError(
+            f"{option}: {text!r} is no moment; expected seconds such as 12.5, or a share of the way such as 50%"
+        )
     return When(share=value / 100) if share else When(seconds=value)
 
 
@@ -76,7 +78,9 @@ def parse_fault(text: str, sensor: str) -> Fault:
     kinds = CAMERA_FAULTS if sensor == "camera" else SCAN_FAULTS
     kind, at, rest = text.partition("@")
     if kind not in kinds or not at:
-        raise ValueError(f"{option}: {text!r}; expected KIND@WHEN or KIND@WHEN:SECONDS with KIND one of {', '.join(kinds)}")
+        raise ValueError(
+            f"{option}: {text!r}; expected KIND@WHEN or KIND@WHEN:SECONDS with KIND one of {', '.join(kinds)}"
+        )
     moment, colon, length = rest.partition(":")
     seconds = None
     if colon:
@@ -107,14 +111,18 @@ def read_parameters(file: Path | None) -> dict[str, dict[str, Value]]:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{file}: no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected node names with ros__parameters below them, as in config/sim.yaml")
+        raise ValueError(
+            f"{file}: expected node names with ros__parameters below them, as in config/sim.yaml"
+        )
     for key, section in content.items():
         name = str(key).removeprefix("/**").strip("/")
         if name and name not in NODES:
             raise ValueError(f"{file}: unknown node {key!r}; known are {', '.join(NODES)}")
         values = section.get("ros__parameters") if isinstance(section, dict) else None
         if not isinstance(values, dict) or len(section) != 1:
-            raise ValueError(f"{file}: {key}: expected ros__parameters with parameters below it, and nothing else")
+            raise ValueError(
+                f"{file}: {key}: expected ros__parameters with parameters below it, and nothing else"
+            )
         values = {str(k): v for k, v in values.items() if k != "use_sim_time"}  # follows --real-time-factor
         if name:
             given[name] |= values
@@ -149,7 +157,9 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         if file is not None and not file.is_file():
             raise ValueError(f"{option}: {file}: no such file")
     if args.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise ValueError("--viewer: there is no display (DISPLAY is not set); leave it out to drive without one")
+        raise ValueError(
+            "--viewer: there is no display (DISPLAY is not set); leave it out to drive without one"
+        )
     if args.composed and args.kill_planner_at:
         raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
     faults = [parse_fault(text, "camera") for text in args.camera_fault]
@@ -179,7 +189,9 @@ def _check_model(options: RunOptions) -> None:
     """Load the planner's model once, so that one that breaks the contract is refused before a process is started."""
     from hybrid_control.planner import contract
 
-    contract.load(options.model or options.parameters["planner_node"]["model_file"] or contract.DEFAULT_MODEL, None)
+    contract.load(
+        options.model or options.parameters["planner_node"]["model_file"] or contract.DEFAULT_MODEL, None
+    )
 
 
 def _sim(args: argparse.Namespace) -> int:
@@ -220,25 +232,80 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         epilog="WHEN is seconds since the simulation began, such as 12.5, or the share of the way done, such as 50%.",
     )
     add = sim.add_argument
-    add("--world", default=defaults.world, help="a world's name (default, open, forest, corridor, rooms, field, crossing), or FILE.npz:ID (default: %(default)s)")
+    add(
+        "--world",
+        default=defaults.world,
+        help="a world's name (default, open, forest, corridor, rooms, field, crossing), or FILE.npz:ID (default: %(default)s)",
+    )
     add("--robot", default=defaults.robot, help="the robot (default: %(default)s)")
-    add("--seed", type=int, default=defaults.seed, help="seed of the world, the noise and the spikes (default: %(default)s)")
-    add("--seeds", type=int, metavar="N", help="drive seeds 0 .. N-1 one after another and print a table; exit status 0 where 95%% succeed")
-    add("--duration", type=float, default=defaults.duration, metavar="S", help="simulated seconds after which a run is given up (default: %(default)g)")
-    add("--real-time-factor", type=float, default=defaults.real_time_factor, metavar="X", help="simulated seconds in a second (default: %(default)g)")
-    add("--out", type=Path, default=defaults.out, metavar="DIR", help="folder for the results (default: %(default)s)")
+    add(
+        "--seed",
+        type=int,
+        default=defaults.seed,
+        help="seed of the world, the noise and the spikes (default: %(default)s)",
+    )
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="drive seeds 0 .. N-1 one after another and print a table; exit status 0 where 95%% succeed",
+    )
+    add(
+        "--duration",
+        type=float,
+        default=defaults.duration,
+        metavar="S",
+        help="simulated seconds after which a run is given up (default: %(default)g)",
+    )
+    add(
+        "--real-time-factor",
+        type=float,
+        default=defaults.real_time_factor,
+        metavar="X",
+        help="simulated seconds in a second (default: %(default)g)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=defaults.out,
+        metavar="DIR",
+        help="folder for the results (default: %(default)s)",
+    )
     look = sim.add_mutually_exclusive_group()
-    look.add_argument("--headless", dest="viewer", action="store_false", help="without a window (this is the default)")
+    look.add_argument(
+        "--headless", dest="viewer", action="store_false", help="without a window (this is the default)"
+    )
     look.add_argument("--viewer", dest="viewer", action="store_true", help="with MuJoCo's window")
     sim.set_defaults(viewer=False)
-    add("--composed", action="store_true", help="planner, encoder and reflex in one process, as on small boards")
-    add("--params", type=Path, metavar="FILE", help="parameters of the nodes, a ROS parameter file such as config/sim.yaml")
+    add(
+        "--composed",
+        action="store_true",
+        help="planner, encoder and reflex in one process, as on small boards",
+    )
+    add(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="parameters of the nodes, a ROS parameter file such as config/sim.yaml",
+    )
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
     add("--network", type=Path, metavar="FILE", help="another network for the reflex, a NIR file")
     add("--domain", type=int, metavar="ID", help="ROS_DOMAIN_ID (default: a free one)")
     add("--kill-planner-at", metavar="WHEN", help="test: kill the planner's process then")
-    add("--camera-fault", action="append", default=[], metavar="KIND@WHEN[:S]", help=f"test: what the camera shows from then on (for S seconds): {', '.join(CAMERA_FAULTS)}")
-    add("--scan-fault", action="append", default=[], metavar="KIND@WHEN[:S]", help=f"test: the same for the lidar: {', '.join(SCAN_FAULTS)}")
+    add(
+        "--camera-fault",
+        action="append",
+        default=[],
+        metavar="KIND@WHEN[:S]",
+        help=f"test: what the camera shows from then on (for S seconds): {', '.join(CAMERA_FAULTS)}",
+    )
+    add(
+        "--scan-fault",
+        action="append",
+        default=[],
+        metavar="KIND@WHEN[:S]",
+        help=f"test: the same for the lidar: {', '.join(SCAN_FAULTS)}",
+    )
     sim.set_defaults(run=_sim)
 
     report = subparsers.add_parser("report", help="make report.json and report.html from a run's folder anew")

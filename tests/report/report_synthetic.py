@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from mcap_ros2.writer import Writer
 
-OFFSET = 1_700_000_000_000_000_000
-START = 5_000_000_000  # ROS time of the first state
+START = 1_700_000_005_000_000_000  # ns, ROS time (which is system time) of the first state
 _LINE = "=" * 80
 _MSG = Path(__file__).parents[2] / "ros2_ws/src/hybrid_control_msgs/msg"
 
@@ -73,7 +72,9 @@ def vector(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Fields:
 
 
 def pose(x: float, y: float, yaw: float = 0.0) -> Fields:
-    return Fields(position=vector(x, y), orientation=Fields(x=0.0, y=0.0, z=np.sin(yaw / 2), w=np.cos(yaw / 2)))
+    return Fields(
+        position=vector(x, y), orientation=Fields(x=0.0, y=0.0, z=np.sin(yaw / 2), w=np.cos(yaw / 2))
+    )
 
 
 def twist(v: float, w: float) -> Fields:
@@ -93,7 +94,11 @@ class SyntheticRun:
         if kind not in self._schemas:
             self._schemas[kind] = self._writer.register_msgdef(kind, definition(kind))
         self._writer.write_message(
-            topic, self._schemas[kind], message, log_time=OFFSET + sent_ns + delay_ns, publish_time=OFFSET + sent_ns
+            topic,
+            self._schemas[kind],
+            message,
+            log_time=sent_ns + delay_ns,
+            publish_time=sent_ns,
         )
 
     def close(self) -> None:
@@ -127,7 +132,9 @@ def straight_run(folder: Path, *, seed: int = 7) -> Path:
     millisecond = 1_000_000
     rng = np.random.default_rng(0)
     kind = "hybrid_control_msgs/msg/"
-    run.put("/goal_pose", "geometry_msgs/msg/PoseStamped", Fields(header=header(START), pose=pose(10, 0)), START)
+    run.put(
+        "/goal_pose", "geometry_msgs/msg/PoseStamped", Fields(header=header(START), pose=pose(10, 0)), START
+    )
     marker = Fields(
         header=header(START), ns="world", id=0, type=3, action=0, pose=pose(5, 1), scale=vector(0.4, 0.4, 1.0),
         color=Fields(r=1.0, g=0.0, b=0.0, a=1.0),
@@ -140,9 +147,16 @@ def straight_run(folder: Path, *, seed: int = 7) -> Path:
         run.put("/clock", "rosgraph_msgs/msg/Clock", Fields(clock=time(now)), now)
         # a command every 10 ms, 2 ms after the tick
         sent = now + 2 * millisecond
-        run.put("/cmd_vel", "geometry_msgs/msg/TwistStamped", Fields(header=header(sent), twist=twist(1.0, 0.0)), sent)
+        run.put(
+            "/cmd_vel",
+            "geometry_msgs/msg/TwistStamped",
+            Fields(header=header(sent), twist=twist(1.0, 0.0)),
+            sent,
+        )
         neuron = np.sort(rng.integers(0, 80, 12)).tolist()
-        train = Fields(header=header(now), duration_ns=10 * millisecond, neuron=neuron, offset_ns=[0] * 12, **populations)
+        train = Fields(
+            header=header(now), duration_ns=10 * millisecond, neuron=neuron, offset_ns=[0] * 12, **populations
+        )
         run.put("/planner/spikes", kind + "SpikeTrain", train, now)
         ring = Fields(
             header=header(now), duration_ns=10 * millisecond, populations=["ring", "left", "right", "forward"],

@@ -32,7 +32,9 @@ class Judge:
     _arrived_at: float | None = field(default=None, repr=False)
     ended: str = ""
 
-    def see(self, t: float, goal_distance: float, minimum_distance: float, contacts: int, path_length: float) -> None:
+    def see(
+        self, t: float, goal_distance: float, minimum_distance: float, contacts: int, path_length: float
+    ) -> None:
         """Take in a new ground truth."""
         self.t, self.goal_distance, self.contacts, self.path_length = t, goal_distance, contacts, path_length
         self.minimum_distance = min(self.minimum_distance, minimum_distance)
@@ -65,7 +67,11 @@ class Judge:
         if self.contact_at is not None:
             result = "contact"
             many = f"{self.contacts} contacts" if self.contacts > 1 else "contact with an obstacle"
-            text = f"{many}, the first after {self.contact_at:.1f} s" if self.contacts > 1 else f"{many} after {self.contact_at:.1f} s"
+            text = (
+                f"{many}, the first after {self.contact_at:.1f} s"
+                if self.contacts > 1
+                else f"{many} after {self.contact_at:.1f} s"
+            )
         elif self.reached_at is not None:
             result, text = "reached", "goal reached without a contact"
         else:
@@ -74,7 +80,11 @@ class Judge:
                 "short": "the robot believes that it has arrived",
                 "timeout": f"goal not reached within {self.duration:g} s",
             }.get(self.ended, self.ended or "the run was ended")
-            text = f"{why}, {self.goal_distance:.2f} m from the goal" if math.isfinite(self.goal_distance) else why
+            text = (
+                f"{why}, {self.goal_distance:.2f} m from the goal"
+                if math.isfinite(self.goal_distance)
+                else why
+            )
         return {
             "success": success,
             "result": result,

@@ -14,7 +14,9 @@ from hybrid_control_ros.run.supervisor import Display, Interrupt, drive
 SUCCESS_SHARE = 0.95  # of the seeds that must reach the goal for exit status 0
 
 
-def run_one(options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display) -> dict[str, Any]:
+def run_one(
+    options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display
+) -> dict[str, Any]:
     """Drive, then report; the outcome with the report's numbers under "report", None where it could not be made."""
     outcome = drive(options, seed, folder, interrupt, display)
     try:
@@ -42,7 +44,9 @@ def run(options: RunOptions) -> int:
     return 0 if result["success"] else 1
 
 
-_HEAD = f"{'seed':>4}  {'outcome':<12} {'time':>7} {'path':>8} {'least dist.':>11} {'contacts':>8} {'missed':>9}"
+_HEAD = (
+    f"{'seed':>4}  {'outcome':<12} {'time':>7} {'path':>8} {'least dist.':>11} {'contacts':>8} {'missed':>9}"
+)
 
 
 def _row(result: dict[str, Any]) -> str:
@@ -76,7 +80,9 @@ def _many(options: RunOptions, folder: Path, interrupt: Interrupt, display: Disp
         display.line(_row(result))
     times = sorted(r["time_s"] for r in results if r["success"])
     median = f", median time {times[len(times) // 2]:.1f} s" if times else ""
-    display.line(f"{good} of {len(results)} seeds reached the goal without a contact{median}; table: {folder / 'seeds.json'}")
+    display.line(
+        f"{good} of {len(results)} seeds reached the goal without a contact{median}; table: {folder / 'seeds.json'}"
+    )
     return 0 if len(results) == options.seeds and good >= SUCCESS_SHARE * options.seeds else 1
 
 

@@ -92,7 +92,9 @@ class Child:
     def last_words(self) -> str:
         """The last line of its log that names an error, else the last line, "" where there is none."""
         try:
-            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+            lines = [
+                line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()
+            ]
         except OSError:
             return ""
         errors = [line for line in lines if "[ERROR]" in line or "[FATAL]" in line or "rror: " in line]

@@ -112,7 +112,9 @@ class McapFile:
 
     def _add(self, topic: str, kind: str) -> None:
         if kind not in self._schemas:
-            self._schemas[kind] = self._writer.register_schema(kind, "ros2msg", full_definition(kind).encode())
+            self._schemas[kind] = self._writer.register_schema(
+                kind, "ros2msg", full_definition(kind).encode()
+            )
         self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schemas[kind])
         self._sequence[topic] = 0
 
@@ -156,7 +158,11 @@ class Recorder(threading.Thread):
     def __init__(self, context: Context, path: Path) -> None:
         super().__init__(name="recorder", daemon=True)
         self._node = Node(
-            "run_recorder", context=context, enable_rosout=False, start_parameter_services=False, use_global_arguments=False
+            "run_recorder",
+            context=context,
+            enable_rosout=False,
+            start_parameter_services=False,
+            use_global_arguments=False,
         )
         self._file = McapFile(path)
         self._subscriptions: dict[str, tuple[Any, str]] = {}

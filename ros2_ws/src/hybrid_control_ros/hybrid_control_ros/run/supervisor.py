@@ -72,7 +72,9 @@ class Transit:
             return
         now = time.monotonic()
         if self._asked is None:
-            self._asked = self._change.call_async(ChangeState.Request(transition=Transition(id=self._transition)))
+            self._asked = self._change.call_async(
+                ChangeState.Request(transition=Transition(id=self._transition))
+            )
             self._queried, self._at = None, now
         elif self._asked.done():
             self.done = bool(self._asked.result().success)
@@ -181,7 +183,9 @@ def parameters(options: RunOptions, seed: int) -> dict[str, dict[str, Value]]:
 class Run:
     """One run, from nothing to a folder with its recording and its outcome."""
 
-    def __init__(self, options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display) -> None:
+    def __init__(
+        self, options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display
+    ) -> None:
         self._options, self._seed, self._folder = options, seed, folder
         self._interrupt, self._display = interrupt, display
         self._world = load_world(options.world, seed)
@@ -234,14 +238,21 @@ class Run:
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _start_processes(self, children: Children, file: Path) -> None:
-        names = ["sim_node", *(["composed_node"] if self._options.composed else [n for n in NODES if n != "sim_node"])]
+        names = [
+            "sim_node",
+            *(["composed_node"] if self._options.composed else [n for n in NODES if n != "sim_node"]),
+        ]
         for name in names:
             ros = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(file)]
             children.start(name, f"hybrid_control_ros.{name}", ros)
 
     def _with_ros(self, context: Context, children: Children) -> None:
         node = Node(
-            "run_supervisor", context=context, enable_rosout=False, start_parameter_services=False, use_global_arguments=False
+            "run_supervisor",
+            context=context,
+            enable_rosout=False,
+            start_parameter_services=False,
+            use_global_arguments=False,
         )
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
@@ -260,7 +271,13 @@ class Run:
             node.destroy_node()
 
     def _transit(
-        self, node: Node, executor: SingleThreadedExecutor, children: Children, names: list[str], transition: int, target: int
+        self,
+        node: Node,
+        executor: SingleThreadedExecutor,
+        children: Children,
+        names: list[str],
+        transition: int,
+        target: int,
     ) -> None:
         """Take several nodes through a transition at once; StartError where one of them refuses or dies."""
         waiting = [Transit(node, name, transition, target) for name in names]
@@ -276,10 +293,14 @@ class Run:
                     t.poll()
                     if t.failed:
                         child = children.all.get(t.name) or children.all["composed_node"]
-                        raise StartError(f"{t.name}: {child.last_words() or 'refused to start'} (log: {child.log})")
+                        raise StartError(
+                            f"{t.name}: {child.last_words() or 'refused to start'} (log: {child.log})"
+                        )
                 if time.monotonic() > self._give_up:
                     late = ", ".join(t.name for t in waiting if not t.done)
-                    raise StartError(f"{late} did not start within {_START_TIMEOUT:g} s; the logs are in {self._folder}")
+                    raise StartError(
+                        f"{late} did not start within {_START_TIMEOUT:g} s; the logs are in {self._folder}"
+                    )
         finally:
             for t in waiting:
                 t.close(node)
@@ -369,7 +390,11 @@ class Run:
         if self._begun_ns is None:
             self._begun_ns = stamp
         self._judge.see(
-            (stamp - self._begun_ns) / 1e9, state.goal_distance, state.minimum_distance, state.contacts, state.path_length
+            (stamp - self._begun_ns) / 1e9,
+            state.goal_distance,
+            state.minimum_distance,
+            state.contacts,
+            state.path_length,
         )
         status = recorder.newest.get("/reflex/status")
         if status is not None:
@@ -431,6 +456,7 @@ class Run:
     def _write_metadata(self, outcome: dict[str, Any], started: str) -> None:
         content = {
             "outcome": outcome,
+            "ended_s": self._judge.t,
             "seed": self._seed,
             "world": self._options.world,
             "robot": dataclasses.asdict(self._robot),
@@ -450,6 +476,8 @@ class Run:
             self._display.line(f"run.json was not written: {error.strerror or error}")
 
 
-def drive(options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display) -> dict[str, Any]:
+def drive(
+    options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display
+) -> dict[str, Any]:
     """One run into a new folder; its outcome. Raises ValueError where the system could not be started."""
     return Run(options, seed, folder, interrupt, display).drive()
