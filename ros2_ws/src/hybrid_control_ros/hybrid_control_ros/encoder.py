@@ -35,6 +35,7 @@ class RateToSpikeNode(ManagedNode):
         self._encoder: Encoder | None = None
         self._rates: tuple[RateVector, int] | None = None
         self._windows = 0
+        self._next_ns = 0
         self._stale = True
 
     def configure(self) -> None:
@@ -48,7 +49,7 @@ class RateToSpikeNode(ManagedNode):
         self.every(self.value("window"), self._send)
 
     def activate(self) -> None:
-        self._rates, self._windows, self._stale = None, 0, True
+        self._rates, self._windows, self._next_ns, self._stale = None, 0, 0, True
 
     def _new_encoder(self, size: int) -> Encoder:
         code = self.value("code")
@@ -74,7 +75,11 @@ class RateToSpikeNode(ManagedNode):
         now_ns = self.now_ns()
         self._stale = not 0 <= now_ns - arrived_ns <= self._timeout_ns
         if self._stale:
+            self._next_ns = 0
             return
+        # one window follows on the other; after a pause, or where time was lost, they begin anew
+        begin_ns = self._next_ns if abs(now_ns - self._next_ns) <= self._window_ns else now_ns
+        self._next_ns = begin_ns + self._window_ns
         if self._encoder is None or self._encoder.size != rates.rates.size:
             self._encoder = self._new_encoder(rates.rates.size)
         try:
@@ -82,7 +87,7 @@ class RateToSpikeNode(ManagedNode):
         except ValueError as error:
             self.refuse("planner/rates", error)
             return
-        train = SpikeTrain(now_ns, self._window_ns, rates.populations, neuron, offset)
+        train = SpikeTrain(begin_ns, self._window_ns, rates.populations, neuron, offset)
         self._windows += 1
         if self._hand_over is not None:
             self._hand_over(train)

@@ -1,0 +1,118 @@
+"""Parameters: files against code, descriptors, and what may change when."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from hybrid_control.node_parameters import NODES, USE_SIM_TIME, read_yaml, refresh, to_yaml
+from hybrid_control.parameters import ParameterError
+
+CONFIG = Path(__file__).parents[2] / "config"
+FILES = sorted(CONFIG.glob("*.yaml"))
+
+
+def test_ros_parameter_files_are_there():
+    assert {"sim.yaml", "jackal.yaml", "turtlebot3_waffle.yaml"} <= {f.name for f in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
+def test_ros_parameter_file_holds_every_parameter_of_its_nodes_within_range_and_no_other(file):
+    sections = read_yaml(file)  # refuses what does not exist or is out of range
+    assert {"planner_node", "rate_to_spike_node", "reflex_node"} <= set(sections)
+    for node, values in sections.items():
+        assert set(values) == {p.name for p in NODES[node]} | {"use_sim_time"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
+def test_ros_parameter_file_describes_each_parameter_as_the_code_does(file):
+    assert file.read_text() == refresh(file), f"run: python -m hybrid_control.node_parameters {file}"
+
+
+def test_ros_parameters_of_the_simulation_are_the_defaults():
+    for node, values in read_yaml(CONFIG / "sim.yaml").items():
+        assert values == {p.name: p.default for p in (USE_SIM_TIME, *NODES[node])}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_ros_defaults_are_in_their_ranges_and_names_are_unique(node):
+    names = [p.name for p in NODES[node]]
+    assert len(set(names)) == len(names)
+    for p in NODES[node]:
+        assert p.check(p.default) == p.default
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("/**/reflex_node: {ros__parameters: {max_sped: 1.0}}", "unknown parameter 'max_sped'; did you mean 'max_speed'?"),
+        ("reflex_node: {ros__parameters: {max_speed: 100.0}}", "max_speed: 100.0 is out of range, expected 0 .. 5 m/s"),
+        ("reflex_node: {ros__parameters: {max_speed: fast}}", "max_speed: 'fast' is a str, expected float"),
+        ("reflex_node: {max_speed: 1.0}", "reflex_node: expected 'ros__parameters:'"),
+        ("- 1", "not a parameter file"),
+        ("a: [1", "not a YAML file"),
+    ],
+)
+def test_ros_parameter_file_that_is_wrong_is_refused_in_one_line(tmp_path, text, said):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(ParameterError) as error:
+        read_yaml(file)
+    assert said in str(error.value)
+    assert str(error.value).startswith(str(file))
+    assert "\n" not in str(error.value)
+
+
+def test_ros_parameter_file_written_is_read_back(tmp_path):
+    file = tmp_path / "written.yaml"
+    file.write_text(to_yaml({"reflex_node": {"max_speed": 0.3, "without_planner": "stop"}}, "for a test"))
+    assert file.read_text().startswith("# for a test\n")
+    values = read_yaml(file)["reflex_node"]
+    assert (values["max_speed"], values["without_planner"]) == (0.3, "stop")
+    # what the code no longer knows goes, the rest stays
+    file.write_text(file.read_text().replace("clearance:", "once_was:"))
+    file.write_text(refresh(file))
+    assert read_yaml(file)["reflex_node"] == values
+
+
+rclpy = pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
+pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
+
+
+def test_ros_every_parameter_has_a_descriptor_with_range_unit_and_description(graph):
+    from hybrid_control_ros.encoder import RateToSpikeNode
+    from hybrid_control_ros.planner import PlannerNode
+    from hybrid_control_ros.reflex import ReflexNode
+    from hybrid_control_ros.simulator import SimNode
+
+    for kind in (SimNode, PlannerNode, RateToSpikeNode, ReflexNode):
+        node = graph.add(kind)
+        for p in NODES[kind.kind]:
+            descriptor = node.describe_parameter(p.name)
+            assert descriptor.description == p.description + (f" [{p.unit}]" if p.unit else "")
+            assert not descriptor.dynamic_typing
+            ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+            bounded = not isinstance(p.default, bool | str) and math.isfinite(p.low)
+            assert [(r.from_value, r.to_value) for r in ranges] == ([(p.low, p.high)] if bounded else [])
+            assert all(repr(choice) in descriptor.additional_constraints for choice in p.choices)
+        graph.remove(node)
+
+
+def test_ros_parameter_that_is_not_live_changes_only_while_the_node_is_not_configured(graph):
+    from hybrid_control_ros.encoder import RateToSpikeNode
+
+    graph.add(RateToSpikeNode)
+    assert graph.set("rate_to_spike_node", code="regular", window=0.02).successful
+    assert graph.transition("rate_to_spike_node", "configure")
+    for values in ({"code": "latency"}, {"use_sim_time": True}):
+        answer = graph.set("rate_to_spike_node", **values)
+        assert not answer.successful
+        assert answer.reason == f"{next(iter(values))}: may change only while the node is not configured"
+    assert graph.get("rate_to_spike_node", "code") == "regular"
+    assert graph.transition("rate_to_spike_node", "cleanup")
+    assert graph.set("rate_to_spike_node", code="latency").successful
+    answer = graph.set("rate_to_spike_node", code="morse", window=0.03)
+    assert answer.reason == "code: 'morse' is unknown, expected poisson | regular | latency"
+    assert graph.get("rate_to_spike_node", "window") == 0.02
