@@ -27,7 +27,9 @@ class Population:
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.first < 0:
-            raise ValueError(f"population {self.name!r}: first {self.first} and size {self.size} must be >= 0 and >= 1")
+            raise ValueError(
+                f"population {self.name!r}: first {self.first} and size {self.size} must be >= 0 and >= 1"
+            )
 
     @property
     def slice(self) -> slice:
@@ -104,7 +106,9 @@ class SpikeTrain:
             if int(neuron.max()) >= self.size:
                 raise ValueError(f"spike train: neuron {neuron.max()} in populations of {self.size} neurons")
             if int(offset.max()) >= self.duration_ns:
-                raise ValueError(f"spike train: offset {offset.max()} ns in a window of {self.duration_ns} ns")
+                raise ValueError(
+                    f"spike train: offset {offset.max()} ns in a window of {self.duration_ns} ns"
+                )
             if (np.diff(offset.astype(np.int64)) < 0).any():
                 raise ValueError("spike train: offsets must not decrease")
         object.__setattr__(self, "neuron", neuron)

@@ -52,7 +52,9 @@ class Parameter:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind:
-            raise ParameterError(f"{self.name}: {value!r} is a {type(value).__name__}, expected {kind.__name__}")
+            raise ParameterError(
+                f"{self.name}: {value!r} is a {type(value).__name__}, expected {kind.__name__}"
+            )
         if kind in (int, float) and not self.low <= value <= self.high:  # NaN fails too
             unit = f" {self.unit}" if self.unit else ""
             raise ParameterError(f"{self.name}: {value} is out of range, expected {self.range_text}{unit}")
@@ -61,7 +63,9 @@ class Parameter:
         return value
 
 
-def check_all(parameters: Iterable[Parameter], values: Mapping[str, Any], *, where: str = "") -> dict[str, Value]:
+def check_all(
+    parameters: Iterable[Parameter], values: Mapping[str, Any], *, where: str = ""
+) -> dict[str, Value]:
     """Defaults overlaid with the values given.
 
     Raises ParameterError for an unknown name (with the nearest known one) or an impossible value; `where`, such as
@@ -84,7 +88,20 @@ def table(parameters: Iterable[Parameter]) -> str:
     """The parameters as a Markdown table."""
     rows = ["| name | default | unit | range | live | what it does |", "|---|---|---|---|---|---|"]
     for p in parameters:
-        default = f"{p.default:g}" if isinstance(p.default, float) else str(p.default).lower() if isinstance(p.default, bool) else str(p.default)
-        cells = (f"`{p.name}`", default, p.unit, p.range_text.replace("|", "or"), "yes" if p.live else "", p.description)
+        default = (
+            f"{p.default:g}"
+            if isinstance(p.default, float)
+            else str(p.default).lower()
+            if isinstance(p.default, bool)
+            else str(p.default)
+        )
+        cells = (
+            f"`{p.name}`",
+            default,
+            p.unit,
+            p.range_text.replace("|", "or"),
+            "yes" if p.live else "",
+            p.description,
+        )
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)

@@ -33,7 +33,9 @@ GLOBAL = 8  # neurons of global inhibition
 
 # What the planner sends, and what goes out on reflex/spikes.
 PLANNER_LAYOUT: tuple[Population, ...] = layout(heading=SECTORS, speed=SPEED)
-SPIKE_LAYOUT: tuple[Population, ...] = layout(ring=SECTORS, left=MOTOR, right=MOTOR, forward=MOTOR, reverse=MOTOR)
+SPIKE_LAYOUT: tuple[Population, ...] = layout(
+    ring=SECTORS, left=MOTOR, right=MOTOR, forward=MOTOR, reverse=MOTOR
+)
 
 # Each band of ranges has a population of its own, for the nearer an obstacle is, the more headings it closes:
 # (name, range at which the band's neurons fire most, m, strength of their drive there)
@@ -50,7 +52,9 @@ GAINED: dict[str, str] = {
 }
 
 
-def closing_kernel(distance: float, half_width: float, softness: float = math.radians(3.0)) -> NDArray[np.float64]:
+def closing_kernel(
+    distance: float, half_width: float, softness: float = math.radians(3.0)
+) -> NDArray[np.float64]:
     """How far an obstacle in one direction closes each heading, (72, 72), 0 .. 1.
 
     An obstacle at `distance` m is passed by a robot of `half_width` m (its clearance included) on headings that
@@ -94,7 +98,12 @@ def build_network(half_width: float = 0.30, dt: float = 1e-3) -> Network:
     net.add_population("ring", nir.LIF, SECTORS, tau=0.010)
     net.connect("arousal", "ring", np.full((SECTORS, 1), 2.5))
     net.add_population("excitation", nir.LI, SECTORS, tau=0.020)
-    net.connect("planner", "excitation", np.hstack([spike * 5.0 * np.eye(SECTORS), np.zeros((SECTORS, SPEED))]), "planner_excitation")
+    net.connect(
+        "planner",
+        "excitation",
+        np.hstack([spike * 5.0 * np.eye(SECTORS), np.zeros((SECTORS, SPEED))]),
+        "planner_excitation",
+    )
     net.connect("goal", "excitation", one_to_one(spike * 5.0))
     net.edge("excitation", "ring")
     net.add_population("recurrence", nir.LI, SECTORS, tau=0.080)
@@ -112,7 +121,11 @@ def build_network(half_width: float = 0.30, dt: float = 1e-3) -> Network:
     spread = np.linspace(0.8, 1.2, MOTOR)  # thresholds apart, so that the population's rate is smooth
     steer = np.clip(directions / math.radians(60.0), -1.0, 1.0)
     ahead = np.maximum(np.cos(directions), 0.0) ** 2
-    for name, drive in (("left", np.maximum(steer, 0.0)), ("right", np.maximum(-steer, 0.0)), ("forward", ahead)):
+    for name, drive in (
+        ("left", np.maximum(steer, 0.0)),
+        ("right", np.maximum(-steer, 0.0)),
+        ("forward", ahead),
+    ):
         net.add_population(name, nir.CubaLIF, MOTOR, tau_syn=0.020, tau_mem=0.010, v_threshold=spread)
         net.connect("ring", name, np.tile(spike * 12.0 * drive, (MOTOR, 1)))
     net.add_population("reverse", nir.CubaLIF, MOTOR, tau_syn=0.020, tau_mem=0.010, v_threshold=spread)
@@ -124,7 +137,12 @@ def build_network(half_width: float = 0.30, dt: float = 1e-3) -> Network:
         net.connect(band, "forward", np.tile(spike * weight * front, (MOTOR, 1)))
     net.connect("near", "reverse", np.tile(-3.0 * spike * rear, (MOTOR, 1)))
     slow = 1.0 - np.arange(SPEED) / (SPEED - 1)
-    net.connect("planner", "forward", np.tile(np.concatenate([np.zeros(SECTORS), -4.0 * spike * slow]), (MOTOR, 1)), "planner_forward")
+    net.connect(
+        "planner",
+        "forward",
+        np.tile(np.concatenate([np.zeros(SECTORS), -4.0 * spike * slow]), (MOTOR, 1)),
+        "planner_forward",
+    )
 
     for name in ("ring", "left", "right", "forward", "reverse"):
         net.add_output(f"{name}_out", name)

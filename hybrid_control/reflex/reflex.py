@@ -17,11 +17,11 @@ from hybrid_control.messages import Goal, Odometry, RangeScan, SpikeTrain, Twist
 from hybrid_control.parameters import Value, check_all
 from hybrid_control.reflex import tick as t
 from hybrid_control.reflex.gains import GAINS, SETTINGS
-from hybrid_control.reflex.guard import outline_distance
 from hybrid_control.reflex.network import GAINED, PLANNER_LAYOUT, SPIKE_LAYOUT, build_network
 from hybrid_control.reflex.percept import MAX_BEAMS, SECTORS, approach_speeds, perceive
 from hybrid_control.reflex.tick import Mode, Reason
 from hybrid_control.snn import Engine, Network
+from hybrid_control.snn.kernels import K_NEW, K_THRESHOLD, K_V
 
 INPUTS = {
     "planner": t.CHANNELS,
@@ -90,8 +90,8 @@ class Reflex:
     real time, the simulator's in lock step). ValueError for a network file that lacks an input, an output or a
     projection that the tick needs.
 
-    Hand `tick` and `context` to a loop of `realtime`. The put_* methods may be called from any thread; none waits for the
-    loop. Each raises InputRefused, and counts it, for a value that must not be acted on.
+    Hand `tick` and `context` to a loop of `realtime`. The put_* methods may be called from any thread; none waits
+    for the loop. Each raises InputRefused, and counts it, for a value that must not be acted on.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Reflex:
         self.settings = check_all(SETTINGS, settings or {})
         self._gains = check_all(GAINS, gains or {})
         self.rate = float(self.settings["rate"])
-        self.tick = t.tick
+        self.tick: Any = t.tick
         self._clock = clock
         self._lock = threading.Lock()  # among writers; the loop never takes it
         self.refused = 0
@@ -135,15 +135,22 @@ class Reflex:
         c["arena"] = engine.address
         for node, size in INPUTS.items():
             if node not in engine.input_names or engine.input(node).size != size:
-                raise ValueError(f"{name}: the reflex needs an Input {node!r} of {size}; there are {engine.input_names}")
+                raise ValueError(
+                    f"{name}: the reflex needs an Input {node!r} of {size}; there are {engine.input_names}"
+                )
             c[f"{node.removesuffix('_current')}_in"] = engine.input(node).ctypes.data
         for population in SPIKE_LAYOUT:
             node = population.name
             if node not in engine.graph.nodes or engine.spikes(node).size != population.size:
-                raise ValueError(f"{name}: the reflex needs a spiking population {node!r} of {population.size}")
+                raise ValueError(
+                    f"{name}: the reflex needs a spiking population {node!r} of {population.size}"
+                )
             c[f"{node}_out"] = engine.spikes(node).ctypes.data
         for gain, projection in GAINED.items():
             c[f"{gain}_at"] = engine.projection_gain(projection).ctypes.data
+        for row, number in (("keep", K_V), ("take", K_NEW), ("threshold", K_THRESHOLD)):
+            values = engine.coefficient("ring", number)
+            c[f"ring_{row}_at"], c["ring_rows"] = values.ctypes.data, values.size
         s = self.settings
         c["dt"] = 1.0 / self.rate
         c["half_length"] = float(s["robot_length"]) / 2
@@ -167,8 +174,10 @@ class Reflex:
         if age < -MAX_FUTURE_NS:
             raise self._refuse(kind, f"its stamp is {-age * 1e-9:.3f} s in the future")
         last = self._last_stamp.get(kind)
-        if last is not None and stamp_ns <= last and now_ns - last < allowed * 1e9:
-            raise self._refuse(kind, f"its stamp is {(last - stamp_ns) * 1e-9:.3f} s before the one before it")
+        if last is not None and stamp_ns <= last and -MAX_FUTURE_NS <= now_ns - last < allowed * 1e9:
+            raise self._refuse(
+                kind, f"its stamp is {(last - stamp_ns) * 1e-9:.3f} s before the one before it"
+            )
         self._last_stamp[kind] = stamp_ns
         return self._clock() - max(age, 0)
 
@@ -183,11 +192,15 @@ class Reflex:
             if not 1 <= n <= MAX_BEAMS:
                 raise self._refuse("scan", f"{n} beams, expected 1 .. {MAX_BEAMS}")
             if abs(scan.angle_increment) * (n - 1) > 2 * math.pi + 1e-3:
-                raise self._refuse("scan", f"{n} beams of {scan.angle_increment:g} rad make more than one turn")
+                raise self._refuse(
+                    "scan", f"{n} beams of {scan.angle_increment:g} rad make more than one turn"
+                )
             bad = np.isnan(scan.ranges) | ((scan.ranges < 0) & np.isfinite(scan.ranges))
             if bad.any():
                 first = int(np.flatnonzero(bad)[0])
-                raise self._refuse("scan", f"beam {first} is {scan.ranges[first]} m ({int(bad.sum())} such beams)")
+                raise self._refuse(
+                    "scan", f"beam {first} is {scan.ranges[first]} m ({int(bad.sum())} such beams)"
+                )
             previous = self._last_stamp.get("scan")
             received = self._received("scan", scan.stamp_ns, now_ns, "scan_timeout")
             record = self._boxes["scan"].new()
@@ -202,7 +215,10 @@ class Reflex:
             approach_speeds(record["sectors"], self._sectors, interval, APPROACH_SMOOTHING, self._approach)
             self._sectors = record["sectors"].copy()
             record["count"], record["approach"] = count, self._approach
-            half_length, half_width = float(self.context["half_length"][0]), float(self.context["half_width"][0])
+            half_length, half_width = (
+                float(self.context["half_length"][0]),
+                float(self.context["half_width"][0]),
+            )
             points = record["points"][:count]
             dx, dy = np.abs(points[:, 0]) - half_length, np.abs(points[:, 1]) - half_width
             outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0)
@@ -223,13 +239,20 @@ class Reflex:
                 want = ", ".join(f"{p.name} ({p.size})" for p in PLANNER_LAYOUT)
                 raise self._refuse("planner spikes", f"populations {have}; expected {want}")
             if train.neuron.size > t.MAX_SPIKES:
-                raise self._refuse("planner spikes", f"{train.neuron.size} in a window, at most {t.MAX_SPIKES}")
+                raise self._refuse(
+                    "planner spikes", f"{train.neuron.size} in a window, at most {t.MAX_SPIKES}"
+                )
             longest = t.PLAYOUT / self.rate / 2
             if train.duration_ns > longest * 1e9:
-                raise self._refuse("planner spikes", f"a window of {train.duration_ns * 1e-9:g} s, at most {longest:g} s")
+                raise self._refuse(
+                    "planner spikes", f"a window of {train.duration_ns * 1e-9:g} s, at most {longest:g} s"
+                )
             last = self._last_stamp.get("planner spikes")
             if last is not None and 0 < train.stamp_ns - last < 0.5 * train.duration_ns:
-                raise self._refuse("planner spikes", f"the window begins {(train.stamp_ns - last) * 1e-9:.4f} s after the one before it")
+                raise self._refuse(
+                    "planner spikes",
+                    f"the window begins {(train.stamp_ns - last) * 1e-9:.4f} s after the one before it",
+                )
             received = self._received("planner spikes", train.stamp_ns, now_ns, "planner_timeout")
             record = self._boxes["train"].new()
             record["count"] = train.neuron.size
@@ -314,7 +337,9 @@ class Reflex:
         """The newest command; zero before the first tick."""
         entry = self._boxes["command"].read()
         value = entry["value"]
-        twist = Twist(int(entry["stamp_ns"]), linear_x=float(value["linear_x"]), angular_z=float(value["angular_z"]))
+        twist = Twist(
+            int(entry["stamp_ns"]), linear_x=float(value["linear_x"]), angular_z=float(value["angular_z"])
+        )
         return Command(twist, Mode(int(value["mode"])), int(value["tick"]))
 
     def spikes(self, stamp_ns: int, now_ns: int) -> SpikeTrain | None:

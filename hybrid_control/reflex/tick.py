@@ -19,7 +19,7 @@ from hybrid_control.reflex.gains import GAINS
 from hybrid_control.reflex.guard import guard
 from hybrid_control.reflex.network import BANDS, MOTOR, SPEED
 from hybrid_control.reflex.percept import MAX_POINTS, SECTORS, sector_directions
-from hybrid_control.snn.kernels import OK, step_f32, view
+from hybrid_control.snn.kernels import OK, step_arena, view
 
 MAX_SPIKES = 2048  # in one planner window; a hundred neurons at 1 kHz for 20 ms
 PLAYOUT = 64  # ms of planner spikes that can wait to be delivered
@@ -63,9 +63,17 @@ class Reason(enum.IntEnum):
 
 
 INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
-R_NONE, R_NOT_ACTIVE, R_NO_SCAN, R_STALE_SCAN, R_NO_GOAL, R_STALE_ODOMETRY, R_STALE_PLANNER, R_AT_GOAL, R_NETWORK = (
-    int(r) for r in Reason
-)
+(
+    R_NONE,
+    R_NOT_ACTIVE,
+    R_NO_SCAN,
+    R_STALE_SCAN,
+    R_NO_GOAL,
+    R_STALE_ODOMETRY,
+    R_STALE_PLANNER,
+    R_AT_GOAL,
+    R_NETWORK,
+) = (int(r) for r in Reason)
 
 SCAN = np.dtype(
     [
@@ -78,7 +86,8 @@ SCAN = np.dtype(
     align=True,
 )
 TRAIN = np.dtype(
-    [("count", np.int64), ("neuron", np.uint16, (MAX_SPIKES,)), ("offset_ns", np.uint32, (MAX_SPIKES,))], align=True
+    [("count", np.int64), ("neuron", np.uint16, (MAX_SPIKES,)), ("offset_ns", np.uint32, (MAX_SPIKES,))],
+    align=True,
 )
 MOTION = np.dtype([(n, np.float64) for n in ("x", "y", "yaw", "linear_x", "angular_z")], align=True)
 GOAL = np.dtype([("x", np.float64), ("y", np.float64)], align=True)
@@ -100,7 +109,14 @@ COMMAND = np.dtype(
 
 def mailboxes() -> dict[str, Mailbox]:
     """The reflex's mailboxes by the name of their entry in CONTEXT."""
-    kinds = {"scan": SCAN, "train": TRAIN, "motion": MOTION, "goal": GOAL, "gains": GAIN_SET, "command": COMMAND}
+    kinds = {
+        "scan": SCAN,
+        "train": TRAIN,
+        "motion": MOTION,
+        "goal": GOAL,
+        "gains": GAIN_SET,
+        "command": COMMAND,
+    }
     return {name: Mailbox(kind) for name, kind in kinds.items()}
 
 
@@ -111,13 +127,24 @@ CONTEXT = np.dtype(
         # where things are
         *((f"{name}_box", np.int64) for name in (*_ENTRIES, "command")),
         ("arena", np.int64),
-        *((f"{name}_in", np.int64) for name in ("planner", "arousal", "goal", "near", "mid", "far", "approach", "stuck")),
+        *(
+            (f"{name}_in", np.int64)
+            for name in ("planner", "arousal", "goal", "near", "mid", "far", "approach", "stuck")
+        ),
         *((f"{name}_out", np.int64) for name in ("ring", "left", "right", "forward", "reverse")),
         *(
             (f"{name}_at", np.int64)
-            for name in ("planner_gain", "goal_gain", "avoidance_gain", "approach_gain", "excitation_gain", "inhibition_gain")
+            for name in (
+                "planner_gain",
+                "goal_gain",
+                "avoidance_gain",
+                "approach_gain",
+                "excitation_gain",
+                "inhibition_gain",
+            )
         ),
-        ("ring_neuron_at", np.int64),
+        *((f"ring_{row}_at", np.int64) for row in ("keep", "take", "threshold")),
+        ("ring_rows", np.int64),  # values in each of the ring's coefficient rows: 1, or one per neuron
         # fixed when configured
         ("dt", np.float64),
         ("half_length", np.float64),
@@ -166,6 +193,10 @@ def _apply_gains(c: Any) -> None:
     view(c.approach_gain_at, 1, F32)[0] = g.approach_gain
     view(c.excitation_gain_at, 1, F32)[0] = g.excitation_gain
     view(c.inhibition_gain_at, 1, F32)[0] = g.inhibition_gain
+    # forward Euler: v' = (1 - dt / tau) v + dt / tau I
+    view(c.ring_keep_at, c.ring_rows, F32)[:] = 1.0 - c.dt / g.time_constant
+    view(c.ring_take_at, c.ring_rows, F32)[:] = c.dt / g.time_constant
+    view(c.ring_threshold_at, c.ring_rows, F32)[:] = g.threshold
 
 
 @njit(cache=True, nogil=True)
@@ -306,7 +337,7 @@ def run_tick(c: Any, now_ns: int) -> int:
         distance = math.hypot(dx, dy)
         bearing = math.atan2(dy, dx) - yaw
     mode, reason = _mode(c, now_ns, distance, known)
-    driving = mode == HYBRID or mode == REFLEX_ONLY
+    driving = mode in (HYBRID, REFLEX_ONLY)
 
     # what the network is given
     slot = c.tick % PLAYOUT
@@ -316,11 +347,15 @@ def run_tick(c: Any, now_ns: int) -> int:
         planner[i] = c.slots[slot, i] if mode == HYBRID else 0.0
         c.slots[slot, i] = 0
     for i in range(SECTORS):
-        goal[i] = 1.0 + 2.0 * math.exp(2.0 * (math.cos(bearing - DIRECTIONS[i]) - 1.0)) if driving and known else 0.0
+        goal[i] = (
+            1.0 + 2.0 * math.exp(2.0 * (math.cos(bearing - DIRECTIONS[i]) - 1.0))
+            if driving and known
+            else 0.0
+        )
     view(c.arousal_in, 1, F32)[0] = 1.0 if driving else 0.0
     view(c.stuck_in, 1, F32)[0] = BACK_OFF_CURRENT if driving and c.back_off > 0.0 else 0.0
 
-    if step_f32(c.arena) != OK:
+    if step_arena(c.arena) != OK:
         c.failed = 1
 
     # what it says
