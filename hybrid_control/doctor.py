@@ -100,7 +100,9 @@ class Trial:
             return Finding(self.name, OK, _last_line(out), self.needed)
         detail = _last_line(error) or f"ended with status {process.returncode}"
         status = MISSING if self.needed else NOTE
-        what, colon, how = detail.partition(": ") if not self.needed and not self.help else (detail, "", self.help)
+        what, colon, how = (
+            detail.partition(": ") if not self.needed and not self.help else (detail, "", self.help)
+        )
         return Finding(self.name, status, what, self.needed, how)
 
 
@@ -114,7 +116,12 @@ TRIALS = (
         True,
         "apt-get install libegl1 libgl1-mesa-dri, or libosmesa6; drive without a camera otherwise",
     ),
-    Trial("planner's model", _PLANNER, True, "it comes with the repository; or train one: hybrid-control train planner"),
+    Trial(
+        "planner's model",
+        _PLANNER,
+        True,
+        "it comes with the repository; or train one: hybrid-control train planner",
+    ),
     # what these two print begins with what is the matter and goes on with what to do
     Trial("real-time scheduling", _REAL_TIME, False, ""),
     Trial("memory lock", _MEMORY, False, ""),
@@ -137,7 +144,9 @@ def python() -> Finding:
     """The interpreter."""
     good = sys.version_info >= (3, 10)
     text = f"{platform.python_version()}, {sys.executable}"
-    return Finding("Python", OK if good else MISSING, text, True, "" if good else "install Python 3.10 or newer")
+    return Finding(
+        "Python", OK if good else MISSING, text, True, "" if good else "install Python 3.10 or newer"
+    )
 
 
 def packages() -> Finding:
@@ -153,7 +162,9 @@ def packages() -> Finding:
 def governor(cpus: Path = Path("/sys/devices/system/cpu")) -> Finding:
     """The CPU frequency governor."""
     found = {
-        file.read_text().strip() for file in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor") if os.access(file, os.R_OK)
+        file.read_text().strip()
+        for file in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")
+        if os.access(file, os.R_OK)
     }
     if not found:
         return Finding("CPU governor", NOTE, "not to be seen here, as in most virtual machines")
@@ -185,8 +196,16 @@ def providers() -> Finding:
 def boards() -> list[Finding]:
     """What talks to neuromorphic boards."""
     rows = (
-        ("SpiNNaker", ("spynnaker", "pyNN"), "pip install sPyNNaker, and set its machine up in ~/.spynnaker.cfg"),
-        ("Loihi", ("lava", "nxsdk"), "Lava with Loihi needs membership of Intel's INRC; pip install lava-nc simulates"),
+        (
+            "SpiNNaker",
+            ("spynnaker", "pyNN"),
+            "pip install sPyNNaker, and set its machine up in ~/.spynnaker.cfg",
+        ),
+        (
+            "Loihi",
+            ("lava", "nxsdk"),
+            "Lava with Loihi needs membership of Intel's INRC; pip install lava-nc simulates",
+        ),
     )
     result = []
     for name, modules, how in rows:
@@ -233,7 +252,9 @@ def disk(folder: Path | None = None) -> Finding:
     free = shutil.disk_usage(place).free / 1e9
     text = f"{free:.1f} GB free in {place}"
     if free < _ROOM:
-        return Finding("disk", NOTE, text, help="a run takes about 2 MB for each second; choose another --out")
+        return Finding(
+            "disk", NOTE, text, help="a run takes about 2 MB for each second; choose another --out"
+        )
     return Finding("disk", OK, text)
 
 
@@ -263,5 +284,7 @@ def run(*, as_json: bool = False) -> int:
         sys.stdout.write(f"{_MARKS[f.status]} {f.name:<{width}}  {f.detail}\n")
         if f.help and f.status != OK:
             sys.stdout.write(f"  {'':<{width}}  → {f.help}\n")
-    sys.stdout.write("\nready to drive: hybrid-control sim\n" if ready else "\nnot ready to drive: see ✗ above\n")
+    sys.stdout.write(
+        "\nready to drive: hybrid-control sim\n" if ready else "\nnot ready to drive: see ✗ above\n"
+    )
     return 0 if ready else 1

@@ -18,7 +18,6 @@ from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
 from numpy.typing import NDArray
 
-
 # What mcap, its decompressors and the CDR decoder raise on bytes that are not what they should be.
 _BAD_BYTES = (
     McapError, zstandard.ZstdError, struct.error, EOFError, ValueError, IndexError, KeyError, RuntimeError,

@@ -172,7 +172,6 @@ def parameters(options: RunOptions, seed: int) -> dict[str, dict[str, Value]]:
         "viewer": options.viewer,
     }
     values["rate_to_spike_node"]["seed"] = seed
-    values["reflex_node"]["seed"] = seed
     if options.model:
         values["planner_node"]["model_file"] = str(options.model.resolve())
     if options.network:
@@ -361,7 +360,8 @@ class Run:
             for child in children.all.values():
                 if not child.alive and not child.ended:
                     child.ended = True
-                    self._note(child.end_text())
+                    words = child.last_words()
+                    self._note(f"{child.end_text()}{': ' + words if words else ''}")
             if not children.all["sim_node"].alive:
                 judge.ended = "simulator ended"
                 return
