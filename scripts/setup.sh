@@ -77,7 +77,7 @@ if ! done_before dependencies "$want"; then
     # 14 of the wheels' cmake files name the Python of the machine that built them
     include=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')
     numpy=$(.venv/bin/python -c 'import numpy; print(numpy.get_include())')
-    grep -rlZ --include='*.cmake' '/opt/python/cp3' .venv/share | xargs -0 -r sed -i -E \
+    { grep -rlZ --include='*.cmake' '/opt/python/cp3' .venv/share || true; } | xargs -0 -r sed -i -E \
       -e "s#/opt/python/cp3[^;\"]*/site-packages/numpy/_core/include#$numpy#g" \
       -e "s#/opt/python/cp3[^;\"]*/include/python3\.[0-9]+#$include#g"
   fi
