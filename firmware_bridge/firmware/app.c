@@ -329,10 +329,11 @@ static void control_wheel(uint8_t i, bool drive)
         duty = pid_step(&w->pid, &w->gains, w->target, speed, CONTROL_DT);
     hal_motor(i, (int16_t)(duty * 255.0f));
 
-    if (fabsf(duty) < STALL_DUTY || w->meter.silence == 0)
+    bool backwards = w->meter.silence == 0 && duty * speed < 0.0f;
+    if (fabsf(duty) < STALL_DUTY || (w->meter.silence == 0 && !backwards))
         w->stalled = 0;
     else if (++w->stalled >= STALL_STEPS)
-        latch(FAULT_STALL, "stall");
+        latch(backwards ? FAULT_ENCODER : FAULT_STALL, backwards ? "wheel turns against its motor" : "stall");
 }
 
 static void control(void)

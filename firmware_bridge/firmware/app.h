@@ -11,7 +11,7 @@ enum fault {
     FAULT_BATTERY = 0x08,  /* the battery was below the limit for half a second */
     FAULT_BUMPER = 0x10,   /* driven forward with a bumper pressed */
     FAULT_STALL = 0x20,    /* much duty and no encoder tick */
-    FAULT_ENCODER = 0x40,  /* quadrature impossible: a phase is loose, or too fast */
+    FAULT_ENCODER = 0x40,  /* impossible transitions, or the wheel turns against its motor */
     FAULT_TIMEOUT = 0x80   /* no valid command in time; gone with the next one, all others stay until cleared */
 };
 #define FAULTS_LATCHED 0x7FU

@@ -4,7 +4,7 @@
  *   emulator ELF [--link PATH] [--tcp PORT] [--fast]
  *
  * Commands come as lines on stdin, each is answered by one line of JSON on stdout. End of stdin ends it.
- *   state | edges | battery MV | bumper MASK | range I MM | stall I 0/1 | loose I 0/1 | cut 0/1 | flip PPM | inject HEX
+ *   state | edges | battery MV | bumper MASK | range I MM | stall I 0/1 | encoder I 0/1/2 | cut 0/1 | flip PPM | inject HEX
  *   unplug | plug | hang | brownout | reset | quit
  * Times are microseconds of the emulated chip; *_wall_ns are CLOCK_MONOTONIC.
  */
@@ -43,7 +43,7 @@
 #define EDGES 8192U
 
 /* ATmega328P data-space addresses */
-enum { PINB_ = 0x23, DDRB_ = 0x24, PORTB_ = 0x25, PORTD_ = 0x2B, MCUSR_ = 0x54, EICRA_ = 0x69, TCCR1A_ = 0x80, OCR1A_ = 0x88, OCR1B_ = 0x8A };
+enum { PINB_ = 0x23, PIND_ = 0x29, DDRB_ = 0x24, PORTB_ = 0x25, PORTD_ = 0x2B, MCUSR_ = 0x54, EICRA_ = 0x69, TCCR1A_ = 0x80, OCR1A_ = 0x88, OCR1B_ = 0x8A };
 #define BORF_ 0x04
 
 /* A 12 V gear motor of 25 rad/s seen at its output shaft, with a wheel's share of the robot. */
@@ -54,10 +54,14 @@ static const double VISCOUS = 0.005;  /* N m s/rad */
 static const double COULOMB = 0.08;   /* N m */
 static const double R_BATTERY = 0.08; /* ohm */
 
+/* how it is wired: rightly, A for B, or both phases to one sensor */
+enum encoder { GOOD, SWAPPED, TOGETHER };
+
 struct motor {
     double angle, speed, current;
     int64_t tick;
-    bool level, stalled, loose;
+    bool level, stalled;
+    int encoder; /* one of enum encoder */
     avr_cycle_count_t high_since, last_high;
     avr_cycle_count_t on_cycles; /* of this step */
 };
@@ -176,11 +180,17 @@ static void on_comparator(struct avr_irq_t *irq, uint32_t value, void *param)
 static void set_encoder(int wheel)
 {
     static const uint8_t gray[4] = {0, 1, 3, 2};
-    uint8_t ab = gray[motors[wheel].tick & 3];
-    if (motors[wheel].loose && (motors[wheel].tick & 1))
-        ab ^= 3U;
+    struct motor *m = &motors[wheel];
+    uint8_t ab = gray[(m->encoder == SWAPPED ? -m->tick : m->tick) & 3];
+    if (m->encoder == TOGETHER)
+        ab = m->tick & 1 ? 3 : 0;
+    uint8_t shift = (uint8_t)(2 + 2 * wheel);
+    uint8_t before = avr->data[PIND_], after = (uint8_t)((before & ~(3U << shift)) | (unsigned)ab << shift);
+    if (m->encoder == TOGETHER)
+        avr->data[PIND_] = after; /* both have changed when the interrupt comes */
     avr_raise_irq(encoder_irq[2 * wheel], ab & 1U);
     avr_raise_irq(encoder_irq[2 * wheel + 1], ab >> 1);
+    avr->data[PIND_] = after; /* after a reset simavr holds old levels for news */
 }
 
 static void step_motor(int wheel, double dt)
@@ -227,6 +237,7 @@ static void set_inputs(void)
     avr_ioctl(avr, AVR_IOCTL_IOPORT_SET_EXTERNAL('B'), &pins);
     for (int i = 0; i < 2; i++)
         avr_raise_irq(bumper_irq[i], (pins.value >> (3 * i)) & 1U);
+    avr->data[PINB_] = (uint8_t)((avr->data[PINB_] & ~0x09U) | pins.value); /* as in set_encoder */
 }
 
 static avr_cycle_count_t step_world(avr_t *a, avr_cycle_count_t when, void *param)
@@ -447,8 +458,8 @@ static bool run_command(char *text)
         range_mm[index] = (uint32_t)b;
     else if (!strcmp(name, "stall"))
         motors[index].stalled = b != 0.0;
-    else if (!strcmp(name, "loose"))
-        motors[index].loose = b != 0.0;
+    else if (!strcmp(name, "encoder"))
+        motors[index].encoder = (int)b;
     else if (!strcmp(name, "cut"))
         cut = a != 0.0;
     else if (!strcmp(name, "flip"))

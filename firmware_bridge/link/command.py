@@ -60,7 +60,7 @@ def encode_velocity(speeds_mrad: NDArray, session: int, sequence: int, out: NDAr
             at += 1
     crc = 0xFFFF
     for i in range(1, at):
-        crc ^= np.int64(out[i]) << 8
+        crc ^= int(out[i]) << 8
         for _ in range(8):
             crc = ((crc << 1) ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1
     out[at] = crc & 0xFF

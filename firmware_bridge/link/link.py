@@ -45,6 +45,7 @@ ROUND_TRIPS = 512
 _HELLO_EVERY = 0.1
 _ACK_WITHIN = 0.1
 _TRIES = 10
+_CLOCK_SLACK_US = 500_000
 _LEVELS = (logging.INFO, logging.WARNING, logging.ERROR)
 
 
@@ -123,6 +124,7 @@ class Link(WheelDriver):
         self._state: WheelState | None = None
         self._ticks: list[int] = []
         self._zero: list[int] = []
+        self._clock: tuple[int, int] | None = None  # device us, our ns
         self._logs: deque[Log] = deque(maxlen=100)
 
     # ---- what the caller uses ----
@@ -390,6 +392,9 @@ class Link(WheelDriver):
         if len(self._ticks) != len(t.ticks):
             self._ticks = [0] * len(t.ticks)
             self._zero = list(t.ticks)
+        elif self._clock is not None and self._was_reset(t, now):
+            self._zero = [raw - count for raw, count in zip(t.ticks, self._ticks, strict=True)]
+        self._clock = (t.time_us, now)
         self._ticks = [
             unwrap(count, raw - zero)
             for count, raw, zero in zip(self._ticks, t.ticks, self._zero, strict=True)
@@ -406,6 +411,13 @@ class Link(WheelDriver):
             motors_on=t.motors_on,
             faults=tuple(str(f.name).lower() for f in type(t.faults) if f in t.faults),
         )
+
+    def _was_reset(self, t: Telemetry, now: int) -> bool:
+        """The device's clock did not go on as ours did: it has begun anew, and so have its encoder counts."""
+        assert self._clock is not None
+        then_us, then = self._clock
+        elapsed = (now - then) // 1000
+        return abs(unwrap(0, t.time_us - then_us - elapsed)) > _CLOCK_SLACK_US + elapsed // 50
 
     # ---- sending ----
 

@@ -23,7 +23,7 @@ class Transport(Protocol):
     """What the link needs of a byte stream."""
 
     def read(self, timeout: float) -> bytes:
-        """What there is, waiting at most timeout seconds; b"" if nothing. LinkError at the end of the stream."""
+        """What there is, waiting at most timeout seconds; b"" if nothing. LinkError at its end."""
 
     def write(self, data: bytes) -> int:
         """Number of bytes taken at once, without waiting. LinkError if the stream has ended."""
