@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.messages import Odometry, Pose, RangeScan, Twist
+from hybrid_control.sim.camera import Camera
 from hybrid_control.sim.geometry import footprint_distance
-from hybrid_control.sim.model import GRAPHICS, OBSTACLE, SCENERY, Appearance, build_mjcf, import_mujoco
+from hybrid_control.sim.model import OBSTACLE, Appearance, build_mjcf, import_mujoco
 from hybrid_control.sim.robot import JACKAL, RobotModel
 from hybrid_control.sim.sensors import Imu, ImuNoise, LidarNoise, WheelOdometry
 from hybrid_control.sim.worlds import World
@@ -26,10 +26,6 @@ from hybrid_control.sim.worlds import World
 CONTACT_GAP_NS = 200_000_000  # a touch of the same obstacle within this of the last one is the same contact
 NOTE_NS = 10_000_000  # how often odometry, path length and closest approach are brought up to date
 STANDING_SPEED = 0.02  # m/s; a robot whose wheels are told less than this stands
-
-
-class GraphicsError(ValueError):
-    """No off-screen GL on this machine, so no camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class Simulator:
         self.model = self._mujoco.MjModel.from_xml_string(mjcf)
         self.data = self._mujoco.MjData(self.model)
         self._timestep = timestep
-        self._renderer: Any = None
+        self._lens: Camera | None = None
         self._camera_events = camera
         obj, name2id = self._mujoco.mjtObj, self._mujoco.mj_name2id
         self._body = name2id(self.model, obj.mjOBJ_BODY, "robot")
@@ -281,15 +277,9 @@ class Simulator:
 
     def camera(self) -> NDArray[np.uint8]:
         """What the camera sees now, (height, width, 3) uint8 RGB. GraphicsError where there is no GL."""
-        if self._renderer is None:
-            self._renderer = _renderer(self._mujoco, self.model, self.robot)
-            # closed before the interpreter takes GL apart, also where the user forgets to
-            self._closer = weakref.finalize(self, self._renderer.close)
-            self._scene = self._mujoco.MjvOption()
-            self._scene.geomgroup[:] = 0
-            self._scene.geomgroup[[SCENERY, OBSTACLE]] = 1
-        self._renderer.update_scene(self.data, camera="camera", scene_option=self._scene)
-        return self._renderer.render().copy()
+        if self._lens is None:
+            self._lens = Camera(self._mujoco, self.model, self.robot)
+        return self._lens.frame(self.data)
 
     def imu(self) -> Imu:
         """Angular velocity and specific force of the last physics step, with bias and noise."""
@@ -339,10 +329,10 @@ class Simulator:
         return mujoco.viewer.launch_passive(self.model, self.data)
 
     def close(self) -> None:
-        """Frees the renderer; the simulator cannot draw afterwards."""
-        if self._renderer is not None:
-            self._closer()
-            self._renderer = None
+        """Frees what the camera holds of GL; drawing takes it again."""
+        if self._lens is not None:
+            self._lens.close()
+            self._lens = None
 
     def __enter__(self) -> Simulator:
         return self
@@ -355,16 +345,3 @@ class Simulator:
 
 def _gap(world: World, robot: RobotModel, pose: Pose, cylinders: NDArray[np.float64]) -> float:
     return footprint_distance(pose.x, pose.y, pose.yaw, robot.length, robot.width, cylinders, world.boxes)
-
-
-def _renderer(mujoco: Any, model: Any, robot: RobotModel) -> Any:
-    try:
-        return mujoco.Renderer(model, robot.camera_height, robot.camera_width)
-    # MuJoCo and PyOpenGL say in many ways that a library, a driver or a context is missing.
-    except (ImportError, AttributeError, RuntimeError, OSError, TypeError) as error:
-        packages = " or ".join(packages for _, _, packages in GRAPHICS)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise GraphicsError(
-            f"no camera: no off-screen OpenGL here (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {reason}); "
-            f"on Debian and Ubuntu: apt-get install {packages}"
-        ) from None

@@ -1,0 +1,82 @@
+"""Draws what the robot's camera sees, off screen, with whatever OpenGL there is."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.sim.model import GRAPHICS, OBSTACLE, SCENERY
+from hybrid_control.sim.robot import RobotModel
+
+_of_thread = threading.local()
+
+
+class GraphicsError(ValueError):
+    """No off-screen GL on this machine, so no camera."""
+
+
+def _current_context(width: int, height: int) -> None:
+    """Makes this thread's GL context current.
+
+    One for each size is made and kept: a fresh one compiles its shaders anew, 0.2 s with software GL.
+    """
+    contexts = _of_thread.__dict__.setdefault("contexts", {})
+    if (width, height) not in contexts:
+        from mujoco.gl_context import GLContext
+
+        context = GLContext(width, height)
+        atexit.register(context.free)  # before the interpreter takes GL apart
+        contexts[width, height] = context
+    contexts[width, height].make_current()
+
+
+class Camera:
+    """The camera named 'camera' of a model. Frames must be drawn by the thread that made it.
+
+    GraphicsError where there is no off-screen GL.
+    """
+
+    def __init__(self, mujoco: Any, model: Any, robot: RobotModel) -> None:
+        self._mujoco, self._model = mujoco, model
+        self._width, self._height = robot.camera_width, robot.camera_height
+        try:
+            _current_context(self._width, self._height)
+        # MuJoCo and PyOpenGL say in many ways that a library, a driver or a context is missing.
+        except (ImportError, AttributeError, RuntimeError, OSError, TypeError) as error:
+            packages = " or ".join(packages for _, _, packages in GRAPHICS)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise GraphicsError(
+                f"no camera: no off-screen OpenGL here (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {reason}); "
+                f"on Debian and Ubuntu: apt-get install {packages}"
+            ) from None
+        self._drawing = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._drawing)
+        self._rectangle = mujoco.MjrRect(0, 0, self._width, self._height)
+        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + 100)
+        self._options = mujoco.MjvOption()
+        self._options.geomgroup[:] = 0
+        self._options.geomgroup[[SCENERY, OBSTACLE]] = 1
+        self._view = mujoco.MjvCamera()
+        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._view.fixedcamid = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "camera")
+        self._pixels = np.empty((self._height, self._width, 3), np.uint8)
+
+    def frame(self, data: Any) -> NDArray[np.uint8]:
+        """What it sees in a state, (height, width, 3) RGB, a new array."""
+        mujoco = self._mujoco
+        _current_context(self._width, self._height)
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(self._model, data, self._options, None, self._view, everything, self._scene)
+        mujoco.mjr_render(self._rectangle, self._scene, self._drawing)
+        mujoco.mjr_readPixels(self._pixels, None, self._rectangle, self._drawing)
+        return self._pixels[::-1].copy()  # OpenGL counts rows from below
+
+    def close(self) -> None:
+        """Frees what GL holds for the model."""
+        _current_context(self._width, self._height)
+        self._drawing.free()
