@@ -4,120 +4,50 @@ from __future__ import annotations
 
 from hybrid_control.parameters import Parameter
 
+# fmt: off
 # What a tick reads. The whole set reaches the loop at once, so no tick sees half of a change.
 GAINS: tuple[Parameter, ...] = (
     Parameter("planner_gain", 1.0, "", "pull of the planner's heading on the ring", 0.0, 5.0, live=True),
-    Parameter("goal_gain", 0.6, "", "pull of the goal's bearing on the ring", 0.0, 5.0, live=True),
+    Parameter("goal_gain", 1.0, "", "pull of the goal's bearing on the ring", 0.0, 5.0, live=True),
     Parameter("avoidance_gain", 1.0, "", "push of obstacles, by their range", 0.0, 5.0, live=True),
-    Parameter(
-        "approach_gain",
-        1.0,
-        "",
-        "push of obstacles, by the speed at which they come nearer",
-        0.0,
-        5.0,
-        live=True,
-    ),
-    Parameter(
-        "avoidance_distance", 1.6, "m", "range at which an obstacle begins to push", 0.3, 5.0, live=True
-    ),
-    Parameter(
-        "clearance",
-        0.10,
-        "m",
-        "gap to keep between the outline and an obstacle that is driven past",
-        0.0,
-        1.0,
-        live=True,
-    ),
+    Parameter("approach_gain", 1.0, "",
+              "push of obstacles, by the speed at which they come nearer", 0.0, 5.0, live=True),
+    Parameter("avoidance_distance", 1.65, "m", "range at which an obstacle begins to push", 0.3, 5.0, live=True),
+    Parameter("clearance", 0.08, "m",
+              "gap to keep between the outline and an obstacle that is driven past", 0.0, 1.0, live=True),
     Parameter("excitation_gain", 1.0, "", "local excitation within the ring", 0.0, 3.0, live=True),
     Parameter("inhibition_gain", 1.0, "", "global inhibition within the ring", 0.0, 3.0, live=True),
-    Parameter(
-        "speed_gain",
-        1.0,
-        "",
-        "forward speed for a firing rate of the forward population",
-        0.0,
-        3.0,
-        live=True,
-    ),
-    Parameter(
-        "turn_gain", 1.0, "", "yaw rate for a difference in rate of the turn populations", 0.0, 3.0, live=True
-    ),
-    Parameter(
-        "stop_distance",
-        0.15,
-        "m",
-        "free way ahead of the outline below which forward speed is zero",
-        0.0,
-        2.0,
-        live=True,
-    ),
-    Parameter(
-        "time_constant", 0.010, "s", "membrane time constant of the ring's neurons", 0.002, 0.1, live=True
-    ),
+    Parameter("speed_gain", 1.0, "",
+              "forward speed for a firing rate of the forward population", 0.0, 3.0, live=True),
+    Parameter("turn_gain", 1.0, "", "yaw rate for a difference in rate of the turn populations", 0.0, 3.0, live=True),
+    Parameter("stop_distance", 0.15, "m",
+              "free way ahead of the outline below which forward speed is zero", 0.0, 2.0, live=True),
+    Parameter("time_constant", 0.010, "s", "membrane time constant of the ring's neurons", 0.002, 0.1, live=True),
     Parameter("threshold", 1.0, "", "firing threshold of the ring's neurons", 0.2, 5.0, live=True),
     Parameter("max_speed", 1.0, "m/s", "fastest forward speed commanded", 0.0, 5.0, live=True),
-    Parameter("max_yaw_rate", 1.5, "rad/s", "fastest yaw rate commanded", 0.0, 6.0, live=True),
-    Parameter(
-        "max_acceleration",
-        2.0,
-        "m/s²",
-        "steepest change of speed commanded, and the braking counted on",
-        0.1,
-        20.0,
-        live=True,
-    ),
-    Parameter(
-        "scan_timeout", 0.25, "s", "age of the newest scan beyond which the robot stops", 0.02, 2.0, live=True
-    ),
-    Parameter(
-        "planner_timeout",
-        0.5,
-        "s",
-        "age of the newest planner spikes beyond which the planner counts as dead",
-        0.05,
-        5.0,
-        live=True,
-    ),
-    Parameter(
-        "odometry_timeout",
-        0.5,
-        "s",
-        "age of the newest odometry beyond which the goal's bearing is not used",
-        0.05,
-        5.0,
-        live=True,
-    ),
+    Parameter("max_yaw_rate", 2.2, "rad/s", "fastest yaw rate commanded", 0.0, 6.0, live=True),
+    Parameter("max_acceleration", 2.0, "m/s²",
+              "steepest change of speed commanded, and the braking counted on", 0.1, 20.0, live=True),
+    Parameter("scan_timeout", 0.25, "s", "age of the newest scan beyond which the robot stops", 0.02, 2.0, live=True),
+    Parameter("planner_timeout", 0.5, "s",
+              "age of the newest planner spikes beyond which the planner counts as dead", 0.05, 5.0, live=True),
+    Parameter("odometry_timeout", 0.5, "s",
+              "age of the newest odometry beyond which the goal's bearing is not used", 0.05, 5.0, live=True),
 )
 
 # What is fixed when the node is configured.
 SETTINGS: tuple[Parameter, ...] = (
     Parameter("rate", 1000.0, "Hz", "ticks a second", 100.0, 10000.0),
-    Parameter(
-        "without_planner",
-        "goal",
-        "",
-        "what the reflex does while the planner is dead: steer by the goal's bearing at half speed, or stop",
-        choices=("goal", "stop"),
-    ),
-    Parameter(
-        "network_file", "", "", "NIR file of the network; empty for the one that comes with hybrid_control"
-    ),
+    Parameter("without_planner", "goal", "",
+              "what the reflex does while the planner is dead: steer by the goal's bearing at half speed, or stop",
+              choices=("goal", "stop")),
+    Parameter("network_file", "", "", "NIR file of the network; empty for the one that comes with hybrid_control"),
     Parameter("robot_length", 0.508, "m", "outline of the robot along x", 0.05, 5.0),
     Parameter("robot_width", 0.43, "m", "outline of the robot along y", 0.05, 5.0),
     Parameter("lidar_x", 0.0, "m", "the range sensor's place ahead of the robot's centre", -2.0, 2.0),
     Parameter("lidar_yaw", 0.0, "rad", "the range sensor's turn against the robot", -3.1416, 3.1416),
-    Parameter(
-        "goal_tolerance",
-        0.25,
-        "m",
-        "distance to the goal, by odometry, at which the robot has arrived",
-        0.05,
-        5.0,
-    ),
-    Parameter(
-        "priority", 80, "", "real-time priority (SCHED_FIFO) of the loop's thread; 0 asks for none", 0, 99
-    ),
+    Parameter("goal_tolerance", 0.25, "m",
+              "distance to the goal, by odometry, at which the robot has arrived", 0.05, 5.0),
+    Parameter("priority", 80, "", "real-time priority (SCHED_FIFO) of the loop's thread; 0 asks for none", 0, 99),
     Parameter("core", -1, "", "processor core to keep the loop on; -1 for any", -1, 1023),
 )

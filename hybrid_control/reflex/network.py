@@ -91,49 +91,49 @@ def build_network(half_width: float = 0.30, dt: float = 1e-3) -> Network:
     net.add_input("stuck_current", 1)
 
     net.add_population("blocked", nir.CubaLIF, SECTORS, tau_syn=0.010, tau_mem=0.010)
-    for band, distance, _ in BANDS:
-        net.connect(band, "blocked", spike * 5.0 * closing_kernel(distance, half_width))
-    net.connect("approach", "blocked", spike * 5.0 * closing_kernel(BANDS[1][1], half_width))
+    for (band, distance, _), weight in zip(BANDS, (3.5, 5.4, 3.5), strict=True):
+        net.connect(band, "blocked", spike * weight * closing_kernel(distance, half_width))
+    net.connect("approach", "blocked", spike * 2.6 * closing_kernel(BANDS[1][1], half_width))
 
     net.add_population("ring", nir.LIF, SECTORS, tau=0.010)
-    net.connect("arousal", "ring", np.full((SECTORS, 1), 2.5))
+    net.connect("arousal", "ring", np.full((SECTORS, 1), 2.4))
     net.add_population("excitation", nir.LI, SECTORS, tau=0.020)
     net.connect(
         "planner",
         "excitation",
-        np.hstack([spike * 5.0 * np.eye(SECTORS), np.zeros((SECTORS, SPEED))]),
+        np.hstack([spike * 6.0 * np.eye(SECTORS), np.zeros((SECTORS, SPEED))]),
         "planner_excitation",
     )
-    net.connect("goal", "excitation", one_to_one(spike * 5.0))
+    net.connect("goal", "excitation", one_to_one(spike * 3.2))
     net.edge("excitation", "ring")
     net.add_population("recurrence", nir.LI, SECTORS, tau=0.080)
-    net.connect("ring", "recurrence", gaussian_ring(spike * 4.0, 0.25))
+    net.connect("ring", "recurrence", gaussian_ring(spike * 2.75, 0.25))
     net.edge("recurrence", "ring")
     net.add_population("closing", nir.LI, SECTORS, tau=0.020)
-    net.connect("blocked", "closing", one_to_one(spike * 12.0), "blocked_ring")
+    net.connect("blocked", "closing", one_to_one(spike * 7.6), "blocked_ring")
     net.connect("closing", "ring", one_to_one(-1.0))
     net.add_population("global", nir.CubaLIF, GLOBAL, tau_syn=0.005, tau_mem=0.005)
     net.connect("ring", "global", np.full((GLOBAL, SECTORS), spike * 3.0))
     net.add_population("inhibition", nir.LI, 1, tau=0.005)
-    net.connect("global", "inhibition", np.full((1, GLOBAL), spike * 3.2))
+    net.connect("global", "inhibition", np.full((1, GLOBAL), spike * 2.5))
     net.connect("inhibition", "ring", np.full((SECTORS, 1), -1.0))
 
     spread = np.linspace(0.8, 1.2, MOTOR)  # thresholds apart, so that the population's rate is smooth
     steer = np.clip(directions / math.radians(60.0), -1.0, 1.0)
     ahead = np.maximum(np.cos(directions), 0.0) ** 2
-    for name, drive in (
-        ("left", np.maximum(steer, 0.0)),
-        ("right", np.maximum(-steer, 0.0)),
-        ("forward", ahead),
+    for name, weight, drive in (
+        ("left", 15.8, np.maximum(steer, 0.0)),
+        ("right", 15.8, np.maximum(-steer, 0.0)),
+        ("forward", 11.5, ahead),
     ):
         net.add_population(name, nir.CubaLIF, MOTOR, tau_syn=0.020, tau_mem=0.010, v_threshold=spread)
-        net.connect("ring", name, np.tile(spike * 12.0 * drive, (MOTOR, 1)))
+        net.connect("ring", name, np.tile(spike * weight * drive, (MOTOR, 1)))
     net.add_population("reverse", nir.CubaLIF, MOTOR, tau_syn=0.020, tau_mem=0.010, v_threshold=spread)
     net.connect("stuck_current", "reverse", np.full((MOTOR, 1), 1.0))
 
     # braking: what is close ahead, and the planner's wish to go slowly
     front, rear = _window(math.radians(22.0)), _window(math.radians(40.0), math.pi)
-    for band, weight in (("near", -1.5), ("mid", -0.4)):
+    for band, weight in (("near", -1.75), ("mid", -0.35)):
         net.connect(band, "forward", np.tile(spike * weight * front, (MOTOR, 1)))
     net.connect("near", "reverse", np.tile(-3.0 * spike * rear, (MOTOR, 1)))
     slow = 1.0 - np.arange(SPEED) / (SPEED - 1)

@@ -364,8 +364,7 @@ class Reflex:
         """What the reflex is doing, rates taken since the last call."""
         now = self._clock()
         value = self._boxes["command"].read()["value"]
-        counters = self.engine.counters
-        spikes, events = int(sum(counters.spikes.values())), int(sum(counters.synaptic_events.values()))
+        spikes, events = int(self.context["spikes"].sum()), 0
         before, spikes_before, events_before = self._events_before
         self._events_before = (now, spikes, events)
         interval = max(now - before, 1) * 1e-9
