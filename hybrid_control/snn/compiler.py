@@ -118,7 +118,7 @@ def coefficients(node: NIRNode, parameters: Mapping[str, Array], options: Option
         syn = 1.0 - dt / tau_syn if euler else np.exp(-dt / tau_syn)
         part = dt / tau_syn if euler else -np.expm1(-dt / tau_syn)
         gain = part * p["w_in"]
-        if options.scheme == "exact":
+        if options.scheme == "exact" and tau is not None:
             both = _response(tau, tau_syn, dt)
             new = r * (take - both) / part
             old = r * both - syn * new
@@ -299,7 +299,9 @@ class Compiler:
     def _steps(self, name: str) -> Array:
         """Delays in whole ticks: of each neuron for a Delay, of each synapse for a SparseLinear."""
         node = self.nodes[name]
-        steps = np.round(np.asarray(node.nir.delay, dtype=np.float64) / self.options.dt).astype(np.int64)
+        assert isinstance(node.nir, (nir.Delay, SparseLinear))
+        seconds = np.asarray(node.nir.delay, dtype=np.float64)
+        steps: Array = np.round(seconds / self.options.dt).astype(np.int64)
         return steps if isinstance(node.nir, SparseLinear) else _spread(steps, node)
 
     def _starters(self) -> frozenset[str]:
@@ -485,7 +487,7 @@ class Compiler:
         flags = clear | (k.UNIFORM if uniform(rows) else 0)
         words: dict[str, int | Ref] = {}
         start = np.zeros(n)
-        if kind is Izhikevich:
+        if isinstance(node.nir, Izhikevich):
             code = k.OP_IZHIKEVICH
             start = _spread(given["c"], node)
             other = self.alloc("state", (_spread(given["b"], node) * start).astype(self.dtype))
@@ -510,7 +512,7 @@ class Compiler:
         else:  # what it gives is its voltage
             self.voltage[name] = value.out
             self.first[value.out] = start.astype(self.dtype)
-        fired = self.alloc("state", np.zeros(-(-n // 8) * 8, np.uint8))
+        fired = self.alloc("state", np.zeros(-(-n // 64) * 64, np.uint8))
         pitch = n * self.dtype.itemsize
         self.neurons[name] = Neuron(given, place, pitch, len(self.ops))
         self.op(code, q1=n, q2=x, q3=flags, q4=place, q5=pitch, q6=self.voltage[name], q10=fired, **words)
@@ -530,7 +532,7 @@ class Compiler:
         pre, post = node.size_in, node.size_out
         matrix, synapses = _weights(node)
         rule = self.plasticity.get(name)
-        count = int(np.count_nonzero(matrix)) if synapses is None else synapses[0].size
+        count = synapses[0].size if matrix is None and synapses else int(np.count_nonzero(np.asarray(matrix)))
         density = count / (pre * post)
         drive, why = self._drive(name)
         wide = pre * post * self.dtype.itemsize > 1 << 26
@@ -611,7 +613,8 @@ class Compiler:
             dst, zero = self._destination(name)
             self.op(k.OP_CSR, q3=clear | zero, q8=dst, q13=4 if wide else 2, **common)
         gain, events = common["q9"], common["q11"]
-        assert isinstance(gain, Ref) and isinstance(events, Ref)
+        assert isinstance(gain, Ref)
+        assert isinstance(events, Ref)
         drive: Drive = "dense" if common["q5"] == 0 else "event"
         self.projections[name] = Projection(
             "csr", drive, source.size, place, gain, events, why, (source, target)
@@ -745,7 +748,7 @@ class Compiler:
         ]
         first = bases["program"] // 8
         words[first : first + len(flat)] = flat
-        words[k.H_MAGIC], words[k.H_DTYPE], words[k.H_SIZE] = k.MAGIC, self.dtype.itemsize, size
+        words[k.H_MAGIC], words[k.H_ITEM], words[k.H_SIZE] = k.MAGIC, self.dtype.itemsize, size
         words[k.H_OPS], words[k.H_PROGRAM] = len(self.ops), bases["program"]
         words[k.H_INPUT] = bases["input"]
         words[k.H_INPUT_SIZE] = sum(self.nodes[n].size_out for n in self.inputs)

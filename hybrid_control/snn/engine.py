@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid_control.snn import kernels as k
 from hybrid_control.snn.compiler import Compiler, Drive, Neuron, Options, Ref, Storage, coefficients, uniform
-from hybrid_control.snn.kernels import step_input
+from hybrid_control.snn.energy import HOROWITZ_45NM, Counters, Energy, EnergyConstants, estimate
 from hybrid_control.snn.network import Network
 from hybrid_control.snn.nir_files import Node, check_parameters, flatten
 from hybrid_control.snn.plasticity import STDP
@@ -50,6 +50,7 @@ class Engine:
         self.output_names = tuple(
             sorted(n for n, v in self.graph.nodes.items() if isinstance(v.nir, nir.Output))
         )
+        self._step_input = k.step_input(self.dtype.itemsize)
         self._inputs = {n: self.input(n) for n in self.input_names}
         self._outputs = {n: self.output(n) for n in self.output_names}
         self._input_size = int(self.arena[k.H_INPUT_SIZE])
@@ -183,6 +184,76 @@ class Engine:
             )
         return self._plan.neurons[name]
 
+    def learning(self, projection: str) -> Array:
+        """Live view of one value that multiplies a plastic projection's changes at spikes: 1 learns, 0 does not."""
+        return self._rule(projection, 8)
+
+    def reward(self, projection: str) -> Array:
+        """Live view of the reward of a projection that learns by RewardSTDP; 0 at the start."""
+        if projection in self._plan.learning and not self._plan.learning[projection][1]:
+            raise ValueError(f"{projection!r} learns by STDP without a reward")
+        return self._rule(projection, 9)
+
+    def _rule(self, projection: str, index: int) -> Array:
+        if projection not in self._plan.learning:
+            raise ValueError(f"{projection!r} is not plastic; plastic are {sorted(self._plan.learning)}")
+        ref = self._plan.learning[projection][0]
+        return self._view(Ref(ref.region, ref.offset + index * self.dtype.itemsize), 1)
+
+    def weights(self, projection: str) -> Array:
+        """A projection's weights as they are now: a copy, (target, source); for a convolution as NIR has them.
+
+        The gain is not in them. Synapses that join the same two neurons are added up.
+        """
+        self.projection_gain(projection)
+        plan, node = self._plan.projections[projection], self._node(projection)
+        if plan.storage == "window":
+            shape = np.shape(node.nir.weight)  # type: ignore[union-attr]
+            return self._view(plan.weights, math.prod(shape)).reshape(shape).copy()
+        if plan.storage == "rows":
+            padded = -(-node.size_out // 16) * 16
+            return (
+                self._view(plan.weights, node.size_in * padded)
+                .reshape(-1, padded)[:, : node.size_out]
+                .T.copy()
+            )
+        assert plan.ends is not None
+        matrix = np.zeros((node.size_out, node.size_in), self.dtype)
+        np.add.at(matrix, (plan.ends[1], plan.ends[0]), self._view(plan.weights, plan.synapses))
+        return matrix
+
+    def explain(self) -> str:
+        """What was chosen, as lines of text: order of evaluation, late edges, and each projection's propagation."""
+        plan = self._plan
+        lines = ["order of evaluation: " + ", ".join(n for n in plan.order if n not in plan.starters)]
+        if plan.starters:
+            lines.append("known when the tick begins (delayed): " + ", ".join(sorted(plan.starters)))
+        for a, b in sorted(plan.late):
+            lines.append(f"{a} -> {b} delivers one tick late")
+        for name, p in sorted(plan.projections.items()):
+            lines.append(f"{name}: {p.drive}, weights as {p.storage}, {p.synapses} synapses ({p.why})")
+        lines.append(f"arena of {self.arena.nbytes} bytes, {self._state.nbytes} of them state")
+        return "\n".join(lines)
+
+    @property
+    def ticks(self) -> int:
+        """Ticks since the start or the last reset."""
+        return int(self.arena[int(self.arena[k.H_TICK]) // 8])
+
+    @property
+    def counters(self) -> Counters:
+        """Spikes and synaptic events since the start or the last reset."""
+        plan = self._plan
+        spikes = {n: int(self._view(ref, 1, np.int64)[0]) for n, ref in plan.spike_counter.items()}
+        events = {n: int(self._view(p.events, 1, np.int64)[0]) for n, p in plan.projections.items()}
+        macs = {n: p.synapses * self.ticks for n, p in plan.projections.items() if p.drive == "dense"}
+        updates = {n: self._node(n).size_out * self.ticks for n in plan.neurons}
+        return Counters(self.ticks, self.ticks * self.options.dt, spikes, events, macs, updates)
+
+    def energy(self, constants: EnergyConstants = HOROWITZ_45NM) -> Energy:
+        """An estimate of what the ticks so far would cost on hardware with such constants; see `energy`."""
+        return estimate(self.counters, constants)
+
     def set_voltage(self, population: str, values: ArrayLike) -> None:
         """Set the membrane potentials of a population from outside; values broadcast to its shape, and are finite."""
         view = self.voltage(population)
@@ -203,9 +274,10 @@ class Engine:
         name; None keeps what `input` holds. Returns a dict by name where there are several outputs. ValueError
         where x is not finite or of the wrong shape; nothing has moved then.
         """
-        if type(x) is not np.ndarray or x.dtype != self.dtype or x.ndim != 1 or not x.flags.c_contiguous:
-            x = self._flat(x)
-        status = step_input(self.address, x)
+        try:
+            status = self._step_input(self.address, x)
+        except TypeError:  # not yet a flat array of the engine's type
+            status = self._step_input(self.address, self._flat(x))
         if status:
             self._refuse(status, x)
         return self._result
@@ -245,9 +317,13 @@ class Engine:
         """Advance many ticks in one compiled call, to the same bits as as many calls of `step`.
 
         x: (steps, *input shape), or a dict of such by name; or the number of ticks, with the inputs as they are.
+        With a batch axis, (batch, steps, *input shape), every item starts from the present state, and the state
+        is afterwards what it was before; results have the batch axis too.
         Returns the output (steps, *output shape), or a dict by name where there are several; with `record`, a
         dict that holds, besides each output, each node of `record` as {"spikes", "voltage"} where it has them.
         """
+        if self._batched(x):
+            return self._run_batch(x, record)
         values = self._rows(x)
         names = list(self.output_names)
         taps = [(self.offset(self._plan.values[n].out), self.graph.nodes[n].size_out) for n in names]
@@ -268,10 +344,12 @@ class Engine:
             raise ValueError(
                 f"input holds NaN or infinity in step {done}; the {done} steps before it were run"
             )
-        columns = np.cumsum(places[:, 1])[:-1]
+        columns = np.cumsum(places[:, 1])
         found: dict[str, dict[str, Array]] = {"output": {}}
-        for (what, name), block in zip(keys, np.split(out, columns, axis=1), strict=True):
-            shaped = np.ascontiguousarray(block).reshape(values.shape[0], *self.graph.nodes[name].shape_out)
+        for (what, name), end, size in zip(keys, columns, places[:, 1], strict=True):
+            shaped = np.ascontiguousarray(out[:, end - size : end]).reshape(
+                values.shape[0], *self.graph.nodes[name].shape_out
+            )
             if what == "output":
                 found["output"][name] = shaped
             else:
@@ -282,6 +360,35 @@ class Engine:
             return result
         return {"output": result, **{name: found[name] for name in record}}
 
+    def _batched(self, x: Any) -> bool:
+        """Whether an input has a batch axis before its steps."""
+        if isinstance(x, (int, np.integer)):
+            return False
+        batched = []
+        for name, values in self._named(x).items():
+            shape, given = self.graph.nodes[name].shape_out, np.shape(values)
+            tail = len(shape) if given[-len(shape) :] == shape else 1
+            batched.append(len(given) == tail + 2)
+        if len(set(batched)) > 1:
+            raise ValueError("either all inputs have a batch axis or none has")
+        return bool(batched) and batched[0]
+
+    def _run_batch(self, x: Any, record: Sequence[str]) -> Any:
+        """Each item from the present state, which stays as it is."""
+        given = {name: np.asarray(values) for name, values in self._named(x).items()}
+        sizes = {values.shape[0] for values in given.values()}
+        if len(sizes) != 1 or 0 in sizes:
+            raise ValueError(f"batches of sizes {sorted(sizes)}: they must be one size, and not 0")
+        start = self.snapshot()
+        results = []
+        try:
+            for b in range(sizes.pop()):
+                self.restore(start)
+                results.append(self.run({name: values[b] for name, values in given.items()}, record))
+        finally:
+            self.restore(start)
+        return _stack(results)
+
     def _rows(self, x: Any) -> Array:
         if isinstance(x, (int, np.integer)):
             return np.array(np.broadcast_to(self._flat(None), (int(x), self._input_size)))
@@ -291,7 +398,7 @@ class Engine:
             shape = self.graph.nodes[name].shape_out
             if array.shape[1:] not in (shape, (math.prod(shape),)) or array.dtype.kind not in "biuf":
                 raise ValueError(
-                    f"input {name!r}: {array.dtype} of shape {array.shape}, expected (steps, {', '.join(map(str, shape))})"
+                    f"input {name!r}: {array.dtype} of shape {array.shape}, expected (steps, *{shape})"
                 )
             blocks.append(array.reshape(array.shape[0], -1))
         if len({b.shape[0] for b in blocks}) != 1:
@@ -315,3 +422,10 @@ class Engine:
                 f"snapshot of {snapshot.shape} words; this network's state has {self._state.shape}"
             )
         self._state[:] = snapshot
+
+
+def _stack(results: list[Any]) -> Any:
+    """Results of one structure, joined along a new first axis."""
+    if isinstance(results[0], dict):
+        return {key: _stack([r[key] for r in results]) for key in results[0]}
+    return np.stack(results)

@@ -5,6 +5,9 @@ its start, so it can be copied, stored and handed to compiled code as one addres
 here allocates, raises or touches a Python object. Layout and op records are described in docs/snn.md.
 """
 
+# numba types these functions; mypy cannot see into its intrinsics
+# mypy: allow-untyped-defs, disable-error-code="call-arg, var-annotated, no-any-return"
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -21,7 +24,7 @@ from numba.np.arrayobj import make_array, populate_array
 MAGIC = 0x314E4E5343594248  # "HBYCSNN1" read as a little-endian integer
 (
     H_MAGIC,
-    H_DTYPE,  # 4 or 8: bytes of a value
+    H_ITEM,  # 4 or 8: bytes of a value
     H_SIZE,  # bytes of the arena
     H_OPS,  # number of op records
     H_PROGRAM,  # where they are
@@ -95,22 +98,55 @@ def view(typingctx: Any, address: Any, size: Any, like: Any) -> Any:
     return signature, codegen
 
 
-part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 """For the interpreter's parts, which are compiled into `step_pointer`'s function and cached with it."""
+
+AHEAD = 2  # rows of sparse weights that are asked for ahead of their use
 
 I64, I32, U16, U8, U64, U32 = np.int64(0), np.int32(0), np.uint16(0), np.uint8(0), np.uint64(0), np.uint32(0)
 
 
+@intrinsic
+def _mask(typingctx: Any, address: Any, like: Any) -> Any:
+    """Which of the 64 bytes, or 16 values, at an address are not zero, as the bits of an integer."""
+    lanes = 64 if like == types.uint8 else 16
+    result = types.uint64 if lanes == 64 else types.uint16
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        element = context.get_data_type(like)
+        pointer = builder.inttoptr(args[0], ir.VectorType(element, lanes).as_pointer())
+        values = builder.load(pointer, align=context.get_abi_sizeof(element))
+        zero = ir.Constant(values.type, None)
+        differ = builder.icmp_unsigned if like == types.uint8 else builder.fcmp_unordered
+        return builder.bitcast(differ("!=", values, zero), ir.IntType(lanes))
+
+    return result(types.int64, like), codegen
+
+
+@intrinsic
+def _lowest(typingctx: Any, bits: Any) -> Any:
+    """The place of the lowest bit that is set; the argument is not zero."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
 @part
 def _scan(base, n, x_at, list_at, like):
-    """List the indices of the non-zero values of x."""
-    x = view(base + x_at, n, like)
+    """List the indices of the non-zero values of x, which has room for a multiple of 16."""
     indices = view(base + list_at + 8, n, I32)
+    item = view(base, HEADER_WORDS, I64)[H_ITEM]
     m = 0
-    for i in range(n):
-        if x[i] != 0:
-            indices[m] = i
+    for first in range(0, n, 16):
+        bits = np.uint64(_mask(base + x_at + first * item, like))
+        if n - first < 16:
+            bits &= np.uint64((1 << (n - first)) - 1)
+        while bits != 0:
+            indices[m] = first + _lowest(bits)
             m += 1
+            bits &= bits - np.uint64(1)
     view(base + list_at, 1, I64)[0] = m
 
 
@@ -122,16 +158,15 @@ def _emit(base, n, fired_at, out_at, list_at, counter_at, like):
     count = view(base + list_at, 1, I64)
     for k in range(count[0]):
         out[np.int64(indices[k])] = 0
-    fired = view(base + fired_at, n, U8)
-    words = view(base + fired_at, (n + 7) >> 3, U64)
     m = 0
-    for w in range(words.size):
-        if words[w] != 0:
-            for i in range(8 * w, min(8 * w + 8, n)):
-                if fired[i] != 0:
-                    indices[m] = i
-                    out[i] = 1
-                    m += 1
+    for first in range(0, n, 64):  # the flags after the last neuron are zero
+        bits = _mask(base + fired_at + first, U8)
+        while bits != 0:
+            i = first + _lowest(bits)
+            indices[m] = i
+            out[i] = 1
+            m += 1
+            bits &= bits - np.uint64(1)
     count[0] = m
     view(base + counter_at, 1, I64)[0] += m
 
@@ -251,6 +286,24 @@ def _rows(base, q, like):
         x[:] = 0
 
 
+@intrinsic
+def _prefetch(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line at an address ahead of its use."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        byte_pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte_pointer, word, word, word]),
+            "llvm.prefetch.p0i8",
+        )
+        numbers = [ir.Constant(word, v) for v in (0, 3, 1)]  # to read, keep, data
+        builder.call(function, [builder.inttoptr(args[0], byte_pointer), *numbers])
+        return context.get_dummy_value()
+
+    return types.none(types.int64), codegen
+
+
 @part
 def _csr_row(weights, columns, size, dst, c, like, column):
     w = view(weights, size, like)
@@ -279,6 +332,13 @@ def _csr(base, q, like):
         c = gain * x[i]
         a = pointer[i]
         size = pointer[i + 1] - a
+        if not every and k + AHEAD < count:
+            coming = np.int64(active[k + AHEAD])
+            begin, end = pointer[coming], pointer[coming + 1]
+            for place in range(weights + begin * item, weights + end * item, 64):
+                _prefetch(place)
+            for place in range(columns + begin * q[13], columns + end * q[13], 64):
+                _prefetch(place)
         if q[13] == 2:
             _csr_row(weights + a * item, columns + a * 2, size, dst, c, like, U16)
         else:
@@ -618,7 +678,7 @@ def _step(base, like):
     x = view(base + head[H_INPUT], head[H_INPUT_SIZE], like)
     bad = 0
     for i in range(x.size):
-        bad += not (x[i] - x[i] == 0)
+        bad += x[i] - x[i] != 0
     if bad:
         return NOT_FINITE
     tick = view(base + head[H_TICK], 1, I64)
@@ -697,9 +757,7 @@ def step_arena(address: int) -> int:
     return _call(view(address, HEADER_WORDS, I64)[H_STEP], address)
 
 
-@njit(cache=True, nogil=True)
-def step_input(address: int, values: np.ndarray) -> int:
-    """`step_arena` after copying `values` to the inputs; WRONG_SIZE (2) where they do not fit."""
+def _step_input(address: int, values: np.ndarray) -> int:
     head = view(address, HEADER_WORDS, I64)
     if values.size != head[H_INPUT_SIZE]:
         return WRONG_SIZE
@@ -709,15 +767,29 @@ def step_input(address: int, values: np.ndarray) -> int:
     return _call(head[H_STEP], address)
 
 
+@lru_cache(maxsize=2)
+def step_input(item: int) -> Any:
+    """A function (address, values) for values of 4 or 8 bytes: `step_arena` after copying values to the inputs.
+
+    Returns WRONG_SIZE (2) where they do not fit, else as `step_arena`. It takes contiguous arrays of its own
+    type alone (TypeError), and keeps the interpreter's lock: giving it up costs more than a small network's tick.
+    """
+    return njit(f"int64(int64, float{8 * item}[::1])", cache=True)(_step_input)
+
+
 @njit(cache=True, nogil=True)
 def run_rows(address: int, values: np.ndarray, taps: np.ndarray, record: np.ndarray) -> tuple[int, int]:
     """A tick for each row of `values`; returns the status and the number of ticks done.
 
     taps (n, 2): place and size of the blocks that are copied to a row of `record` after each tick.
     """
+    head = view(address, HEADER_WORDS, I64)
     like = values.dtype.type(0)
+    x = view(address + head[H_INPUT], values.shape[1], like)
     for t in range(values.shape[0]):
-        status = step_input(address, values[t])
+        for i in range(x.size):
+            x[i] = values[t, i]
+        status = _call(head[H_STEP], address)
         if status != OK:
             return status, t
         column = 0

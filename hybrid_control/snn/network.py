@@ -147,9 +147,8 @@ class Network:
         single = delays is None or delays.ndim == 0
         node: NIRNode
         if isinstance(made, Synapses):
-            node = SparseLinear(
-                np.array([post, pre]), made.pre, made.post, made.weight, None if single else np.array(delays)
-            )
+            per_synapse = None if single else np.array(delays)
+            node = SparseLinear(np.array([post, pre]), made.pre, made.post, made.weight, per_synapse)
         else:
             matrix = np.array(made, dtype=np.float64)
             if matrix.shape != (post, pre):
@@ -185,7 +184,7 @@ class Network:
     def _shape_out(self, name: str) -> tuple[int, ...]:
         if name not in self.nodes:
             raise ValueError(f"there is no node {name!r}; there are {sorted(self.nodes)}")
-        shape = list((self.nodes[name].output_type or {}).values())[0]
+        shape = next(iter((self.nodes[name].output_type or {"output": None}).values()))
         if shape is None:
             return nir_files.flatten(self.to_nir()).nodes[name].shape_out
         return tuple(int(v) for v in np.atleast_1d(shape))
@@ -230,7 +229,7 @@ def same_graph(a: NIRNode, b: NIRNode) -> bool:
             and sorted(a.edges) == sorted(b.edges)
             and all(same_graph(a.nodes[key], b.nodes[key]) for key in a.nodes)
         )
-    own = [f.name for f in fields(a) if f.name not in ("output_type", "metadata")]  # type: ignore[arg-type]
+    own = [f.name for f in fields(a) if f.name not in ("output_type", "metadata")]
     return all(_same(getattr(a, name), getattr(b, name)) for name in own)
 
 

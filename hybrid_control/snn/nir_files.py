@@ -66,7 +66,7 @@ class GraphError(ValueError):
 
 
 def read(path: str | Path) -> nir.NIRGraph:
-    """Read a NIR file. GraphError where it is not one or holds what is not understood; OSError where it cannot be opened."""
+    """Read a NIR file. GraphError where it is none or holds what is not understood, OSError where it will not open."""
     path = Path(path)
     if path.is_file() and not h5py.is_hdf5(path):
         raise GraphError(f"{path}: not a NIR file (it is not HDF5)")
