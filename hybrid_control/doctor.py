@@ -100,9 +100,9 @@ class Trial:
             return Finding(self.name, OK, _last_line(out), self.needed)
         detail = _last_line(error) or f"ended with status {process.returncode}"
         status = MISSING if self.needed else NOTE
-        what, colon, how = (
-            detail.partition(": ") if not self.needed and not self.help else (detail, "", self.help)
-        )
+        if self.needed or self.help:
+            return Finding(self.name, status, detail, self.needed, self.help)
+        what, _, how = detail.partition(": ")
         return Finding(self.name, status, what, self.needed, how)
 
 

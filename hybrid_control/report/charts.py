@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -33,7 +34,7 @@ def thin(t: FloatArray, y: FloatArray, points: int = 700) -> tuple[FloatArray, F
         return t, y
     edges = np.linspace(0, t.size, points + 1).astype(int)
     keep: list[int] = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         part = y[a:b]
         if not np.isfinite(part).any():
             keep.append(int(a))
@@ -49,6 +50,18 @@ def number(value: float) -> str:
 
 def _points(x: FloatArray, y: FloatArray) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def element(name: str, *content: str, **attributes: float | str) -> str:
+    """An SVG or HTML element. class_ and for_ lose their underscore, others turn into hyphens; numbers are shortened.
+
+    Attributes are escaped here; content must be markup already.
+    """
+    written = []
+    for key, value in attributes.items():
+        text = value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
+        written.append(f' {key.rstrip("_").replace("_", "-")}="{html.escape(text)}"')
+    return f"<{name}{''.join(written)}>{''.join(content)}</{name}>"
 
 
 class Chart:
@@ -67,6 +80,7 @@ class Chart:
         label: str = "",
         time: bool = False,
         left: int = 56,
+        right: int = 14,
         bottom: int = 24,
         y_log: bool = False,
     ) -> None:
@@ -74,7 +88,7 @@ class Chart:
             width,
             height,
             left,
-            14,
+            right,
             10,
             bottom,
         )
@@ -84,10 +98,18 @@ class Chart:
         self.label, self.time = label, time
         self._parts: list[str] = []
 
+    @property
+    def _end(self) -> int:
+        return self.width - self.right
+
+    @property
+    def _floor(self) -> int:
+        return self.height - self.bottom
+
     def px(self, x: FloatArray | float) -> FloatArray:
         """Horizontal place in the drawing."""
-        inner = self.width - self.left - self.right
-        return self.left + (np.asarray(x, dtype=float) - self.x[0]) / (self.x[1] - self.x[0]) * inner
+        share = (np.asarray(x, dtype=float) - self.x[0]) / (self.x[1] - self.x[0])
+        return self.left + share * (self._end - self.left)
 
     def py(self, y: FloatArray | float) -> FloatArray:
         """Vertical place in the drawing, cut at the axes' ends."""
@@ -95,8 +117,13 @@ class Chart:
         value = np.clip(np.asarray(y, dtype=float), low, high)
         if self.y_log:
             low, high, value = math.log10(low), math.log10(high), np.log10(value)
-        inner = self.height - self.top - self.bottom
-        return self.top + (high - value) / (high - low) * inner
+        return self.top + (high - value) / (high - low) * (self._floor - self.top)
+
+    def _line(self, css: str, x1: float, y1: float, x2: float, y2: float) -> None:
+        self._parts.append(element("line", class_=css, x1=x1, y1=y1, x2=x2, y2=y2))
+
+    def _text(self, css: str, x: float, y: float, text: str, anchor: str = "start") -> None:
+        self._parts.append(element("text", html.escape(text), class_=css, x=x, y=y, text_anchor=anchor))
 
     def line(self, t: FloatArray, y: FloatArray, css: str) -> None:
         """A polyline, broken where y is not finite."""
@@ -105,7 +132,7 @@ class Chart:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], finite.astype(int), [0]])))
         for a, b in zip(edges[::2], edges[1::2], strict=True):
             self._parts.append(
-                f'<polyline class="{css}" points="{_points(self.px(t[a:b]), self.py(y[a:b]))}"/>'
+                element("polyline", class_=css, points=_points(self.px(t[a:b]), self.py(y[a:b])))
             )
 
     def area(self, t: FloatArray, y: FloatArray, css: str) -> None:
@@ -114,120 +141,101 @@ class Chart:
         if not finite.any():
             return
         t, y = thin(t[finite], y[finite])
-        x = np.concatenate([[t[0]], t, [t[-1]]])
-        self._parts.append(
-            f'<polygon class="{css}" points="'
-            f'{_points(self.px(x), self.py(np.concatenate([[self.y[0]], y, [self.y[0]]])))}"/>'
-        )
+        t = np.concatenate([[t[0]], t, [t[-1]]])
+        y = np.concatenate([[self.y[0]], y, [self.y[0]]])
+        self._parts.append(element("polygon", class_=css, points=_points(self.px(t), self.py(y))))
 
     def level(self, y: float, css: str, text: str = "") -> None:
         """A horizontal line with a name."""
         if not self.y[0] <= y <= self.y[1]:
             return
         at = float(self.py(y))
-        self._parts.append(
-            f'<line class="{css}" x1="{self.left}" x2="{self.width - self.right}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        )
+        self._line(css, self.left, at, self._end, at)
         if text:
-            self._parts.append(
-                f'<text class="note" x="{self.width - self.right - 4}" y="{at - 4:.1f}" text-anchor="end">{html.escape(text)}</text>'
-            )
+            self._text("note", self._end - 4, at - 4, text, "end")
 
     def moment(self, x: float, css: str, text: str = "") -> None:
         """A vertical line with a name at its head."""
         if not self.x[0] <= x <= self.x[1]:
             return
         at = float(self.px(x))
-        self._parts.append(
-            f'<line class="{css}" x1="{at:.1f}" x2="{at:.1f}" y1="{self.top}" y2="{self.height - self.bottom}"/>'
-        )
+        self._line(css, at, self.top, at, self._floor)
         if text:
-            end = at > self.width * 0.8
-            self._parts.append(
-                f'<text class="note" x="{at + (-4 if end else 4):.1f}" y="{self.top + 10}" '
-                f'text-anchor="{"end" if end else "start"}">{html.escape(text)}</text>'
-            )
+            late = at > self.width * 0.8
+            self._text("note", at - 4 if late else at + 4, self.top + 10, text, "end" if late else "start")
 
     def span(self, x0: float, x1: float, css: str, title: str = "") -> None:
         """A band over the whole height from x0 to x1."""
         a, b = float(self.px(x0)), float(self.px(x1))
-        inner = self.height - self.top - self.bottom
+        tip = element("title", html.escape(title))
+        height = self._floor - self.top
         self._parts.append(
-            f'<rect class="{css}" x="{a:.1f}" y="{self.top}" width="{max(0.5, b - a):.1f}" height="{inner}">'
-            f"<title>{html.escape(title)}</title></rect>"
+            element("rect", tip, class_=css, x=a, y=self.top, width=max(0.5, b - a), height=height)
         )
-
-    def bars(self, edges: FloatArray, counts: NDArray, css: str) -> None:
-        """A histogram: counts (n,) between edges (n + 1,)."""
-        for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True):
-            if n:
-                x0, x1, y = float(self.px(a)), float(self.px(b)), float(self.py(n))
-                self._parts.append(
-                    f'<rect class="{css}" x="{x0 + 0.5:.1f}" y="{y:.1f}" width="{max(0.6, x1 - x0 - 1):.1f}" '
-                    f'height="{self.height - self.bottom - y:.1f}"><title>{number(a)} .. {number(b)}: {int(n)}</title></rect>'
-                )
 
     def band(self, y0: float, y1: float, css: str) -> None:
         """A band over the whole width from y0 to y1."""
         a, b = float(self.py(y1)), float(self.py(y0))
-        width = self.width - self.left - self.right
         self._parts.append(
-            f'<rect class="{css}" x="{self.left}" y="{a:.1f}" width="{width}" height="{b - a:.1f}"/>'
+            element("rect", class_=css, x=self.left, y=a, width=self._end - self.left, height=b - a)
         )
 
-    def guide(self, y: float, text: str) -> None:
-        """A faint horizontal line with its name to the right of the axes."""
-        at, end = float(self.py(y)), self.width - self.right
-        self._parts.append(f'<line class="grid" x1="{self.left}" x2="{end}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        self._parts.append(f'<text class="tick" x="{end + 6}" y="{at + 4:.1f}">{html.escape(text)}</text>')
+    def bars(self, edges: FloatArray, counts: NDArray, css: str) -> None:
+        """A histogram: counts (n,) between edges (n + 1,)."""
+        for (a, b), n in zip(itertools.pairwise(edges), counts, strict=True):
+            if n:
+                x0, x1, y = float(self.px(a)), float(self.px(b)), float(self.py(n))
+                tip = element("title", f"{number(a)} .. {number(b)}: {int(n)}")
+                width, height = max(0.6, x1 - x0 - 1), self._floor - y
+                self._parts.append(
+                    element("rect", tip, class_=css, x=x0 + 0.5, y=y, width=width, height=height)
+                )
 
     def image(self, uri: str) -> None:
         """A picture that fills the axes."""
-        self._parts.append(
-            f'<image href="{uri}" x="{self.left}" y="{self.top}" width="{self.width - self.left - self.right}" '
-            f'height="{self.height - self.top - self.bottom}" preserveAspectRatio="none" class="raster"/>'
-        )
+        place = {
+            "x": self.left,
+            "y": self.top,
+            "width": self._end - self.left,
+            "height": self._floor - self.top,
+        }
+        self._parts.append(element("image", class_="raster", href=uri, preserveAspectRatio="none", **place))
 
-    def row_label(self, y: float, text: str, css: str = "label") -> None:
+    def row_label(self, y: float, text: str) -> None:
         """A name beside the vertical axis at height y."""
-        self._parts.append(
-            f'<text class="{css}" x="{self.left - 8}" y="{float(self.py(y)) + 4:.1f}" text-anchor="end">{html.escape(text)}</text>'
-        )
+        self._text("label", self.left - 8, float(self.py(y)) + 4, text, "end")
+
+    def guide(self, y: float, text: str) -> None:
+        """A faint horizontal line with its name to the right of the axes."""
+        at = float(self.py(y))
+        self._line("grid", self.left, at, self._end, at)
+        self._text("tick", self._end + 6, at + 4, text)
 
     def svg(self, *, x_unit: str = "s", x_axis: bool = True, y_ticks: Sequence[float] | None = None) -> str:
         """The finished drawing."""
-        grid: list[str] = []
-        bottom = self.height - self.bottom
+        data, self._parts = self._parts, []  # what is behind the data is drawn first
         for x in nice_ticks(*self.x, about=10 if self.width > 600 else 5) if x_axis else []:
             at = float(self.px(x))
-            grid.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{self.top}" y2="{bottom}"/>')
-            grid.append(
-                f'<text class="tick" x="{at:.1f}" y="{bottom + 15}" text-anchor="middle">{number(x)}</text>'
-            )
+            self._line("grid", at, self.top, at, self._floor)
+            self._text("tick", at, self._floor + 15, number(x), "middle")
         if x_axis and x_unit:
-            # in place of the last number, which would collide with it
-            grid.append(
-                f'<text class="tick unit" x="{self.width - 2}" y="{bottom + 15}" text-anchor="end">{x_unit}</text>'
-            )
+            self._text("tick", self.width + 4, self._floor + 15, x_unit, "end")
         for y in nice_ticks(*self.y, about=4) if y_ticks is None else y_ticks:
             at = float(self.py(y))
-            grid.append(
-                f'<line class="grid" x1="{self.left}" x2="{self.width - self.right}" y1="{at:.1f}" y2="{at:.1f}"/>'
-            )
-            grid.append(
-                f'<text class="tick" x="{self.left - 6}" y="{at + 4:.1f}" text-anchor="end">{number(y)}</text>'
-            )
-        data = (
-            f' data-t0="{self.x[0]:.4f}" data-t1="{self.x[1]:.4f}" data-left="{self.left}" '
-            f'data-right="{self.width - self.right}"'
-            if self.time
-            else ""
-        )
-        cursor = f'<line class="cursor" x1="-9" x2="-9" y1="{self.top}" y2="{bottom}"/>' if self.time else ""
-        return (
-            f'<svg class="chart" viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{html.escape(self.label)}"{data}>'
-            f"{''.join(grid)}{''.join(self._parts)}{cursor}</svg>"
-        )
+            self._line("grid", self.left, at, self._end, at)
+            self._text("tick", self.left - 6, at + 4, number(y), "end")
+        parts, self._parts = [*self._parts, *data], data
+        attributes: dict[str, float | str] = {
+            "class_": "chart",
+            "viewBox": f"0 0 {self.width} {self.height}",
+            "role": "img",
+            "aria_label": self.label,
+        }
+        if self.time:
+            parts.append(element("line", class_="cursor", x1=-9, x2=-9, y1=self.top, y2=self._floor))
+            attributes |= {"data_t0": f"{self.x[0]:.4f}", "data_t1": f"{self.x[1]:.4f}"}
+            attributes |= {"data_left": self.left, "data_right": self._end}
+        return element("svg", *parts, **attributes)
 
 
 def png_uri(image: Image.Image) -> str:

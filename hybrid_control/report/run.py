@@ -210,11 +210,8 @@ def _obstacles(topic: Topic | None) -> list[Obstacle]:
 
 
 def _markers(recording: Recording) -> Topic | None:
-    kinds = [
-        t for t in recording.topics.values() if t.type == "visualization_msgs/msg/MarkerArray" and len(t)
-    ]
-    named = [t for t in kinds if t.name.endswith(("sim/world", "sim/markers"))]
-    return (named or kinds or [None])[0]
+    topic = recording.topic("sim/world")
+    return topic if topic is not None and topic.type == "visualization_msgs/msg/MarkerArray" else None
 
 
 def _goal(recording: Recording, metadata: dict[str, Any]) -> tuple[float, float] | None:

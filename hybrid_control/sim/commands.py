@@ -189,9 +189,8 @@ def _check_model(options: RunOptions) -> None:
     """Load the planner's model once, so that one that breaks the contract is refused before a process is started."""
     from hybrid_control.planner import contract
 
-    contract.load(
-        options.model or options.parameters["planner_node"]["model_file"] or contract.DEFAULT_MODEL, None
-    )
+    named = options.model or str(options.parameters["planner_node"]["model_file"])
+    contract.load(named or contract.DEFAULT_MODEL)
 
 
 def _sim(args: argparse.Namespace) -> int:
@@ -235,7 +234,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     add(
         "--world",
         default=defaults.world,
-        help="a world's name (default, open, forest, corridor, rooms, field, crossing), or FILE.npz:ID (default: %(default)s)",
+        help="default, open, forest, corridor, rooms, field or crossing, or FILE.npz:ID (default: %(default)s)",
     )
     add("--robot", default=defaults.robot, help="the robot (default: %(default)s)")
     add(

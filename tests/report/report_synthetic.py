@@ -169,7 +169,8 @@ def straight_run(folder: Path, *, seed: int = 7) -> Path:
             counted = Fields(ticks=100 * (i // 10), missed=i // 10)
             run.put("/reflex/status", kind + "ReflexStatus", status(now, **vars(counted)), now)
             odometry = Fields(
-                header=header(now), child_frame_id="base_link", pose=Fields(pose=pose(x, 0.01 * x), covariance=[0.0] * 36),
+                header=header(now), child_frame_id="base_link",
+                pose=Fields(pose=pose(x, 0.01 * x), covariance=[0.0] * 36),
                 twist=Fields(twist=twist(1.0, 0.0), covariance=[0.0] * 36),
             )  # fmt: skip
             run.put("/odom", "nav_msgs/msg/Odometry", odometry, now)
@@ -190,8 +191,8 @@ def straight_run(folder: Path, *, seed: int = 7) -> Path:
         if i % 5 == 0:
             # sent 1 ms after the tick with the tick's stamp, received at once: the next command carries 2 ms
             scan = Fields(
-                header=header(now, "lidar"), angle_min=-3.14, angle_max=3.14, angle_increment=0.0175, time_increment=0.0,
-                scan_time=0.05, range_min=0.05, range_max=10.0, ranges=[2.0] * 360, intensities=[],
+                header=header(now, "lidar"), angle_min=-3.14, angle_max=3.14, angle_increment=0.0175,
+                time_increment=0.0, scan_time=0.05, range_min=0.05, range_max=10.0, ranges=[2.0] * 360, intensities=[],
             )  # fmt: skip
             run.put("/scan", "sensor_msgs/msg/LaserScan", scan, now + millisecond)
     run.close()

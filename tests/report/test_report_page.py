@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from hybrid_control.planner.contract import HEADINGS
 from hybrid_control.report import make_report
+from hybrid_control.report.camera import Camera, overlay, planned_heading
 from hybrid_control.report.charts import Chart, nice_ticks, raster_png, speed_colour, thin
-from hybrid_control.report.page import Camera, overlay, planned_heading
 from hybrid_control.report.run import Raster
 
 

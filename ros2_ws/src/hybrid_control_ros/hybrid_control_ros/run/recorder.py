@@ -1,4 +1,4 @@
-"""Records every topic of a run into one MCAP file, as serialized, and keeps the newest message of each for the supervisor."""
+"""Records every topic of a run into one MCAP file, as serialized, and keeps the newest message of each."""
 
 from __future__ import annotations
 

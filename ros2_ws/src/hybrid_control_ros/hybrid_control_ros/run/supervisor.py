@@ -44,7 +44,8 @@ from hybrid_control_ros.run.judge import Judge
 from hybrid_control_ros.run.processes import Children, private_domain
 from hybrid_control_ros.run.recorder import Recorder
 
-_START_TIMEOUT = 60.0  # s until every node must be active
+_START_TIMEOUT = 150.0  # s until every node must be active; numba may have to compile the reflex first
+_SLOW_START = 10.0  # s after which a person is told what is being waited for
 _STILL = 10.0  # s without a new ground truth after which the simulator counts as dead
 _MOURN = 3.0  # s for which a run goes on without its reflex
 _TICK = 0.02  # s between two looks at everything
@@ -201,6 +202,8 @@ class Run:
         self._first_distance = self._world.straight_distance
         self._status: ReflexStatus | None = None
         self._recording_note = ""
+        self._give_up = 0.0
+        self._said_slow = False
 
     def drive(self) -> dict[str, Any]:
         """Start everything, watch it to the end, stop everything; the outcome. StartError where it did not start."""
@@ -295,8 +298,13 @@ class Run:
                         raise StartError(
                             f"{t.name}: {child.last_words() or 'refused to start'} (log: {child.log})"
                         )
+                late = ", ".join(t.name for t in waiting if not t.done)
+                if not self._said_slow and time.monotonic() > self._give_up - _START_TIMEOUT + _SLOW_START:
+                    self._said_slow = True
+                    self._display.line(
+                        f"waiting for {late}; where numba has to compile first it takes a minute"
+                    )
                 if time.monotonic() > self._give_up:
-                    late = ", ".join(t.name for t in waiting if not t.done)
                     raise StartError(
                         f"{late} did not start within {_START_TIMEOUT:g} s; the logs are in {self._folder}"
                     )
