@@ -79,7 +79,7 @@ REFLEX: tuple[Parameter, ...] = (
     Parameter("scan_frame", "", "", "frame of the scan, others are refused; empty for that of the first one"),
     Parameter("command_rate", 100.0, "Hz", "commands a second, beside one for every new scan", 10.0, 1000.0),
     Parameter("spikes_rate", 50.0, "Hz", "messages a second on reflex/spikes; 0 for none", 0.0, 100.0),
-    Parameter("watchdog_timeout", 0.02, "s", "time without a tick after which the robot is stopped until the loop ticks again", 0.005, 1.0),
+    Parameter("watchdog_timeout", 0.02, "s", "time without a tick for which the robot is stopped", 0.005, 1.0),
     *SETTINGS,
     *GAINS,
 )

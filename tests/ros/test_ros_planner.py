@@ -96,7 +96,7 @@ def test_ros_planner_refuses_an_image_that_is_wrong_says_nothing_and_recovers(gr
             message.data = np.full((120, 160), np.nan, np.float32).tobytes()
         bench.camera.publish(message)
     graph.until(lambda: bench.node.refused["camera/image_raw"] == 1)
-    level, message, values = bench.node.report()
+    _, _, values = bench.node.report()
     assert values["blind"] == (fault in ("black", "white"))
     assert len(bench.rates) == 1
     bench.ready()

@@ -13,16 +13,18 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rclpy.executors import Executor
     from rclpy.node import Node
 
     from hybrid_control.parameters import Value
     from hybrid_control_ros.node import ManagedNode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_PATIENCE = 1.5  # seconds that an orderly end may take before it is forced
+_PATIENCE = 1.2  # seconds that an orderly end may take before it is forced
 _DISCOVERY = 0.8  # seconds after which nodes on this machine have been heard of
 _ATTEMPTS = 3  # to get an answer of a node of the same name
 # What rclpy declares by itself, and so may stand in every parameter file
@@ -42,9 +44,17 @@ class Ending:
     def __init__(self) -> None:
         self.requested = threading.Event()
         self.nodes: list[ManagedNode] = []
-        self.executor = None
+        self.executor: Executor | None = None
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+        self._thread = threading.Thread(target=self._wait, name="signals", daemon=True)
+        self._thread.start()
+        for number in SIGNALS:
+            # a thread that was there before the mask may take a signal: Python then runs this in the main thread
+            signal.signal(number, self._pass_on)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        if self._thread.ident is not None:
+            signal.pthread_kill(self._thread.ident, number)
 
     def _wait(self) -> None:
         signal.sigwait(SIGNALS)
@@ -145,9 +155,10 @@ def _values(kind: str, probe: Node) -> dict[str, Value]:
     from hybrid_control.node_parameters import NODES
     from hybrid_control.parameters import ParameterError, check_all
 
+    names = probe.get_parameters_by_prefix("")
     given: Mapping[str, object] = {
-        name: parameter.value
-        for name, parameter in probe.get_parameters_by_prefix("").items()
+        name: probe.get_parameter(name).value
+        for name in names
         if name not in _OF_RCLPY and not name.startswith("qos_overrides.")
     }
     if not isinstance(probe.get_parameter("use_sim_time").value, bool):

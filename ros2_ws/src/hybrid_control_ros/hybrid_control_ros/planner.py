@@ -108,9 +108,9 @@ class PlannerNode(ManagedNode):
             with self._arrived:
                 while self._image is None and not self._ending:
                     self._arrived.wait(_WAIT)
-                if self._ending:
-                    return
                 message, self._image = self._image, None
+            if message is None or self._ending:
+                return
             begun = time.monotonic()
             stamp_ns, now_ns = convert.to_ns(message.header.stamp), self.now_ns()
             if newest_ns > now_ns:  # the clock was set back, or a simulation began anew
@@ -118,8 +118,9 @@ class PlannerNode(ManagedNode):
             try:
                 if not newest_ns < stamp_ns:
                     raise ValueError(f"its stamp is not newer than the last one's, {newest_ns * 1e-9:.3f} s")
-                if not abs(now_ns - stamp_ns) <= image_timeout:
-                    raise ValueError(f"its stamp is {(now_ns - stamp_ns) * 1e-9:.3f} s old, at most {image_timeout * 1e-9:g} s may be")
+                age_ns = now_ns - stamp_ns
+                if abs(age_ns) > image_timeout:
+                    raise ValueError(f"its stamp is {age_ns * 1e-9:.3f} s old, over image_timeout")
                 newest_ns = stamp_ns
                 self._plan(convert.image(message), stamp_ns, now_ns, odometry_timeout)
             except ValueError as error:

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -246,7 +246,7 @@ class ReflexNode(ManagedNode):
 
     def _on_clock(self, message: ClockMessage) -> None:
         """Step the tick to the simulated time, sending each command that falls due on the way."""
-        if not self.active or not isinstance(self._loop, SteppedLoop):
+        if not self.active or self._reflex is None or not isinstance(self._loop, SteppedLoop):
             return
         now_ns, period_ns = convert.to_ns(message.clock), round(self._command_period * 1e9)
         if not now_ns - _JUMP_NS <= self._next_command_ns <= now_ns + period_ns:
@@ -263,7 +263,7 @@ class ReflexNode(ManagedNode):
 
     def _on_hang(self, age: float) -> None:
         """The watchdog's call: the loop died, or stands still. Stop."""
-        assert self._loop is not None and self._reflex is not None
+        assert self._reflex is not None
         if isinstance(self._loop, PeriodicLoop) and self._loop.alive:
             self._stop_for(f"the loop has stood still for {age * 1e3:.0f} ms")
         else:
@@ -305,16 +305,16 @@ class ReflexNode(ManagedNode):
         status.refused = sum(self.refused.values())
         if isinstance(self._loop, PeriodicLoop):
             loop = self._loop.status()
+            status.ticks, status.missed = loop.ticks, loop.missed
             status.lateness_us = [loop.lateness.percentile(p) * 1e6 for p in _PERCENTS]
             status.tick_cost_us = [loop.cost.percentile(p) * 1e6 for p in _PERCENTS]
         elif isinstance(self._loop, SteppedLoop):
-            loop = self._loop
+            status.ticks, status.missed = self._loop.ticks, self._loop.missed
             status.lateness_us = status.tick_cost_us = [math.nan] * len(_PERCENTS)
-        status.ticks, status.missed = loop.ticks, loop.missed
         ticks, since_ns = self._last_ticks
         now_ns = time.monotonic_ns()
-        self._last_ticks = loop.ticks, now_ns
-        status.rate = (loop.ticks - ticks) * 1e9 / max(now_ns - since_ns, 1)
+        self._last_ticks = status.ticks, now_ns
+        status.rate = (status.ticks - ticks) * 1e9 / max(now_ns - since_ns, 1)
         return status
 
     def _send_status(self) -> None:

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -28,7 +28,9 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 
 MAP, BASE, LIDAR, CAMERA, IMU = "map", "base_link", "lidar", "camera", "imu"
+Size = tuple[float, float, float]
 _STEP_NS = 5_000_000  # simulated time between two looks at cmd_vel
+_VIEW_NS = 33_000_000  # simulated time between two pictures in the viewer
 _LATE_NS = 50_000_000  # lateness beyond which time is dropped instead of caught up with
 
 
@@ -57,7 +59,7 @@ class SimNode(ManagedNode):
         self._factor = self.value("real_time_factor")
         self._ros_stamps = self.value("stamps") == "ros"
         if self._ros_stamps and self._factor != 1.0:
-            raise ParameterError(f"real_time_factor: {self._factor:g} needs stamps 'simulated'; with 'ros' it must be 1")
+            raise ParameterError(f"real_time_factor: {self._factor:g} needs stamps 'simulated'; for 'ros' it must be 1")
         if self.get_parameter("use_sim_time").value:
             raise ParameterError("use_sim_time: must be false, the simulator makes the time")
         self._world = load_world(self.value("world"), self.value("seed"))
@@ -81,6 +83,7 @@ class SimNode(ManagedNode):
         self._command = self._frame = None
         self._dropped_ns = self._time_ns = 0
         self._reported = (time.monotonic(), 0)
+        assert self._world is not None
         self._map.publish(world_message(self._world, self.now_ns()))
         self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
         self._thread.start()
@@ -99,6 +102,7 @@ class SimNode(ManagedNode):
             self._fault[name.removesuffix("_fault")] = str(value)
 
     def _new_simulator(self) -> Simulator:
+        assert self._world is not None
         return Simulator(self._world, self._robot, self.value("seed"), camera=self.value("camera"))
 
     def _on_command(self, message: TwistStamped | TwistMessage) -> None:
@@ -113,21 +117,21 @@ class SimNode(ManagedNode):
         try:
             with self._new_simulator() as simulator:
                 if self.value("viewer"):
-                    with simulator.viewer() as show:
-                        self._drive(simulator, show)
+                    with simulator.viewer() as viewer:
+                        self._drive(simulator, viewer)
                 else:
                     self._drive(simulator, None)
         except (ValueError, OSError) as error:
             self._error = str(error)
             self.get_logger().error(f"the simulation has ended: {error}")
 
-    def _drive(self, simulator: Simulator, show: Callable[[], bool] | None) -> None:
+    def _drive(self, simulator: Simulator, viewer: Any) -> None:
         clock_period = round(1e9 / self.value("clock_rate"))
         step = min(_STEP_NS, clock_period)
         if self.value("camera"):
             simulator.camera()  # the first picture takes long, so it is drawn before time begins
         begun_ns, ros_ns = time.monotonic_ns(), self.now_ns()
-        next_clock = clock_period
+        next_clock, next_view = clock_period, 0
         until = 0
         while not self._ending:
             until += step
@@ -151,9 +155,13 @@ class SimNode(ManagedNode):
             if until >= next_clock:
                 next_clock += clock_period
                 self._clock_topic.publish(ClockMessage(clock=convert.to_stamp(simulator.time_ns + offset)))
-                if show is not None and not show():
+            if viewer is not None and until >= next_view:
+                next_view += _VIEW_NS
+                if viewer.is_running():
+                    viewer.sync()
+                else:
                     self.get_logger().info("the viewer was closed; the simulation goes on without it")
-                    show = None
+                    viewer = None
 
     def _publish(self, simulator: Simulator, kind: str, stamp_ns: int, value: Any) -> None:
         if kind == "scan":
@@ -243,7 +251,7 @@ def world_message(world: World, stamp_ns: int, height: float = 0.5) -> MarkerArr
     """A world as markers: obstacles, boxes, movers (where they begin), start, goal and bounds."""
     markers: list[Marker] = []
 
-    def add(name: str, kind: int, x: float, y: float, yaw: float, size: tuple[float, float, float], colour: ColorRGBA) -> Marker:
+    def add(name: str, kind: int, x: float, y: float, yaw: float, size: Size, colour: ColorRGBA) -> Marker:
         marker = Marker(ns=name, id=len(markers), type=kind, action=Marker.ADD, color=colour)
         marker.header.frame_id = MAP
         marker.header.stamp = convert.to_stamp(stamp_ns)
@@ -253,6 +261,8 @@ def world_message(world: World, stamp_ns: int, height: float = 0.5) -> MarkerArr
         markers.append(marker)
         return marker
 
+    pink = ColorRGBA(r=0.8, g=0.4, b=0.4, a=1.0)
+    blue = ColorRGBA(r=0.2, g=0.4, b=0.9, a=1.0)
     grey = ColorRGBA(r=0.5, g=0.5, b=0.55, a=1.0)
     green = ColorRGBA(r=0.1, g=0.7, b=0.3, a=0.6)
     for x, y, radius in world.cylinders:
@@ -261,9 +271,9 @@ def world_message(world: World, stamp_ns: int, height: float = 0.5) -> MarkerArr
         add("boxes", Marker.CUBE, x, y, angle, (length, width, height), grey)
     for mover in world.movers:
         x, y = mover.at(0.0)
-        add("movers", Marker.CYLINDER, x, y, 0.0, (2 * mover.radius, 2 * mover.radius, height), ColorRGBA(r=0.8, g=0.4, a=1.0))
+        add("movers", Marker.CYLINDER, x, y, 0.0, (2 * mover.radius, 2 * mover.radius, height), pink)
     start = world.start
-    add("start", Marker.ARROW, start.x, start.y, start.yaw, (0.5, 0.08, 0.08), ColorRGBA(r=0.2, g=0.4, b=0.9, a=1.0))
+    add("start", Marker.ARROW, start.x, start.y, start.yaw, (0.5, 0.08, 0.08), blue)
     add("goal", Marker.CYLINDER, *world.goal, 0.0, (0.5, 0.5, 0.02), green)
     x0, y0, x1, y1 = world.bounds
     outline = add("bounds", Marker.LINE_STRIP, 0.0, 0.0, 0.0, (0.02, 0.0, 0.0), grey)
