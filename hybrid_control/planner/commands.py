@@ -42,13 +42,13 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from hybrid_control.planner.training.dataset import Plan
 
+    plan = Plan(arguments.worlds, arguments.frames, arguments.seed)
     try:
         from hybrid_control.planner.training.train import Settings, train_planner
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "onnx", "onnxscript"):
             raise
         raise ValueError(f"{error.name} is not installed: pip install 'hybrid-control[sim,train]'") from None
-    plan = Plan(arguments.worlds, arguments.frames, arguments.seed)
     path = train_planner(Settings(arguments.out, plan, arguments.epochs, arguments.jobs, arguments.resume))
     sys.stdout.write(f"{path}\n{path.with_suffix('.md')}\n")
     return 0
