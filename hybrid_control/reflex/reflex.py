@@ -21,6 +21,7 @@ from hybrid_control.reflex.network import GAINED, PLANNER_LAYOUT, SPIKE_LAYOUT, 
 from hybrid_control.reflex.percept import MAX_BEAMS, SECTORS, approach_speeds, perceive
 from hybrid_control.reflex.tick import Mode, Reason
 from hybrid_control.snn import Engine, Network
+from hybrid_control.snn.energy import LOIHI, estimate
 from hybrid_control.snn.kernels import K_NEW, K_THRESHOLD, K_V
 
 INPUTS = {
@@ -75,7 +76,7 @@ class Status:
     refused: int
     spikes_per_second: float
     synaptic_events_per_second: float
-    power_uw: float
+    power_uw: float  # estimated with the constants of `snn.energy.LOIHI`
     nearest_obstacle: float  # m from the outline, inf for none in range
     heading: float  # rad, NaN where the ring is silent
     guarded: bool
@@ -119,7 +120,7 @@ class Reflex:
         self._nearest = math.inf
         self.context: NDArray[Any] = np.zeros(1, t.CONTEXT)
         self._log_tail = 0
-        self._events_before = (self._clock(), 0, 0)
+        self._totals = np.zeros(4)  # seconds, spikes, synaptic events, joules when last asked
         self._fill_context(file or "the built-in network")
         self.set_gains({})
 
@@ -328,6 +329,7 @@ class Reflex:
         self._last_stamp.clear()
         self._ages = dict.fromkeys(self._ages, -1)
         self._sectors[:], self._approach[:], self._nearest, self._log_tail = np.inf, 0.0, math.inf, 0
+        self._totals = np.zeros(4)
         self._fill_context("network")
         self.set_gains(keep)
 
@@ -364,10 +366,18 @@ class Reflex:
         """What the reflex is doing, rates taken since the last call."""
         now = self._clock()
         value = self._boxes["command"].read()["value"]
-        spikes, events = int(self.context["spikes"].sum()), 0
-        before, spikes_before, events_before = self._events_before
-        self._events_before = (now, spikes, events)
-        interval = max(now - before, 1) * 1e-9
+        counters = self.engine.counters
+        totals = np.array(
+            [
+                counters.seconds,
+                sum(counters.spikes.values()),
+                sum(counters.events.values()),
+                estimate(counters, LOIHI).joules,
+            ]
+        )
+        seconds, spikes, events, joules = totals - self._totals
+        self._totals = totals
+        span = max(float(seconds), 1.0 / self.rate)
 
         def age(kind: str) -> float:
             return (now - self._ages[kind]) * 1e-9 if self._ages[kind] >= 0 else math.nan
@@ -381,9 +391,9 @@ class Reflex:
             planner_age=age("train"),
             odometry_age=age("motion"),
             refused=self.refused,
-            spikes_per_second=(spikes - spikes_before) / interval,
-            synaptic_events_per_second=(events - events_before) / interval,
-            power_uw=0.0,
+            spikes_per_second=float(spikes) / span,
+            synaptic_events_per_second=float(events) / span,
+            power_uw=float(joules) / span * 1e6,
             nearest_obstacle=self._nearest,
             heading=float(value["heading"]),
             guarded=bool(value["guarded"]),

@@ -280,6 +280,21 @@ def test_spikes_tell_what_ring_and_motors_fired():
     assert rig.reflex.spikes(rig.now, rig.now) is None
 
 
+def test_status_counts_spikes_events_and_energy_per_simulated_second():
+    rig = Rig()
+    rig.run(0.5)
+    rig.reflex.status()
+    before = rig.reflex.engine.counters
+    rig.run(0.5)
+    after, status = rig.reflex.engine.counters, rig.reflex.status()
+    spikes = sum(after.spikes.values()) - sum(before.spikes.values())
+    events = sum(after.events.values()) - sum(before.events.values())
+    assert status.spikes_per_second == pytest.approx(spikes / 0.5)
+    assert status.synaptic_events_per_second == pytest.approx(events / 0.5)
+    assert status.power_uw > events / 0.5 * 23.6e-6 * 0.99
+    assert status.scan_age == pytest.approx(0.05, abs=0.06)
+
+
 # gains
 
 
