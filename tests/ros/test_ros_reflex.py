@@ -267,18 +267,19 @@ def test_ros_reflex_stops_for_a_loop_that_stands_still_and_for_good_for_one_that
     world.until_mode(HYBRID)
 
 
-def lock_step(graph):
+def lock_step(graph, name):
     """Half a simulated second, in which all that is sent has arrived before the clock goes on; its commands."""
-    node = graph.add(ReflexNode, use_sim_time=True)
+    node = graph.add(ReflexNode, use_sim_time=True, options={"namespace": name})
     assert node.start()
-    commands = graph.collect(TwistStamped, "cmd_vel", qos.COMMAND)
+    commands = graph.collect(TwistStamped, f"{name}/cmd_vel", qos.COMMAND)
     clock = graph.publisher(Clock, "/clock", 10)
-    scans, odoms = graph.publisher(LaserScan, "scan"), graph.publisher(OdometryMessage, "odom")
-    trains = graph.publisher(SpikeTrainMessage, "planner/spikes")
-    goals = graph.publisher(PoseStamped, "goal_pose", qos.COMMAND)
+    scans, odoms = graph.publisher(LaserScan, f"{name}/scan"), graph.publisher(OdometryMessage, f"{name}/odom")
+    trains = graph.publisher(SpikeTrainMessage, f"{name}/planner/spikes")
+    goals = graph.publisher(PoseStamped, f"{name}/goal_pose", qos.COMMAND)
     for publisher in (clock, scans, odoms, trains, goals):
         graph.until(lambda p=publisher: p.get_subscription_count() >= 1)
     graph.until(lambda: node.count_subscribers("cmd_vel") == 1)
+    rng = np.random.default_rng(1)
 
     def reached(now):
         return commands and convert.to_ns(commands[-1].header.stamp) == now and node.now_ns() == now
@@ -286,7 +287,6 @@ def lock_step(graph):
     def arrived(expected):
         return all(node._reflex._boxes[box].read()["sequence"] == n for box, n in expected.items())
 
-    rng = np.random.default_rng(1)
     for k in range(1, 51):
         now = k * 10_000_000
         clock.publish(Clock(clock=convert.to_stamp(now)))
@@ -308,11 +308,11 @@ def lock_step(graph):
 
 
 def test_ros_reflex_in_simulated_time_steps_with_the_clock_and_repeats_to_the_bit(graph):
-    ticks, commands = lock_step(graph)
-    assert ticks == 501  # at 0, 1, ... 500 ms
-    assert [c[0] for c in commands] == [k * 10_000_000 for k in range(51)]
+    ticks, commands = lock_step(graph, "one")
+    assert ticks == 491  # at 10, 11, ... 500 ms
+    assert [c[0] for c in commands] == [k * 10_000_000 for k in range(1, 51)]
     assert max(c[1] for c in commands) > 0.1
-    assert lock_step(graph) == (ticks, commands)
+    assert lock_step(graph, "two") == (ticks, commands)
 
 
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM"])

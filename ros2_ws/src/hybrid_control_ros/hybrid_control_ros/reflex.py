@@ -74,7 +74,7 @@ class ReflexNode(ManagedNode):
         self._halted = False
         self._fault = ""
         self._scan_frame = ""
-        self._next_command_ns = 0
+        self._next_command_ns = -1
         self._last_ticks = (0, 0)
 
     # -- lifecycle -----------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class ReflexNode(ManagedNode):
         reflex.reset()
         self._scan_frame = self.value("scan_frame")
         self._last_ticks = (0, time.monotonic_ns())
-        self._next_command_ns = 0
+        self._next_command_ns = -1
         self._halted, self._fault = False, ""
         if isinstance(loop, PeriodicLoop):
             loop.start()
@@ -249,7 +249,7 @@ class ReflexNode(ManagedNode):
         if not self.active or self._reflex is None or not isinstance(self._loop, SteppedLoop):
             return
         now_ns, period_ns = convert.to_ns(message.clock), round(self._command_period * 1e9)
-        if not now_ns - _JUMP_NS <= self._next_command_ns <= now_ns + period_ns:
+        if not max(0, now_ns - _JUMP_NS) <= self._next_command_ns <= now_ns + period_ns:
             self._next_command_ns = now_ns  # the first one, or the clock was set
         try:
             while self._next_command_ns <= now_ns:
