@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import nir
 import numpy as np
@@ -103,7 +104,7 @@ def layered(
     """Layers of `kind` under currents that drive them well, but not in every tick."""
     rng = np.random.default_rng(seed)
     layers = []
-    for i, (pre, post) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (pre, post) in enumerate(pairwise(sizes)):
         # aims at a drive of 1.6 thresholds, from currents of 0.5 on average or from spikes in a tick of ten
         share = 0.5 if i == 0 else 0.1
         unit = 40.0 if kind in ("I", "IF") else 1.0  # without a leak, what counts is the current times dt
