@@ -122,7 +122,7 @@ def test_a_writer_suspended_in_the_middle_of_a_write_holds_nobody_up():
     for n in range(1, 7):
         box.write(np.array((n, n, n), GAINS), stamp_ns=n)
     # write 7 has begun, in slot 3 of 4: its number is odd and its value half there
-    words = (np.ctypeslib.as_array((np.ctypeslib.ctypes.c_int64 * 200).from_address(box.address)))
+    words = np.ctypeslib.as_array((np.ctypeslib.ctypes.c_int64 * 200).from_address(box.address))
     slot = (_HEADER + 3 * int(words[_STRIDE // 8])) // 8
     words[slot] = 2 * 7 - 1
     words[slot + 3] = -1
