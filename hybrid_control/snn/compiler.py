@@ -461,7 +461,7 @@ class Compiler:
             self._linear(name, node)
 
     def _delay_ring(self, name: str) -> tuple[Ref, int]:
-        length = int(self._steps(name).max()) + 1
+        length = int(self._steps(name).max(initial=0)) + 1
         if name not in self.rings:
             self.rings[name] = self.alloc("state", np.zeros(length * self.nodes[name].size_out, self.dtype))
         return self.rings[name], length

@@ -400,7 +400,7 @@ class Engine:
                 raise ValueError(
                     f"input {name!r}: {array.dtype} of shape {array.shape}, expected (steps, *{shape})"
                 )
-            blocks.append(array.reshape(array.shape[0], -1))
+            blocks.append(array.reshape(array.shape[0], math.prod(shape)))
         if len({b.shape[0] for b in blocks}) != 1:
             raise ValueError(f"inputs of different numbers of steps: {[b.shape[0] for b in blocks]}")
         return np.ascontiguousarray(

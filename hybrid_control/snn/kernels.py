@@ -478,7 +478,7 @@ def _izhikevich(base, q, like):
         p = i * per_neuron
         w = v[i]
         for _ in range(q[13]):
-            w += part[p] * ((square * w + slope) * w + offset - u[i] + x[i])
+            w += part[p] * (square * w * w + slope * w + offset - u[i] + x[i])
         u[i] += whole[p] * (a[p] * (b[p] * w - u[i]))
         s = w >= peak[p]
         fired[i] = s

@@ -153,7 +153,8 @@ class Network:
             matrix = np.array(made, dtype=np.float64)
             if matrix.shape != (post, pre):
                 raise ValueError(
-                    f"projection {name!r}: weights of shape {matrix.shape}; from {source!r} to {target!r} it is {(post, pre)}"
+                    f"projection {name!r}: weights of shape {matrix.shape}, "
+                    f"but {source!r} to {target!r} is (target, source) = {(post, pre)}"
                 )
             if delays is not None and not single:
                 if delays.shape != matrix.shape:

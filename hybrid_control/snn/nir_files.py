@@ -84,9 +84,27 @@ def read(path: str | Path) -> nir.NIRGraph:
 
 
 def write(path: str | Path, graph: nir.NIRGraph) -> None:
-    """Write a NIR file."""
+    """Write a NIR file, in the layout of the nir package; GraphError for a name that cannot be stored.
+
+    (nir.write itself, in 1.0.8, cannot store parameters without a dimension.)
+    """
     check_names(graph)
-    nir.write(path, graph)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("version", data=nir.version, dtype=h5py.string_dtype())
+        _write_group(file.create_group("node"), graph.to_dict())
+
+
+def _write_group(group: h5py.Group, values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            if value or key != "metadata":
+                _write_group(group.create_group(str(key)), value)
+        elif isinstance(value, (str, bytes)):
+            group.create_dataset(key, data=_text(value), dtype=h5py.string_dtype())
+        elif isinstance(value, np.ndarray) and value.size > 1:
+            group.create_dataset(key, data=value, compression="gzip")
+        elif value is not None:
+            group.create_dataset(key, data=value)
 
 
 def check_names(graph: nir.NIRGraph) -> None:
