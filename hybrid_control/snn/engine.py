@@ -59,6 +59,16 @@ class Engine:
         self._state = self.arena[start : start + -(-int(self.arena[k.H_STATE_SIZE]) // 8)]
         self._initial = self._state.copy()
 
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Names of the nodes that hold neurons."""
+        return tuple(sorted(self._plan.neurons))
+
+    @property
+    def synapses(self) -> dict[str, int]:
+        """Synapses by projection: weights that are not zero, and for a convolution its weights times their places."""
+        return {name: p.synapses for name, p in sorted(self._plan.projections.items())}
+
     def offset(self, ref: Ref) -> int:
         """Bytes from the start of the arena."""
         return self._bases[ref.region] + ref.offset
@@ -322,19 +332,19 @@ class Engine:
         Returns the output (steps, *output shape), or a dict by name where there are several; with `record`, a
         dict that holds, besides each output, each node of `record` as {"spikes", "voltage"} where it has them.
         """
-        if self._batched(x):
+        if self.has_batch(x):
             return self._run_batch(x, record)
         values = self._rows(x)
         names = list(self.output_names)
         taps = [(self.offset(self._plan.values[n].out), self.graph.nodes[n].size_out) for n in names]
         keys: list[tuple[str, str]] = [("output", n) for n in names]
         for name in record:
+            self.check_recordable(name)
             node = self._node(name)
             if name in self._plan.voltage:
                 keys.append(("voltage", name))
                 taps.append((self.offset(self._plan.voltage[name]), node.size_out))
             if node.spiking or name not in self._plan.voltage:
-                self.output(name)
                 keys.append(("spikes" if node.spiking else "values", name))
                 taps.append((self.offset(self._plan.values[name].out), node.size_out))
         places = np.array(taps, dtype=np.int64).reshape(-1, 2)
@@ -360,8 +370,14 @@ class Engine:
             return result
         return {"output": result, **{name: found[name] for name in record}}
 
-    def _batched(self, x: Any) -> bool:
-        """Whether an input has a batch axis before its steps."""
+    def check_recordable(self, name: str) -> None:
+        """ValueError where a node has neither a voltage nor an output that `run` could record."""
+        self._node(name)
+        if name not in self._plan.voltage:
+            self.output(name)
+
+    def has_batch(self, x: Any) -> bool:
+        """Whether an input for `run` has a batch axis before its steps."""
         if isinstance(x, (int, np.integer)):
             return False
         batched = []
