@@ -258,7 +258,7 @@ def disk(folder: Path | None = None) -> Finding:
     return Finding("disk", OK, text)
 
 
-def examine(trials: Iterable[Trial] = TRIALS) -> list[Finding]:
+def examine(trials: Iterable[Trial]) -> list[Finding]:
     """Look for everything. The trials run side by side."""
     started = [(trial, trial.start()) for trial in trials]
     looks: tuple[Callable[[], Finding | list[Finding]], ...] = (
@@ -271,9 +271,9 @@ def examine(trials: Iterable[Trial] = TRIALS) -> list[Finding]:
     return [python(), packages(), *(trial.finish(process) for trial, process in started), *rest]
 
 
-def run(*, as_json: bool = False) -> int:
+def run(*, as_json: bool = False, trials: Iterable[Trial] = TRIALS) -> int:
     """Print what was found; exit status 0 where `hybrid-control sim` can run."""
-    findings = examine()
+    findings = examine(trials)
     ready = all(f.status != MISSING for f in findings if f.needed)
     if as_json:
         content = {"ready": ready, "findings": [asdict(f) for f in findings]}
