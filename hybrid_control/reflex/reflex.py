@@ -169,7 +169,7 @@ class Reflex:
     def _received(self, kind: str, stamp_ns: int, now_ns: int, limit: str) -> int:
         """The stamp on the loop's clock; refuses one that is too old, from the future or out of order."""
         age = now_ns - stamp_ns
-        allowed = float(self._gains[limit])  # type: ignore[arg-type]
+        allowed = float(self._gains[limit])
         if age > allowed * 1e9:
             raise self._refuse(kind, f"its stamp is {age * 1e-9:.3f} s old, {limit} is {allowed:g} s")
         if age < -MAX_FUTURE_NS:
@@ -323,6 +323,8 @@ class Reflex:
     def reset(self) -> None:
         """As new, gains kept; only while no loop runs the tick."""
         self.engine.reset()
+        for name in self.engine.input_names:
+            self.engine.input(name)[...] = 0.0
         keep = self._gains
         self.context[:] = np.zeros(1, t.CONTEXT)
         self._boxes = t.mailboxes()

@@ -19,7 +19,8 @@ from hybrid_control.reflex.gains import GAINS
 from hybrid_control.reflex.guard import guard
 from hybrid_control.reflex.network import BANDS, MOTOR, SPEED
 from hybrid_control.reflex.percept import MAX_POINTS, SECTORS, sector_directions
-from hybrid_control.snn.kernels import OK, step_arena, view
+from hybrid_control.snn import kernels
+from hybrid_control.snn.kernels import OK, step_arena
 
 MAX_SPIKES = 2048  # in one planner window; a hundred neurons at 1 kHz for 20 ms
 PLAYOUT = 64  # ms of planner spikes that can wait to be delivered
@@ -176,6 +177,7 @@ CONTEXT = np.dtype(
 _LOG_HEAD = CONTEXT.fields["log_head"][1]  # type: ignore[index]
 
 F32 = np.float32(0)
+view: Any = kernels.view  # (address, size, value of the type) -> array; numba supplies its first argument
 I64 = np.int64(0)
 DIRECTIONS = sector_directions().astype(np.float64)
 SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)

@@ -227,6 +227,17 @@ def test_the_same_inputs_give_the_same_bits():
     assert runs[0] == runs[1]
 
 
+def test_after_a_reset_nothing_of_the_past_is_left():
+    rig = Rig(posts=[(0.2, 0.7, 0.4)])
+    rig.run(0.6)
+    rig.reflex.reset()
+    fresh = Reflex(clock=lambda: rig.now)
+    for a, b in ((rig.reflex, fresh),):
+        np.testing.assert_array_equal(a.engine.snapshot(), b.engine.snapshot())
+        for name in a.engine.input_names:
+            np.testing.assert_array_equal(a.engine.input(name), b.engine.input(name))
+
+
 def test_twice_the_ticks_a_second_make_the_same_motion():
     bearing = math.radians(40)
     speeds = []
