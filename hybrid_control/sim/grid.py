@@ -143,7 +143,7 @@ def _around(field: FloatArray, u: float, v: float, angle: float) -> float:
 
 
 @numba.njit(cache=True)
-def _descend(field: FloatArray, free: NDArray, u: float, v: float, length: float) -> FloatArray:
+def _descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray:
     """Points (k, 2) in cells down the field from (u, v), for `length` cells or to the goal."""
     step = 0.5
     n = int(length / step) + 1
@@ -190,8 +190,8 @@ class GeodesicField:
     """Distance to the goal for a disc of robot_radius, on cells of `resolution` metres.
 
     field: (rows, columns) m, inf where the goal cannot be reached; clear: (rows, columns) m, distance of the
-    cell's centre to the nearest obstacle. Cell (i, j) has its centre at (x0 + j·resolution, y0 +
-    i·resolution).
+    cell's centre to the nearest obstacle; free: where the disc fits. Cell (i, j) has its centre at
+    (x0 + j·resolution, y0 + i·resolution).
     """
 
     x0: float
@@ -201,11 +201,7 @@ class GeodesicField:
     goal: tuple[float, float]
     field: FloatArray
     clear: FloatArray
-
-    @property
-    def free(self) -> NDArray[np.bool_]:
-        """Cells where the disc fits, (rows, columns)."""
-        return self.clear >= self.robot_radius
+    free: NDArray[np.bool_]
 
     def _cell(self, x: float, y: float) -> tuple[float, float]:
         return (x - self.x0) / self.resolution, (y - self.y0) / self.resolution
@@ -215,7 +211,7 @@ class GeodesicField:
         u, v = (round(w) for w in self._cell(x, y))
         rows, columns = self.field.shape
         inside = 0 <= u < columns and 0 <= v < rows
-        return inside and bool(self.clear[v, u] >= self.robot_radius and np.isfinite(self.field[v, u]))
+        return inside and bool(self.free[v, u] and np.isfinite(self.field[v, u]))
 
     def distance(self, x: float, y: float) -> float:
         """Metres to drive from (x, y) to the goal; inf where there is no way.
@@ -230,7 +226,7 @@ class GeodesicField:
         if not math.isfinite(distance):
             return np.array([[x, y]])
         cells = min(length, 1.5 * distance + 2.0 * self.resolution) / self.resolution
-        path = _descend(self.field, self.free, *self._cell(x, y), cells)
+        path = _descend(self.field, *self._cell(x, y), cells)
         return path * self.resolution + (self.x0, self.y0)
 
     def heading(self, x: float, y: float, lookahead: float = 1.0) -> float:
@@ -244,9 +240,9 @@ class GeodesicField:
             gx, gy = self.goal
             at_goal = math.hypot(gx - x, gy - y) < 2.0 * self.resolution
             return math.atan2(gy - y, gx - x) if at_goal else math.nan
-        free, (u, v) = self.free, self._cell(x, y)
+        u, v = self._cell(x, y)
         k = len(path) - 1
-        while k > 2 and not _line_free(free, u, v, *self._cell(*path[k])):
+        while k > 2 and not _line_free(self.free, u, v, *self._cell(*path[k])):
             k -= 1
         return math.atan2(path[k, 1] - y, path[k, 0] - x)
 
@@ -268,4 +264,5 @@ def geodesic_field(world: World, robot_radius: float = 0.35, resolution: float =
     if clear[round(gv), round(gu)] < robot_radius:
         raise ValueError(f"geodesic field: the goal {world.goal} lies within {robot_radius} m of an obstacle")
     field = _solve(clear, robot_radius, resolution, gu, gv)
-    return GeodesicField(xmin, ymin, resolution, robot_radius, world.goal, field, clear)
+    free = clear >= robot_radius
+    return GeodesicField(xmin, ymin, resolution, robot_radius, world.goal, field, clear, free)

@@ -39,6 +39,8 @@ def import_mujoco() -> Any:
     """
     if "MUJOCO_GL" not in os.environ:
         os.environ["MUJOCO_GL"] = next((name for name, lib, _ in GRAPHICS if _loads(lib)), "disable")
+    # Mesa draws in the calling thread: frames this small are not worth handing over, least of all on busy cores.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
     try:
         import mujoco
     except ModuleNotFoundError as error:

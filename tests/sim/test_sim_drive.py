@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hybrid_control.messages import Pose
+from hybrid_control.sim.grid import geodesic_field
 from hybrid_control.sim.robot import JACKAL
 from hybrid_control.sim.simulator import Simulator, limit
 from hybrid_control.sim.worlds import Mover, World, generate
@@ -262,3 +263,19 @@ def test_start_in_an_obstacle_and_impossible_timestep_are_refused():
     for timestep in (0.0, 0.1, -0.002):
         with pytest.raises(ValueError, match="timestep"):
             Simulator(world(), camera=False, timestep=timestep)
+
+
+@pytest.mark.parametrize(
+    ("name", "radius"), [("default", 0.35), ("corridor", 0.35), ("rooms", 0.35), ("field", 0.28)]
+)
+def test_robot_that_follows_the_distance_field_arrives_without_a_contact(name, radius):
+    scene = generate(name, 2)
+    sim, field = Simulator(scene, camera=False), geodesic_field(scene, radius)
+    while sim.goal_distance() > 0.4 and sim.time_ns < 30_000_000_000:
+        pose = sim.truth().pose
+        turn = math.remainder(field.heading(pose.x, pose.y, 0.6) - pose.yaw, 2 * math.pi)
+        sim.set_command(max(0.0, math.cos(turn)) ** 2, 3.0 * turn)
+        sim.step(0.05)
+    assert sim.goal_distance() < 0.4
+    assert sim.contacts == 0
+    assert sim.path_length == pytest.approx(field.distance(scene.start.x, scene.start.y), abs=1.0)
