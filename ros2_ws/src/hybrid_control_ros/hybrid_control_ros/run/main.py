@@ -37,11 +37,15 @@ def run(options: RunOptions) -> int:
             return _many(options, options.out / f"{stamp}-{world}-seeds", interrupt, display)
         folder = options.out / f"{stamp}-{world}-{options.seed}"
         result = run_one(options, options.seed, folder, interrupt, display)
-    report = result["report"]
-    display.line(summary_line(report) if report is not None else result["text"])
-    if report is not None:
+    display.line(_line(result))
+    if result["report"] is not None:
         display.line(f"report: {folder / 'report.html'}")
     return 0 if result["success"] else 1
+
+
+def _line(result: dict[str, Any]) -> str:
+    report = result["report"]
+    return summary_line(report) if report is not None else str(result["text"])
 
 
 _HEAD = (
@@ -66,8 +70,7 @@ def _many(options: RunOptions, folder: Path, interrupt: Interrupt, display: Disp
     folder.mkdir(parents=True)
     for seed in range(options.seeds):
         results.append(run_one(options, seed, folder / f"seed{seed:02d}", interrupt, display))
-        display.line(_HEAD)
-        display.line(_row(results[-1]))
+        display.line(_line(results[-1]))
         if interrupt.requested:
             break
     good = sum(r["success"] for r in results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
 import platform
 import shutil
@@ -389,7 +390,8 @@ class Run:
             self._count_rates(now, recorder)
             if judge.over(self._status.mode if self._status is not None else 0):
                 return
-            self._display.status(self._status_text)
+            if self._begun_ns is not None:
+                self._display.status(self._status_text)
         judge.ended = "interrupted"
 
     def _see(self, recorder: Recorder) -> None:
@@ -421,18 +423,22 @@ class Run:
         j, s = self._judge, self._status
         (begin, before), (end, count) = self._rates[0], self._rates[-1]
         planner = (count - before) / (end - begin) / self._pace() if end - begin > 0.2 else 0.0
-        parts = [f"{j.t:6.1f} s", f"goal {j.goal_distance:5.2f} m"]
         if s is None:
-            return " │ ".join([*parts, "waiting for the reflex"])
+            return f"{j.t:5.1f} s │ waiting for the reflex"
         mode = MODES[s.mode] if s.mode < len(MODES) else str(s.mode)
         share = 100.0 * s.missed / max(1, s.ticks + s.missed)
-        parts += [
-            f"nearest {s.nearest_obstacle:4.2f} m",
+        nearest = f"{s.nearest_obstacle:4.2f} m" if math.isfinite(s.nearest_obstacle) else "none"
+        parts = [
+            f"{j.t:5.1f} s",
+            f"{mode:<11}",
+            f"goal {j.goal_distance:5.2f} m",
+            f"nearest {nearest:>6}",
             f"planner {planner:4.1f} Hz",
-            f"reflex {s.rate:5.0f} Hz",
+            f"reflex {s.rate / self._pace():4.0f} Hz",
             f"missed {s.missed} ({share:.2g} %)",
-            mode + (f": {s.reason}" if s.reason and s.mode != ReflexStatus.HYBRID else ""),
         ]
+        if s.reason and s.mode != ReflexStatus.HYBRID:
+            parts.append(s.reason)
         return " │ ".join(parts)
 
     def _pace(self) -> float:
