@@ -54,7 +54,7 @@ class Process:
     def output(self) -> str:
         return "\n".join(self.lines)
 
-    def wait(self, timeout: float = 15.0) -> int:
+    def wait(self, timeout: float = 30.0) -> int:
         """The exit status, within the time."""
         status = self.popen.wait(timeout)
         self._reader.join(2.0)
@@ -150,7 +150,7 @@ class Graph:
     def publisher(self, kind: type, topic: str, profile: Any = 10) -> Any:
         return self.tester.create_publisher(kind, topic, profile)
 
-    def until(self, condition: Callable[[], Any], timeout: float = 10.0, what: str = "") -> Any:
+    def until(self, condition: Callable[[], Any], timeout: float = 30.0, what: str = "") -> Any:
         """Wait for something to become true; what it became."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -163,7 +163,7 @@ class Graph:
         said = "\n".join(p.output for p in self._processes)
         raise AssertionError(f"not within {timeout} s: {what or condition}\n{said}")
 
-    def call(self, kind: type, name: str, request: Any, timeout: float = 10.0) -> Any:
+    def call(self, kind: type, name: str, request: Any, timeout: float = 30.0) -> Any:
         """Ask a service."""
         if (kind, name) not in self._clients:
             client = self.tester.create_client(kind, name)
@@ -181,8 +181,10 @@ class Graph:
         from lifecycle_msgs.srv import ChangeState
 
         request = ChangeState.Request()
-        request.transition = Transition(label=name) if name == "shutdown" else Transition(
-            id=getattr(Transition, f"TRANSITION_{name.upper()}")
+        request.transition = (
+            Transition(label=name)
+            if name == "shutdown"
+            else Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}"))
         )
         return bool(self.call(ChangeState, f"{node}/change_state", request).success)
 
@@ -197,7 +199,9 @@ class Graph:
         from rclpy.parameter import Parameter
 
         request = SetParametersAtomically.Request()
-        request.parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request.parameters = [
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
+        ]
         return self.call(SetParametersAtomically, f"{node}/set_parameters_atomically", request).result
 
     def get(self, node: str, name: str) -> Any:

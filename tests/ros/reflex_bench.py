@@ -52,7 +52,9 @@ class World:
             "goal_pose": (PoseStamped, qos.COMMAND),
             "planner/spikes": (SpikeTrainMessage, qos.STREAM),
         }
-        self.publishers = {name: graph.publisher(kinds[name][0], prefix + name, kinds[name][1]) for name in hears}
+        self.publishers = {
+            name: graph.publisher(kinds[name][0], prefix + name, kinds[name][1]) for name in hears
+        }
         if stamped:
             self.commands = graph.collect(TwistStamped, prefix + "cmd_vel", qos.COMMAND)
         self.status = graph.collect(ReflexStatus, prefix + "reflex/status", qos.STREAM)
@@ -96,7 +98,7 @@ class World:
     def speed(self):
         return self.commands[-1].twist.linear.x
 
-    def until_mode(self, mode, timeout=10.0):
+    def until_mode(self, mode, timeout=30.0):
         """Wait for a mode; from a moment on, so that an old status does not count."""
         count = len(self.status)
         said = lambda: [s.reason for s in self.status[-1:]]  # noqa: E731

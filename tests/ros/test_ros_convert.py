@@ -63,7 +63,9 @@ def test_ros_rates_come_back_as_they_were(counts, stamp, data):
 @given(sizes, stamps, st.integers(1, 2**32 - 1), st.data())
 def test_ros_spikes_come_back_as_they_were(counts, stamp, duration, data):
     neuron = data.draw(st.lists(st.integers(0, sum(counts) - 1), max_size=50))
-    offset = sorted(data.draw(st.lists(st.integers(0, duration - 1), min_size=len(neuron), max_size=len(neuron))))
+    offset = sorted(
+        data.draw(st.lists(st.integers(0, duration - 1), min_size=len(neuron), max_size=len(neuron)))
+    )
     train = SpikeTrain(stamp, duration, populations(counts), neuron, offset)
     back = convert.spike_train(over_the_wire(convert.spike_train_message(train)))
     assert (back.stamp_ns, back.duration_ns, back.populations) == (stamp, duration, train.populations)
@@ -122,7 +124,8 @@ def test_ros_yaw_of_known_orientations():
 
 
 @pytest.mark.parametrize(
-    "values", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 2.0), (math.nan, 0.0, 0.0, 1.0), (0.0, math.inf, 0.0, 1.0)]
+    "values",
+    [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 2.0), (math.nan, 0.0, 0.0, 1.0), (0.0, math.inf, 0.0, 1.0)],
 )
 def test_ros_orientation_that_is_no_unit_quaternion_is_refused(values):
     x, y, z, w = values

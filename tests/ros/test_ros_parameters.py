@@ -48,7 +48,10 @@ def test_ros_defaults_are_in_their_ranges_and_names_are_unique(node):
     ("text", "said"),
     [
         ("/**/reflex_node: {ros__parameters: {max_sped: 1}}", "did you mean 'max_speed'?"),
-        ("reflex_node: {ros__parameters: {max_speed: 100.0}}", "max_speed: 100.0 is out of range, expected 0 .. 5 m/s"),
+        (
+            "reflex_node: {ros__parameters: {max_speed: 100.0}}",
+            "max_speed: 100.0 is out of range, expected 0 .. 5 m/s",
+        ),
         ("reflex_node: {ros__parameters: {max_speed: fast}}", "max_speed: 'fast' is a str, expected float"),
         ("reflex_node: {max_speed: 1.0}", "reflex_node: expected 'ros__parameters:'"),
         ("- 1", "not a parameter file"),

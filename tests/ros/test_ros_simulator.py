@@ -28,7 +28,13 @@ def start(graph, **values):
 
 
 def test_ros_simulator_publishes_every_sensor_at_its_rate_with_the_ros_clocks_stamps(graph):
-    topics = {"scan": LaserScan, "imu": Imu, "odom": OdometryMessage, "camera/image_raw": Image, "sim/state": SimState}
+    topics = {
+        "scan": LaserScan,
+        "imu": Imu,
+        "odom": OdometryMessage,
+        "camera/image_raw": Image,
+        "sim/state": SimState,
+    }
     seen = {topic: graph.collect(kind, topic) for topic, kind in topics.items()}
     clock = graph.collect(Clock, "/clock")
     world = graph.collect(MarkerArray, "sim/world", qos.LATCHED)
@@ -113,7 +119,9 @@ def test_ros_simulator_shows_the_faults_that_a_test_asks_for(graph):
     assert graph.set("sim_node", camera_fault="white").successful
     graph.until(lambda: set(newest().data) == {255})
     assert graph.set("sim_node", camera_fault="nan").successful
-    graph.until(lambda: newest().encoding == "32FC1" and np.isnan(np.frombuffer(newest().data, np.float32)).all())
+    graph.until(
+        lambda: newest().encoding == "32FC1" and np.isnan(np.frombuffer(newest().data, np.float32)).all()
+    )
     assert graph.set("sim_node", camera_fault="size").successful
     graph.until(lambda: newest().encoding == "rgb8" and len(newest().data) == 120 * 160 * 3 // 2)
     assert graph.set("sim_node", camera_fault="freeze").successful
@@ -121,7 +129,9 @@ def test_ros_simulator_shows_the_faults_that_a_test_asks_for(graph):
     assert graph.set("sim_node", camera_fault="silent", scan_fault="silent").successful
     graph.until(lambda: time.monotonic() - max(scan[-1].arrival, camera[-1].arrival) > 0.3)
     assert graph.set("sim_node", camera_fault="", scan_fault="").successful
-    graph.until(lambda: newest().encoding == "rgb8" and len(set(newest().data)) > 2 and scan[-1].ranges[0] > 0)
+    graph.until(
+        lambda: newest().encoding == "rgb8" and len(set(newest().data)) > 2 and scan[-1].ranges[0] > 0
+    )
     answer = graph.set("sim_node", camera_fault="purple")
     assert not answer.successful
     assert "camera_fault: 'purple' is unknown" in answer.reason

@@ -53,7 +53,9 @@ class PlannerNode(ManagedNode):
         self._reported = (time.monotonic(), 0)
 
     def configure(self) -> None:
-        self._planner = Planner(self.value("model_file") or DEFAULT_MODEL, min_contrast=self.value("min_contrast"))
+        self._planner = Planner(
+            self.value("model_file") or DEFAULT_MODEL, min_contrast=self.value("min_contrast")
+        )
         self._odometry = self._goal = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
         kind = CompressedImage if self.value("compressed") else Image
@@ -126,13 +128,17 @@ class PlannerNode(ManagedNode):
             except ValueError as error:
                 self._blind = isinstance(error, BlindError)
                 self.refuse("camera/image_raw", error)
-            rest = begun + period - time.monotonic()
-            if rest > 0:
-                time.sleep(rest)
+            with self._arrived:
+                self._arrived.wait_for(lambda: self._ending, max(0.0, begun + period - time.monotonic()))
 
     def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int, odometry_timeout: int) -> None:
         odometry, goal, planner = self._odometry, self._goal, self._planner
-        if goal is None or odometry is None or planner is None or now_ns - odometry.stamp_ns > odometry_timeout:
+        if (
+            goal is None
+            or odometry is None
+            or planner is None
+            or now_ns - odometry.stamp_ns > odometry_timeout
+        ):
             return
         begun = time.monotonic()
         rates = planner.plan(image, odometry, goal, stamp_ns)
