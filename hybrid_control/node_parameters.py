@@ -23,7 +23,9 @@ from hybrid_control.reflex.gains import GAINS, SETTINGS
 AUTOSTART = Parameter(
     "autostart", False, "", "configure and activate at once, where no launch file or supervisor does it"
 )
-ODOM_FRAME = Parameter("odom_frame", "odom", "", "frame of odometry and goal; what comes in another is refused")
+ODOM_FRAME = Parameter(
+    "odom_frame", "odom", "", "frame of odometry and goal; what comes in another is refused"
+)
 STAMPED_CMD_VEL = Parameter("stamped_cmd_vel", True, "", "cmd_vel is a TwistStamped; a Twist where false")
 
 SIM: tuple[Parameter, ...] = (
@@ -54,12 +56,23 @@ SIM: tuple[Parameter, ...] = (
 
 PLANNER: tuple[Parameter, ...] = (
     AUTOSTART,
-    Parameter("model_file", "", "", "ONNX file of the planner; empty for the one that comes with hybrid_control"),
+    Parameter(
+        "model_file", "", "", "ONNX file of the planner; empty for the one that comes with hybrid_control"
+    ),
     Parameter("compressed", False, "", "camera/image_raw is a CompressedImage (JPEG or PNG)"),
     Parameter("rate", 15.0, "Hz", "most images planned on in a second", 1.0, 100.0),
-    Parameter("min_contrast", 2.0, "", "least contrast, in grey levels, of an image that shows something", 0.0, 127.0),
+    Parameter(
+        "min_contrast",
+        2.0,
+        "",
+        "least contrast, in grey levels, of an image that shows something",
+        0.0,
+        127.0,
+    ),
     Parameter("image_timeout", 0.5, "s", "age of an image beyond which it is refused", 0.05, 5.0),
-    Parameter("odometry_timeout", 0.5, "s", "age of the newest odometry beyond which nothing is planned", 0.05, 5.0),
+    Parameter(
+        "odometry_timeout", 0.5, "s", "age of the newest odometry beyond which nothing is planned", 0.05, 5.0
+    ),
     ODOM_FRAME,
 )
 
@@ -68,7 +81,9 @@ RATE_TO_SPIKE: tuple[Parameter, ...] = (
     Parameter("window", 0.010, "s", "length of the windows of planner/spikes", 0.001, 0.1),
     Parameter("code", "poisson", "", "how rates become spikes", choices=("poisson", "regular", "latency")),
     Parameter("seed", 0, "", "seed of the Poisson code", 0, 2**31 - 1),
-    Parameter("rates_timeout", 0.4, "s", "age of the newest rates beyond which no spikes are sent", 0.02, 5.0),
+    Parameter(
+        "rates_timeout", 0.4, "s", "age of the newest rates beyond which no spikes are sent", 0.02, 5.0
+    ),
 )
 
 REFLEX: tuple[Parameter, ...] = (
@@ -79,7 +94,9 @@ REFLEX: tuple[Parameter, ...] = (
     Parameter("scan_frame", "", "", "frame of the scan, others are refused; empty for that of the first one"),
     Parameter("command_rate", 100.0, "Hz", "commands a second, beside one for every new scan", 10.0, 1000.0),
     Parameter("spikes_rate", 50.0, "Hz", "messages a second on reflex/spikes; 0 for none", 0.0, 100.0),
-    Parameter("watchdog_timeout", 0.02, "s", "time without a tick for which the robot is stopped", 0.005, 1.0),
+    Parameter(
+        "watchdog_timeout", 0.02, "s", "time without a tick for which the robot is stopped", 0.005, 1.0
+    ),
     *SETTINGS,
     *GAINS,
 )

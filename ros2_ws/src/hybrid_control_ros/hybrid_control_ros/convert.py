@@ -240,7 +240,9 @@ def twist_message(value: Twist, stamped: bool, frame: str) -> TwistStamped | Twi
     return result
 
 
-def diagnostic(name: str, hardware: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
+def diagnostic(
+    name: str, hardware: str, level: bytes, message: str, values: Mapping[str, object]
+) -> DiagnosticStatus:
     """One entry of /diagnostics; floats are shortened to what a person reads."""
     pairs = [
         KeyValue(key=key, value=f"{value:.6g}" if isinstance(value, float) else str(value))

@@ -87,7 +87,9 @@ def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = Non
             raise Refused(_one_line(error)) from None
         extra = rclpy.utilities.remove_ros_args(arguments)[1:]
         if extra:
-            raise Refused(f"unknown argument {extra[0]!r}; parameters go behind --ros-args -p or --params-file")
+            raise Refused(
+                f"unknown argument {extra[0]!r}; parameters go behind --ros-args -p or --params-file"
+            )
         values = _prepare(kinds, module)
         if ending.requested.is_set():
             return 0

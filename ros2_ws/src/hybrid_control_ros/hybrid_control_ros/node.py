@@ -190,7 +190,9 @@ class ManagedNode(LifecycleNode):
             destroy, entity = self._open.pop()
             destroy(entity)
 
-    def _attempt(self, what: str, work: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+    def _attempt(
+        self, what: str, work: Callable[[], None], undo: Callable[[], None]
+    ) -> TransitionCallbackReturn:
         try:
             work()
         except (ValueError, OSError) as error:
@@ -226,7 +228,9 @@ class ManagedNode(LifecycleNode):
             for parameter in parameters:
                 spec = self._specs.get(parameter.name)
                 if self.configured and (parameter.name == "use_sim_time" or (spec and not spec.live)):
-                    raise ParameterError(f"{parameter.name}: may change only while the node is not configured")
+                    raise ParameterError(
+                        f"{parameter.name}: may change only while the node is not configured"
+                    )
                 if spec:
                     changes[spec.name] = spec.check(parameter.value)
             if self.configured and changes:
@@ -243,5 +247,7 @@ class ManagedNode(LifecycleNode):
         name = self.get_fully_qualified_name().lstrip("/")
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
-        array.status = [convert.diagnostic(name, self.kind, level, message or state, {"state": state, **values})]
+        array.status = [
+            convert.diagnostic(name, self.kind, level, message or state, {"state": state, **values})
+        ]
         self._diagnostics.publish(array)

@@ -87,7 +87,9 @@ class ReflexNode(ManagedNode):
         self._stamped = self.value("stamped_cmd_vel")
         self._base_frame = self.value("base_frame")
         self._command_period = 1.0 / self.value("command_rate")
-        self._command_topic = self.talk(TwistStamped if self._stamped else TwistMessage, "cmd_vel", qos.COMMAND)
+        self._command_topic = self.talk(
+            TwistStamped if self._stamped else TwistMessage, "cmd_vel", qos.COMMAND
+        )
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
         self.listen(LaserScan, "scan", self._on_scan, qos.SENSOR)
@@ -349,7 +351,10 @@ class ReflexNode(ManagedNode):
         message = f"{_MODES[status.mode]}: {status.reason}" if status.reason else _MODES[status.mode]
         total = status.ticks + status.missed
         if level == DiagnosticStatus.OK and status.missed > _MISSED_SHARE * total:
-            level, message = DiagnosticStatus.WARN, f"{100 * status.missed / total:.2f} % of the ticks were missed"
+            level, message = (
+                DiagnosticStatus.WARN,
+                f"{100 * status.missed / total:.2f} % of the ticks were missed",
+            )
         if isinstance(self._loop, PeriodicLoop):
             values |= {f"note {i}": line for i, line in enumerate(self._loop.notes, 1)}
         return level, message, values

@@ -59,7 +59,9 @@ class SimNode(ManagedNode):
         self._factor = self.value("real_time_factor")
         self._ros_stamps = self.value("stamps") == "ros"
         if self._ros_stamps and self._factor != 1.0:
-            raise ParameterError(f"real_time_factor: {self._factor:g} needs stamps 'simulated'; for 'ros' it must be 1")
+            raise ParameterError(
+                f"real_time_factor: {self._factor:g} needs stamps 'simulated'; for 'ros' it must be 1"
+            )
         if self.get_parameter("use_sim_time").value:
             raise ParameterError("use_sim_time: must be false, the simulator makes the time")
         self._world = load_world(self.value("world"), self.value("seed"))
