@@ -46,7 +46,7 @@ SETTINGS: tuple[Parameter, ...] = (
     Parameter("robot_width", 0.43, "m", "outline of the robot along y", 0.05, 5.0),
     Parameter("lidar_x", 0.0, "m", "the range sensor's place ahead of the robot's centre", -2.0, 2.0),
     Parameter("lidar_yaw", 0.0, "rad", "the range sensor's turn against the robot", -3.1416, 3.1416),
-    Parameter("goal_tolerance", 0.25, "m",
+    Parameter("goal_tolerance", 0.15, "m",
               "distance to the goal, by odometry, at which the robot has arrived", 0.05, 5.0),
     Parameter("priority", 80, "", "real-time priority (SCHED_FIFO) of the loop's thread; 0 asks for none", 0, 99),
     Parameter("core", -1, "", "processor core to keep the loop on; -1 for any", -1, 1023),
