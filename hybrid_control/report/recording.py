@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
 from numpy.typing import NDArray
 
-# What mcap, its decompressors and the CDR decoder raise on bytes that are not what they should be.
+# What mcap and its decompressors raise on bytes that are not what they should be.
 _BAD_BYTES = (
     McapError, zstandard.ZstdError, struct.error, EOFError, ValueError, IndexError, KeyError, RuntimeError,
     OverflowError, MemoryError,
@@ -38,7 +39,7 @@ class Topic:
 
     name: str
     type: str
-    decode_bytes: Callable[[bytes], Any] | None
+    find_decoder: Callable[[], Callable[[bytes], Any] | None]
     data: list[bytes] = field(default_factory=list)
     received_ns: list[int] = field(default_factory=list)
     published_ns: list[int] = field(default_factory=list)
@@ -48,12 +49,14 @@ class Topic:
 
     def decode(self, i: int) -> Any:
         """Message i, its fields as attributes."""
-        if self.decode_bytes is None:
-            raise RecordingError(f"{self.name}: no ros2msg definition of {self.type} in the recording")
         try:
-            return self.decode_bytes(self.data[i])
-        except _BAD_BYTES as error:
-            raise RecordingError(f"{self.name}: message {i} is no {self.type}: {error}") from None
+            decode = self.find_decoder()
+            if decode is not None:
+                return decode(self.data[i])
+        except Exception as error:  # on wrong bytes the decoder and its parser of definitions raise all sorts
+            text = " ".join(str(error).split())
+            raise RecordingError(f"{self.name}: message {i} is no {self.type}: {text}") from None
+        raise RecordingError(f"{self.name}: no ros2msg definition of {self.type} in the recording")
 
     def __iter__(self) -> Iterator[Any]:
         return (self.decode(i) for i in range(len(self)))
@@ -108,8 +111,8 @@ def read(path: str | os.PathLike[str]) -> Recording:
                 if record.id not in channels:
                     schema = schemas.get(record.schema_id)
                     name = schema.name if schema else ""
-                    decode = decoders.decoder_for(record.message_encoding, schema)
-                    channels[record.id] = Topic(record.topic, name, decode)
+                    find = functools.partial(decoders.decoder_for, record.message_encoding, schema)
+                    channels[record.id] = Topic(record.topic, name, find)
             elif isinstance(record, Message) and record.channel_id in channels:
                 topic = channels[record.channel_id]
                 topic.data.append(record.data)

@@ -66,7 +66,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One shape of the map: kind "circle" or "box", centre, yaw, size in x and y (a circle's diameter); metres."""
+    """One shape of the map: centre, yaw, size in x and y (a circle's diameter); metres, rad.
+
+    kind: "circle", "box", or "mover" for a circle that moves, where it begins.
+    """
 
     kind: str
     x: float
@@ -203,7 +206,7 @@ def _obstacles(topic: Topic | None) -> list[Obstacle]:
             elif m.action == _DELETE:
                 found.pop((m.ns, m.id), None)
             elif m.type in (_CUBE, _SPHERE, _CYLINDER) and m.ns not in ("goal", "start", "robot"):
-                kind = "box" if m.type == _CUBE else "circle"
+                kind = "box" if m.type == _CUBE else "mover" if m.ns == "movers" else "circle"
                 p, s = m.pose.position, m.scale
                 found[m.ns, m.id] = Obstacle(kind, p.x, p.y, yaw_of(m.pose.orientation), s.x, s.y)
     return list(found.values())

@@ -29,7 +29,7 @@ class WorldMap:
         xs, ys = [run.state["x"]], [run.state["y"]]
         for o in run.obstacles:
             c, s = abs(math.cos(o.yaw)), abs(math.sin(o.yaw))
-            round_one = o.kind == "circle"
+            round_one = o.kind != "box"
             xs.append(o.x + np.array([-0.5, 0.5]) * (o.size_x if round_one else o.size_x * c + o.size_y * s))
             ys.append(o.y + np.array([-0.5, 0.5]) * (o.size_x if round_one else o.size_x * s + o.size_y * c))
         if run.goal is not None:
@@ -56,6 +56,16 @@ class WorldMap:
         """A polyline's points."""
         return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(self.x(x), self.y(y), strict=True))
 
+    def pose(self, t: float) -> tuple[float, float, float]:
+        """The true pose at a time, between two states on the straight line: x, y in m, yaw in rad."""
+        s = self.run.state
+        yaw = np.unwrap(s["yaw"])
+        return (
+            float(np.interp(t, s.t, s["x"])),
+            float(np.interp(t, s.t, s["y"])),
+            float(np.interp(t, s.t, yaw)),
+        )
+
     def lidar(self, t: float) -> list[float]:
         """Where the newest scan's beams met something, as x, y, x, y ... on the map; from the true pose."""
         run, topic = self.run, self.run.recording.topic("scan")
@@ -65,16 +75,17 @@ class WorldMap:
         ranges = np.asarray(scan.ranges, dtype=float)
         good = np.isfinite(ranges) & (ranges >= scan.range_min) & (ranges <= scan.range_max)
         beams = np.flatnonzero(good)[:: max(1, ranges.size // _LIDAR_POINTS)]
-        k = run.state.at(run.time(scan))
-        angles = scan.angle_min + scan.angle_increment * beams + run.state["yaw"][k]
-        x = self.x(run.state["x"][k] + ranges[beams] * np.cos(angles))
-        y = self.y(run.state["y"][k] + ranges[beams] * np.sin(angles))
+        x0, y0, yaw = self.pose(run.time(scan))
+        angles = scan.angle_min + scan.angle_increment * beams + yaw
+        x = self.x(x0 + ranges[beams] * np.cos(angles))
+        y = self.y(y0 + ranges[beams] * np.sin(angles))
         inside = (x > self.left) & (x < self.width - self.left) & (y > 0) & (y < self.height)
         return [round(float(v), 1) for v in np.column_stack([x[inside], y[inside]]).ravel()]
 
     def svg(self) -> str:
         """The finished drawing, with the robot and the lidar's points for the replay to move."""
-        parts = [*self._ground(), *(self._shape(o) for o in self.run.obstacles), *self._goal(), *self._path()]
+        parts = [*self._ground(), *(self._shape(o) for o in self.run.obstacles), *self._goal()]
+        parts += [*self._path(), *self._contact()]
         w, h = self.run.outline[0] * self.scale, self.run.outline[1] * self.scale
         body = element("rect", x=-w / 2, y=-h / 2, width=w, height=h, rx=4)
         nose = element("path", d=f"M{w * 0.36:.1f} 0L{-w * 0.1:.1f} {-h * 0.26:.1f}V{h * 0.26:.1f}Z")
@@ -110,9 +121,17 @@ class WorldMap:
     def _shape(self, o: Obstacle) -> str:
         if o.kind == "box":
             return self._box("obstacle", o.x, o.y, o.yaw, o.size_x, o.size_y)
-        return element(
-            "circle", class_="obstacle", cx=self.x(o.x), cy=self.y(o.y), r=o.size_x / 2 * self.scale
-        )
+        css = "mover" if o.kind == "mover" else "obstacle"
+        return element("circle", class_=css, cx=self.x(o.x), cy=self.y(o.y), r=o.size_x / 2 * self.scale)
+
+    def _contact(self) -> list[str]:
+        """Where the robot first touched something."""
+        touched = np.flatnonzero(self.run.state["contacts"] > 0)
+        if not touched.size:
+            return []
+        x, y, _ = self.pose(float(self.run.state.t[touched[0]]))
+        tip = element("title", "first contact")
+        return [element("circle", tip, class_="contact", cx=self.x(x), cy=self.y(y), r=0.45 * self.scale)]
 
     def _goal(self) -> list[str]:
         if self.run.goal is None:

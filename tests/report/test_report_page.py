@@ -15,7 +15,8 @@ from hybrid_control.planner.contract import HEADINGS
 from hybrid_control.report import make_report
 from hybrid_control.report.camera import Camera, overlay, planned_heading
 from hybrid_control.report.charts import Chart, nice_ticks, raster_png, speed_colour, thin
-from hybrid_control.report.run import Raster
+from hybrid_control.report.run import Raster, load
+from hybrid_control.report.worldmap import WorldMap
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,17 @@ def test_page_escapes_what_comes_from_outside(tmp_path):
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "&lt;b&gt;&amp;" in page
+
+
+def test_map_shows_scans_where_the_obstacles_are(tmp_path):
+    run = load(synthetic.straight_run(tmp_path))
+    world = WorldMap(run)
+    # half way between the states at 3.0 and 3.1 s
+    assert world.pose(3.05) == pytest.approx((3.05, 0.0, 0.0))
+    x, y = np.array(world.lidar(3.051)).reshape(-1, 2).T
+    # each beam measured 2 m from where the robot was at the scan's stamp, 3.05 s
+    metres = np.hypot(x - world.x(3.05), y - world.y(0.0)) / world.scale
+    assert metres == pytest.approx(np.full(metres.size, 2.0), abs=0.01)
 
 
 def test_planned_heading_is_the_population_vector():
