@@ -25,9 +25,15 @@ COMMAND_RATE_HZ = 10.0  # of the reflex node, the lowest it allows: these comman
 
 def add_latency_command(subparsers: argparse._SubParsersAction) -> None:
     """Add ``latency`` to the benchmarks."""
-    parser = subparsers.add_parser("latency", help="from a scan to the command it causes, across two processes")
-    parser.add_argument("--scans", type=int, default=1000, help="scans for each of the two nodes (default 1000)")
-    parser.add_argument("--rate", type=float, default=1000.0, help="ticks a second of the reflex (default 1000)")
+    parser = subparsers.add_parser(
+        "latency", help="from a scan to the command it causes, across two processes"
+    )
+    parser.add_argument(
+        "--scans", type=int, default=1000, help="scans for each of the two nodes (default 1000)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=1000.0, help="ticks a second of the reflex (default 1000)"
+    )
     parser.add_argument("--priority", type=int, default=80, help="of SCHED_FIFO; 0 for the normal scheduler")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
     parser.set_defaults(run=_run_command)
@@ -89,12 +95,20 @@ class _Client:
         self.received: dict[str, list[tuple[int, int]]] = {"reflex": [], "bare": []}
         self._scans = {}
         for name, prefix in (("reflex", ""), ("bare", "bare/")):
-            self._scans[name] = self._node.create_publisher(LaserScan, f"{prefix}scan", qos_profile_sensor_data)
-            self._node.create_subscription(TwistStamped, f"{prefix}cmd_vel", self._hear(self.received[name]), 1)
+            self._scans[name] = self._node.create_publisher(
+                LaserScan, f"{prefix}scan", qos_profile_sensor_data
+            )
+            self._node.create_subscription(
+                TwistStamped, f"{prefix}cmd_vel", self._hear(self.received[name]), 1
+            )
         self._odometry = self._node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
         self._goal = self._node.create_publisher(PoseStamped, "goal_pose", 1)
         self._scan = LaserScan(
-            angle_min=-np.pi, angle_max=np.pi, angle_increment=2 * np.pi / BEAMS, range_min=0.1, range_max=10.0
+            angle_min=-np.pi,
+            angle_max=np.pi,
+            angle_increment=2 * np.pi / BEAMS,
+            range_min=0.1,
+            range_max=10.0,
         )
         self._scan.header.frame_id = "base_link"
         self._scan.ranges = [4.0] * BEAMS
@@ -171,7 +185,9 @@ def measure(scans: int, rate_hz: float = 1000.0, priority: int = 80) -> dict[str
         raise ValueError(f"scans: {scans} must be 1 or more")
     for package in ("rclpy", "hybrid_control_ros"):
         if find_spec(package) is None:
-            raise ValueError(f"bench latency needs {package}: source ROS 2 and the workspace, or scripts/env.sh")
+            raise ValueError(
+                f"bench latency needs {package}: source ROS 2 and the workspace, or scripts/env.sh"
+            )
     random = np.random.default_rng(1)
     total: dict[str, list[float]] = {"reflex": [], "bare": []}
     out: dict[str, list[float]] = {"reflex": [], "bare": []}
@@ -226,7 +242,9 @@ def _end(nodes: list[subprocess.Popen[bytes]]) -> None:
             node.wait()
 
 
-def _wait_for_answers(client: _Client, nodes: list[subprocess.Popen[bytes]], patience_s: float = 60.0) -> None:
+def _wait_for_answers(
+    client: _Client, nodes: list[subprocess.Popen[bytes]], patience_s: float = 60.0
+) -> None:
     until = time.monotonic() + patience_s
     answered: set[str] = set()
     while answered != set(client.received):
@@ -248,7 +266,9 @@ def _percentiles(microseconds: Any) -> dict[str, float]:
 
 def table(result: dict[str, Any]) -> str:
     """A result of `measure` as text: where the time goes."""
-    lines = [f"{result['scans']} scans of {BEAMS} beams to each node, the reflex at {result['rate_hz']:g} Hz; µs"]
+    lines = [
+        f"{result['scans']} scans of {BEAMS} beams to each node, the reflex at {result['rate_hz']:g} Hz; µs"
+    ]
     lines.append(f"{'':32s}{'p50':>9s}{'p90':>9s}{'p99':>9s}{'max':>9s}")
     stages = {
         "scan_to_sending": "scan out to command sent",
@@ -263,6 +283,8 @@ def table(result: dict[str, Any]) -> str:
     reflex, bare = (result["nodes"][name]["scan_to_command"] for name in ("reflex", "bare"))
     tick_us = 1e6 / result["rate_hz"]
     added = reflex["p50_us"] - bare["p50_us"]
-    lines.append(f"the reflex adds {added:.0f} µs at the median; a tick and 100 µs are {tick_us + 100:.0f} µs")
+    lines.append(
+        f"the reflex adds {added:.0f} µs at the median; a tick and 100 µs are {tick_us + 100:.0f} µs"
+    )
     lines.append(f"its p99 is {reflex['p99_us'] / bare['p99_us']:.2f} times the bare node's")
     return "\n".join(lines)

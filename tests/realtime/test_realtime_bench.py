@@ -41,7 +41,12 @@ def test_ticks_and_missed_add_up_over_turns():
 
 
 def test_table_has_a_line_for_each_driver():
-    result = {"rate_hz": 10.0, "seconds": 1.0, "load": [], "drivers": {"a": counts_of([(1000, 1010)]).as_dict()}}
+    result = {
+        "rate_hz": 10.0,
+        "seconds": 1.0,
+        "load": [],
+        "drivers": {"a": counts_of([(1000, 1010)]).as_dict()},
+    }
     assert [line.split()[0] for line in table(result).splitlines()[2:]] == ["a"]
 
 
