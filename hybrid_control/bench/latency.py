@@ -72,7 +72,8 @@ def answer() -> None:
     node.create_subscription(LaserScan, "bare/scan", on_scan, qos_profile_sensor_data)
     executor = Executor()
     executor.add_node(node)
-    executor.spin()
+    while True:
+        executor.spin_once(timeout_sec=1.0)
 
 
 class _Client:
