@@ -1,6 +1,7 @@
 """Drives the emulated firmware for minutes and says what was lost: ``python -m firmware_bridge.firmware.soak``.
 
-200 commands a second through the real link, speeds that change every two seconds; prints one line of JSON.
+200 commands a second through the real link, speeds that change every two seconds; prints its figures as JSON.
+With ``--faults N`` the line is cut and the cable pulled N times each instead, and the times are printed.
 """
 
 from __future__ import annotations
@@ -89,11 +90,64 @@ def _drive(emulator: Emulator, link: Link, seconds: float, hertz: float) -> dict
     }
 
 
+def faults(repeats: int) -> dict[str, float]:
+    """Worst and median times over so many line cuts and pulled cables.
+
+    off: ms of the chip's clock from the last byte of the last command to the last time that a PWM pin was high.
+    back: ms of the wall clock from the cable's return to the connection. ValueError as soak.
+    """
+    off: dict[str, list[float]] = {"cut": [], "unplug": []}
+    back: dict[str, list[float]] = {"cut": [], "unplug": []}
+    moved = 0
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory)
+        image = build_firmware(out)
+        with (
+            Emulator(build_emulator(out), image.elf, link=out / "port") as emulator,
+            Link(LinkConfig(emulator.address)) as link,
+        ):
+            for _ in tqdm(range(repeats), desc="faults"):
+                for kind, (break_it, mend_it) in {
+                    "cut": ("cut 1", "cut 0"),
+                    "unplug": ("unplug", "plug"),
+                }.items():
+                    if not link.wait_connected(5.0):
+                        raise ValueError(link.status().error)
+                    for _ in range(80):
+                        link.send((8.0, 8.0))
+                        time.sleep(0.005)
+                    emulator.command(break_it)
+                    time.sleep(0.6)
+                    state = emulator.state()
+                    last = max(wheel["last_high_us"] for wheel in state["wheels"])
+                    off[kind].append((last - state["last_rx_us"]) / 1000)
+                    mended = time.monotonic()
+                    emulator.command(mend_it)
+                    if not link.wait_connected(5.0):
+                        raise ValueError(link.status().error)
+                    back[kind].append((time.monotonic() - mended) * 1000)
+                    time.sleep(0.2)
+                    moved += max(wheel["last_high_us"] for wheel in emulator.state()["wheels"]) != last
+    return {
+        f"{name}_ms_{kind}_{quantity}": round(float(function(values[kind])), 2)
+        for name, values in (("off", off), ("back", back))
+        for kind in values
+        for quantity, function in (("median", np.median), ("max", np.max))
+    } | {"repeats": repeats, "moved_before_a_fresh_command": moved}
+
+
 def main() -> int:
     """Runs it; the exit status is 1 if anything was lost or out of order."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument(
+        "--faults", type=int, default=0, metavar="N", help="cut and unplug N times each instead"
+    )
     arguments = parser.parse_args()
+    if arguments.faults:
+        times = faults(arguments.faults)
+        sys.stdout.write(json.dumps(times, indent=1) + "\n")
+        return int(times["moved_before_a_fresh_command"] > 0)
     result = soak(arguments.seconds)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     bad = ("out_of_order", "host_lost", "host_crc_errors", "host_framing_errors", "device_crc_errors")
