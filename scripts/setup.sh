@@ -36,7 +36,7 @@ fi
 missing=()
 need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' || missing+=("$1"); }
 if command -v dpkg-query >/dev/null; then
-  need libegl1; need libgl1-mesa-dri                 # the simulator's camera, drawn in software
+  need libegl1; need libgl1; need libgl1-mesa-dri    # the simulator's camera, drawn in software
   command -v cmake >/dev/null || need cmake
   command -v g++ >/dev/null || need g++
   command -v make >/dev/null || need make
