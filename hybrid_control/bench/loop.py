@@ -382,14 +382,14 @@ def table(result: dict[str, Any]) -> str:
     load = "+".join(result["load"]) or "none"
     lines = [
         f"{result['rate_hz']:g} Hz, {result['seconds']:g} s each, load: {load}; times in µs",
-        f"{'':20s}{'lateness p50':>13s}{'p99':>9s}{'p99.9':>9s}{'max':>9s}"
-        f"{'cost p50':>10s}{'p99':>9s}{'max':>9s}{'missed':>9s}{'of':>9s}",
+        f"{'':20s}{'lateness p50':>13s}{'p99':>12s}{'p99.9':>12s}{'max':>10s}"
+        f"{'cost p50':>10s}{'p99':>12s}{'max':>10s}{'missed':>9s}{'of':>9s}",
     ]
     for name, d in result["drivers"].items():
         late, cost = d["lateness"], d["cost"]
         lines.append(
-            f"{name:20s}{late['p50_us']:13.1f}{late['p99_us']:9.1f}{late['p99.9_us']:9.1f}{late['max_us']:9.0f}"
-            f"{cost['p50_us']:10.1f}{cost['p99_us']:9.1f}{cost['max_us']:9.0f}"
+            f"{name:20s}{late['p50_us']:13.1f}{late['p99_us']:12.1f}{late['p99.9_us']:12.1f}{late['max_us']:10.0f}"
+            f"{cost['p50_us']:10.1f}{cost['p99_us']:12.1f}{cost['max_us']:10.0f}"
             f"{d['missed']:9d}{d['ticks'] + d['missed']:9d}"
         )
         lines += [f"{'':20s}{note}" for note in d["notes"]]
