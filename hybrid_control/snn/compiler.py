@@ -259,8 +259,28 @@ class Compiler:
                 self._push(name)
         for name in begun:
             self._finish(name)
+        self._check_told()
         for name in sorted(self.plasticity):
             self._learn(name, self.plasticity[name])
+
+    def _check_told(self) -> None:
+        """What was told about projections must name one and say something known."""
+        for what, told, known in (
+            ("drive", self.forced_drive, ("event", "dense")),
+            ("storage", self.forced_storage, ("rows", "csr")),
+        ):
+            for name, choice in told.items():
+                if choice not in known:
+                    raise ValueError(f"{what} of {name!r} must be one of {known}, not {choice!r}")
+                if name not in self.projections or (
+                    what == "storage" and self.projections[name].storage == "window"
+                ):
+                    able = [
+                        n for n, p in self.projections.items() if what == "drive" or p.storage != "window"
+                    ]
+                    raise ValueError(
+                        f"{what}: {name!r} is no projection that has one; there are {sorted(able)}"
+                    )
 
     # memory
 
@@ -575,6 +595,8 @@ class Compiler:
         """How a projection is propagated, and why."""
         sparse = all(self._sparse(s) for s in self.sources[name])
         drive: Drive = self.forced_drive.get(name, "event" if sparse else "dense")
+        if name in self.forced_drive or name in self.forced_storage:
+            return drive, "told to"
         return drive, "spikes or inputs come in" if sparse else "values come in that are seldom zero"
 
     def _compressed(

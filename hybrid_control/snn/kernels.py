@@ -74,7 +74,7 @@ OK, NOT_FINITE, WRONG_SIZE = 0, 1, 2
 
 
 @intrinsic
-def view(typingctx: Any, address: Any, size: Any, like: Any) -> Any:
+def values_at(typingctx: Any, address: Any, size: Any, like: Any) -> Any:
     """An array of `size` values of the type of `like` over memory at an integer address; owns nothing."""
     if not isinstance(address, types.Integer) or not isinstance(size, types.Integer):
         return None
@@ -136,8 +136,8 @@ def _lowest(typingctx: Any, bits: Any) -> Any:
 @part
 def _scan(base, n, x_at, list_at, like):
     """List the indices of the non-zero values of x, which has room for a multiple of 16."""
-    indices = view(base + list_at + 8, n, I32)
-    item = view(base, HEADER_WORDS, I64)[H_ITEM]
+    indices = values_at(base + list_at + 8, n, I32)
+    item = values_at(base, HEADER_WORDS, I64)[H_ITEM]
     m = 0
     for first in range(0, n, 16):
         bits = np.uint64(_mask(base + x_at + first * item, like))
@@ -147,15 +147,15 @@ def _scan(base, n, x_at, list_at, like):
             indices[m] = first + _lowest(bits)
             m += 1
             bits &= bits - np.uint64(1)
-    view(base + list_at, 1, I64)[0] = m
+    values_at(base + list_at, 1, I64)[0] = m
 
 
 @part
 def _emit(base, n, fired_at, out_at, list_at, counter_at, like):
     """Turn the flags of this tick into the spike list and the 0/1 output, and count them."""
-    out = view(base + out_at, n, like)
-    indices = view(base + list_at + 8, n, I32)
-    count = view(base + list_at, 1, I64)
+    out = values_at(base + out_at, n, like)
+    indices = values_at(base + list_at + 8, n, I32)
+    count = values_at(base + list_at, 1, I64)
     for k in range(count[0]):
         out[np.int64(indices[k])] = 0
     m = 0
@@ -168,27 +168,31 @@ def _emit(base, n, fired_at, out_at, list_at, counter_at, like):
             m += 1
             bits &= bits - np.uint64(1)
     count[0] = m
-    view(base + counter_at, 1, I64)[0] += m
+    values_at(base + counter_at, 1, I64)[0] += m
 
 
 @part
 def _membrane(base, q, like):
     """I, IF, LI, LIF and, with a synaptic current, CubaLI and CubaLIF: a linear update, a threshold, a reset."""
     n, flags, pitch, k = q[1], q[3], q[5], base + q[4]
-    x = view(base + q[2], n, like)
-    v = view(base + q[6], n, like)
-    fired = view(base + q[10], n, U8)
+    x = values_at(base + q[2], n, like)
+    v = values_at(base + q[6], n, like)
+    fired = values_at(base + q[10], n, U8)
     spiking, subtract = flags & SPIKING != 0, flags & SUBTRACT != 0
     if flags & SYNAPSE:
-        current = view(base + q[7], n, like)
+        current = values_at(base + q[7], n, like)
         if flags & UNIFORM:
-            kv, leak, new = view(k, 1, like)[0], view(k + pitch, 1, like)[0], view(k + 2 * pitch, 1, like)[0]
-            old, syn, gain = (
-                view(k + 3 * pitch, 1, like)[0],
-                view(k + 4 * pitch, 1, like)[0],
-                view(k + 5 * pitch, 1, like)[0],
+            kv, leak, new = (
+                values_at(k, 1, like)[0],
+                values_at(k + pitch, 1, like)[0],
+                values_at(k + 2 * pitch, 1, like)[0],
             )
-            threshold, reset = view(k + 6 * pitch, 1, like)[0], view(k + 7 * pitch, 1, like)[0]
+            old, syn, gain = (
+                values_at(k + 3 * pitch, 1, like)[0],
+                values_at(k + 4 * pitch, 1, like)[0],
+                values_at(k + 5 * pitch, 1, like)[0],
+            )
+            threshold, reset = values_at(k + 6 * pitch, 1, like)[0], values_at(k + 7 * pitch, 1, like)[0]
             for i in range(n):
                 j = current[i]
                 jn = syn * j + gain * x[i]
@@ -198,13 +202,17 @@ def _membrane(base, q, like):
                 fired[i] = s
                 v[i] = (u - reset if subtract else reset) if s else u
         else:
-            a_kv, a_leak, a_new = view(k, n, like), view(k + pitch, n, like), view(k + 2 * pitch, n, like)
-            a_old, a_syn, a_gain = (
-                view(k + 3 * pitch, n, like),
-                view(k + 4 * pitch, n, like),
-                view(k + 5 * pitch, n, like),
+            a_kv, a_leak, a_new = (
+                values_at(k, n, like),
+                values_at(k + pitch, n, like),
+                values_at(k + 2 * pitch, n, like),
             )
-            a_threshold, a_reset = view(k + 6 * pitch, n, like), view(k + 7 * pitch, n, like)
+            a_old, a_syn, a_gain = (
+                values_at(k + 3 * pitch, n, like),
+                values_at(k + 4 * pitch, n, like),
+                values_at(k + 5 * pitch, n, like),
+            )
+            a_threshold, a_reset = values_at(k + 6 * pitch, n, like), values_at(k + 7 * pitch, n, like)
             for i in range(n):
                 j = current[i]
                 jn = a_syn[i] * j + a_gain[i] * x[i]
@@ -214,16 +222,24 @@ def _membrane(base, q, like):
                 fired[i] = s
                 v[i] = (u - a_reset[i] if subtract else a_reset[i]) if s else u
     elif flags & UNIFORM:
-        kv, leak, new = view(k, 1, like)[0], view(k + pitch, 1, like)[0], view(k + 2 * pitch, 1, like)[0]
-        threshold, reset = view(k + 6 * pitch, 1, like)[0], view(k + 7 * pitch, 1, like)[0]
+        kv, leak, new = (
+            values_at(k, 1, like)[0],
+            values_at(k + pitch, 1, like)[0],
+            values_at(k + 2 * pitch, 1, like)[0],
+        )
+        threshold, reset = values_at(k + 6 * pitch, 1, like)[0], values_at(k + 7 * pitch, 1, like)[0]
         for i in range(n):
             u = kv * v[i] + (leak + new * x[i])
             s = spiking and u > threshold
             fired[i] = s
             v[i] = (u - reset if subtract else reset) if s else u
     else:
-        a_kv, a_leak, a_new = view(k, n, like), view(k + pitch, n, like), view(k + 2 * pitch, n, like)
-        a_threshold, a_reset = view(k + 6 * pitch, n, like), view(k + 7 * pitch, n, like)
+        a_kv, a_leak, a_new = (
+            values_at(k, n, like),
+            values_at(k + pitch, n, like),
+            values_at(k + 2 * pitch, n, like),
+        )
+        a_threshold, a_reset = values_at(k + 6 * pitch, n, like), values_at(k + 7 * pitch, n, like)
         for i in range(n):
             u = a_kv[i] * v[i] + (a_leak[i] + a_new[i] * x[i])
             s = spiking and u > a_threshold[i]
@@ -239,10 +255,10 @@ def _membrane(base, q, like):
 def _rows(base, q, like):
     """Dense weights, one padded row per presynaptic neuron: add the rows of those that are active."""
     n, padded, flags, row = q[1], q[2], q[3], q[7]
-    x = view(base + q[4], n, like)
-    dst = view(base + q[8], padded, like)
-    gain = view(base + q[9], 1, like)[0]
-    fan = view(base + q[10], n, I32)
+    x = values_at(base + q[4], n, like)
+    dst = values_at(base + q[8], padded, like)
+    gain = values_at(base + q[9], 1, like)[0]
+    fan = values_at(base + q[10], n, I32)
     events = 0
     if flags & ZERO:
         dst[:] = 0
@@ -250,14 +266,14 @@ def _rows(base, q, like):
     if q[5] == 0:
         for i in range(n):
             c = gain * x[i]
-            w = view(weights + i * row, padded, like)
+            w = values_at(weights + i * row, padded, like)
             for j in range(padded):
                 dst[j] += c * w[j]
             if x[i] != 0:
                 events += fan[i]
     else:
-        count = view(base + q[5], 1, I64)[0]
-        active = view(base + q[5] + 8, n, I32)
+        count = values_at(base + q[5], 1, I64)[0]
+        active = values_at(base + q[5] + 8, n, I32)
         k = 0
         while k + 4 <= count:
             i0, i1, i2, i3 = (
@@ -267,8 +283,8 @@ def _rows(base, q, like):
                 np.int64(active[k + 3]),
             )
             c0, c1, c2, c3 = gain * x[i0], gain * x[i1], gain * x[i2], gain * x[i3]
-            w0, w1 = view(weights + i0 * row, padded, like), view(weights + i1 * row, padded, like)
-            w2, w3 = view(weights + i2 * row, padded, like), view(weights + i3 * row, padded, like)
+            w0, w1 = values_at(weights + i0 * row, padded, like), values_at(weights + i1 * row, padded, like)
+            w2, w3 = values_at(weights + i2 * row, padded, like), values_at(weights + i3 * row, padded, like)
             for j in range(padded):
                 dst[j] = (((dst[j] + c0 * w0[j]) + c1 * w1[j]) + c2 * w2[j]) + c3 * w3[j]
             events += fan[i0] + fan[i1] + fan[i2] + fan[i3]
@@ -276,12 +292,12 @@ def _rows(base, q, like):
         while k < count:
             i = np.int64(active[k])
             c = gain * x[i]
-            w = view(weights + i * row, padded, like)
+            w = values_at(weights + i * row, padded, like)
             for j in range(padded):
                 dst[j] += c * w[j]
             events += fan[i]
             k += 1
-    view(base + q[11], 1, I64)[0] += events
+    values_at(base + q[11], 1, I64)[0] += events
     if flags & CLEAR:
         x[:] = 0
 
@@ -306,8 +322,8 @@ def _prefetch(typingctx: Any, address: Any) -> Any:
 
 @part
 def _csr_row(weights, columns, size, dst, c, like, column):
-    w = view(weights, size, like)
-    index = view(columns, size, column)
+    w = values_at(weights, size, like)
+    index = values_at(columns, size, column)
     for s in range(size):
         dst[index[s]] += c * w[s]
 
@@ -316,17 +332,17 @@ def _csr_row(weights, columns, size, dst, c, like, column):
 def _csr(base, q, like):
     """Sparse weights in compressed rows, one per presynaptic neuron."""
     n, flags, item = q[1], q[3], q[12]
-    x = view(base + q[4], n, like)
-    dst = view(base + q[8], q[2], like)
-    gain = view(base + q[9], 1, like)[0]
-    pointer = view(base + q[10], n + 1, I64)
+    x = values_at(base + q[4], n, like)
+    dst = values_at(base + q[8], q[2], like)
+    gain = values_at(base + q[9], 1, like)[0]
+    pointer = values_at(base + q[10], n + 1, I64)
     columns, weights = base + q[7], base + q[6]
     events = 0
     if flags & ZERO:
         dst[:] = 0
     every = q[5] == 0
-    count = n if every else view(base + q[5], 1, I64)[0]
-    active = view(base + q[5] + 8, n, I32)
+    count = n if every else values_at(base + q[5], 1, I64)[0]
+    active = values_at(base + q[5] + 8, n, I32)
     for k in range(count):
         i = k if every else np.int64(active[k])
         c = gain * x[i]
@@ -345,7 +361,7 @@ def _csr(base, q, like):
             _csr_row(weights + a * item, columns + a * 4, size, dst, c, like, U32)
         if x[i] != 0:
             events += size
-    view(base + q[11], 1, I64)[0] += events
+    values_at(base + q[11], 1, I64)[0] += events
     if flags & CLEAR:
         x[:] = 0
 
@@ -354,9 +370,9 @@ def _csr(base, q, like):
 def _elementwise(base, q, like):
     """ADD: dst += x. CONSTANT: dst += b. SCALE: dst += (gain * s) * x. THRESHOLD: dst = x > s."""
     op, n, flags = q[0], q[1], q[3]
-    x = view(base + q[4], n, like)
-    s = view(base + q[6], n, like)
-    dst = view(base + q[8], n, like)
+    x = values_at(base + q[4], n, like)
+    s = values_at(base + q[6], n, like)
+    dst = values_at(base + q[8], n, like)
     if flags & ZERO:
         dst[:] = 0
     if op == OP_ADD:
@@ -366,7 +382,7 @@ def _elementwise(base, q, like):
         for i in range(n):
             dst[i] += s[i]
     elif op == OP_SCALE:
-        gain = view(base + q[9], 1, like)[0]
+        gain = values_at(base + q[9], 1, like)[0]
         for i in range(n):
             dst[i] += (gain * s[i]) * x[i]
     else:
@@ -375,7 +391,7 @@ def _elementwise(base, q, like):
             above = x[i] > s[i]
             dst[i] = above
             m += above
-        view(base + q[11], 1, I64)[0] += m
+        values_at(base + q[11], 1, I64)[0] += m
     if flags & CLEAR:
         x[:] = 0
 
@@ -384,14 +400,14 @@ def _elementwise(base, q, like):
 def _delay(base, q, tick, like):
     """READ: dst[i] = ring[(tick - steps[i]) mod length][i]. WRITE: ring[tick mod length] = x."""
     n, length = q[1], q[2]
-    ring = view(base + q[6], n * length, like)
+    ring = values_at(base + q[6], n * length, like)
     if q[0] == OP_DELAY_READ:
-        steps = view(base + q[5], n, I64)
-        dst = view(base + q[8], n, like)
+        steps = values_at(base + q[5], n, I64)
+        dst = values_at(base + q[8], n, like)
         for i in range(n):
             dst[i] = ring[((tick - steps[i]) % length) * n + i]
     else:
-        x = view(base + q[4], n, like)
+        x = values_at(base + q[4], n, like)
         first = (tick % length) * n
         for i in range(n):
             ring[first + i] = x[i]
@@ -406,27 +422,27 @@ def _extended(base, q, like):
     per_neuron = 0 if flags & UNIFORM else 1
     size = n if per_neuron else 1
     keep, leak, new, old = (
-        view(k, size, like),
-        view(k + pitch, size, like),
-        view(k + 2 * pitch, size, like),
-        view(k + 3 * pitch, size, like),
+        values_at(k, size, like),
+        values_at(k + pitch, size, like),
+        values_at(k + 2 * pitch, size, like),
+        values_at(k + 3 * pitch, size, like),
     )
     syn, gain, threshold, reset = (
-        view(k + 4 * pitch, size, like),
-        view(k + 5 * pitch, size, like),
-        view(k + 6 * pitch, size, like),
-        view(k + 7 * pitch, size, like),
+        values_at(k + 4 * pitch, size, like),
+        values_at(k + 5 * pitch, size, like),
+        values_at(k + 6 * pitch, size, like),
+        values_at(k + 7 * pitch, size, like),
     )
     fade, beta, hold = (
-        view(k + 8 * pitch, size, like),
-        view(k + 9 * pitch, size, like),
-        view(k + 10 * pitch, size, like),
+        values_at(k + 8 * pitch, size, like),
+        values_at(k + 9 * pitch, size, like),
+        values_at(k + 10 * pitch, size, like),
     )
-    x, v = view(base + q[2], n, like), view(base + q[6], n, like)
-    a, wait = view(base + q[12], n, like), view(base + q[13], n, like)
-    fired = view(base + q[10], n, U8)
+    x, v = values_at(base + q[2], n, like), values_at(base + q[6], n, like)
+    a, wait = values_at(base + q[12], n, like), values_at(base + q[13], n, like)
+    fired = values_at(base + q[10], n, U8)
     cuba = flags & SYNAPSE != 0
-    current = view(base + q[7], n if cuba else 0, like)
+    current = values_at(base + q[7], n if cuba else 0, like)
     for i in range(n):
         p = i * per_neuron
         if cuba:
@@ -460,18 +476,22 @@ def _izhikevich(base, q, like):
     per_neuron = 0 if flags & UNIFORM else 1
     size = n if per_neuron else 1
     a, b, c, d = (
-        view(k, size, like),
-        view(k + pitch, size, like),
-        view(k + 2 * pitch, size, like),
-        view(k + 3 * pitch, size, like),
+        values_at(k, size, like),
+        values_at(k + pitch, size, like),
+        values_at(k + 2 * pitch, size, like),
+        values_at(k + 3 * pitch, size, like),
     )
     peak, part, whole = (
-        view(k + 4 * pitch, size, like),
-        view(k + 5 * pitch, size, like),
-        view(k + 6 * pitch, size, like),
+        values_at(k + 4 * pitch, size, like),
+        values_at(k + 5 * pitch, size, like),
+        values_at(k + 6 * pitch, size, like),
     )
-    x, v, u = view(base + q[2], n, like), view(base + q[6], n, like), view(base + q[12], n, like)
-    fired = view(base + q[10], n, U8)
+    x, v, u = (
+        values_at(base + q[2], n, like),
+        values_at(base + q[6], n, like),
+        values_at(base + q[12], n, like),
+    )
+    fired = values_at(base + q[10], n, U8)
     one = x.dtype.type(1)
     square, slope, offset = one / 25, one * 5, one * 140
     for i in range(n):
@@ -495,36 +515,36 @@ def _izhikevich(base, q, like):
 def _delayed(base, q, tick, like):
     """Synapses with delays. SCATTER: ring[(tick + steps) mod length] += w x. DRAIN: dst += ring[tick mod length]."""
     n, post, flags, length = q[1], q[2], q[3], q[13]
-    ring = view(base + q[14], post * length, like)
+    ring = values_at(base + q[14], post * length, like)
     if q[0] == OP_DELAYED_DRAIN:
-        dst = view(base + q[8], post, like)
-        due = view(base + q[14] + (tick % length) * post * q[12], post, like)
+        dst = values_at(base + q[8], post, like)
+        due = values_at(base + q[14] + (tick % length) * post * q[12], post, like)
         if flags & ZERO:
             dst[:] = 0
         for j in range(post):
             dst[j] += due[j]
         due[:] = 0
         return
-    x = view(base + q[4], n, like)
-    gain = view(base + q[9], 1, like)[0]
-    pointer = view(base + q[10], n + 1, I64)
+    x = values_at(base + q[4], n, like)
+    gain = values_at(base + q[9], 1, like)[0]
+    pointer = values_at(base + q[10], n + 1, I64)
     every = q[5] == 0
-    count = n if every else view(base + q[5], 1, I64)[0]
-    active = view(base + q[5] + 8, n, I32)
+    count = n if every else values_at(base + q[5], 1, I64)[0]
+    active = values_at(base + q[5] + 8, n, I32)
     events = 0
     for k in range(count):
         i = k if every else np.int64(active[k])
         c = gain * x[i]
         first = pointer[i]
         size = pointer[i + 1] - first
-        w = view(base + q[6] + first * q[12], size, like)
-        columns = view(base + q[7] + first * 4, size, U32)
-        steps = view(base + q[15] + first * 4, size, U32)
+        w = values_at(base + q[6] + first * q[12], size, like)
+        columns = values_at(base + q[7] + first * 4, size, U32)
+        steps = values_at(base + q[15] + first * 4, size, U32)
         for s in range(size):
             ring[((tick + np.int64(steps[s])) % length) * post + np.int64(columns[s])] += c * w[s]
         if x[i] != 0:
             events += size
-    view(base + q[11], 1, I64)[0] += events
+    values_at(base + q[11], 1, I64)[0] += events
     if flags & CLEAR:
         x[:] = 0
 
@@ -537,13 +557,13 @@ def _convolve(base, q, like):
     kernel_rows, kernel_columns, down, right = q[18], q[19], q[20], q[21]
     top, left, spread_rows, spread_columns, groups = q[22], q[23], q[24], q[25], q[26]
     n = channels * rows * columns
-    x = view(base + q[4], n, like)
-    dst = view(base + q[8], out_channels * out_rows * out_columns, like)
+    x = values_at(base + q[4], n, like)
+    dst = values_at(base + q[8], out_channels * out_rows * out_columns, like)
     per_group = channels // groups
     out_per_group = out_channels // groups
-    w = view(base + q[6], out_channels * per_group * kernel_rows * kernel_columns, like)
-    gain = view(base + q[9], 1, like)[0]
-    fan = view(base + q[10], n, I32)
+    w = values_at(base + q[6], out_channels * per_group * kernel_rows * kernel_columns, like)
+    gain = values_at(base + q[9], 1, like)[0]
+    fan = values_at(base + q[10], n, I32)
     plane, window = out_rows * out_columns, kernel_rows * kernel_columns
     events = 0
     if q[3] & ZERO:
@@ -571,8 +591,8 @@ def _convolve(base, q, like):
             if x[i] != 0:
                 events += fan[i]
     else:
-        count = view(base + q[5], 1, I64)[0]
-        active = view(base + q[5] + 8, n, I32)
+        count = values_at(base + q[5], 1, I64)[0]
+        active = values_at(base + q[5] + 8, n, I32)
         for k in range(count):
             i = np.int64(active[k])
             value = gain * x[i]
@@ -591,7 +611,7 @@ def _convolve(base, q, like):
                             continue
                         weight = w[(o * per_group + c) * window + a * kernel_columns + b]
                         dst[o * plane + (y // down) * out_columns + z // right] += value * weight
-    view(base + q[11], 1, I64)[0] += events
+    values_at(base + q[11], 1, I64)[0] += events
     if q[3] & CLEAR:
         x[:] = 0
 
@@ -602,9 +622,9 @@ def _pool(base, q, like):
     channels, rows, columns = q[12], q[13], q[14]
     out_rows, out_columns = q[16], q[17]
     kernel_rows, kernel_columns, down, right, top, left = q[18], q[19], q[20], q[21], q[22], q[23]
-    x = view(base + q[4], channels * rows * columns, like)
-    dst = view(base + q[8], channels * out_rows * out_columns, like)
-    factor = view(base + q[6], 1, like)[0]
+    x = values_at(base + q[4], channels * rows * columns, like)
+    dst = values_at(base + q[8], channels * out_rows * out_columns, like)
+    factor = values_at(base + q[6], 1, like)[0]
     if q[3] & ZERO:
         dst[:] = 0
     for c in range(channels):
@@ -629,19 +649,21 @@ def _stdp(base, q, like):
     traces: two spikes in one tick are no pair.
     """
     pre, post, total = q[1], q[2], q[3]
-    fade_pre, fade_post, up, down, low, high, fade_trace, rate, learning, reward = view(base + q[4], 10, like)
-    before, after = view(base + q[5], pre, like), view(base + q[6], post, like)
-    pointer, columns = view(base + q[7], pre + 1, I64), view(base + q[8], total, U32)
-    weights = view(base + q[9], total, like)
-    by_target, sources, places = (
-        view(base + q[10], post + 1, I64),
-        view(base + q[11], total, U32),
-        view(base + q[12], total, I64),
+    fade_pre, fade_post, up, down, low, high, fade_trace, rate, learning, reward = values_at(
+        base + q[4], 10, like
     )
-    count_pre, count_post = view(base + q[13], 1, I64)[0], view(base + q[14], 1, I64)[0]
-    spikes_pre, spikes_post = view(base + q[13] + 8, pre, I32), view(base + q[14] + 8, post, I32)
+    before, after = values_at(base + q[5], pre, like), values_at(base + q[6], post, like)
+    pointer, columns = values_at(base + q[7], pre + 1, I64), values_at(base + q[8], total, U32)
+    weights = values_at(base + q[9], total, like)
+    by_target, sources, places = (
+        values_at(base + q[10], post + 1, I64),
+        values_at(base + q[11], total, U32),
+        values_at(base + q[12], total, I64),
+    )
+    count_pre, count_post = values_at(base + q[13], 1, I64)[0], values_at(base + q[14], 1, I64)[0]
+    spikes_pre, spikes_post = values_at(base + q[13] + 8, pre, I32), values_at(base + q[14] + 8, post, I32)
     three_factor = q[15] != 0
-    changed = view(base + q[15], total, like) if three_factor else weights
+    changed = values_at(base + q[15], total, like) if three_factor else weights
     for i in range(pre):
         before[i] *= fade_pre
     for j in range(post):
@@ -674,17 +696,17 @@ def _stdp(base, q, like):
 
 @part
 def _step(base, like):
-    head = view(base, HEADER_WORDS, I64)
-    x = view(base + head[H_INPUT], head[H_INPUT_SIZE], like)
+    head = values_at(base, HEADER_WORDS, I64)
+    x = values_at(base + head[H_INPUT], head[H_INPUT_SIZE], like)
     bad = 0
     for i in range(x.size):
         bad += x[i] - x[i] != 0
     if bad:
         return NOT_FINITE
-    tick = view(base + head[H_TICK], 1, I64)
+    tick = values_at(base + head[H_TICK], 1, I64)
     program = base + head[H_PROGRAM]
     for k in range(head[H_OPS]):
-        q = view(program + k * (OP_WORDS * 8), OP_WORDS, I64)
+        q = values_at(program + k * (OP_WORDS * 8), OP_WORDS, I64)
         op = q[0]
         if op == OP_MEMBRANE:
             _membrane(base, q, like)
@@ -754,14 +776,14 @@ def step_arena(address: int) -> int:
     Inputs are what stands in the arena. Returns OK (0), or NOT_FINITE (1) where an input is NaN or infinite;
     nothing has moved then. The engine has to be kept alive by the caller.
     """
-    return _call(view(address, HEADER_WORDS, I64)[H_STEP], address)
+    return _call(values_at(address, HEADER_WORDS, I64)[H_STEP], address)
 
 
 def _step_input(address: int, values: np.ndarray) -> int:
-    head = view(address, HEADER_WORDS, I64)
+    head = values_at(address, HEADER_WORDS, I64)
     if values.size != head[H_INPUT_SIZE]:
         return WRONG_SIZE
-    x = view(address + head[H_INPUT], values.size, values.dtype.type(0))
+    x = values_at(address + head[H_INPUT], values.size, values.dtype.type(0))
     for i in range(x.size):
         x[i] = values[i]
     return _call(head[H_STEP], address)
@@ -783,9 +805,9 @@ def run_rows(address: int, values: np.ndarray, taps: np.ndarray, record: np.ndar
 
     taps (n, 2): place and size of the blocks that are copied to a row of `record` after each tick.
     """
-    head = view(address, HEADER_WORDS, I64)
+    head = values_at(address, HEADER_WORDS, I64)
     like = values.dtype.type(0)
-    x = view(address + head[H_INPUT], values.shape[1], like)
+    x = values_at(address + head[H_INPUT], values.shape[1], like)
     for t in range(values.shape[0]):
         for i in range(x.size):
             x[i] = values[t, i]
@@ -794,7 +816,7 @@ def run_rows(address: int, values: np.ndarray, taps: np.ndarray, record: np.ndar
             return status, t
         column = 0
         for j in range(taps.shape[0]):
-            block = view(address + taps[j, 0], taps[j, 1], like)
+            block = values_at(address + taps[j, 0], taps[j, 1], like)
             for i in range(block.size):
                 record[t, column + i] = block[i]
             column += block.size

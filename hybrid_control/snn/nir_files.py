@@ -552,7 +552,7 @@ def _infer(
                 shapes[name] = _from_input(name, nodes[name], shape)
             found.append(name)
         waiting = [name for name in waiting if name not in found]
-    for a, b in sorted(edges):
+    for a, b in edges:
         if shapes[a][1] != shapes[b][0]:
             raise GraphError(
                 f"node {a!r} gives shape {shapes[a][1]}, but node {b!r} takes shape {shapes[b][0]}"
