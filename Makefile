@@ -15,8 +15,10 @@ setup:
 sim: setup  ## set up, then drive the robot to its goal (ARGS="--seed 3 --viewer")
 	@$(env) hybrid-control sim $(ARGS)
 
+# the firmware's tests compile it and run it on an emulated chip
+test: export EXTRA_PACKAGES = gcc-avr avr-libc libsimavr-dev libelf-dev gcc
 test: setup lint  ## set up, then run every test
-	@$(env) python -m pytest $(ARGS)
+	@$(env) python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup
 	@$(env) ruff check . && mypy
