@@ -4,7 +4,7 @@ SHELL := /bin/bash
 ARGS ?=
 env = . scripts/env.sh &&
 
-.PHONY: help setup sim test test-train test-peers soak lint bench lock clean
+.PHONY: help setup sim test test-train test-peers soak lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ test-train: setup  ## the tests that need torch (TORCH_INDEX=url of a CPU build'
 
 test-peers: setup  ## the engine against other SNN tools, in their own environment
 	@scripts/peers.sh $(ARGS)
+
+soak: setup  ## an hour of the loop at 1 kHz, a minute of hammered mailboxes (SOAK_S=seconds of the hour)
+	@$(env) SOAK_S=60 python -m pytest tests/realtime/test_realtime_mailbox.py -k half --timeout 600
+	@$(env) SOAK_S=$(or $(SOAK_S),3600) python -m pytest tests/realtime/test_realtime_loop.py -k long --timeout 7200
 
 lock:  ## resolve the dependencies anew
 	@.venv/bin/python -m pip install -q uv
