@@ -15,7 +15,7 @@ COMMANDS = (
     "hybrid_control.reflex.commands",
     "hybrid_control.planner.commands",
     "hybrid_control.snn.commands",
-    # "hybrid_control.bench.commands",
+    "hybrid_control.bench.commands",
     "firmware_bridge.commands",
 )
 
