@@ -9,22 +9,23 @@ lifetimes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.coding import encoder
-from hybrid_control.messages import Goal, Odometry, Pose, RateVector
+from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.parameters import Value
 from hybrid_control.planner.planner import BlindError, Planner
 from hybrid_control.realtime import SteppedLoop
-from hybrid_control.reflex import Mode, Reflex
+from hybrid_control.reflex import Reflex
 from hybrid_control.reflex.network import PLANNER_LAYOUT
+from hybrid_control.sim.geometry import clearance
 from hybrid_control.sim.robot import JACKAL, RobotModel
-from hybrid_control.sim.simulator import Simulator
+from hybrid_control.sim.simulator import Contact, Event, Simulator
 from hybrid_control.sim.worlds import World
 
 if TYPE_CHECKING:
@@ -32,8 +33,45 @@ if TYPE_CHECKING:
 
 WINDOW_NS = 10_000_000  # spikes are encoded and commands are sent a hundred times a second
 GOAL_RADIUS = 0.5  # m, of the robot's true place from the goal
+NOTE_WAY = 10  # windows between two points of the way
 
 ImageFault = Callable[[NDArray[np.uint8], float], "NDArray[np.uint8] | None"]
+
+
+class Driver(Protocol):
+    """What turns a robot's sensors into commands, one episode after another: the hybrid, or a baseline."""
+
+    camera: bool  # whether it looks at the camera's images
+
+    def begin(self, robot: RobotModel, goal: Goal, seed: int) -> None:
+        """A new episode: forget what was, time is 0. goal: in the frame of the odometry."""
+
+    def receive(self, event: Event) -> None:
+        """A sensor's reading, when it is due."""
+
+    def command(self, now_ns: int) -> tuple[float, float, str]:
+        """What the robot is to do from now on: m/s, rad/s, and the name of the mode that it is in."""
+
+
+class Simulated(Protocol):
+    """What an episode asks of a simulator; `sim.simulator.Simulator` is one, `sim.kinematic` has another."""
+
+    time_ns: int
+    path_length: float
+    closest_approach: float
+    contact_events: list[Contact]
+
+    def advance(self, until_ns: int) -> Iterator[Event]:
+        """Lets time pass until `until_ns`, yielding each sensor's reading when it is due."""
+
+    def set_command(self, linear_x: float, angular_z: float) -> None:
+        """Wished speeds in m/s and rad/s."""
+
+    def truth(self) -> Odometry:
+        """True planar pose and body-frame twist."""
+
+    def goal_distance(self) -> float:
+        """Metres from the robot's centre to the goal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +79,8 @@ class Episode:
     """How an episode went, by ground truth.
 
     time: simulated s until the goal was reached or the episode ended; path: m; least_distance: m from the outline
-    to the nearest obstacle; modes: share of the time spent in each mode; way: (n, 3) x, y, yaw every 0.1 s.
+    to the nearest obstacle; modes: share of the time spent in each mode; way: (n, 3) x, y, yaw every 0.1 s;
+    standing_contacts: those of the contacts in which the robot stood.
     """
 
     reached: bool
@@ -51,6 +90,7 @@ class Episode:
     least_distance: float
     modes: Mapping[str, float]
     way: NDArray[np.float64]
+    standing_contacts: int = 0
 
     @property
     def success(self) -> bool:
@@ -58,8 +98,57 @@ class Episode:
         return self.reached and self.contacts == 0
 
 
+def run_episode(
+    driver: Driver,
+    world: World,
+    simulator: Simulated,
+    robot: RobotModel = JACKAL,
+    seed: int = 0,
+    *,
+    duration: float = 90.0,
+    goal_radius: float = GOAL_RADIUS,
+    centre_contact: float | None = None,
+) -> Episode:
+    """Drive a simulator of the world to the goal, to the first contact, or until `duration` simulated s have passed.
+
+    seed: for what the driver draws. goal_radius: m, of the robot's true centre. centre_contact: m; where given, a
+    contact is the centre coming this near to a standing obstacle, besides those that the simulator notes.
+    """
+    driver.begin(robot, Goal(0, *world.goal), seed)
+    modes: dict[str, int] = {}
+    way: list[tuple[float, float, float]] = []
+    windows = round(duration * 1e9 / WINDOW_NS)
+    reached = touched = False
+    for window in range(windows):
+        until = (window + 1) * WINDOW_NS
+        for event in simulator.advance(until):
+            driver.receive(event)
+        linear, angular, mode = driver.command(until)
+        simulator.set_command(linear, angular)
+        modes[mode] = modes.get(mode, 0) + 1
+        pose = simulator.truth().pose
+        if window % NOTE_WAY == 0:
+            way.append((pose.x, pose.y, pose.yaw))
+        if centre_contact is not None:
+            touched = clearance(pose.x, pose.y, world.cylinders, world.boxes) < centre_contact
+        reached = simulator.goal_distance() < goal_radius
+        if reached or touched or simulator.contact_events:
+            break
+    contacts = simulator.contact_events
+    return Episode(
+        reached=reached,
+        contacts=max(len(contacts), int(touched)),
+        time=simulator.time_ns * 1e-9,
+        path=simulator.path_length,
+        least_distance=simulator.closest_approach,
+        modes={name: n / (window + 1) for name, n in modes.items()},
+        way=np.array(way),
+        standing_contacts=sum(c.standing for c in contacts),
+    )
+
+
 class LockStep:
-    """Planner, encoder, reflex and simulator, ready to drive one world after another.
+    """Planner, encoder, reflex and simulator, ready to drive one world after another; a Driver by itself.
 
     planner: None leaves the reflex alone. planner_rate, Hz, and planner_latency, s, from image to rates. code: name
     of an encoder. settings, gains: of the reflex. ValueError as the parts raise it.
@@ -77,6 +166,9 @@ class LockStep:
         gains: Mapping[str, Value] | None = None,
     ) -> None:
         self.planner, self.robot, self.code = planner, robot, code
+        self.camera = planner is not None
+        self.planner_dies_at = float("inf")
+        self.image_fault: ImageFault | None = None
         self.planner_period_ns = round(1e9 / planner_rate)
         self.planner_latency_ns = round(planner_latency * 1e9)
         self._now = 0
@@ -88,6 +180,7 @@ class LockStep:
         seed: int = 0,
         *,
         duration: float = 90.0,
+        goal_radius: float = GOAL_RADIUS,
         planner_dies_at: float = float("inf"),
         image_fault: ImageFault | None = None,
         appearance: Appearance | None = None,
@@ -97,65 +190,62 @@ class LockStep:
         planner_dies_at: s, no rates from then on. image_fault: given each image and the time in s, returns what the
         planner sees instead, None for no image.
         """
-        reflex = self.reflex
-        reflex.reset()
-        self._now = 0
-        loop = SteppedLoop(reflex.tick, reflex.context, reflex.rate)
-        size = sum(p.size for p in PLANNER_LAYOUT)
-        spikes = encoder(self.code, size, seed=seed) if self.code == "poisson" else encoder(self.code, size)
-        simulator = Simulator(world, self.robot, seed, camera=self.planner is not None, appearance=appearance)
-        with simulator:
-            reflex.activate()
-            goal = Goal(0, *world.goal)
-            reflex.put_goal(goal)
-            odometry: Odometry | None = None
-            pending: list[RateVector] = []
-            rates: RateVector | None = None
-            next_plan = 0
-            modes = dict.fromkeys(Mode, 0)
-            way: list[tuple[float, float, float]] = []
-            windows = round(duration * 1e9 / WINDOW_NS)
-            reached = False
-            for window in range(windows):
-                until = (window + 1) * WINDOW_NS
-                for kind, stamp, value in simulator.advance(until):
-                    self._now = max(self._now, stamp)
-                    if kind == "scan":
-                        reflex.put_scan(value, stamp)
-                    elif kind == "odometry":
-                        odometry = value
-                        reflex.put_odometry(value, stamp)
-                    elif kind == "camera" and stamp >= next_plan and odometry is not None:
-                        image = value if image_fault is None else image_fault(value, stamp * 1e-9)
-                        if image is not None and stamp * 1e-9 < planner_dies_at and self.planner is not None:
-                            next_plan = stamp + self.planner_period_ns - self.planner_period_ns // 2
-                            with contextlib.suppress(BlindError):
-                                pending.append(self.planner.plan(image, odometry, goal, stamp))
-                    self._now = stamp
-                self._now = until
-                while pending and until >= pending[0].stamp_ns + self.planner_latency_ns:
-                    rates = pending.pop(0)
-                if rates is not None and until - rates.stamp_ns > 400_000_000:
-                    rates = None
-                if rates is not None:
-                    vector = RateVector(until, rates.rates, PLANNER_LAYOUT)
-                    reflex.put_planner_spikes(spikes.train(vector, WINDOW_NS), until)
-                loop.advance(until)
-                command = reflex.command()
-                simulator.set_command(command.twist.linear_x, command.twist.angular_z)
-                modes[command.mode] += 1
-                pose: Pose = simulator.truth().pose
-                if window % 10 == 0:
-                    way.append((pose.x, pose.y, pose.yaw))
-                reached = simulator.goal_distance() < GOAL_RADIUS
-                if reached or simulator.contacts:
-                    break
-            return Episode(
-                reached=reached,
-                contacts=simulator.contacts,
-                time=simulator.time_ns * 1e-9,
-                path=simulator.path_length,
-                least_distance=simulator.closest_approach,
-                modes={m.name: n / (window + 1) for m, n in modes.items() if n},
-                way=np.array(way),
+        self.planner_dies_at, self.image_fault = planner_dies_at, image_fault
+        with Simulator(world, self.robot, seed, camera=self.camera, appearance=appearance) as simulator:
+            return run_episode(
+                self, world, simulator, self.robot, seed, duration=duration, goal_radius=goal_radius
             )
+
+    def begin(self, robot: RobotModel, goal: Goal, seed: int) -> None:
+        """Reset and activate the reflex, seed the spikes."""
+        self._now = 0
+        self.reflex.reset()
+        self._loop = SteppedLoop(self.reflex.tick, self.reflex.context, self.reflex.rate)
+        size = sum(p.size for p in PLANNER_LAYOUT)
+        self._spikes = (
+            encoder(self.code, size, seed=seed) if self.code == "poisson" else encoder(self.code, size)
+        )
+        self.reflex.activate()
+        self._goal = goal
+        self.reflex.put_goal(goal)
+        self._odometry: Odometry | None = None
+        self._pending: list[RateVector] = []
+        self._rates: RateVector | None = None
+        self._next_plan = 0
+
+    def receive(self, event: Event) -> None:
+        """Hand scan and odometry to the reflex, and plan on images as fast as the planner may."""
+        kind, stamp, value = event
+        self._now = max(self._now, stamp)
+        if kind == "scan":
+            self.reflex.put_scan(value, stamp)
+        elif kind == "odometry":
+            self._odometry = value
+            self.reflex.put_odometry(value, stamp)
+        elif kind == "camera" and stamp >= self._next_plan and self._odometry is not None:
+            self._plan(value, self._odometry, stamp)
+        self._now = stamp
+
+    def _plan(self, image: Any, odometry: Odometry, stamp: int) -> None:
+        seconds = stamp * 1e-9
+        if self.image_fault is not None:
+            image = self.image_fault(image, seconds)
+        if image is None or seconds >= self.planner_dies_at or self.planner is None:
+            return
+        self._next_plan = stamp + self.planner_period_ns - self.planner_period_ns // 2
+        with contextlib.suppress(BlindError):
+            self._pending.append(self.planner.plan(image, odometry, self._goal, stamp))
+
+    def command(self, now_ns: int) -> tuple[float, float, str]:
+        """Send the rates that are due as spikes, run the ticks up to now, and read the command."""
+        self._now = now_ns
+        while self._pending and now_ns >= self._pending[0].stamp_ns + self.planner_latency_ns:
+            self._rates = self._pending.pop(0)
+        if self._rates is not None and now_ns - self._rates.stamp_ns > 400_000_000:
+            self._rates = None
+        if self._rates is not None:
+            vector = RateVector(now_ns, self._rates.rates, PLANNER_LAYOUT)
+            self.reflex.put_planner_spikes(self._spikes.train(vector, WINDOW_NS), now_ns)
+        self._loop.advance(now_ns)
+        command = self.reflex.command()
+        return command.twist.linear_x, command.twist.angular_z, command.mode.name
