@@ -105,6 +105,11 @@ def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = Non
             node.end()
         if rclpy.ok():
             rclpy.shutdown()
+        if ending.requested.is_set():
+            # all is released; taking the interpreter down could only take long, or hang
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
 
 
 def _spin(nodes: list[ManagedNode], ending: Ending) -> int:
