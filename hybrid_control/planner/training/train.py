@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -94,13 +93,15 @@ def train_planner(settings: Settings) -> Path:
 
 @contextmanager
 def _timed(times: Path, part: str) -> Iterator[None]:
-    """Adds the seconds that the block takes to those of earlier, interrupted runs."""
-    since = time.monotonic()
+    """Adds the seconds that the block takes, by the clock and of the cores, to those of interrupted runs."""
+    before = os.times()
     try:
         yield
     finally:
+        after = os.times()
         spent = json.loads(times.read_text(encoding="utf-8")) if times.exists() else {}
-        spent[part] = spent.get(part, 0.0) + time.monotonic() - since
+        wall, cores = spent.get(part, (0.0, 0.0))
+        spent[part] = (wall + after.elapsed - before.elapsed, cores + sum(after[:4]) - sum(before[:4]))
         times.write_text(json.dumps(spent) + "\n", encoding="utf-8")
 
 
