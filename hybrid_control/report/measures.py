@@ -140,6 +140,7 @@ def measure(run: Run) -> dict[str, Any]:
         "world": run.metadata.get("world"),
         "robot": run.metadata.get("robot"),
         "versions": run.metadata.get("versions", {}),
+        "startup_s": run.metadata.get("startup_s"),
         "duration_s": run.duration,
         "time_to_goal_s": goal_time,
         "path_length_m": path_length(state["x"], state["y"]),

@@ -9,6 +9,7 @@ from typing import Any
 
 from hybrid_control.report import make_report, summary_line
 from hybrid_control.sim.commands import RunOptions
+from hybrid_control_ros.run.judge import Judge
 from hybrid_control_ros.run.supervisor import Display, Interrupt, drive
 
 SUCCESS_SHARE = 0.95  # of the seeds that must reach the goal for exit status 0
@@ -69,8 +70,15 @@ def _many(options: RunOptions, folder: Path, interrupt: Interrupt, display: Disp
     results: list[dict[str, Any]] = []
     folder.mkdir(parents=True)
     for seed in range(options.seeds):
-        results.append(run_one(options, seed, folder / f"seed{seed:02d}", interrupt, display))
-        display.line(_line(results[-1]))
+        try:
+            result = run_one(options, seed, folder / f"seed{seed:02d}", interrupt, display)
+        except ValueError as error:
+            if seed == 0:
+                raise  # what was asked for does not work at all
+            result = {**Judge(options.duration, ended="not started").outcome(), "seed": seed, "report": None}
+            display.line(str(error))
+        results.append(result)
+        display.line(_line(result))
         if interrupt.requested:
             break
     good = sum(r["success"] for r in results)

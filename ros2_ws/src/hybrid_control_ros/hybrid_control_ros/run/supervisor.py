@@ -203,6 +203,8 @@ class Run:
         self._first_distance = self._world.straight_distance
         self._status: ReflexStatus | None = None
         self._recording_note = ""
+        self._created = time.monotonic()
+        self._startup: float | None = None  # s from nothing to the first ground truth
         self._give_up = 0.0
         self._said_slow = False
 
@@ -399,6 +401,7 @@ class Run:
         stamp = convert.to_ns(state.header.stamp)
         if self._begun_ns is None:
             self._begun_ns = stamp
+            self._startup = time.monotonic() - self._created
         self._judge.see(
             (stamp - self._begun_ns) / 1e9,
             state.goal_distance,
@@ -476,6 +479,7 @@ class Run:
             "robot": dataclasses.asdict(self._robot),
             "goal": list(self._world.goal),
             "started": started,
+            "startup_s": self._startup,
             "duration_limit_s": self._options.duration,
             "real_time_factor": self._options.real_time_factor,
             "composed": self._options.composed,
