@@ -288,7 +288,7 @@ def soak(ticks: int) -> list[dict[str, Any]]:
     data, found = reflex(), []
     rows, engine = list(data["x"]), _reflex_engine(data)
     held, part = engine.input("input"), max(1, ticks // 10)
-    times = np.empty(min(part, 100_000), np.int64)
+    times = np.ones(min(part, 100_000), np.int64)  # touched now, so that it does not count as growth
 
     def compiled(n: int) -> None:
         for done in range(0, n, times.size):
