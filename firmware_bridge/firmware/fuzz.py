@@ -40,9 +40,9 @@ def build_fuzzer(out: Path) -> Path:
     return program
 
 
-def fuzz_c(out: Path, size: int, seed: int = 0) -> dict[str, int]:
-    """Sends size bytes through the firmware. BuildError if it crashes, hangs forever or moves when it must not."""
-    result: dict[str, int] = json.loads(run_tool([str(build_fuzzer(out)), str(size), str(seed)]))
+def fuzz_c(program: Path, size: int, seed: int = 0) -> dict[str, int]:
+    """Sends size bytes through the firmware by build_fuzzer's program. BuildError if it crashes or moves wrongly."""
+    result: dict[str, int] = json.loads(run_tool([str(program), str(size), str(seed)]))
     return result
 
 
@@ -147,10 +147,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        for name, run in (("c", fuzz_c), ("python", fuzz_python)):
-            result = run(Path(directory), arguments.bytes, arguments.seed)
-            sys.stdout.write(json.dumps({"decoder": name, **result}) + "\n")
-            sys.stdout.flush()
+        out = Path(directory)
+        done = fuzz_c(build_fuzzer(out), arguments.bytes, arguments.seed)
+        sys.stdout.write(json.dumps({"decoder": "c", **done}) + "\n")
+        sys.stdout.flush()
+        done = fuzz_python(out, arguments.bytes, arguments.seed)
+        sys.stdout.write(json.dumps({"decoder": "python", **done}) + "\n")
     return 0
 
 

@@ -138,12 +138,10 @@ class Link(WheelDriver):
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the wheels and end the connection. The compiled loop must have ended before."""
+        """Send zero speeds and end the connection. The compiled loop must have ended before."""
         if self._command_fd < 0:
             return
         self._closing.set()
-        self._connected.clear()
-        self.port[command.SESSION] = 0
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         self.port[command.FD] = -1
@@ -264,7 +262,7 @@ class Link(WheelDriver):
             elif now - heard > self.config.silence:
                 raise LinkError(f"{self.config.address}: silent for {self.config.silence} s")
             self._repeat_requests(now)
-        self._send(Stop())
+        command.send_velocity(self.port, np.zeros(int(self.port[command.WHEELS])))
 
     def _handshake(self, transport: Transport) -> None:
         self._nonce = secrets.randbelow(65536)

@@ -64,6 +64,7 @@ def emulator(image: FirmwareImage, emulator_program: Path, tmp_path: Path) -> It
 def link(emulator: Emulator) -> Iterator[Link]:
     with Link(LinkConfig(emulator.address)) as made:
         assert made.wait_connected(5.0), made.status().error
+        wait_for(lambda: made.state() is not None)
         yield made
 
 

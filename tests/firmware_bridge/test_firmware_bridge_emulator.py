@@ -300,6 +300,17 @@ def test_bit_errors_on_the_line_cost_frames_and_nothing_else(emulator: Emulator,
     assert counts["unknown"] == 0
 
 
+def test_closing_halts_and_the_next_connection_may_drive_at_once(emulator: Emulator) -> None:
+    for _ in range(2):
+        with Link(LinkConfig(emulator.address)) as link:
+            assert link.wait_connected(5.0), link.status().error
+            with Streamer(link, 6.0, 6.0):
+                wait_for(lambda: moving(emulator))
+        closed = emulator.state()
+        let_time_pass(emulator, 0.3)
+        assert max(w["last_high_us"] for w in emulator.state()["wheels"]) - closed["time_us"] < OFF_WITHIN_US
+
+
 def test_over_tcp(image: FirmwareImage, emulator_program) -> None:
     with Emulator(emulator_program, image.elf, tcp=0) as emulator, Link(LinkConfig(emulator.address)) as link:
         assert link.wait_connected(5.0), link.status().error

@@ -14,10 +14,10 @@ def test_the_sanitized_firmware_survives_guided_fuzzing_and_never_moves_uncomman
     if shutil.which("gcc") is None:
         pytest.skip("needs gcc")
     try:
-        build_fuzzer(build_directory)
+        program = build_fuzzer(build_directory)
     except BuildError as error:
         pytest.skip(f"needs gcc's sanitizers: {error}")
-    done = fuzz_c(build_directory, 200_000)
+    done = fuzz_c(program, 200_000)
     assert done["bytes"] >= 200_000
     assert done["edges"] > 200  # the guidance works: one input alone reaches about half of this
 

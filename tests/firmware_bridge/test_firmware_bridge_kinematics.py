@@ -127,8 +127,8 @@ def test_limits_hold_and_are_reached_in_the_end(wanted: Velocity, previous: Velo
     assert math.hypot(one.x - previous.x, one.y - previous.y) <= 3 * dt + 1e-9
     assert abs(one.yaw - previous.yaw) <= 4 * dt + 1e-9
     v = previous
-    for _ in range(4000):
-        v = limit_velocity(wanted, v, limits, 0.01)
+    for _ in range(500):
+        v = limit_velocity(wanted, v, limits, 0.02)
     assert math.hypot(v.x, v.y) <= 2 + 1e-9
     assert abs(v.yaw) <= 1 + 1e-9
     cross = v.x * wanted.yaw - v.yaw * wanted.x
