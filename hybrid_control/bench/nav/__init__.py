@@ -1,0 +1,1 @@
+"""The navigation benchmark: does the robot arrive, how fast, and does it ever touch anything."""
