@@ -19,9 +19,9 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     train.add_argument("--out", type=Path, required=True, help="folder for data, checkpoint, model and card")
-    train.add_argument("--worlds", type=int, default=1000, help="random worlds to train on")
+    train.add_argument("--worlds", type=int, default=780, help="random worlds to train on")
     train.add_argument("--frames", type=int, default=32, help="camera frames of each world")
-    train.add_argument("--epochs", type=int, default=12, help="passes over the data")
+    train.add_argument("--epochs", type=int, default=14, help="passes over the data")
     train.add_argument("--seed", type=int, default=1, help="of worlds, poses, looks, weights and order")
     train.add_argument("--jobs", type=int, default=2, help="processes that draw, then threads that train")
     train.add_argument("--resume", action="store_true", help="go on with what is in OUT")
