@@ -33,6 +33,7 @@ Drive = Literal["event", "dense"]
 Storage = Literal["rows", "csr"]
 Array = NDArray[Any]
 
+MAX_DELAY_LINE = 1 << 28  # values that one delay may have to keep
 MAPS = (nir.Linear, nir.Affine, nir.Scale, nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d, SparseLinear)
 
 
@@ -293,6 +294,15 @@ class Compiler:
         r.size += values.nbytes
         return ref
 
+    def cast(self, name: str, values: Any) -> Array:
+        """A node's values in the engine's type; GraphError where one is too large for it."""
+        given = np.asarray(values)
+        with np.errstate(over="ignore"):
+            cast: Array = given.astype(self.dtype)
+        if (np.isinf(cast) & np.isfinite(given)).any():
+            raise GraphError(f"node {name!r}: {np.abs(given).max():g} is too large for {self.dtype}")
+        return cast
+
     def _pack(self, region: str, values: Array) -> Ref:
         return self.alloc(region, values, self.dtype.itemsize)
 
@@ -321,7 +331,7 @@ class Compiler:
         node = self.nodes[name]
         assert isinstance(node.nir, (nir.Delay, SparseLinear))
         seconds = np.asarray(node.nir.delay, dtype=np.float64)
-        steps: Array = np.round(seconds / self.options.dt).astype(np.int64)
+        steps: Array = np.minimum(np.round(seconds / self.options.dt), MAX_DELAY_LINE).astype(np.int64)
         return steps if isinstance(node.nir, SparseLinear) else _spread(steps, node)
 
     def _starters(self) -> frozenset[str]:
@@ -432,13 +442,13 @@ class Compiler:
         elif isinstance(node.nir, nir.Scale):
             x, _, clear = self._read(name)
             dst, zero = self._destination(name)
-            scale = _spread(node.nir.scale, node).astype(self.dtype)
+            scale = self.cast(name, _spread(node.nir.scale, node))
             gain = self.alloc("parameters", np.ones(1, self.dtype))
             place = self.alloc("parameters", scale)
             self.op(k.OP_SCALE, q1=node.size_out, q3=clear | zero, q4=x, q6=place, q8=dst, q9=gain)
         elif isinstance(node.nir, nir.Threshold):
             x, _, clear = self._read(name)
-            level = _spread(node.nir.threshold, node).astype(self.dtype)
+            level = self.cast(name, _spread(node.nir.threshold, node))
             self.spike_counter[name] = self._counter()
             out, place = self._value(name).out, self.alloc("parameters", level)
             self.op(
@@ -482,6 +492,10 @@ class Compiler:
 
     def _delay_ring(self, name: str) -> tuple[Ref, int]:
         length = int(self._steps(name).max(initial=0)) + 1
+        if length * self.nodes[name].size_out > MAX_DELAY_LINE:
+            raise GraphError(
+                f"node {name!r}: a delay of {length - 1} ticks for {self.nodes[name].size_out} values is too long"
+            )
         if name not in self.rings:
             self.rings[name] = self.alloc("state", np.zeros(length * self.nodes[name].size_out, self.dtype))
         return self.rings[name], length
@@ -503,14 +517,14 @@ class Compiler:
         given = {p: np.asarray(getattr(node.nir, p), dtype=np.float64) for p in NEURON_PARAMETERS[kind]}
         self._warn(name, given)
         rows = coefficients(node.nir, given, self.options)
-        place = self.alloc("parameters", np.stack([_spread(row, node) for row in rows]).astype(self.dtype))
+        place = self.alloc("parameters", self.cast(name, np.stack([_spread(row, node) for row in rows])))
         flags = clear | (k.UNIFORM if uniform(rows) else 0)
         words: dict[str, int | Ref] = {}
         start = np.zeros(n)
         if isinstance(node.nir, Izhikevich):
             code = k.OP_IZHIKEVICH
             start = _spread(given["c"], node)
-            other = self.alloc("state", (_spread(given["b"], node) * start).astype(self.dtype))
+            other = self.alloc("state", self.cast(name, _spread(given["b"], node) * start))
             self.recovery[name] = other
             words = {"q12": other, "q13": substeps(node.nir)}
         elif kind in (AdaptiveLIF, AdaptiveCubaLIF):
@@ -525,13 +539,13 @@ class Compiler:
             words["q7"] = self.current[name] = self.alloc("state", np.zeros(n, self.dtype))
         if node.spiking:
             flags |= k.SPIKING | (k.SUBTRACT if self.options.reset == "subtract" else 0)
-            self.voltage[name] = self.alloc("state", start.astype(self.dtype))
+            self.voltage[name] = self.alloc("state", self.cast(name, start))
             self.spike_counter[name] = self._counter()
             assert value.indices is not None
             words |= {"q8": value.out, "q9": value.indices, "q11": self.spike_counter[name]}
         else:  # what it gives is its voltage
             self.voltage[name] = value.out
-            self.first[value.out] = start.astype(self.dtype)
+            self.first[value.out] = self.cast(name, start)
         fired = self.alloc("state", np.zeros(-(-n // 64) * 64, np.uint8))
         pitch = n * self.dtype.itemsize
         self.neurons[name] = Neuron(given, place, pitch, len(self.ops))
@@ -577,7 +591,7 @@ class Compiler:
                 matrix[synapses[1], synapses[0]] = synapses[2]
             padded = -(-post // 16) * 16
             rows = np.zeros((pre, padded), self.dtype)
-            rows[:, :post] = matrix.T
+            rows[:, :post] = self.cast(name, matrix.T)
             place = self.alloc("parameters", rows)
             fan = self.alloc("parameters", np.count_nonzero(matrix, axis=0).astype(np.int32))
             dst, zero = self._destination(name)
@@ -588,7 +602,7 @@ class Compiler:
             self._compressed(name, node, matrix, synapses, clear, common, why)
         if isinstance(node.nir, nir.Affine):
             dst, _ = self._destination(name)
-            bias = self.alloc("parameters", _spread(node.nir.bias, node).astype(self.dtype))
+            bias = self.alloc("parameters", self.cast(name, _spread(node.nir.bias, node)))
             self.op(k.OP_CONSTANT, q1=post, q4=x, q6=bias, q8=dst)
 
     def _drive(self, name: str) -> tuple[Drive, str]:
@@ -623,7 +637,7 @@ class Compiler:
         np.cumsum(np.bincount(source, minlength=pre), out=pointer[1:])
         wide = post > 1 << 16 or rule is not None or _delays(node)
         columns = self.alloc("parameters", target.astype(np.uint32 if wide else np.uint16))
-        place = self.alloc("parameters" if rule is None else "state", weight.astype(self.dtype))
+        place = self.alloc("parameters" if rule is None else "state", self.cast(name, weight))
         at = self.alloc("parameters", pointer)
         item = self.dtype.itemsize
         common |= {"q2": post, "q6": place, "q7": columns, "q10": at, "q12": item}
@@ -677,7 +691,7 @@ class Compiler:
         drive, why = self._drive(name)
         listed: int | Ref = self._listed(name, x, indices) if drive == "event" else 0
         gain, events = self.alloc("parameters", np.ones(1, self.dtype)), self._counter()
-        place = self.alloc("parameters", np.asarray(node.nir.weight).astype(self.dtype))
+        place = self.alloc("parameters", self.cast(name, np.asarray(node.nir.weight)))
         along = [_reach(shape_in[1 + d], shape_out[1 + d], w, d) for d in (0, 1)]
         fan = np.outer(*along) * (shape_out[0] // w.groups)
         spread = self.alloc("parameters", np.broadcast_to(fan, shape_in).astype(np.int32))
@@ -688,7 +702,7 @@ class Compiler:
         bias = np.asarray(node.nir.bias)
         if bias.any():
             by_pixel = np.broadcast_to(bias.reshape(-1, *[1] * (len(node.shape_out) - 1)), node.shape_out)
-            constant = self.alloc("parameters", by_pixel.reshape(-1).astype(self.dtype))
+            constant = self.alloc("parameters", self.cast(name, by_pixel.reshape(-1)))
             self.op(k.OP_CONSTANT, q1=node.size_out, q4=x, q6=constant, q8=dst)
         total = int(fan.sum()) * shape_in[0]
         self.projections[name] = Projection("window", drive, total, place, gain, events, why)

@@ -169,7 +169,9 @@ class Engine:
         block = self._view(plan.coefficients, len(rows) * node.size_out).reshape(len(rows), -1)
         record = int(self.arena[k.H_PROGRAM]) // 8 + plan.op * k.OP_WORDS
         same = uniform(rows)
-        block[:] = [np.broadcast_to(row, node.shape_out).reshape(-1) for row in rows]
+        block[:] = self._plan.cast(
+            population, [np.broadcast_to(row, node.shape_out).reshape(-1) for row in rows]
+        )
         flags = int(self.arena[record + 3])
         self.arena[record + 3] = flags | k.UNIFORM if same else flags & ~k.UNIFORM
         plan.parameters.update(changed)

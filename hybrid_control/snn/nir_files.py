@@ -6,8 +6,9 @@ kernel size for both directions of a Conv2d and leaves groups out of a Conv1d's 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,20 @@ NODE_TYPES: dict[str, type] = {
 class GraphError(ValueError):
     """A NIR graph or file that cannot be run as it stands; the message names the node and what is wrong."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))  # one line, whatever value is shown in it
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turn what Python and numpy say about an unfit value into a GraphError that names the node."""
+    try:
+        yield
+    except GraphError:
+        raise
+    except (TypeError, ValueError, OverflowError, AttributeError, IndexError, KeyError) as error:
+        raise GraphError(f"node {name!r}: a value in it cannot be used ({error})") from error
+
 
 def read(path: str | Path) -> nir.NIRGraph:
     """Read a NIR file. GraphError where it is none or holds what is not understood, OSError where it will not open."""
@@ -72,15 +87,21 @@ def read(path: str | Path) -> nir.NIRGraph:
         raise GraphError(f"{path}: not a NIR file (it is not HDF5)")
     try:
         with h5py.File(path, "r") as file:
-            if not isinstance(file.get("node"), h5py.Group):
-                raise GraphError(f"{path}: not a NIR file (it has no group 'node')")
-            tree = hdf2dict(file["node"])
-    except (RuntimeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise GraphError(f"{path}: damaged NIR file ({error})") from error
+            return read_tree(file)
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from error
+
+
+def read_tree(file: h5py.File) -> nir.NIRGraph:
+    """The graph in an open file."""
+    if not isinstance(file.get("node"), h5py.Group):
+        raise GraphError("not a NIR file (it has no group 'node')")
+    try:
+        tree = hdf2dict(file["node"])
+    except (RuntimeError, KeyError, TypeError, UnicodeDecodeError, MemoryError) as error:
+        raise GraphError(f"damaged NIR file ({error})") from error
     graph = _node(tree, "")
-    if not isinstance(graph, nir.NIRGraph):
-        graph = nir.NIRGraph.from_list(graph, type_check=False)
-    return graph
+    return graph if isinstance(graph, nir.NIRGraph) else nir.NIRGraph.from_list(graph, type_check=False)
 
 
 def write(path: str | Path, graph: nir.NIRGraph) -> None:
@@ -90,8 +111,13 @@ def write(path: str | Path, graph: nir.NIRGraph) -> None:
     """
     check_names(graph)
     with h5py.File(path, "w") as file:
-        file.create_dataset("version", data=nir.version, dtype=h5py.string_dtype())
-        _write_group(file.create_group("node"), graph.to_dict())
+        write_tree(file, graph)
+
+
+def write_tree(file: h5py.File, graph: nir.NIRGraph) -> None:
+    """Write a graph into an open, empty file."""
+    file.create_dataset("version", data=nir.version, dtype=h5py.string_dtype())
+    _write_group(file.create_group("node"), graph.to_dict())
 
 
 def _write_group(group: h5py.Group, values: dict[str, Any]) -> None:
@@ -123,6 +149,11 @@ def _text(value: Any) -> Any:
 
 
 def _node(tree: Any, name: str) -> NIRNode:
+    with _naming(name):
+        return _read_node(tree, name)
+
+
+def _read_node(tree: Any, name: str) -> NIRNode:
     """One node, or a graph of them, from the dictionary that its HDF5 group holds."""
     where = f"node {name!r}" if name else "the graph"
     if not isinstance(tree, dict) or "type" not in tree:
@@ -252,7 +283,8 @@ def flatten(graph: nir.NIRGraph) -> FlatGraph:
         raise GraphError("the graph has no nodes")
     for name, node in nodes.items():
         if node is not None:
-            _check_values(name, node)
+            with _naming(name):
+                _check_values(name, node)
     return FlatGraph(_infer(nodes, declared, edges), tuple(sorted(edges)))
 
 
@@ -525,7 +557,8 @@ def _infer(
 ) -> dict[str, Node]:
     shapes: dict[str, tuple[Shape, Shape]] = {}
     for name, node in nodes.items():
-        taken, given = _own_shapes(name, node, declared)
+        with _naming(name):
+            taken, given = _own_shapes(name, node, declared)
         if taken is not None and given is not None:
             shapes[name] = (taken, given)
     waiting = sorted(set(nodes) - set(shapes))
@@ -536,7 +569,8 @@ def _infer(
         for name in waiting:
             incoming = [shapes[s][1] for s in sources[name] if s in shapes]
             if incoming:
-                shapes[name] = _from_input(name, nodes[name], incoming[0])
+                with _naming(name):
+                    shapes[name] = _from_input(name, nodes[name], incoming[0])
                 found.append(name)
         if not found:
             name = _undecided(waiting, nodes)
@@ -549,7 +583,8 @@ def _infer(
                 shapes[name] = (shape, shape)
             else:
                 shape = _input_of_root(name, nodes[name])
-                shapes[name] = _from_input(name, nodes[name], shape)
+                with _naming(name):
+                    shapes[name] = _from_input(name, nodes[name], shape)
             found.append(name)
         waiting = [name for name in waiting if name not in found]
     for a, b in edges:
