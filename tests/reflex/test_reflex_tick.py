@@ -189,7 +189,7 @@ def test_without_planner_and_odometry_it_stops():
 def test_it_has_arrived_within_the_tolerance_and_stays_so_until_there_is_another_goal():
     rig = Rig(goal=(1.0, 0.0))
     rig.run(0.5)
-    rig.pose = Pose(0.8, 0.0, 0.0)
+    rig.pose = Pose(0.9, 0.0, 0.0)
     assert rig.run(0.1).mode is Mode.ARRIVED
     rig.pose = Pose(0.5, 0.0, 0.0)
     assert rig.run(0.1).mode is Mode.ARRIVED

@@ -132,7 +132,7 @@ class ReflexNode(ManagedNode):
                 self._on_hang,
                 on_recovery=self._on_recovery,
                 timeout_s=max(self.value("watchdog_timeout"), 2.5 / reflex.rate),
-                priority=self.value("priority") or None,
+                priority=min(99, self.value("priority") + 1) if self.value("priority") else None,
             )
             self._watchdog.start()
         reflex.activate()

@@ -371,7 +371,8 @@ class Run:
             for child in children.all.values():
                 if not child.alive and not child.ended:
                     child.ended = True
-                    words = child.last_words()
+                    # one that was killed had no time to say why
+                    words = child.last_words() if (child.process.returncode or 0) > 0 else ""
                     self._note(f"{child.end_text()}{': ' + words if words else ''}")
             if not children.all["sim_node"].alive:
                 judge.ended = "simulator ended"
