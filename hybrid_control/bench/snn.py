@@ -278,7 +278,8 @@ def table(result: dict[str, Any]) -> str:
             "none installed; scripts/peers.sh installs them in build/peers, or --peers-python names one"
         )
     lines.append(
-        "ratio: to the engine's p50, 64-256-8 from Python; Brian2, C++ standalone, to 10,000 neurons in compiled code"
+        "ratio of p50: to the engine's 64-256-8 from Python; Brian2, C++ standalone (whole runs; spikes of the first "
+        "100 steps), to 10,000 neurons in compiled code"
     )
     return "\n".join(lines)
 

@@ -94,7 +94,7 @@ def test_lif_box_with_subtraction_equals_norse(sizes):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
+@pytest.mark.parametrize("kind", ["IF", "LIF", "CubaLIF"])
 def test_recurrent_spikes_equal_norse(kind, sizes):
     case = layered(kind, sizes, recurrent=True, offsets=True)
     assert_same(case, case.engine(), run(case))

@@ -73,8 +73,9 @@ def test_feed_forward_spikes_equal_snntorch(kind, sizes, theirs, ours):
 
 @pytest.mark.parametrize(("theirs", "ours"), RESETS)
 @pytest.mark.parametrize("sizes", SIZES)
-def test_recurrent_lif_spikes_equal_snntorch(sizes, theirs, ours):
-    case = layered("LIF", sizes, recurrent=True)
+@pytest.mark.parametrize("kind", ["IF", "LIF"])
+def test_recurrent_spikes_equal_snntorch(kind, sizes, theirs, ours):
+    case = layered(kind, sizes, recurrent=True)
     assert_same(case, case.engine(reset=ours), run(case, theirs))
 
 
