@@ -765,7 +765,7 @@ class Compiler:
             size = -(-size // 64) * 64
             bases[name] = size
             size += region.size
-        size = -(-size // 64) * 64
+        size = -(-size // 64) * 64 + 128  # a scan reads 16 values at a time and may look past the last
         raw = np.zeros(size // 8 + 8, np.int64)
         skip = (-raw.ctypes.data % 64) // 8
         words = raw[skip : skip + size // 8]
