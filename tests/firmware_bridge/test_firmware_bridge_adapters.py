@@ -198,7 +198,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[Device]:
 
 
 def make(device: Device, **more: object):
-    answer: dict = {"address": device.address, "retry": 0.05, "answer": 0.3, "command_timeout": 0.3, **more}
+    answer: dict = {"address": device.address, "retry": 0.05, "answer": 1.0, "command_timeout": 0.3, **more}
     if isinstance(device, ArduinoDevice):
         return ArduinoText(ArduinoTextConfig(boot=0.0, **answer))
     if isinstance(device, OdriveDevice):
@@ -248,7 +248,7 @@ def test_stop_holds_until_clear_and_close_stops(device: Device) -> None:
         wait_for(lambda: device.speeds == [0.0, 0.0])
         driver.clear_stop()
         keep_sending(driver, (3.0, 3.0), lambda: device.speeds[0] > 1)
-    assert device.speeds == [0.0, 0.0]
+    wait_for(lambda: device.speeds == [0.0, 0.0])
 
 
 @every_device
