@@ -59,16 +59,22 @@ def is_free(
     ahead = 0.5 * max(front - margin, 0.0)
     shift = ahead if linear > 0.0 else 0.0
     length = half_length + shift
+    # what the outline cannot come near on this way need not be looked at closer
+    reach = math.hypot(half_length + 2.0 * shift, half_width) + margin + abs(linear) * horizon
     for k in range(1, STEPS + 1):
         px, py, yaw = displacement(linear, angular, horizon * k / STEPS)
         c = math.cos(yaw)
         s = math.sin(yaw)
         for i in range(count):
-            dx = points[i, 0] - px
-            dy = points[i, 1] - py
+            x = points[i, 0]
+            y = points[i, 1]
+            if x * x + y * y > reach * reach:
+                continue
+            dx = x - px
+            dy = y - py
             distance = outline_distance(c * dx + s * dy - shift, c * dy - s * dx, length, half_width)
             if distance < margin:
-                now = outline_distance(points[i, 0] - shift, points[i, 1], length, half_width)
+                now = outline_distance(x - shift, y, length, half_width)
                 if distance < now - 1e-4:
                     return False
     return True
@@ -91,20 +97,23 @@ def guard(
 
     points: (n, 2) m in the body frame at the time of the scan, the first `count` of them valid; age: s since then.
     The robot is taken to drive the command for the scan's age and a reaction time, then to brake. Along the way its
-    outline must stay `margin` m off every point. Tried in turn: less and less of the whole command (the path stays
-    the same), then the turn alone, then a stop.
+    outline must stay `margin` m off every point. Tried in turn: less and less speed on the same path, the same with
+    half the turn and with none, then the turn alone, then a stop.
     """
     if count == 0 or (linear == 0.0 and angular == 0.0):
         return linear, angular, False
-    for k in range(SCALES):
-        scale = 1.0 - k / SCALES
-        v = linear * scale
-        w = angular * scale
-        horizon = min(age + 0.1 + 0.5 * abs(v) / deceleration, 2.0)
-        if is_free(points, count, v, w, horizon, half_length, half_width, margin, front):
-            return v, w, k > 0
-    for sign in (1.0, 0.5):
-        w = angular * sign
+    for bend in (1.0, 0.5, 0.0):
+        for k in range(SCALES):
+            scale = 1.0 - k / SCALES
+            v = linear * scale
+            w = angular * scale * bend
+            horizon = min(age + 0.1 + 0.5 * abs(v) / deceleration, 2.0)
+            if is_free(points, count, v, w, horizon, half_length, half_width, margin, front):
+                return v, w, k > 0 or bend < 1.0
+        if linear == 0.0 or angular == 0.0:
+            break  # there is no path to straighten
+    for share in (1.0, 0.5):
+        w = angular * share
         if w != 0.0 and is_free(points, count, 0.0, w, age + 0.1, half_length, half_width, margin, margin):
             return 0.0, w, True
     return 0.0, 0.0, True

@@ -130,6 +130,7 @@ def build_network(half_width: float = 0.30, dt: float = 1e-3) -> Network:
         net.connect("ring", name, np.tile(spike * weight * drive, (MOTOR, 1)))
     net.add_population("reverse", nir.CubaLIF, MOTOR, tau_syn=0.020, tau_mem=0.010, v_threshold=spread)
     net.connect("stuck_current", "reverse", np.full((MOTOR, 1), 1.0))
+    net.connect("reverse", "forward", np.full((MOTOR, MOTOR), -3.0 * spike))
 
     # braking: what is close ahead, and the planner's wish to go slowly
     front, rear = _window(math.radians(22.0)), _window(math.radians(40.0), math.pi)

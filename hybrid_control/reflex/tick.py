@@ -177,7 +177,9 @@ CONTEXT = np.dtype(
 _LOG_HEAD = CONTEXT.fields["log_head"][1]  # type: ignore[index]
 
 F32 = np.float32(0)
-view: Any = kernels.values_at  # (address, size, value of the type) -> array; numba supplies its first argument
+view: Any = (
+    kernels.values_at
+)  # (address, size, value of the type) -> array; numba supplies its first argument
 I64 = np.int64(0)
 DIRECTIONS = sector_directions().astype(np.float64)
 SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
