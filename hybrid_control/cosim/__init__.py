@@ -1,5 +1,5 @@
 """ANN and SNN stepped together in simulated time, with no ROS and no wall clock."""
 
-from hybrid_control.cosim.lockstep import Driver, Episode, LockStep, Simulated, run_episode
+from hybrid_control.cosim.lockstep import Driver, Episode, LockStep, Plans, Simulated, run_episode
 
-__all__ = ["Driver", "Episode", "LockStep", "Simulated", "run_episode"]
+__all__ = ["Driver", "Episode", "LockStep", "Plans", "Simulated", "run_episode"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hybrid_control.coding import encoder
 from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.parameters import Value
-from hybrid_control.planner.planner import BlindError, Planner
+from hybrid_control.planner.planner import BlindError
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.reflex import Reflex
 from hybrid_control.reflex.network import PLANNER_LAYOUT
@@ -36,6 +36,13 @@ GOAL_RADIUS = 0.5  # m, of the robot's true place from the goal
 NOTE_WAY = 10  # windows between two points of the way
 
 ImageFault = Callable[[NDArray[np.uint8], float], "NDArray[np.uint8] | None"]
+
+
+class Plans(Protocol):
+    """What an episode asks of a planner; `planner.Planner` is one."""
+
+    def plan(self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
+        """Rates of the populations heading (72) and speed (8) in Hz; BlindError where the image shows nothing."""
 
 
 class Driver(Protocol):
@@ -156,7 +163,7 @@ class LockStep:
 
     def __init__(
         self,
-        planner: Planner | None,
+        planner: Plans | None,
         *,
         robot: RobotModel = JACKAL,
         planner_rate: float = 15.0,

@@ -63,7 +63,7 @@ def admissible(distance: float, linear: float, angular: float, brake: float, yaw
 def heading_value(
     linear: float, angular: float, interval: float, yaw_brake: float, goal: tuple[float, float]
 ) -> float:
-    """Alignment with the goal, 0 .. 1 for 180 .. 0 degrees off, where the robot is after the interval and braking its turn.
+    """Alignment with the goal where the robot is after the interval, its turn braked: 0 .. 1 for 180 .. 0 degrees off.
 
     goal: (x, y) m in the body frame.
     """

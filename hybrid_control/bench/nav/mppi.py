@@ -23,8 +23,8 @@ def distance_grid(points: FloatArray) -> FloatArray:
     half = CELLS * CELL / 2
     span = int(LIMIT / CELL) + 1
     for k in range(points.shape[0]):
-        j0 = int(math.floor((points[k, 0] + half) / CELL))
-        i0 = int(math.floor((points[k, 1] + half) / CELL))
+        j0 = math.floor((points[k, 0] + half) / CELL)
+        i0 = math.floor((points[k, 1] + half) / CELL)
         for i in range(max(0, i0 - span), min(CELLS, i0 + span + 1)):
             for j in range(max(0, j0 - span), min(CELLS, j0 + span + 1)):
                 dx = (j + 0.5) * CELL - half - points[k, 0]
@@ -35,7 +35,7 @@ def distance_grid(points: FloatArray) -> FloatArray:
 
 @numba.njit(cache=True, nogil=True)
 def _near(grid: FloatArray, x: float, y: float) -> float:
-    j, i = int(math.floor(x / CELL)) + CELLS // 2, int(math.floor(y / CELL)) + CELLS // 2
+    j, i = math.floor(x / CELL) + CELLS // 2, math.floor(y / CELL) + CELLS // 2
     if 0 <= i < CELLS and 0 <= j < CELLS:
         return float(grid[i, j])
     return LIMIT

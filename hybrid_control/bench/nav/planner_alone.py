@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 
 from hybrid_control.bench.nav.scan_driver import turn_to
+from hybrid_control.cosim import Plans
 from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.planner.contract import decode_heading, decode_speed
-from hybrid_control.planner.planner import BlindError, Planner
+from hybrid_control.planner.planner import BlindError
 from hybrid_control.sim.robot import RobotModel
 from hybrid_control.sim.simulator import Event
 
@@ -20,7 +21,7 @@ class PlannerAlone:
 
     camera = True
 
-    def __init__(self, planner: Planner, latency: float = 0.04) -> None:
+    def __init__(self, planner: Plans, latency: float = 0.04) -> None:
         self.planner = planner
         self.latency_ns = round(latency * 1e9)
 

@@ -53,7 +53,7 @@ class ScanDriver(abc.ABC):
         self._due = 0
         self.prepare(seed)
 
-    def prepare(self, seed: int) -> None:
+    def prepare(self, seed: int) -> None:  # noqa: B027 - some baselines keep nothing
         """What a baseline has to forget or to draw anew at the start of an episode."""
 
     @abc.abstractmethod

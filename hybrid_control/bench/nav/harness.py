@@ -1,0 +1,183 @@
+"""One episode of the benchmark: a policy by name, at a level, in a world, under rules; the same seed, the same row."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hybrid_control.bench.nav.dwa import Dwa
+from hybrid_control.bench.nav.gap import WidestGap
+from hybrid_control.bench.nav.map_planner import MapPlanner
+from hybrid_control.bench.nav.mppi import Mppi
+from hybrid_control.bench.nav.planner_alone import PlannerAlone
+from hybrid_control.bench.nav.rules import rules, score
+from hybrid_control.bench.nav.scan_driver import Straight
+from hybrid_control.bench.nav.scenes import Scene
+from hybrid_control.bench.nav.vfh import Vfh
+from hybrid_control.cosim import Driver, LockStep, run_episode
+from hybrid_control.parameters import Value
+from hybrid_control.planner import contract
+from hybrid_control.planner.planner import Planner
+from hybrid_control.sim.kinematic import KinematicSimulator
+from hybrid_control.sim.robot import RobotModel, robot
+from hybrid_control.sim.simulator import Simulator
+
+BASELINES: dict[str, Any] = {"straight": Straight, "gap": WidestGap, "vfh": Vfh, "dwa": Dwa, "mppi": Mppi}
+POLICIES: tuple[str, ...] = ("hybrid", "planner", "reflex", *BASELINES)
+LEVELS: tuple[str, ...] = ("physics", "kinematic")
+FAULTS: tuple[str, ...] = ("none", "planner-dies", "black", "frozen", "late")
+LATE = 0.5  # s, of the fault of that name
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every episode of a run has in common.
+
+    gains: of the reflex, over its defaults; model: ONNX file of the planner, empty for the package's own; fault: what
+    befalls the hybrid's planner half way to the goal (see `FAULTS`).
+    """
+
+    robot: str = "jackal"
+    rules: str = "default"
+    max_speed: float | None = None
+    level: str = "physics"
+    seed: int = 0
+    fault: str = "none"
+    model: str = ""
+    gains: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rules(self.rules, self.max_speed)
+        robot(self.robot)
+        for what, value, known in (("--level", self.level, LEVELS), ("--fault", self.fault, FAULTS)):
+            if value not in known:
+                raise ValueError(f"{what}: unknown {value!r}; there are {', '.join(known)}")
+
+
+def episode_seed(seed: int, world: int, trial: int) -> int:
+    """The seed of an episode's noise, spikes and samples: the same for every policy."""
+    return int(np.random.SeedSequence([seed, world, trial]).generate_state(1)[0] >> 1)
+
+
+class Harness:
+    """Runs episodes of one set-up; policies are made when they are first asked for and kept."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.rules = rules(setup.rules, setup.max_speed)
+        self.robot: RobotModel = self.rules.robot(robot(setup.robot))
+        self._drivers: dict[str, Driver] = {}
+
+    def driver(self, policy: str) -> Driver:
+        """The policy of that name; ValueError where there is none."""
+        if policy not in POLICIES:
+            raise ValueError(f"--policy: unknown policy {policy!r}; there are {', '.join(POLICIES)}")
+        if policy not in self._drivers:
+            self._drivers[policy] = self._make(policy)
+        return self._drivers[policy]
+
+    def _planner(self) -> Planner:
+        return Planner(self.setup.model or contract.DEFAULT_MODEL)
+
+    def _make(self, policy: str) -> Driver:
+        if policy in BASELINES:
+            baseline: Driver = BASELINES[policy]()
+            return baseline
+        if policy == "planner":
+            return PlannerAlone(self._planner())
+        settings = {"robot_length": self.robot.length, "robot_width": self.robot.width}
+        gains = {"max_speed": self.robot.max_speed, **self.setup.gains}
+        gains["max_speed"] = min(float(gains["max_speed"]), self.robot.max_speed)
+        planner = self._planner() if policy == "hybrid" else None
+        return LockStep(planner, robot=self.robot, settings=settings, gains=gains)
+
+    def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
+        """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.
+
+        index: the world's place among the run's worlds. A failed episode brings its way along, (x, y, yaw) 5 times a
+        second.
+        """
+        driver = self.driver(policy)
+        seed = episode_seed(self.setup.seed, index, trial)
+        world = scene.world
+        if self.setup.level == "physics":
+            simulator: Any = Simulator(world, self.robot, seed, camera=driver.camera)
+        else:
+            simulator = KinematicSimulator(world, self.robot, seed, camera=driver.camera)
+            if isinstance(driver, LockStep | PlannerAlone) and driver.camera:
+                driver.planner = MapPlanner(world, simulator, seed)
+        if isinstance(driver, LockStep):
+            self._break(driver, simulator)
+        try:
+            episode = run_episode(
+                driver,
+                world,
+                simulator,
+                self.robot,
+                seed,
+                duration=self.rules.duration,
+                goal_radius=self.rules.goal_radius,
+                centre_contact=self.rules.centre_contact,
+            )
+        finally:
+            simulator.close()
+        row = {
+            "policy": policy,
+            "world": world.name,
+            "index": index,
+            "trial": trial,
+            "seed": seed,
+            "success": episode.success,
+            "contact": episode.contacts > 0,
+            "standing": episode.contacts > 0 and episode.standing_contacts == episode.contacts,
+            "timeout": not episode.reached and episode.contacts == 0,
+            "time": round(episode.time, 3),
+            "path": round(episode.path, 3),
+            "minimum_distance": _or_none(episode.least_distance),
+            "score": round(score(episode.success, scene.path_length, episode.time), 6),
+            "modes": {name: round(share, 4) for name, share in episode.modes.items()},
+        }
+        if isinstance(driver, LockStep):
+            status = driver.reflex.status()
+            row["spikes_per_second"] = round(status.spikes_per_second, 1)
+            row["events_per_second"] = round(status.synaptic_events_per_second, 1)
+            row["power_uw"] = round(status.power_uw, 3)
+        if not episode.success:
+            row["way"] = np.round(episode.way[::2], 2).tolist()
+        return row
+
+    def _break(self, driver: LockStep, simulator: Any) -> None:
+        """Let the fault befall the planner from half way on."""
+        fault, half = self.setup.fault, 0.5 * simulator.goal_distance()
+        driver.image_fault = None
+        driver.planner_latency_ns = 40_000_000
+        if fault == "late":
+            driver.planner_latency_ns += round(LATE * 1e9)
+        if fault in ("none", "late"):
+            return
+        last: list[Any] = []
+
+        def broken(image: Any, time: float) -> Any:
+            if not last and simulator.goal_distance() > half:
+                return image
+            last.append(image)
+            del last[1:]
+            if fault == "planner-dies":
+                return None
+            return last[0] if fault == "frozen" else np.zeros_like(image)
+
+        driver.image_fault = broken
+
+
+def _or_none(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def setup_dict(setup: Setup) -> dict[str, Any]:
+    """A set-up as plain values, for JSON."""
+    return dataclasses.asdict(setup)

@@ -1,0 +1,208 @@
+"""A planar stand-in for the embedded simulator, compiled: no dynamics but the base's ramps, no slip, no pictures.
+
+It has the part of `Simulator` that an episode needs, the same sensors' noise and the same base, and costs little
+enough for tuning. What it leaves out (wheel slip, tilt, collisions' forces) `docs/navigation.md` compares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.messages import Odometry, Pose, Twist
+from hybrid_control.sim.geometry import FloatArray, cast_rays, footprint_distance
+from hybrid_control.sim.robot import JACKAL, RobotModel
+from hybrid_control.sim.sensors import LidarNoise, WheelOdometry
+from hybrid_control.sim.simulator import STANDING_SPEED, Contact, Event
+from hybrid_control.sim.worlds import World
+
+STEP_NS = 5_000_000
+NO_PICTURE: NDArray[np.uint8] = np.zeros(
+    (1, 1, 3), np.uint8
+)  # a camera reading's value: only its time is of use
+
+# places in the state
+X, Y, YAW, V, W, TARGET_V, TARGET_W, LEFT, RIGHT, PATH, CLOSEST, SINCE = range(12)
+
+
+@numba.njit(cache=True, nogil=True)
+def _ramp(value: float, target: float, rise: float, fall: float, dt: float) -> float:
+    """One step from value to target, by `rise` per s away from zero and `fall` towards it."""
+    rate = fall if abs(target) < abs(value) or target * value < 0 else rise
+    return value + min(max(target - value, -rate * dt), rate * dt)
+
+
+@numba.njit(cache=True, nogil=True)
+def _advance(
+    state: FloatArray,
+    steps: int,
+    time: float,
+    dt: float,
+    base: FloatArray,
+    cylinders: FloatArray,
+    movers: FloatArray,
+    boxes: FloatArray,
+) -> int:
+    """Moves the robot by up to `steps` steps; returns how many were made, fewer where the last one would touch.
+
+    base: (8,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width. movers: (m, 7)
+    x1, y1, x2, y2, radius, speed, phase; the last m rows of cylinders are where they are, and are set here.
+    """
+    standing = cylinders.shape[0] - movers.shape[0]
+    for k in range(steps):
+        state[SINCE] += dt
+        fresh = state[SINCE] <= base[5]
+        state[V] = _ramp(state[V], state[TARGET_V] if fresh else 0.0, base[0], base[1], dt)
+        state[W] = _ramp(state[W], state[TARGET_W] if fresh else 0.0, base[2], base[2], dt)
+        middle = state[YAW] + 0.5 * state[W] * dt
+        x = state[X] + state[V] * dt * math.cos(middle)
+        y = state[Y] + state[V] * dt * math.sin(middle)
+        yaw = state[YAW] + state[W] * dt
+        for m in range(movers.shape[0]):
+            length = math.hypot(movers[m, 2] - movers[m, 0], movers[m, 3] - movers[m, 1])
+            trip = movers[m, 6]
+            if length > 0:
+                trip = (movers[m, 6] + (time + (k + 1) * dt) * movers[m, 5] / (2.0 * length)) % 1.0
+            share = 2.0 * trip if trip < 0.5 else 2.0 - 2.0 * trip
+            cylinders[standing + m, 0] = movers[m, 0] + share * (movers[m, 2] - movers[m, 0])
+            cylinders[standing + m, 1] = movers[m, 1] + share * (movers[m, 3] - movers[m, 1])
+        gap = footprint_distance(x, y, yaw, base[6], base[7], cylinders, boxes)
+        state[CLOSEST] = min(state[CLOSEST], gap)
+        if gap <= 0.0:
+            return k
+        state[PATH] += math.hypot(x - state[X], y - state[Y])
+        state[LEFT] += (state[V] - state[W] * base[3]) / base[4] * dt
+        state[RIGHT] += (state[V] + state[W] * base[3]) / base[4] * dt
+        state[X], state[Y], state[YAW] = x, y, yaw
+    return steps
+
+
+class KinematicSimulator:
+    """One robot in one world, in the plane: what `cosim.run_episode` needs of a simulator.
+
+    seed decides the lidar's noise and the odometry's errors, drawn as in `Simulator`. camera: whether camera readings
+    are among the events; their value is NO_PICTURE. A contact stops time: nothing is modelled beyond it. ValueError
+    where the robot would start in an obstacle.
+    """
+
+    def __init__(
+        self, world: World, robot: RobotModel = JACKAL, seed: int = 0, *, camera: bool = False
+    ) -> None:
+        self.world, self.robot, self.seed = world, robot, seed
+        self.time_ns = 0
+        self.contact_events: list[Contact] = []
+        start = world.start
+        places = [(*m.at(0.0), m.radius) for m in world.movers]
+        self._cylinders = np.concatenate((world.cylinders, np.array(places).reshape(-1, 3)))
+        self._movers = np.array(
+            [(*m.a, *m.b, m.radius, m.speed, m.phase) for m in world.movers], dtype=np.float64
+        ).reshape(-1, 7)
+        self._boxes = np.array(world.boxes)
+        self._base = np.array(
+            (
+                robot.acceleration,
+                robot.deceleration,
+                robot.yaw_acceleration,
+                0.5 * robot.track,
+                robot.wheel_radius,
+                robot.command_timeout,
+                robot.length,
+                robot.width,
+            )
+        )
+        self._state = np.zeros(12)
+        self._state[[X, Y, YAW]] = (start.x, start.y, start.yaw)
+        self._state[CLOSEST] = footprint_distance(
+            start.x, start.y, start.yaw, robot.length, robot.width, self._cylinders, self._boxes
+        )
+        if self._state[CLOSEST] <= 0:
+            raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {start}")
+        self._state[SINCE] = math.inf
+        self._lidar = LidarNoise(robot, np.random.default_rng([seed, 11]))
+        self._odometry = WheelOdometry(robot, start, np.random.default_rng([seed, 13]))
+        self._beams = -math.pi + 2.0 * math.pi / robot.lidar_beams * np.arange(robot.lidar_beams)
+        rates = [("odometry", robot.odometry_rate), ("scan", robot.lidar_rate)]
+        if camera:
+            rates.append(("camera", robot.camera_rate))
+        self._period_ns = {kind: 1e9 / rate for kind, rate in rates}
+        self._sent = dict.fromkeys(self._period_ns, 0)
+
+    @property
+    def path_length(self) -> float:
+        """Metres driven."""
+        return float(self._state[PATH])
+
+    @property
+    def closest_approach(self) -> float:
+        """Metres from the outline to the nearest obstacle, the least so far."""
+        return float(self._state[CLOSEST])
+
+    def set_command(self, linear_x: float, angular_z: float) -> None:
+        """Wished speeds in m/s and rad/s, cut to the robot's limits, kept for command_timeout at most."""
+        if not (math.isfinite(linear_x) and math.isfinite(angular_z)):
+            raise ValueError(f"command: speeds {linear_x} m/s and {angular_z} rad/s must be finite")
+        v, w = self.robot.max_speed, self.robot.max_yaw_rate
+        self._state[TARGET_V] = min(max(linear_x, -v), v)
+        self._state[TARGET_W] = min(max(angular_z, -w), w)
+        self._state[SINCE] = 0.0
+
+    def advance(self, until_ns: int) -> Iterator[Event]:
+        """Lets time pass until `until_ns`, yielding each sensor's reading when it is due; after a contact, no more.
+
+        At the same time they come in the order odometry, scan, camera.
+        """
+        while not self.contact_events:
+            due = {k: round((self._sent[k] + 1) * p) for k, p in self._period_ns.items()}
+            kind = min(due, key=lambda k: due[k])
+            self._run_until(min(due[kind], until_ns))
+            if due[kind] > until_ns or self.contact_events:
+                return
+            self._sent[kind] += 1
+            yield Event(kind, self.time_ns, self._read(kind))
+
+    def _run_until(self, until_ns: int) -> None:
+        steps = (until_ns - self.time_ns) // STEP_NS
+        now, dt = self.time_ns * 1e-9, STEP_NS * 1e-9
+        obstacles = (self._cylinders, self._movers, self._boxes)
+        made = _advance(self._state, steps, now, dt, self._base, *obstacles)
+        self.time_ns += made * STEP_NS
+        if made < steps:
+            self._note_contact()
+
+    def _note_contact(self) -> None:
+        v, w = self._state[[V, W]].tolist()
+        standing = abs(v) + abs(w) * 0.5 * self.robot.track < STANDING_SPEED
+        gaps = np.hypot(self._cylinders[:, 0] - self._state[X], self._cylinders[:, 1] - self._state[Y])
+        gaps = gaps - self._cylinders[:, 2]
+        nearest = int(np.argmin(gaps)) if gaps.size else -1
+        fixed = len(self.world.cylinders)
+        name = f"mover{nearest - fixed}" if nearest >= fixed else "obstacle"
+        x, y = self._state[[X, Y]].tolist()
+        self.contact_events.append(Contact(self.time_ns, name, x, y, standing))
+
+    def _read(self, kind: str) -> object:
+        if kind == "scan":
+            x, y, yaw = self._state[[X, Y, YAW]].tolist()
+            distances = cast_rays(
+                x, y, yaw + self._beams, self.robot.lidar_range_max + 1.0, self._cylinders, self._boxes
+            )
+            return self._lidar.read(self.time_ns, distances)
+        if kind == "odometry":
+            return self._odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
+        return NO_PICTURE
+
+    def truth(self) -> Odometry:
+        """True planar pose and body-frame twist."""
+        x, y, yaw, v, w = self._state[[X, Y, YAW, V, W]].tolist()
+        return Odometry(self.time_ns, Pose(x, y, yaw), Twist(self.time_ns, linear_x=v, angular_z=w))
+
+    def goal_distance(self) -> float:
+        """Metres from the robot's centre to the goal."""
+        return math.dist(self._state[[X, Y]].tolist(), self.world.goal)
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,232 @@
+"""Worlds from files of other tools: Gazebo's .world and .sdf with cylinders and boxes, and polygon arenas in JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybrid_control.messages import Pose
+from hybrid_control.sim.worlds import World
+
+# Where the BARN challenge starts and ends in its .world files, which do not say so themselves.
+BARN_START = Pose(-2.25, 3.0, 1.57)
+BARN_GOAL = (-2.25, 13.0)
+
+MARGIN = 1.5  # m around everything in the world, for its bounds
+LOWEST = 0.05  # m; what ends below, a ground plane or a mark on it, is no obstacle
+WALL = 0.02  # m, thickness of a polygon's edges
+
+
+def _numbers(
+    element: ET.Element | None, count: int, where: str, default: Sequence[float] | None = None
+) -> list[float]:
+    """The numbers in an element's text; the default where there is no element or no text."""
+    text = (element.text or "").split() if element is not None else []
+    if not text and default is not None:
+        return list(default)
+    try:
+        values = [float(t) for t in text]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(math.isfinite(v) for v in values):
+        raise ValueError(f"{where}: {' '.join(text)!r}, expected {count} finite numbers")
+    return values
+
+
+Placed = tuple[float, float, float, float]  # x, y, z, yaw
+
+
+def _pose(element: ET.Element, where: str) -> Placed:
+    """The pose of an element in the frame of the one it stands in."""
+    found = element.find("pose")
+    if found is not None and found.get("relative_to"):
+        raise ValueError(
+            f"{where}: a pose relative to {found.get('relative_to')!r}; only nested poses are read"
+        )
+    x, y, z, roll, pitch, yaw = _numbers(found, 6, f"{where}: pose", (0.0,) * 6)
+    if abs(math.sin(roll)) > 1e-3 or abs(math.sin(pitch)) > 1e-3:
+        raise ValueError(
+            f"{where}: tilted by {roll:g}, {pitch:g} rad; only upright cylinders and boxes are read"
+        )
+    return x, y, z, yaw
+
+
+def _within(outer: Placed, inner: Placed) -> Placed:
+    """A pose in the outer pose's frame, in the frame that the outer one stands in."""
+    c, s = math.cos(outer[3]), math.sin(outer[3])
+    x, y, z, yaw = inner
+    return outer[0] + c * x - s * y, outer[1] + s * x + c * y, outer[2] + z, outer[3] + yaw
+
+
+def read_gazebo(
+    path: str | Path, start: Pose | None = None, goal: tuple[float, float] | None = None
+) -> World:
+    """Reads a Gazebo .world or .sdf file whose obstacles are upright cylinders and boxes.
+
+    Every collision of every model counts, whether static or not; `<state>` of a saved world takes precedence over a
+    model's own pose, as in Gazebo. A plane, and what lies below 0.05 m, is ground. start, goal: those of the BARN
+    challenge where none are given. ValueError for a file that is none, for another shape (spheres, meshes, heightmaps),
+    for `<include>`, and for obstacles that are tilted; OSError where it cannot be read.
+    """
+    content = Path(path).read_bytes()
+    if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
+        raise ValueError(f"{path}: document types and entities are not read")
+    try:
+        root = ET.fromstring(content)
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise ValueError(f"{path}: not an XML file: {error}") from None
+    world = root if root.tag == "world" else root.find("world")
+    if root.tag not in ("sdf", "gazebo", "world") or world is None:
+        raise ValueError(f"{path}: no <world> in it (its root is <{root.tag}>)")
+    if (include := world.find(".//include")) is not None:
+        uri = include.findtext("uri", "?")
+        raise ValueError(f"{path}: <include> of {uri!r}: models from other files are not read")
+    state = {
+        str(m.get("name")): _pose(m, f"{path}: state of {m.get('name')!r}")
+        for m in world.findall("state/model")
+    }
+    cylinders: list[tuple[float, ...]] = []
+    boxes: list[tuple[float, ...]] = []
+    for model in world.findall("model"):
+        name = str(model.get("name"))
+        placed = state.get(name) or _pose(model, f"{path}: model {name!r}")
+        for link in model.findall("link"):
+            link_pose = _within(placed, _pose(link, f"{path}: model {name!r}"))
+            for collision in link.findall("collision"):
+                pose = _within(link_pose, _pose(collision, f"{path}: model {name!r}"))
+                _add(collision, pose, f"{path}: model {name!r}", cylinders, boxes)
+    return bounded(Path(path).stem, start or BARN_START, goal or BARN_GOAL, cylinders, boxes)
+
+
+def _add(
+    collision: ET.Element,
+    pose: Placed,
+    where: str,
+    cylinders: list[tuple[float, ...]],
+    boxes: list[tuple[float, ...]],
+) -> None:
+    geometry = collision.find("geometry")
+    shape = next(iter(geometry), None) if geometry is not None else None
+    x, y, z, yaw = pose
+    if shape is None or shape.tag == "plane":
+        return
+    if shape.tag == "cylinder":
+        (radius,) = _numbers(shape.find("radius"), 1, f"{where}: radius")
+        (length,) = _numbers(shape.find("length"), 1, f"{where}: length")
+        if z + length / 2 > LOWEST:
+            cylinders.append((x, y, radius))
+    elif shape.tag == "box":
+        size = _numbers(shape.find("size"), 3, f"{where}: size")
+        if z + size[2] / 2 > LOWEST:
+            boxes.append((x, y, size[0], size[1], yaw))
+    else:
+        raise ValueError(f"{where}: a <{shape.tag}>; only cylinders and boxes are read")
+
+
+def bounded(
+    name: str,
+    start: Pose,
+    goal: tuple[float, float],
+    cylinders: Sequence[tuple[float, ...]],
+    boxes: Sequence[tuple[float, ...]],
+) -> World:
+    """A world whose bounds lie MARGIN around all that is in it; obstacles given twice are kept once."""
+    round_things = np.unique(np.array(cylinders, dtype=np.float64).reshape(-1, 3), axis=0)
+    square_things = np.unique(np.array(boxes, dtype=np.float64).reshape(-1, 5), axis=0)
+    half = 0.5 * np.hypot(square_things[:, 2], square_things[:, 3])
+    points = np.concatenate(
+        (
+            np.array([[start.x, start.y], goal]),
+            round_things[:, :2] - round_things[:, 2:],
+            round_things[:, :2] + round_things[:, 2:],
+            square_things[:, :2] - half[:, None],
+            square_things[:, :2] + half[:, None],
+        )
+    )
+    low, high = points.min(axis=0) - MARGIN, points.max(axis=0) + MARGIN
+    bounds = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    return World(name, start, goal, bounds, round_things, square_things)
+
+
+def polygon_edges(polygon: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """A closed polygon's edges as boxes (x, y, length, WALL, yaw), which overlap at its corners."""
+    edges = []
+    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        length = math.hypot(x2 - x1, y2 - y1)
+        if length > 1e-9:
+            edges.append(((x1 + x2) / 2, (y1 + y2) / 2, length + WALL, WALL, math.atan2(y2 - y1, x2 - x1)))
+    return edges
+
+
+def read_arena(path: str | Path) -> list[World]:
+    """Reads a polygon arena, one world for each start and its goal.
+
+    JSON: {"polygons": [[[x, y], ...], ...], "starts": [[x, y, yaw], ...], "goals": [[x, y], ...]}; the first polygon
+    may be the outer wall. Edges become boxes of WALL thickness: a polygon is hollow, but nothing gets in. As many
+    goals as starts. ValueError names what is wrong, also a start or goal within a polygon; OSError where the file
+    cannot be read.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: no JSON: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected an object with polygons, starts and goals")
+    polygons = [
+        _rows(p, 2, f"{path}: polygon {i}") for i, p in enumerate(_list(content, "polygons", str(path)))
+    ]
+    starts = _rows(_list(content, "starts", str(path)), 3, f"{path}: starts")
+    goals = _rows(_list(content, "goals", str(path)), 2, f"{path}: goals")
+    if len(starts) != len(goals) or not starts:
+        raise ValueError(
+            f"{path}: {len(starts)} starts and {len(goals)} goals; expected as many, at least one"
+        )
+    for i, polygon in enumerate(polygons):
+        if len(polygon) < 3:
+            raise ValueError(f"{path}: polygon {i} has {len(polygon)} corners, expected 3 or more")
+    boxes = [edge for polygon in polygons for edge in polygon_edges(polygon)]
+    worlds = []
+    for k, (start, goal) in enumerate(zip(starts, goals, strict=True)):
+        for i, polygon in enumerate(polygons):
+            within = [_inside(polygon, p[0], p[1]) for p in (start, goal)]
+            if (i > 0 and any(within)) or within[0] != within[1]:
+                raise ValueError(f"{path}: start {start} or goal {goal} (number {k}) lies in polygon {i}")
+        name = f"{Path(path).stem}-{k}"
+        worlds.append(bounded(name, Pose(*start), (goal[0], goal[1]), [], boxes))
+    return worlds
+
+
+def _list(content: dict[str, Any], key: str, where: str) -> list[Any]:
+    value = content.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{where}: {key!r} must be a list")
+    return value
+
+
+def _rows(rows: Any, columns: int, where: str) -> list[list[float]]:
+    if not isinstance(rows, list):
+        raise ValueError(f"{where}: expected a list of points")
+    out = []
+    for row in rows:
+        good = isinstance(row, list) and len(row) == columns
+        if not good or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in row):
+            raise ValueError(f"{where}: {str(row)[:60]}, expected {columns} numbers")
+        if not all(abs(v) < 1e6 for v in row):
+            raise ValueError(f"{where}: {row}, expected finite metres and radians")
+        out.append([float(v) for v in row])
+    return out
+
+
+def _inside(polygon: Sequence[Sequence[float]], x: float, y: float) -> bool:
+    """Whether a point lies in a polygon: an odd number of edges cross the ray to its right."""
+    odd = False
+    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) * (x2 - x1) / (y2 - y1):
+            odd = not odd
+    return odd
