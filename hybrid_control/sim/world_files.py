@@ -156,7 +156,7 @@ def bounded(
 
 def polygon_edges(polygon: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
     """A closed polygon's edges as boxes (x, y, length, WALL, yaw), which overlap at its corners."""
-    edges = []
+    edges: list[tuple[float, ...]] = []
     for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
         length = math.hypot(x2 - x1, y2 - y1)
         if length > 1e-9:

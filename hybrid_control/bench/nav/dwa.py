@@ -133,8 +133,8 @@ class Dwa(ScanDriver):
         if np.isnan(terms[0]).all():
             self._speed = (0.0, math.copysign(0.6, view.bearing))
             return self._speed
-        weights = (self.heading, self.clearance, self.velocity)
-        total = smoothed(sum(g * t for g, t in zip(weights, terms, strict=True)))
-        i, j = np.unravel_index(int(np.nanargmax(total)), total.shape)
-        self._speed = (float(linear[i]), float(angular[j]))
+        weights = np.array((self.heading, self.clearance, self.velocity))
+        total = smoothed(np.tensordot(weights, terms, axes=1))
+        best = int(np.nanargmax(total))
+        self._speed = (float(linear[best // angular.size]), float(angular[best % angular.size]))
         return self._speed

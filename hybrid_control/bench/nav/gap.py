@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_control.bench.nav.scan_driver import ScanDriver, View, turn_to
 from hybrid_control.sim.geometry import FloatArray
 
 BINS = 360
-ANGLES: FloatArray = -math.pi + (np.arange(BINS) + 0.5) * (2.0 * math.pi / BINS)
+ANGLES: NDArray[Any] = -math.pi + (np.arange(BINS) + 0.5) * (2.0 * math.pi / BINS)
 FIELD = math.radians(110.0)  # gaps are sought within this of straight ahead
 GOAL_WEIGHT = 0.8  # the paper's alpha: how much the nearest obstacle turns the robot from the goal to the gap
 
@@ -30,7 +32,7 @@ def free_ranges(points: FloatArray, inflation: float) -> FloatArray:
     return np.where(apart <= half[:, None], distance[:, None], np.inf).min(axis=0)
 
 
-def gaps(open_bins: np.ndarray) -> list[tuple[int, int]]:
+def gaps(open_bins: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Runs of true values as (first, last) index, in order."""
     edges = np.diff(np.concatenate(([0], open_bins.astype(np.int8), [0])))
     return list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1, strict=True))

@@ -16,7 +16,7 @@ from hybrid_control.bench.nav.scan_driver import ScanDriver, View, turn_to
 from hybrid_control.sim.geometry import FloatArray
 
 SECTORS = 72  # of 5 degrees, as in the paper
-ANGLES: FloatArray = -math.pi + (np.arange(SECTORS) + 0.5) * (2.0 * math.pi / SECTORS)
+ANGLES: NDArray[Any] = -math.pi + (np.arange(SECTORS) + 0.5) * (2.0 * math.pi / SECTORS)
 WIDE = 16  # sectors of a wide opening, the paper's s_max
 GOAL, PRESENT, PREVIOUS = 5.0, 2.0, 2.0  # the paper's mu 1, 2 and 3 for a goal-oriented robot
 
