@@ -47,7 +47,7 @@ def layout(**sizes: int) -> tuple[Population, ...]:
 
 
 def _frozen(values: ArrayLike, dtype: type, name: str) -> NDArray:
-    array = np.array(values, dtype=dtype)
+    array: NDArray = np.array(values, dtype=dtype)
     if array.ndim != 1:
         raise ValueError(f"{name}: shape {array.shape}, expected one dimension")
     array.flags.writeable = False

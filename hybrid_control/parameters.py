@@ -55,7 +55,7 @@ class Parameter:
             raise ParameterError(
                 f"{self.name}: {value!r} is a {type(value).__name__}, expected {kind.__name__}"
             )
-        if kind in (int, float) and not self.low <= value <= self.high:  # NaN fails too
+        if isinstance(value, (int, float)) and not self.low <= value <= self.high:  # NaN fails too
             unit = f" {self.unit}" if self.unit else ""
             raise ParameterError(f"{self.name}: {value} is out of range, expected {self.range_text}{unit}")
         if self.choices and value not in self.choices:
