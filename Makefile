@@ -4,10 +4,10 @@ SHELL := /bin/bash
 ARGS ?=
 env = . scripts/env.sh &&
 
-.PHONY: help setup sim test test-train test-peers soak lint lock clean
+.PHONY: help setup sim test test-train test-peers soak soak-firmware lint lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup:
 	@scripts/setup.sh
@@ -16,7 +16,7 @@ sim: setup  ## set up, then drive the robot to its goal (ARGS="--seed 3 --viewer
 	@$(env) hybrid-control sim $(ARGS)
 
 # the firmware's tests compile it and run it on an emulated chip
-test: export EXTRA_PACKAGES = gcc-avr avr-libc libsimavr-dev libelf-dev gcc
+test: export EXTRA_PACKAGES = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
 test: setup lint  ## set up, then run every test
 	@$(env) python -m pytest -n 2 --dist loadfile $(ARGS)
 
@@ -29,6 +29,11 @@ test-train: setup  ## the tests that need torch (TORCH_INDEX=url of a CPU build'
 
 test-peers: setup  ## the engine against other SNN tools, in their own environment
 	@scripts/peers.sh $(ARGS)
+
+soak-firmware: setup  ## ten minutes of the serial link on the emulated chip, then cut cables, then fuzzers
+	@$(env) python -m firmware_bridge.firmware.soak
+	@$(env) python -m firmware_bridge.firmware.soak --faults 15
+	@$(env) python -m firmware_bridge.firmware.fuzz --seed 1
 
 soak: setup  ## an hour of the loop at 1 kHz, a minute of hammered mailboxes (SOAK_S=seconds of the hour)
 	@$(env) SOAK_S=60 python -m pytest tests/realtime/test_realtime_mailbox.py -k half --timeout 600
