@@ -82,6 +82,14 @@ RATE_TO_SPIKE: tuple[Parameter, ...] = (
     Parameter("code", "poisson", "", "how rates become spikes", choices=("poisson", "regular", "latency")),
     Parameter("seed", 0, "", "seed of the Poisson code", 0, 2**31 - 1),
     Parameter(
+        "max_rate",
+        200.0,
+        "Hz",
+        "rate at which the latency code spikes at once: the peak of the planner's rates",
+        1.0,
+        1000.0,
+    ),
+    Parameter(
         "rates_timeout", 0.4, "s", "age of the newest rates beyond which no spikes are sent", 0.02, 5.0
     ),
 )

@@ -335,6 +335,11 @@ class Reflex:
         self._fill_context("network")
         self.set_gains(keep)
 
+    def warm(self) -> None:
+        """Compile what the put_* methods call; as `reset`, only while no loop runs the tick."""
+        self.put_scan(RangeScan(0, -math.pi, math.pi / 2, 0.1, 10.0, np.ones(4, np.float32)), 0)
+        self.reset()
+
     # outputs
 
     def command(self) -> Command:

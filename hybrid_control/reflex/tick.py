@@ -290,14 +290,15 @@ def _mode(c: Any, now_ns: int, distance: float, bearing_known: bool) -> tuple[in
         return INACTIVE, R_NOT_ACTIVE
     if c.scan.sequence == 0:
         return STOPPED, R_NO_SCAN
-    if now_ns - c.scan.received_ns > g.scan_timeout * 1e9:
+    # abs: after a simulated clock was set back, what came before it is not fresh until that time comes again
+    if abs(now_ns - c.scan.received_ns) > g.scan_timeout * 1e9:
         return STOPPED, R_STALE_SCAN
     if c.goal.sequence == 0:
         return STOPPED, R_NO_GOAL
     if c.arrived_goal == c.goal.sequence or (bearing_known and distance < c.goal_tolerance):
         c.arrived_goal = c.goal.sequence
         return ARRIVED, R_AT_GOAL
-    if c.train.sequence > 0 and now_ns - c.train.received_ns <= g.planner_timeout * 1e9:
+    if c.train.sequence > 0 and abs(now_ns - c.train.received_ns) <= g.planner_timeout * 1e9:
         return HYBRID, R_NONE
     if c.stop_without_planner:
         return STOPPED, R_STALE_PLANNER
@@ -333,7 +334,7 @@ def run_tick(c: Any, now_ns: int) -> int:
     known = c.goal.sequence > 0 and c.motion.sequence > 0
     if known:
         age = (now_ns - c.motion.received_ns) * 1e-9
-        known = age <= g.odometry_timeout
+        known = abs(age) <= g.odometry_timeout
         m = c.motion.value
         yaw = m.yaw + m.angular_z * age
         dx = c.goal.value.x - m.x - m.linear_x * age * math.cos(yaw)

@@ -402,6 +402,26 @@ def test_after_the_clock_was_set_back_scans_are_taken_again():
     assert reflex.refused == 0
 
 
+def test_what_was_received_before_the_clock_was_set_back_is_not_fresh():
+    rig = Rig()
+    assert rig.run(1.0).mode is Mode.HYBRID
+    rig.now -= 900 * MS  # the simulation began anew, and its sensors are silent
+    rig.loop.advance(rig.now)
+    command = rig.reflex.command()
+    assert command.mode is Mode.STOPPED
+    assert command.twist.linear_x == command.twist.angular_z == 0.0
+    assert rig.run(0.7).twist.linear_x > 0.3, "it goes on by itself with the new time's scans"
+
+
+def test_warming_leaves_the_reflex_as_new():
+    warm, cold = Rig(), Rig()
+    warm.reflex.warm()
+    warm.reflex.activate()
+    warm.reflex.put_goal(Goal(warm.now, 5.0, 0.0))
+    assert warm.run(0.3) == cold.run(0.3)
+    assert warm.reflex.refused == 0
+
+
 def test_planner_spikes_of_other_populations_are_refused():
     train = SpikeTrain(0, 10 * MS, layout(heading=36, speed=8), [], [])
     with pytest.raises(

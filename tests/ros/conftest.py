@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,18 +21,26 @@ SOURCE = ROOT / "ros2_ws" / "src" / "hybrid_control_ros"
 # the nodes of the tree are tested, not those that were installed last
 sys.path.insert(0, str(SOURCE))
 
-_START = random.Random(os.getpid()).randrange(1, 101)
-_DOMAINS = itertools.cycle((_START + i) % 100 + 1 for i in range(100))
+# each worker of pytest-xdist goes round its own domains, so that none meets what the test before it left behind
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_DOMAINS = itertools.cycle(range(1 + _WORKER, 102, _WORKERS))
 
 
-def _is_free(domain: int) -> bool:
-    """Whether no participant of this machine holds the first unicast port of a domain (RTPS 2.3, 9.6.1.1)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("0.0.0.0", 7410 + 250 * domain))
-        except OSError:
-            return False
-    return True
+@contextlib.contextmanager
+def own_domain() -> Iterator[int]:
+    """A ROS_DOMAIN_ID that nobody else on this machine uses while the context lasts."""
+    from hybrid_control_ros.run.processes import private_domain
+
+    for domain in itertools.islice(_DOMAINS, 101):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(private_domain(domain))
+            except ValueError:  # another test session holds it
+                continue
+            yield domain
+            return
+    raise RuntimeError("every ROS domain of this machine is in use")
 
 
 class Process:
@@ -240,12 +247,12 @@ class Arrived:
 @pytest.fixture
 def graph(monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    domain = next(d for d in _DOMAINS if _is_free(d))
-    graph = Graph(domain)
-    try:
-        yield graph
-    finally:
-        graph.close()
+    with own_domain() as domain:
+        graph = Graph(domain)
+        try:
+            yield graph
+        finally:
+            graph.close()
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,8 @@ class RateToSpikeNode(ManagedNode):
         self._window_ns = round(self.value("window") * 1e9)
         self._timeout_ns = round(self.value("rates_timeout") * 1e9)
         self._encoder, self._rates = None, None
-        self._new_encoder(1)
+        # compiles before anything flows: later it would hold up the first windows for seconds
+        self._new_encoder(1).encode([1.0], self._window_ns)
         self._spikes = self.talk(SpikeTrainMessage, "planner/spikes", qos.STREAM)
         if self._listens:
             self.listen(RateVectorMessage, "planner/rates", self._on_rates, qos.SENSOR)
@@ -54,7 +55,7 @@ class RateToSpikeNode(ManagedNode):
     def _new_encoder(self, size: int) -> Encoder:
         code = self.value("code")
         if code == "latency":
-            return encoder(code, size, period=self.value("window"))
+            return encoder(code, size, max_rate=self.value("max_rate"), period=self.value("window"))
         return encoder(code, size, seed=self.value("seed"))
 
     def _on_rates(self, message: RateVectorMessage) -> None:

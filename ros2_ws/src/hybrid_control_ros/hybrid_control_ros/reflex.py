@@ -83,6 +83,7 @@ class ReflexNode(ManagedNode):
         self._stepped = bool(self.get_parameter("use_sim_time").value)
         clock = self.now_ns if self._stepped else time.monotonic_ns
         self._reflex = Reflex(self.values(SETTINGS), self.values(GAINS), clock)
+        self._reflex.warm()
         self._loop = self._new_loop(self._reflex)
         self._stamped = self.value("stamped_cmd_vel")
         self._base_frame = self.value("base_frame")
