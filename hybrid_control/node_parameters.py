@@ -33,7 +33,10 @@ SIM: tuple[Parameter, ...] = (
     Parameter("world", "default", "", "name of a world, or a world file"),
     Parameter("robot", "jackal", "", "name of a robot"),
     Parameter("seed", 0, "", "seed of everything random: noise, drift, light, textures", 0, 2**31 - 1),
-    Parameter("real_time_factor", 1.0, "", "simulated seconds in a second; 0 for as fast as it goes", 0.0, 100.0),
+    Parameter(
+        "real_time_factor", 1.0, "",
+        "simulated seconds in a second; 0 for as fast as it goes", 0.0, 100.0,
+    ),
     Parameter(
         "stamps", "ros", "",
         "ros: stamps from the ROS clock as on a robot, which needs a real_time_factor of 1; "
@@ -43,6 +46,10 @@ SIM: tuple[Parameter, ...] = (
     Parameter("clock_rate", 100.0, "Hz", "messages a simulated second on /clock", 10.0, 1000.0),
     Parameter("camera", True, "", "whether the camera is drawn"),
     Parameter("viewer", False, "", "whether MuJoCo's window opens"),
+    Parameter(
+        "wheel_port", 0, "", "UDP port of this machine at which an emulated firmware tells how fast its wheels turn, "
+        "in place of cmd_vel, and then no odom is published; 0 for none", 0, 65535,
+    ),
     STAMPED_CMD_VEL,
     ODOM_FRAME,
     Parameter(
@@ -109,12 +116,82 @@ REFLEX: tuple[Parameter, ...] = (
     *GAINS,
 )
 
+FIRMWARE_BRIDGE: tuple[Parameter, ...] = (
+    AUTOSTART,
+    Parameter(
+        "driver", "link", "", "what turns the wheels: this project's firmware, or another's",
+        choices=("link", "ros_arduino_bridge", "odrive", "vesc", "dynamixel"),
+    ),
+    Parameter(
+        "port", "/dev/ttyACM0", "",
+        "serial port, serial:NUMBER for a USB port by its serial number, or tcp://HOST:PORT",
+    ),
+    Parameter("baud", 0, "", "baud rate; 0 for the driver's usual one", 0, 4_000_000),
+    Parameter(
+        "motors", "", "",
+        "motors in the order of the wheels, such as '1, 2': ODrive axes, Dynamixel ids, CAN ids of "
+        "VESCs ('local' for the one connected); empty for the driver's usual ones",
+    ),
+    Parameter(
+        "directions", "", "",
+        "1 or -1 for each motor, such as '1, -1'; empty for the driver's usual ones",
+    ),
+    Parameter("gear", 1.0, "", "turns of the motor in one of the wheel (odrive, vesc)", 0.001, 1000.0),
+    Parameter("pole_pairs", 7, "", "pole pairs of the motor (vesc)", 1, 100),
+    Parameter(
+        "ticks_per_rev", 1320, "",
+        "encoder ticks in a turn of the wheel (ros_arduino_bridge)", 1, 10_000_000,
+    ),
+    Parameter(
+        "kinematics", "differential", "", "how wheels and body move together",
+        choices=("differential", "skid", "mecanum", "ackermann"),
+    ),
+    Parameter("wheel_radius", 0.098, "m", "radius of the wheels", 0.001, 2.0),
+    Parameter("track", 0.377, "m", "between left and right wheels", 0.01, 5.0),
+    Parameter("wheelbase", 0.262, "m", "between front and rear wheels (mecanum, ackermann)", 0.01, 5.0),
+    Parameter("wheels_per_side", 1, "", "wheels with a speed of their own on each side (skid)", 1, 4),
+    Parameter("slip", 1.5, "", "track that turning behaves like over the real one (skid)", 1.0, 5.0),
+    Parameter("max_steering", 0.5, "rad", "largest angle of the middle front wheel (ackermann)", 0.05, 1.4),
+    Parameter("max_speed", 2.0, "m/s", "largest speed", 0.01, 20.0),
+    Parameter("max_yaw_rate", 4.0, "rad/s", "largest yaw rate", 0.01, 50.0),
+    Parameter("acceleration", 4.0, "m/s^2", "largest change of speed", 0.05, 100.0),
+    Parameter("yaw_acceleration", 12.0, "rad/s^2", "largest change of yaw rate", 0.05, 500.0),
+    Parameter(
+        "grip", 0.0, "m/s^2",
+        "acceleration, sideways and lengthways together, that the tyres hold; 0 for no limit", 0.0, 100.0,
+    ),
+    Parameter("max_wheel_speed", 18.0, "rad/s", "largest speed of a wheel", 0.1, 1000.0),
+    Parameter(
+        "max_slip", 0.0, "rad/s",
+        "difference between a wheel and the rigid body above which diagnostics warn; 0 for never", 0.0, 100.0,
+    ),
+    Parameter(
+        "command_timeout", 0.25, "s",
+        "age of the newest cmd_vel beyond which the wheels are stopped", 0.02, 2.0,
+    ),
+    Parameter(
+        "command_rate", 100.0, "Hz",
+        "commands a second to the wheels, beside one for each cmd_vel", 20.0, 500.0,
+    ),
+    Parameter("publish_rate", 50.0, "Hz", "most messages a second of odometry and joint states", 1.0, 200.0),
+    STAMPED_CMD_VEL,
+    ODOM_FRAME,
+    Parameter("base_frame", "base_link", "", "frame of the robot"),
+    Parameter("initial_x", 0.0, "m", "where the odometry begins", -1e6, 1e6),
+    Parameter("initial_y", 0.0, "m", "where the odometry begins", -1e6, 1e6),
+    Parameter("initial_yaw", 0.0, "rad", "where the odometry begins", -6.3, 6.3),
+    Parameter("range_min", 0.15, "m", "least distance that the range sensors tell", 0.0, 10.0),
+    Parameter("range_max", 6.0, "m", "largest distance that the range sensors tell", 0.1, 100.0),
+    Parameter("range_field_of_view", 0.5, "rad", "width of the range sensors' cone", 0.001, 6.3),
+)  # fmt: skip
+
 #: Parameters by the name under which each node runs.
 NODES: dict[str, tuple[Parameter, ...]] = {
     "sim_node": SIM,
     "planner_node": PLANNER,
     "rate_to_spike_node": RATE_TO_SPIKE,
     "reflex_node": REFLEX,
+    "firmware_bridge_node": FIRMWARE_BRIDGE,
 }
 
 #: A parameter of rclpy's own, in every node.
@@ -150,10 +227,34 @@ def to_yaml(values: Mapping[str, Mapping[str, Value]], head: str = "") -> str:
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
+def save(path: str | os.PathLike[str], values: Mapping[str, Mapping[str, Value]]) -> None:
+    """Write a parameter file with these nodes' values; what a file there says of other nodes stays, and its head.
+
+    ParameterError for a value that can't be or a file there that is none of ours, OSError as usual; then nothing has
+    changed.
+    """
+    path = Path(path)
+    sections, head = _with_head(path) if path.exists() else ({}, "Saved from the running nodes.")
+    for name in sections:
+        if name not in NODES:
+            raise ParameterError(
+                f"{path}: has parameters of {name!r}, which is none of our nodes; save to another file"
+            )
+    text = to_yaml({**sections, **values}, head)
+    scratch = path.with_name(path.name + ".new")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+
+
 def refresh(path: str | os.PathLike[str]) -> str:
     """The text of a parameter file brought up to date with the code."""
+    return to_yaml(*_with_head(Path(path)))
+
+
+def _with_head(path: Path) -> tuple[dict[str, dict[str, Value]], str]:
+    """What a file says of parameters that there are, by node, and the comment that it begins with."""
     head = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         head.append(line.removeprefix("#").removeprefix(" "))
@@ -161,7 +262,7 @@ def refresh(path: str | os.PathLike[str]) -> str:
     for name, given in _sections(path).items():
         names = {p.name for p in (USE_SIM_TIME, *NODES.get(name, ()))}
         values[name] = {key: value for key, value in given.items() if key in names}
-    return to_yaml(values, "\n".join(head))
+    return values, "\n".join(head)
 
 
 def _sections(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:

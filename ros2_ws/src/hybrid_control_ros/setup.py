@@ -2,7 +2,14 @@
 
 from setuptools import find_packages, setup
 
-NODES = ("planner_node", "rate_to_spike_node", "reflex_node", "sim_node", "composed_node")
+NODES = (
+    "planner_node",
+    "rate_to_spike_node",
+    "reflex_node",
+    "sim_node",
+    "composed_node",
+    "firmware_bridge_node",
+)
 
 setup(
     name="hybrid_control_ros",

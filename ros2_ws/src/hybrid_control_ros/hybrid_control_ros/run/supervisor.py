@@ -49,6 +49,7 @@ _START_TIMEOUT = 150.0  # s until every node must be active; numba may have to c
 _SLOW_START = 10.0  # s after which a person is told what is being waited for
 _STILL = 10.0  # s without a new ground truth after which the simulator counts as dead
 _MOURN = 3.0  # s for which a run goes on without its reflex
+_STEERING = ("planner_node", "rate_to_spike_node", "reflex_node")
 _TICK = 0.02  # s between two looks at everything
 
 
@@ -245,7 +246,7 @@ class Run:
     def _start_processes(self, children: Children, file: Path) -> None:
         names = [
             "sim_node",
-            *(["composed_node"] if self._options.composed else [n for n in NODES if n != "sim_node"]),
+            *(["composed_node"] if self._options.composed else _STEERING),
         ]
         for name in names:
             ros = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(file)]
@@ -320,10 +321,10 @@ class Run:
     ) -> None:
         """Configure all at once, activate what steers, tell it the goal, and let the simulation begin last."""
         self._give_up = time.monotonic() + _START_TIMEOUT
-        steering = [n for n in NODES if n != "sim_node"]
+        steering = list(_STEERING)
         configure = Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE
         activate = Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE
-        self._transit(node, executor, children, list(NODES), *configure)
+        self._transit(node, executor, children, ["sim_node", *steering], *configure)
         self._transit(node, executor, children, steering, *activate)
         patience = time.monotonic() + 2.0
         needed = ("/sim/state", "/reflex/status", "/cmd_vel")

@@ -1,0 +1,304 @@
+"""The bridge node: cmd_vel to wheel speeds for a motor controller, and its readings back as odometry and sensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Twist as TwistMessage
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry as OdometryMessage
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import BatteryState, JointState, Range
+from std_srvs.srv import Trigger
+
+from firmware_bridge.kinematics import Velocity, limit_velocity, limit_wheels, slip
+from firmware_bridge.link import Link
+from firmware_bridge.odometry import WheelOdometry
+from firmware_bridge.wheels import WheelDriver, WheelState
+from hybrid_control.messages import Odometry, Pose, Twist
+from hybrid_control.node_parameters import FIRMWARE_BRIDGE
+from hybrid_control.parameters import Value
+from hybrid_control_ros import convert, qos
+from hybrid_control_ros.node import ManagedNode
+from hybrid_control_ros.wheel_drivers import make_driver, make_kinematics, make_limits
+
+# the drivers' own lines are told by this node
+logging.getLogger("firmware_bridge").addHandler(logging.NullHandler())
+
+_SAY_AGAIN = 10.0  # s after which a fault that stays is told again
+_FRESH_NS = 500_000_000  # age of a reading beyond which nothing is told from it
+
+
+class FirmwareBridgeNode(ManagedNode):
+    """Hands commands to a WheelDriver, which keeps its connection by itself, and publishes what it reads.
+
+    The driver runs from configure to cleanup, so readings come before the node is active; wheels turn only while it is.
+    """
+
+    kind = "firmware_bridge_node"
+
+    def __init__(self, values: Mapping[str, Value] | None = None, **options: object) -> None:
+        super().__init__(values, **options)
+        self.driver: WheelDriver | None = None
+        self._wanted: tuple[float, Velocity] | None = (
+            None  # monotonic time of arrival, and what was asked for
+        )
+        self._velocity = Velocity()
+        self._sent_at = 0.0
+        self._clear_due = False
+        self._stale = False
+        self._error: tuple[str, float] = ("", 0.0)
+        self._seen: WheelState | None = None
+
+    # -- lifecycle -----------------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        values = self.values(FIRMWARE_BRIDGE)
+        self._kinematics = make_kinematics(values)
+        self._limits = make_limits(values)
+        self._max_wheel_speed = self.value("max_wheel_speed")
+        self._timeout = self.value("command_timeout")
+        start = Pose(self.value("initial_x"), self.value("initial_y"), self.value("initial_yaw"))
+        # twice the limit: what is faster was no motion but a counter that began anew
+        self._odometry = WheelOdometry(self._kinematics, 2 * self._max_wheel_speed, start)
+        self._seen = None
+        self._error = ("", 0.0)
+        self._odom_topic = self.talk(OdometryMessage, "odom", qos.SENSOR)
+        self._joints_topic = self.talk(JointState, "joint_states", qos.STREAM)
+        self._battery_topic = self.talk(BatteryState, "battery_state", qos.STREAM)
+        self._steering_topic = self.talk(JointState, "steering_command", qos.COMMAND)
+        self._range_topics: list[Any] = []
+        kind = TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
+        self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
+        service = self.create_service(Trigger, "~/clear_faults", self._on_clear)
+        self._open.append((self.destroy_service, service))
+        self.driver = make_driver(values)
+        self.driver.start()
+        self._steadily(1.0 / self.value("command_rate"), self._send)
+        self._steadily(1.0 / self.value("publish_rate"), self._publish)
+        self._steadily(1.0, self._publish_battery)
+        self._steadily(0.2, self._tell)
+
+    def activate(self) -> None:
+        self._wanted = None
+        self._velocity = Velocity()
+        self._clear_due = True  # a stop that an earlier process left, once there is a connection
+        self._stale = False
+
+    def deactivate(self) -> None:
+        self._wanted = None
+        self._clear_due = False
+        self._velocity = Velocity()
+        self.halt()
+
+    def cleanup(self) -> None:
+        driver, self.driver = self.driver, None
+        if driver is not None:
+            driver.close()
+
+    def halt(self) -> None:
+        driver = self.driver
+        if driver is not None:
+            driver.stop()
+
+    def _steadily(self, period: float, callback: Callable[[], None]) -> None:
+        """Call back by the monotonic clock: wheels are driven in real time, whatever the ROS clock does."""
+        timer = self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._open.append((self.destroy_timer, timer))
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def _on_command(self, message: TwistStamped | TwistMessage) -> None:
+        if not self.active:
+            return
+        now_ns = self.now_ns()
+        try:
+            twist = convert.twist(message, now_ns)
+            age = (now_ns - twist.stamp_ns) * 1e-9
+            if twist.stamp_ns and age > self._timeout:
+                raise ValueError(f"it is {age:.3f} s old, allowed are {self._timeout} s")
+        except ValueError as error:
+            self.refuse("cmd_vel", error)
+            return
+        self._wanted = time.monotonic(), Velocity(twist.linear_x, twist.linear_y, twist.angular_z)
+        self._send()
+
+    def _send(self) -> None:
+        """The newest command, within the limits, to the wheels; zero where it is stale."""
+        driver = self.driver
+        if driver is None or not self.active:
+            return
+        if self._clear_due:
+            if driver.state() is None or not driver.status().connected:
+                return
+            driver.clear_stop()
+            self._clear_due = False
+        now = time.monotonic()
+        wanted = Velocity()
+        if self._wanted is not None:
+            stale = now - self._wanted[0] > self._timeout
+            if stale and not self._stale:
+                self.get_logger().warning(f"no cmd_vel for {self._timeout} s: the wheels are stopped")
+            self._stale = stale
+            wanted = Velocity() if stale else self._wanted[1]
+        dt = min(now - self._sent_at, 0.1)
+        if dt < 1e-3:
+            return  # the one sent just now stands; the next turn of the timer takes up the rest
+        self._sent_at = now
+        velocity = limit_velocity(wanted, self._velocity, self._limits, dt)
+        command = self._kinematics.to_wheels(velocity)
+        speeds = limit_wheels(command.speeds, self._max_wheel_speed)
+        try:
+            sent = driver.send(speeds)
+        except ValueError as error:
+            self.refuse("wheel speeds", error)
+            sent = False
+        # wheels that were not told begin again from rest
+        self._velocity = velocity if sent else Velocity()
+        if command.steering:
+            message = JointState(name=["front_left_steering", "front_right_steering"])
+            message.header.stamp = self.get_clock().now().to_msg()
+            message.position = list(command.steering)
+            self._steering_topic.publish(message)
+
+    def _on_clear(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Clear latched faults whose cause is gone; nothing moves before the next cmd_vel."""
+        if self.driver is None or not self.active:
+            response.message = "the node is not active"
+        else:
+            self._wanted = None
+            self._velocity = Velocity()
+            self.driver.clear_stop()
+            response.success = True
+        return response
+
+    # -- readings ------------------------------------------------------------------------------------------------
+
+    def _stamp_ns(self, state: WheelState) -> int:
+        """When the state was received, by the ROS clock."""
+        if self.get_parameter("use_sim_time").value:
+            return self.now_ns()
+        return self.now_ns() - (time.monotonic_ns() - state.received_ns)
+
+    def _publish(self) -> None:
+        state = self.driver.state() if self.driver is not None else None
+        if state is None or (self._seen is not None and state.received_ns <= self._seen.received_ns):
+            return
+        before, self._seen = self._seen, state
+        dt = (state.received_ns - before.received_ns) * 1e-9 if before is not None else 1.0
+        try:
+            pose = self._odometry.update(state.positions, dt)
+            velocity = self._kinematics.to_body(state.speeds)
+        except ValueError as error:
+            self.refuse("wheel readings", error)
+            return
+        stamp_ns = self._stamp_ns(state)
+        twist = Twist(stamp_ns, velocity.x, velocity.y, 0.0, velocity.yaw)
+        self._odom_topic.publish(
+            convert.odometry_message(
+                Odometry(stamp_ns, pose, twist), self.value("odom_frame"), self.value("base_frame")
+            )
+        )
+        joints = JointState(name=[f"{wheel}_wheel" for wheel in self._kinematics.wheels])
+        joints.header.stamp = convert.to_stamp(stamp_ns)
+        joints.position, joints.velocity = list(state.positions), list(state.speeds)
+        self._joints_topic.publish(joints)
+        self._publish_ranges(stamp_ns, state.ranges)
+
+    def _publish_ranges(self, stamp_ns: int, ranges: tuple[float, ...]) -> None:
+        while len(self._range_topics) < len(ranges):
+            self._range_topics.append(self.talk(Range, f"range/range_{len(self._range_topics)}", qos.SENSOR))
+        low, high = self.value("range_min"), self.value("range_max")
+        for i, distance in enumerate(ranges):
+            message = Range(radiation_type=Range.ULTRASOUND, min_range=low, max_range=high)
+            message.header.stamp = convert.to_stamp(stamp_ns)
+            message.header.frame_id = f"range_{i}"
+            message.field_of_view = self.value("range_field_of_view")
+            # REP 117: beyond either end of the range is an infinity
+            message.range = -math.inf if distance < low else math.inf if distance > high else distance
+            self._range_topics[i].publish(message)
+
+    def _publish_battery(self) -> None:
+        state = self._fresh_state()
+        if state is None or state.battery is None:
+            return
+        message = BatteryState(voltage=state.battery, present=True)
+        message.header.stamp = convert.to_stamp(self._stamp_ns(state))
+        for name in ("temperature", "current", "charge", "capacity", "design_capacity", "percentage"):
+            setattr(message, name, math.nan)  # not measured
+        self._battery_topic.publish(message)
+
+    def _fresh_state(self) -> WheelState | None:
+        state = self.driver.state() if self.driver is not None else None
+        return state if state is not None and time.monotonic_ns() - state.received_ns < _FRESH_NS else None
+
+    # -- what is told --------------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        """One line when the connection breaks, another reason comes up, or it is there again; and the device's log."""
+        driver = self.driver
+        if driver is None:
+            return
+        if isinstance(driver, Link):
+            for line in driver.logs():
+                self.get_logger().info(f"firmware: {line.text}")
+        status = driver.status()
+        now = time.monotonic()
+        error = "" if status.connected else status.error
+        known, since = self._error
+        if error in ("connecting", "not started"):
+            return
+        if error != known or (error and now - since > _SAY_AGAIN):
+            self._error = error, now
+            if error:
+                self.get_logger().warning(f"no wheels: {error}; trying on")
+            elif status.connections:
+                self.get_logger().info(f"wheels connected at {self.value('port')}")
+
+    def report(self) -> tuple[bytes, str, dict[str, object]]:
+        driver = self.driver
+        if driver is None:
+            return DiagnosticStatus.OK, "", {}
+        status, state = driver.status(), self._fresh_state()
+        values: dict[str, object] = {
+            "driver": self.value("driver"),
+            "port": self.value("port"),
+            "connections": status.connections,
+            "round trip [ms]": status.round_trip * 1e3,
+            "odometry jumps": self._odometry.jumps,
+            **status.counts,
+        }
+        if state is not None:
+            values |= {"motors on": state.motors_on, "faults": " ".join(state.faults), "bumper": state.bumper}
+            if state.battery is not None:
+                values["battery [V]"] = state.battery
+        if isinstance(driver, Link) and driver.counters is not None:
+            values |= {f"firmware {k}": v for k, v in dataclasses.asdict(driver.counters).items()}
+        if not status.connected or state is None:
+            return DiagnosticStatus.ERROR, status.error or "no readings", values
+        # the motors are off by time-out whenever nothing is commanded
+        faults = [f for f in state.faults if f != "timeout"]
+        if faults:
+            return DiagnosticStatus.ERROR, f"motors off: {', '.join(faults)}", values
+        if status.error:
+            return DiagnosticStatus.WARN, status.error, values
+        sliding = (
+            slip(self._kinematics, state.speeds) if len(state.speeds) == len(self._kinematics.wheels) else 0.0
+        )
+        values["slip [rad/s]"] = sliding
+        if self.value("max_slip") and sliding > self.value("max_slip"):
+            return DiagnosticStatus.WARN, f"a wheel slips by {sliding:.2f} rad/s", values
+        if self._stale and self.active:
+            return DiagnosticStatus.WARN, "stopped: cmd_vel is stale", values
+        return DiagnosticStatus.OK, "", values
+
+
+def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
+    """The node of this program."""
+    return [FirmwareBridgeNode(values[FirmwareBridgeNode.kind])]
