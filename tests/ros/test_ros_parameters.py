@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_control.node_parameters import NODES, USE_SIM_TIME, read_yaml, refresh, to_yaml
+from hybrid_control.node_parameters import NODES, USE_SIM_TIME, read_yaml, refresh, save, to_yaml
 from hybrid_control.parameters import ParameterError
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -80,6 +80,44 @@ def test_ros_parameter_file_written_is_read_back(tmp_path):
     assert read_yaml(file)["reflex_node"] == values
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["save"], "params save: expected the name of one file"),
+        (["save", "a.yaml", "b.yaml"], "params save: expected the name of one file"),
+        (["save", "a.yaml", "--node", "reflex"], "unknown node 'reflex', known are sim_node, planner_node"),
+    ],
+)
+def test_ros_saving_refuses_a_mistake_in_one_line(words, said, capsys):
+    from hybrid_control.cli import main
+
+    assert main(["params", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"hybrid-control: {said}")
+
+
+def test_ros_saving_without_ros_says_what_it_needs(tmp_path, monkeypatch, capsys):
+    import importlib.util
+
+    from hybrid_control.cli import main
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["params", "save", str(tmp_path / "saved.yaml")]) == 2
+    assert capsys.readouterr().err == (
+        "hybrid-control: params save needs rclpy: source ROS 2 and the workspace, or scripts/env.sh\n"
+    )
+
+
+def test_ros_saving_over_a_file_of_other_nodes_is_refused_and_leaves_it(tmp_path):
+    file = tmp_path / "others.yaml"
+    file.write_text("rviz: {ros__parameters: {a: 1}}\n")
+    with pytest.raises(ParameterError, match="has parameters of 'rviz', which is none of our nodes"):
+        save(file, {"reflex_node": {"max_speed": 0.3}})
+    with pytest.raises(ParameterError, match=r"max_speed: 99\.0 is out of range"):
+        save(tmp_path / "new.yaml", {"reflex_node": {"max_speed": 99.0}})
+    assert [f.name for f in tmp_path.iterdir()] == ["others.yaml"]
+    assert file.read_text() == "rviz: {ros__parameters: {a: 1}}\n"
+
+
 rclpy = pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
 
@@ -119,3 +157,61 @@ def test_ros_parameter_that_is_not_live_changes_only_while_the_node_is_not_confi
     answer = graph.set("rate_to_spike_node", code="morse", window=0.03)
     assert answer.reason == "code: 'morse' is unknown, expected poisson | regular | latency"
     assert graph.get("rate_to_spike_node", "window") == 0.02
+
+
+def test_ros_running_set_is_saved_and_read_back_and_the_rest_of_the_file_stays(
+    graph, tmp_path, monkeypatch, capsys
+):
+    from hybrid_control_ros.encoder import RateToSpikeNode
+    from hybrid_control_ros.reflex import ReflexNode
+
+    from hybrid_control.cli import main
+
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(graph.domain))
+    file = tmp_path / "saved.yaml"
+    file.write_text(
+        "# my robot\n/**/planner_node: {ros__parameters: {rate: 7.0}}\n"
+        "/**/reflex_node: {ros__parameters: {turn_gain: 0.1}}\n"
+    )
+    graph.add(RateToSpikeNode, code="regular")
+    reflex = graph.add(ReflexNode, options={"namespace": "robot1"})
+    assert reflex.start()
+    assert graph.set("robot1/reflex_node", max_speed=0.3, clearance=0.123456789).successful
+    assert main(["params", "save", str(file)]) == 0
+    saved = read_yaml(file)
+    assert file.read_text().startswith("# my robot\n")
+    assert (saved["planner_node"]["rate"], saved["rate_to_spike_node"]["code"]) == (7.0, "regular")
+    assert (saved["reflex_node"]["max_speed"], saved["reflex_node"]["clearance"]) == (0.3, 0.123456789)
+    for node in ("rate_to_spike_node", "reflex_node"):
+        assert set(saved[node]) == {p.name for p in (USE_SIM_TIME, *NODES[node])}
+    assert saved["reflex_node"]["turn_gain"] == 1.0  # what runs, not what stood there
+    assert f"{file}: rate_to_spike_node (" in capsys.readouterr().out
+
+    # one of them alone; and what can't be is one line, with the file as it was
+    other = tmp_path / "reflex.yaml"
+    assert main(["params", "save", str(other), "--node", "reflex_node", "--namespace", "/robot1"]) == 0
+    assert read_yaml(other) == {"reflex_node": saved["reflex_node"]}
+    before = file.read_text()
+    assert main(["params", "save", str(file), "--node", "sim_node"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "hybrid-control: sim_node does not run; rate_to_spike_node, reflex_node do\n"
+    )
+    second = graph.add(ReflexNode)
+    assert main(["params", "save", str(file)]) == 2
+    assert "say which with --namespace" in capsys.readouterr().err
+    graph.remove(second)
+    assert file.read_text() == before
+
+
+def test_ros_saving_where_no_node_runs_says_so_in_one_line(graph, tmp_path, monkeypatch, capsys):
+    from hybrid_control.cli import main
+
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(graph.domain))
+    assert main(["params", "save", str(tmp_path / "saved.yaml"), "--namespace", "/nowhere"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"hybrid-control: no node of hybrid_control runs in namespace /nowhere in ROS domain {graph.domain}; "
+    )
+    assert said.count("\n") == 1
+    assert not (tmp_path / "saved.yaml").exists()

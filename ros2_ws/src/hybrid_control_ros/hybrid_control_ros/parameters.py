@@ -1,0 +1,91 @@
+"""Reads the parameters of nodes that run, over their parameter services: `hybrid-control params save`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import rclpy
+from rcl_interfaces.srv import GetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+
+from hybrid_control.node_parameters import NODES, USE_SIM_TIME
+
+_SETTLE = 0.5  # seconds without another of our nodes, after which all have been heard of
+_ATTEMPTS = 3  # an answer is lost where the other side has not yet heard of this client
+
+
+def running(namespace: str | None = None, patience: float = 3.0) -> dict[str, dict[str, Any]]:
+    """The values of every parameter of each node of ours that runs, by the node's name without its namespace.
+
+    namespace: only nodes in it; None for any. patience: seconds to wait for the first one. ValueError where there is
+    none, two of a name, or one that does not answer.
+    """
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    try:
+        node = rclpy.create_node("hybrid_control_params", context=context, enable_rosout=False)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        try:
+            found = _find(node, namespace, patience)
+            return {name: _ask(node, executor, name, full) for name, full in found.items()}
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+    finally:
+        context.try_shutdown()
+
+
+def _find(node: Node, namespace: str | None, patience: float) -> dict[str, str]:
+    """Names of the nodes of ours in the graph: with namespace, by that without."""
+    begun = time.monotonic()
+    seen: set[tuple[str, str]] = set()
+    changed = begun
+    while time.monotonic() < (changed + _SETTLE if seen else begun + patience):
+        now_there = {
+            (name, space)
+            for name, space in node.get_node_names_and_namespaces()
+            if name in NODES and namespace in (None, space)
+        }
+        if now_there - seen:
+            seen |= now_there
+            changed = time.monotonic()
+        time.sleep(0.05)
+    if not seen:
+        where = "" if namespace is None else f" in namespace {namespace}"
+        raise ValueError(
+            f"no node of hybrid_control runs{where} in ROS domain {node.context.get_domain_id()}; "
+            "nodes are found where ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE are as theirs"
+        )
+    found: dict[str, str] = {}
+    for name, space in sorted(seen, key=lambda pair: (list(NODES).index(pair[0]), pair[1])):
+        full = f"{space.rstrip('/')}/{name}"
+        if name in found:
+            raise ValueError(f"both {found[name]} and {full} run; say which with --namespace")
+        found[name] = full
+    return found
+
+
+def _ask(node: Node, executor: SingleThreadedExecutor, name: str, full: str) -> dict[str, Any]:
+    names = [p.name for p in (USE_SIM_TIME, *NODES[name])]
+    client = node.create_client(GetParameters, f"{full}/get_parameters")
+    try:
+        for _ in range(_ATTEMPTS):
+            if not client.wait_for_service(timeout_sec=1.0):
+                continue
+            time.sleep(0.1)
+            future = client.call_async(GetParameters.Request(names=names))
+            executor.spin_until_future_complete(future, timeout_sec=1.0)
+            if future.done():
+                values = [parameter_value_to_python(value) for value in future.result().values]
+                if len(values) != len(names):
+                    raise ValueError(
+                        f"{full} lacks parameters that this version has: it is of another version"
+                    )
+                return dict(zip(names, values, strict=True))
+    finally:
+        node.destroy_client(client)
+    raise ValueError(f"{full} does not answer; end it, or wait until it has gone from the graph")
