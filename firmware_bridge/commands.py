@@ -37,6 +37,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     emulate.add_argument(
         "--tcp", type=int, metavar="PORT", help="serve this TCP port instead of a pty (0: any free)"
     )
+    emulate.add_argument(
+        "--wheels", type=int, metavar="PORT", help="tell this UDP port of the same machine the wheels' speeds"
+    )
     emulate.set_defaults(run=_emulate)
     monitor = actions.add_parser("monitor", help="connect and show what the firmware reports; moves nothing")
     monitor.add_argument("port", help="/dev/..., serial:NUMBER or tcp://HOST:PORT")
@@ -80,7 +83,9 @@ def _emulate(arguments: argparse.Namespace) -> int:
 
     image = _image(arguments)
     program = build_emulator(arguments.out)
-    with Emulator(program, image.elf, link=arguments.link, tcp=arguments.tcp) as emulator:
+    with Emulator(
+        program, image.elf, link=arguments.link, tcp=arguments.tcp, wheels=arguments.wheels
+    ) as emulator:
         _say(emulator.address)
         try:
             return emulator.process.wait()

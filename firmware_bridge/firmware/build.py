@@ -10,6 +10,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent
 MCU = "atmega328p"
+PACKAGES = "gcc-avr avr-libc binutils-avr gcc libc6-dev libsimavr-dev libelf-dev"
 FLASH_BYTES, RAM_BYTES = 32768, 2048
 _AVR_FLAGS = (
     f"-mmcu={MCU} -DF_CPU=16000000UL -std=c99 -Os -Wall -Wextra -Werror -Wconversion -flto "
@@ -43,6 +44,13 @@ def _tool(name: str, package: str) -> str:
     if path is None:
         raise BuildError(f"{name} is not installed; on Debian and Ubuntu the package {package} has it")
     return path
+
+
+def check_tools() -> None:
+    """BuildError that names every apt package, where a tool to build the firmware and its emulator is missing."""
+    missing = [name for name in ("avr-gcc", "avr-objcopy", "avr-size", "gcc") if shutil.which(name) is None]
+    if missing:
+        raise BuildError(f"{', '.join(missing)} not installed; on Debian and Ubuntu: apt install {PACKAGES}")
 
 
 def run_tool(command: list[str]) -> str:
@@ -82,7 +90,7 @@ def build_emulator(out: Path) -> Path:
     except BuildError as error:
         if "simavr" in str(error) or "lelf" in str(error):
             raise BuildError(
-                "libsimavr is not installed; Debian packages libsimavr-dev and libelf-dev"
+                "libsimavr is not installed; on Debian and Ubuntu: apt install libsimavr-dev libelf-dev"
             ) from None
         raise
     return program

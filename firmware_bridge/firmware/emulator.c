@@ -1,11 +1,12 @@
 /* Runs the firmware's ELF on libsimavr, paced to the wall clock, with motors, encoders, battery, bumpers and range
  * sensors simulated around the chip and its UART on a pty or a TCP port.
  *
- *   emulator ELF [--link PATH] [--tcp PORT] [--fast]
+ *   emulator ELF [--link PATH] [--tcp PORT] [--wheels PORT] [--fast]
  *
  * Commands come as lines on stdin, each is answered by one line of JSON on stdout. End of stdin ends it.
  *   state | edges | battery MV | bumper MASK | range I MM | stall I 0/1 | encoder I 0/1/2 | cut 0/1 | flip PPM | inject HEX
  *   unplug | plug | hang | brownout | reset | quit
+ * --wheels: every 2 ms a datagram to this UDP port of the same machine with the wheels' speeds, two doubles, rad/s.
  * Times are microseconds of the emulated chip; *_wall_ns are CLOCK_MONOTONIC.
  */
 #define _GNU_SOURCE
@@ -94,6 +95,7 @@ static long slips;
 static uint64_t rx_bytes, tx_bytes, tx_lost;
 
 static int line = -1, listener = -1;
+static int wheels_out = -1;
 static bool line_open; /* somebody holds the other end */
 static const char *link_path;
 static char pty_name[128];
@@ -538,6 +540,23 @@ static void listen_on(int port)
     printf("{\"tcp\": %d}\n", ntohs(at.sin_port));
 }
 
+static void tell_wheels_to(int port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    wheels_out = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (wheels_out < 0 || connect(wheels_out, (struct sockaddr *)&at, sizeof at))
+        die("wheels");
+}
+
+static void tell_wheels(void)
+{
+    double speeds[WHEELS];
+    for (int i = 0; i < WHEELS; i++)
+        speeds[i] = motors[i].speed;
+    if (wheels_out >= 0 && send(wheels_out, speeds, sizeof speeds, 0) < 0 && errno != EAGAIN && errno != ECONNREFUSED)
+        die("wheels"); /* refused: nobody listens yet, or no more */
+}
+
 int main(int argc, char **argv)
 {
     bool fast = false;
@@ -549,6 +568,8 @@ int main(int argc, char **argv)
             link_path = argv[++i];
         else if (!strcmp(argv[i], "--tcp") && i + 1 < argc)
             tcp = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--wheels") && i + 1 < argc)
+            tell_wheels_to(atoi(argv[++i]));
     }
     signal(SIGPIPE, SIG_IGN);
     avr_global_logger_set(quiet_log);
@@ -602,6 +623,8 @@ int main(int argc, char **argv)
     avr_cycle_count_t origin = avr->cycle;
     for (unsigned slice = 0;; slice++) {
         exchange();
+        if (slice % 10 == 0)
+            tell_wheels();
         if (slice % 8 == 0 && !read_commands())
             break;
         avr_cycle_count_t until = avr->cycle + SLICE_CYCLES;

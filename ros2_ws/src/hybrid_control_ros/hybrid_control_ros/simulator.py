@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import socket
+import struct
 import threading
 import time
 from array import array
@@ -28,6 +31,7 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 
 MAP, BASE, LIDAR, CAMERA, IMU = "map", "base_link", "lidar", "camera", "imu"
+_WHEEL_SPEEDS = struct.Struct("=2d")  # rad/s, left and right
 Size = tuple[float, float, float]
 _STEP_NS = 5_000_000  # simulated time between two looks at cmd_vel
 _VIEW_NS = 33_000_000  # simulated time between two pictures in the viewer
@@ -48,6 +52,7 @@ class SimNode(ManagedNode):
         self._thread: threading.Thread | None = None
         self._ending = False
         self._command: Twist | None = None
+        self._wheels: socket.socket | None = None
         self._error: str | None = None
         self._fault = {"camera": "", "scan": ""}
         self._frame: Image | None = None
@@ -73,11 +78,16 @@ class SimNode(ManagedNode):
         self._camera = self.talk(Image, "camera/image_raw", qos.SENSOR)
         self._scan = self.talk(LaserScan, "scan", qos.SENSOR)
         self._imu = self.talk(Imu, "imu", qos.SENSOR)
-        self._odom = self.talk(OdometryMessage, "odom", qos.SENSOR)
+        if self.value("wheel_port"):
+            self._wheels = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._wheels.setblocking(False)
+            self._wheels.bind(("127.0.0.1", self.value("wheel_port")))
+        else:
+            self._odom = self.talk(OdometryMessage, "odom", qos.SENSOR)
+            kind = TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
+            self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
         self._state = self.talk(SimState, "sim/state", qos.STREAM)
         self._map = self.talk(MarkerArray, "sim/world", qos.LATCHED)
-        kind = TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
-        self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
 
     def activate(self) -> None:
         self._ending = False
@@ -98,6 +108,9 @@ class SimNode(ManagedNode):
 
     def cleanup(self) -> None:
         self._world = None
+        if self._wheels is not None:
+            self._wheels.close()
+            self._wheels = None
 
     def change(self, changes: Mapping[str, Value]) -> None:
         for name, value in changes.items():
@@ -147,6 +160,8 @@ class SimNode(ManagedNode):
             command, self._command = self._command, None
             if command is not None:
                 simulator.set_command(command.linear_x, command.angular_z)
+            if self._wheels is not None:
+                self._turn_wheels(simulator, self._wheels)
             # a stamp is the time at which it was so on the clock that the other nodes go by
             offset = ros_ns + self._dropped_ns if self._ros_stamps else 0
             for event in simulator.advance(until):
@@ -165,6 +180,18 @@ class SimNode(ManagedNode):
                     self.get_logger().info("the viewer was closed; the simulation goes on without it")
                     viewer = None
 
+    def _turn_wheels(self, simulator: Simulator, wheels: socket.socket) -> None:
+        """Turn the wheels as fast as the newest datagram says; those of the emulated firmware, see emulator.c."""
+        newest = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                newest = wheels.recv(64)
+        if newest:
+            try:
+                simulator.set_wheel_speeds(*_WHEEL_SPEEDS.unpack(newest))
+            except (struct.error, ValueError) as error:
+                self.refuse("wheel speeds", error)
+
     def _publish(self, simulator: Simulator, kind: str, stamp_ns: int, value: Any) -> None:
         if kind == "scan":
             self._publish_scan(stamp_ns, value)
@@ -179,10 +206,11 @@ class SimNode(ManagedNode):
             message.linear_acceleration = _vector(value.linear_acceleration)
             self._imu.publish(message)
         elif kind == "odometry":
-            # its own stamp is simulated time
-            message = convert.odometry_message(value, self.value("odom_frame"), BASE)
-            message.header.stamp = convert.to_stamp(stamp_ns)
-            self._odom.publish(message)
+            if self._wheels is None:
+                # its own stamp is simulated time
+                message = convert.odometry_message(value, self.value("odom_frame"), BASE)
+                message.header.stamp = convert.to_stamp(stamp_ns)
+                self._odom.publish(message)
             self._publish_state(simulator, stamp_ns)
 
     def _publish_scan(self, stamp_ns: int, scan: Any) -> None:
