@@ -246,25 +246,6 @@ def save(path: str | os.PathLike[str], values: Mapping[str, Mapping[str, Value]]
     scratch.replace(path)
 
 
-def save(path: str | os.PathLike[str], values: Mapping[str, Mapping[str, Value]]) -> None:
-    """Write a parameter file with these nodes' values; what a file there says of other nodes stays, and its head.
-
-    ParameterError for a value that can't be or a file there that is none of ours, OSError as usual; then nothing has
-    changed.
-    """
-    path = Path(path)
-    sections, head = _with_head(path) if path.exists() else ({}, "Saved from the running nodes.")
-    for name in sections:
-        if name not in NODES:
-            raise ParameterError(
-                f"{path}: has parameters of {name!r}, which is none of our nodes; save to another file"
-            )
-    text = to_yaml({**sections, **values}, head)
-    scratch = path.with_name(path.name + ".new")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
-
-
 def refresh(path: str | os.PathLike[str]) -> str:
     """The text of a parameter file brought up to date with the code."""
     return to_yaml(*_with_head(Path(path)))
