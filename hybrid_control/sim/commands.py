@@ -50,6 +50,7 @@ class RunOptions:
     out: Path = Path("out")
     viewer: bool = False
     composed: bool = False
+    firmware: bool = False
     model: Path | None = None
     network: Path | None = None
     domain: int | None = None
@@ -162,6 +163,12 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         )
     if args.composed and args.kill_planner_at:
         raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
+    if args.firmware:
+        from firmware_bridge.firmware.build import check_tools
+
+        check_tools()
+        if args.real_time_factor != 1.0:
+            raise ValueError("--firmware: the emulated chip runs in real time; leave out --real-time-factor")
     faults = [parse_fault(text, "camera") for text in args.camera_fault]
     faults += [parse_fault(text, "scan") for text in args.scan_fault]
     options = RunOptions(
@@ -174,6 +181,7 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         out=args.out,
         viewer=args.viewer,
         composed=args.composed,
+        firmware=args.firmware,
         model=args.model,
         network=args.network,
         domain=args.domain,
@@ -280,6 +288,11 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "--composed",
         action="store_true",
         help="planner, encoder and reflex in one process, as on small boards",
+    )
+    add(
+        "--firmware",
+        action="store_true",
+        help="the motor firmware on an emulated ATmega328P between reflex and wheels (needs gcc-avr and libsimavr)",
     )
     add(
         "--params",

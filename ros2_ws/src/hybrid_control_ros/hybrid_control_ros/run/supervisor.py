@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import json
 import math
 import os
 import platform
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections import deque
@@ -193,6 +195,9 @@ class Run:
         self._world = load_world(options.world, seed)
         self._robot = robot(options.robot)
         self._parameters = parameters(options, seed)
+        # what steers, and what has to be there before it
+        self._nodes = [*_STEERING, *(["firmware_bridge_node"] if options.firmware else [])]
+        self._firmware: dict[str, Any] | None = None
         self._simulated = options.real_time_factor != 1.0
         self._judge = Judge(options.duration)
         self._events: list[dict[str, Any]] = []
@@ -212,6 +217,8 @@ class Run:
     def drive(self) -> dict[str, Any]:
         """Start everything, watch it to the end, stop everything; the outcome. StartError where it did not start."""
         self._folder.mkdir(parents=True, exist_ok=False)
+        if self._options.firmware:
+            self._build_firmware()
         file = self._folder / "params.yaml"
         given = {
             name: {"ros__parameters": {"use_sim_time": self._simulated and name != "sim_node", **values}}
@@ -241,13 +248,50 @@ class Run:
         self._write_metadata(outcome, started)
         return outcome
 
+    # -- the firmware --------------------------------------------------------------------------------------------
+
+    def _build_firmware(self) -> None:
+        """Build firmware and emulator into the run's folder, and tell base and bridge where they meet."""
+        from firmware_bridge.firmware.build import build_emulator, build_firmware
+
+        image = build_firmware(self._folder / "firmware")
+        build_emulator(self._folder / "firmware")
+        self._firmware = {
+            "file": "firmware/firmware.elf",
+            "sha256": hashlib.sha256(image.elf.read_bytes()).hexdigest(),
+            "flash_bytes": image.flash,
+            "ram_bytes": image.ram,
+            "chip": "ATmega328P emulated by simavr",
+        }
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            self._parameters["sim_node"]["wheel_port"] = free.getsockname()[1]
+        start = self._world.start
+        self._parameters["firmware_bridge_node"] |= {
+            "driver": "link",
+            "port": str((self._folder / "firmware.pty").resolve()),
+            "kinematics": "differential",
+            "wheel_radius": self._robot.wheel_radius,
+            "track": self._robot.track,
+            "max_speed": self._robot.max_speed,
+            "max_yaw_rate": self._robot.max_yaw_rate,
+            "acceleration": self._robot.deceleration,
+            "yaw_acceleration": self._robot.yaw_acceleration,
+            "initial_x": start.x,
+            "initial_y": start.y,
+            "initial_yaw": start.yaw,
+        }
+
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _start_processes(self, children: Children, file: Path) -> None:
-        names = [
-            "sim_node",
-            *(["composed_node"] if self._options.composed else _STEERING),
-        ]
+        names = ["sim_node", *(["composed_node"] if self._options.composed else _STEERING)]
+        if self._options.firmware:
+            names.append("firmware_bridge_node")
+            emulate = ["firmware", "emulate", "--out", str(self._folder / "firmware")]
+            emulate += ["--link", str(self._parameters["firmware_bridge_node"]["port"])]
+            emulate += ["--wheels", str(self._parameters["sim_node"]["wheel_port"])]
+            children.start("firmware", "hybrid_control.cli", emulate)
         for name in names:
             ros = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(file)]
             children.start(name, f"hybrid_control_ros.{name}", ros)
@@ -321,7 +365,7 @@ class Run:
     ) -> None:
         """Configure all at once, activate what steers, tell it the goal, and let the simulation begin last."""
         self._give_up = time.monotonic() + _START_TIMEOUT
-        steering = list(_STEERING)
+        steering = self._nodes
         configure = Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE
         activate = Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE
         self._transit(node, executor, children, ["sim_node", *steering], *configure)
@@ -332,8 +376,18 @@ class Run:
             if goal.get_subscription_count() >= 2 and all(recorder.knows(t) for t in needed):
                 break
             time.sleep(_TICK)
+        if self._options.firmware:
+            self._await_firmware(children, recorder)
         goal.publish(self._goal_message())
         self._transit(node, executor, children, ["sim_node"], *activate)
+
+    def _await_firmware(self, children: Children, recorder: Recorder) -> None:
+        """Wait until the firmware's encoders are read, so that nothing drives before its wheels can."""
+        while not recorder.counts.get("/odom", 0) and not self._interrupt.requested:
+            child = children.all["firmware"]
+            if not child.alive or time.monotonic() > self._give_up:
+                raise StartError(f"{child.last_words() or child.end_text()} (log: {child.log})")
+            time.sleep(_TICK)
 
     def _goal_message(self) -> PoseStamped:
         message = PoseStamped()
@@ -354,6 +408,8 @@ class Run:
         states = 0
         said_recording = False
         mourned: float | None = None
+        if self._firmware is not None:
+            self._note(f"wheels are driven by the motor firmware on an {self._firmware['chip']}")
         while not self._interrupt.requested:
             now = time.monotonic()
             if parameters is not None:
@@ -378,10 +434,12 @@ class Run:
             if not children.all["sim_node"].alive:
                 judge.ended = "simulator ended"
                 return
-            reflex = children.all.get("composed_node") or children.all["reflex_node"]
-            mourned = None if reflex.alive else mourned or now
+            needed = {"reflex": children.all.get("composed_node") or children.all["reflex_node"]}
+            needed |= {n: children.all[n] for n in ("firmware", "firmware_bridge_node") if n in children.all}
+            dead = [name for name, child in needed.items() if not child.alive]
+            mourned = mourned or now if dead else None
             if mourned is not None and now - mourned > _MOURN:
-                judge.ended = "reflex ended"
+                judge.ended = f"{dead[0]} ended"
                 return
             if recorder.note and not said_recording:
                 said_recording = True
@@ -472,6 +530,12 @@ class Run:
 
     # -- afterwards ----------------------------------------------------------------------------------------------
 
+    def _firmware_version(self) -> dict[str, str]:
+        """What the report says of the firmware that was in the loop, {} where there was none."""
+        if self._firmware is None:
+            return {}
+        return {"motor firmware in the loop": f"{self._firmware['sha256'][:12]} on {self._firmware['chip']}"}
+
     def _write_metadata(self, outcome: dict[str, Any], started: str) -> None:
         content = {
             "outcome": outcome,
@@ -485,7 +549,8 @@ class Run:
             "duration_limit_s": self._options.duration,
             "real_time_factor": self._options.real_time_factor,
             "composed": self._options.composed,
-            "versions": versions(),
+            "firmware": self._firmware,
+            "versions": versions() | self._firmware_version(),
             "events": self._events,
             "recording": self._recording_note,
             "parameters": self._parameters,
