@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.coding import encoder
+from hybrid_control.cosim.route import RouteMemory
 from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.parameters import Value
 from hybrid_control.planner.planner import BlindError
@@ -158,7 +159,8 @@ class LockStep:
     """Planner, encoder, reflex and simulator, ready to drive one world after another; a Driver by itself.
 
     planner: None leaves the reflex alone. planner_rate, Hz, and planner_latency, s, from image to rates. code: name
-    of an encoder. settings, gains: of the reflex. ValueError as the parts raise it.
+    of an encoder. settings, gains: of the reflex. memory: whether a `route.RouteMemory` leads planner and reflex to
+    the goal by points on the way. ValueError as the parts raise it.
     """
 
     def __init__(
@@ -171,7 +173,9 @@ class LockStep:
         code: str = "poisson",
         settings: Mapping[str, Value] | None = None,
         gains: Mapping[str, Value] | None = None,
+        memory: bool = False,
     ) -> None:
+        self.memory = memory
         self.planner, self.robot, self.code = planner, robot, code
         self.camera = planner is not None
         self.planner_dies_at = float("inf")
@@ -213,8 +217,9 @@ class LockStep:
             encoder(self.code, size, seed=seed) if self.code == "poisson" else encoder(self.code, size)
         )
         self.reflex.activate()
-        self._goal = goal
+        self._goal = self._aim = goal
         self.reflex.put_goal(goal)
+        self._route: RouteMemory | None = None
         self._odometry: Odometry | None = None
         self._pending: list[RateVector] = []
         self._rates: RateVector | None = None
@@ -226,12 +231,24 @@ class LockStep:
         self._now = max(self._now, stamp)
         if kind == "scan":
             self.reflex.put_scan(value, stamp)
+            if self._route is not None and self._odometry is not None:
+                self._route.remember(value, self._odometry)
         elif kind == "odometry":
             self._odometry = value
             self.reflex.put_odometry(value, stamp)
+            self._find_way(value, stamp)
         elif kind == "camera" and stamp >= self._next_plan and self._odometry is not None:
             self._plan(value, self._odometry, stamp)
         self._now = stamp
+
+    def _find_way(self, odometry: Odometry, stamp: int) -> None:
+        if not self.memory:
+            return
+        if self._route is None:
+            self._route = RouteMemory(odometry.pose, self._goal)
+        if self._route.due(stamp):
+            self._aim = self._route.point(odometry.pose, stamp)
+            self.reflex.put_goal(self._aim)
 
     def _plan(self, image: Any, odometry: Odometry, stamp: int) -> None:
         seconds = stamp * 1e-9
@@ -241,7 +258,7 @@ class LockStep:
             return
         self._next_plan = stamp + self.planner_period_ns - self.planner_period_ns // 2
         with contextlib.suppress(BlindError):
-            self._pending.append(self.planner.plan(image, odometry, self._goal, stamp))
+            self._pending.append(self.planner.plan(image, odometry, self._aim, stamp))
 
     def command(self, now_ns: int) -> tuple[float, float, str]:
         """Send the rates that are due as spikes, run the ticks up to now, and read the command."""

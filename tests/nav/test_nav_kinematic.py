@@ -81,7 +81,7 @@ def test_its_scans_and_odometry_are_those_of_the_physics_where_the_robot_stands(
     for one, other in zip(events, reference, strict=True):
         if one.kind == "scan":
             both = np.isfinite(one.value.ranges) & np.isfinite(other.value.ranges)
-            assert both.mean() > 0.3
+            assert both.sum() > 40
             # beams that graze an edge may differ
             assert np.median(np.abs(one.value.ranges - other.value.ranges)[both]) < 1e-3
 

@@ -28,7 +28,7 @@ from hybrid_control.sim.robot import RobotModel, robot
 from hybrid_control.sim.simulator import Simulator
 
 BASELINES: dict[str, Any] = {"straight": Straight, "gap": WidestGap, "vfh": Vfh, "dwa": Dwa, "mppi": Mppi}
-POLICIES: tuple[str, ...] = ("hybrid", "planner", "reflex", *BASELINES)
+POLICIES: tuple[str, ...] = ("hybrid", "memory", "planner", "reflex", *BASELINES)
 LEVELS: tuple[str, ...] = ("physics", "kinematic")
 FAULTS: tuple[str, ...] = ("none", "planner-dies", "black", "frozen", "late")
 LATE = 0.5  # s, of the fault of that name
@@ -93,8 +93,8 @@ class Harness:
         settings = {"robot_length": self.robot.length, "robot_width": self.robot.width}
         gains = {"max_speed": self.robot.max_speed, **self.setup.gains}
         gains["max_speed"] = min(float(gains["max_speed"]), self.robot.max_speed)
-        planner = self._planner() if policy == "hybrid" else None
-        return LockStep(planner, robot=self.robot, settings=settings, gains=gains)
+        planner = None if policy == "reflex" else self._planner()
+        return LockStep(planner, robot=self.robot, settings=settings, gains=gains, memory=policy == "memory")
 
     def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
         """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.
