@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,22 +70,31 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _engine(args: argparse.Namespace) -> Engine:
+    """The engine of a file, its warnings one line each."""
+    import sys
+    import warnings
+
     import numpy as np
 
     from hybrid_control.snn import Engine
     from hybrid_control.snn.nir_files import read
 
-    return Engine(
-        read(args.file),
-        dt=args.dt,
-        dtype=np.dtype(args.dtype).type,
-        scheme=args.scheme,
-        reset=args.reset,
-        order=args.order,
-        if_step=args.if_step,
-        initial=args.initial,
-        recurrent_delay=args.recurrent_delay,
-    )
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        engine = Engine(
+            read(args.file),
+            dt=args.dt,
+            dtype=np.dtype(args.dtype).type,
+            scheme=args.scheme,
+            reset=args.reset,
+            order=args.order,
+            if_step=args.if_step,
+            initial=args.initial,
+            recurrent_delay=args.recurrent_delay,
+        )
+    for warning in said:
+        print(f"hybrid-control: warning: {warning.message}", file=sys.stderr)
+    return engine
 
 
 def info_command(args: argparse.Namespace) -> int:
@@ -144,34 +154,53 @@ def run_command(args: argparse.Namespace) -> int:
             results.append({key: np.concatenate([p[key] for p in parts]) for key in parts[0]})
     found = {key: np.stack([r[key] for r in results]) for key in results[0]} if batched else results[0]
     stored: dict[str, Any] = {**found, DT_KEY: np.float64(args.dt), BATCH_KEY: np.bool_(batched)}
-    np.savez_compressed(args.out, **stored)
+    _save(args.out, stored)
     for key, values in found.items():
         print(f"{key}: {values.dtype} {values.shape}")
     return 0
 
 
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    """Write an .npz. (A node may have any name; np.savez keeps some, such as 'file', for its own arguments.)"""
+    import zipfile
+
+    import numpy as np
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
+
+
 def _load(path: Path) -> Any:
     """The input, or the inputs by name."""
+    import zipfile
+    import zlib
+
     import numpy as np
 
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        if isinstance(loaded, np.ndarray):
+            if loaded.ndim == 0:
+                raise ValueError("it holds a single number")
+            return loaded
+        with loaded:
+            inputs = {name: loaded[name] for name in loaded.files}
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a .npy or .npz file of numbers ({error})") from error
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        inputs = {name: loaded[name] for name in loaded.files}
     return next(iter(inputs.values())) if list(inputs) == ["input"] else inputs
 
 
 def _items(given: Any) -> list[Any]:
     """A batch as a list of single runs."""
+    sizes = {len(values) for values in (given.values() if isinstance(given, dict) else [given])}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError(
+            f"the input holds batches of {sorted(sizes)} items: they must be one size, and not 0"
+        )
     if not isinstance(given, dict):
         return list(given)
-    sizes = {len(values) for values in given.values()}
-    if len(sizes) != 1:
-        raise ValueError(f"the inputs hold batches of different sizes: {sorted(sizes)}")
     return [{name: values[b] for name, values in given.items()} for b in range(sizes.pop())]
 
 
@@ -179,7 +208,7 @@ def _named(engine: Engine, result: Any, record: list[str]) -> dict[str, np.ndarr
     """What a run gave, under the names that OUT.npz has."""
     output = result["output"] if record else result
     found = dict(output) if isinstance(output, dict) else {"output": output}
-    for node in record:
+    for node in [n for n in result if n != "output"] if record else []:
         parts = dict(result[node])
         main = next(key for key in ("spikes", "values", "voltage") if key in parts)
         found[node] = parts.pop(main)
@@ -201,6 +230,8 @@ def plot_command(args: argparse.Namespace) -> int:
             raise ValueError(f"--batch {args.batch}: the file holds items 0 to {size - 1}")
         stored = {name: values[args.batch] for name, values in stored.items()}
     trains = {name: v for name, v in stored.items() if v.ndim >= 2 and np.isin(v, (0, 1)).all()}
+    if args.dt is not None and not (math.isfinite(args.dt) and args.dt > 0):
+        raise ValueError(f"--dt {args.dt}: the length of a tick is a positive time in seconds")
     names = args.node or sorted(trains)
     missing = [name for name in names if name not in trains]
     if missing or not names:

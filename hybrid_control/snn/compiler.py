@@ -558,7 +558,7 @@ class Compiler:
                     warnings.warn(
                         f"node {name!r}: dt {self.options.dt:g} s is larger than {key} {given[key].min():g} s; "
                         "forward Euler overshoots there: take a smaller dt or scheme='exponential'",
-                        stacklevel=5,
+                        stacklevel=6,
                     )
 
     def _linear(self, name: str, node: Node) -> None:

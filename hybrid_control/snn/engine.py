@@ -8,6 +8,7 @@ from typing import Any
 
 import nir
 import numpy as np
+from numba.core.errors import NumbaTypeError
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid_control.snn import kernels as k
@@ -288,7 +289,7 @@ class Engine:
         """
         try:
             status = self._step_input(self.address, x)
-        except TypeError:  # not yet a flat array of the engine's type
+        except (TypeError, NumbaTypeError):  # not yet a flat array of the engine's type
             status = self._step_input(self.address, self._flat(x))
         if status:
             self._refuse(status, x)
@@ -309,12 +310,13 @@ class Engine:
                     f"input {name!r}: {array.dtype} of shape {array.shape}, expected {self._inputs[name].shape}"
                 )
             parts.append(array.reshape(-1))
-        return np.concatenate(parts).astype(self.dtype, copy=False)
+        with np.errstate(over="ignore"):  # infinite then, and refused as such
+            return np.concatenate(parts).astype(self.dtype, copy=False)
 
     def _named(self, x: Any) -> dict[str, Any]:
         if not isinstance(x, Mapping):
             if len(self.input_names) != 1:
-                raise ValueError(f"inputs are {list(self.input_names)}: give a dict of them by name")
+                raise ValueError(f"inputs are {list(self.input_names)}: they have to be given by name")
             return {self.input_names[0]: x}
         if set(x) != set(self.input_names):
             raise ValueError(f"inputs are {list(self.input_names)}, given were {sorted(x)}")
@@ -340,8 +342,12 @@ class Engine:
         names = list(self.output_names)
         taps = [(self.offset(self._plan.values[n].out), self.graph.nodes[n].size_out) for n in names]
         keys: list[tuple[str, str]] = [("output", n) for n in names]
+        recorded: dict[str, dict[str, Array]] = {}
         for name in record:
             self.check_recordable(name)
+            if name == "output" or name in recorded:
+                continue
+            recorded[name] = {}
             node = self._node(name)
             if name in self._plan.voltage:
                 keys.append(("voltage", name))
@@ -357,24 +363,25 @@ class Engine:
                 f"input holds NaN or infinity in step {done}; the {done} steps before it were run"
             )
         columns = np.cumsum(places[:, 1])
-        found: dict[str, dict[str, Array]] = {"output": {}}
+        outputs: dict[str, Array] = {}
         for (what, name), end, size in zip(keys, columns, places[:, 1], strict=True):
             shaped = np.ascontiguousarray(out[:, end - size : end]).reshape(
                 values.shape[0], *self.graph.nodes[name].shape_out
             )
             if what == "output":
-                found["output"][name] = shaped
+                outputs[name] = shaped
             else:
-                found.setdefault(name, {})[what] = shaped
-        outputs = found["output"]
+                recorded[name][what] = shaped
         result = outputs[names[0]] if len(names) == 1 else outputs
         if not record:
             return result
-        return {"output": result, **{name: found[name] for name in record}}
+        return {"output": result, **recorded}
 
     def check_recordable(self, name: str) -> None:
         """ValueError where a node has neither a voltage nor an output that `run` could record."""
-        self._node(name)
+        node = self._node(name)
+        if name == "output" and not isinstance(node.nir, nir.Output):
+            raise ValueError("a node named 'output' cannot be recorded: what the graph gives has that name")
         if name not in self._plan.voltage:
             self.output(name)
 
@@ -409,6 +416,8 @@ class Engine:
 
     def _rows(self, x: Any) -> Array:
         if isinstance(x, (int, np.integer)):
+            if x < 0:
+                raise ValueError(f"{x} ticks: there must be 0 or more")
             return np.array(np.broadcast_to(self._flat(None), (int(x), self._input_size)))
         blocks = []
         for name, values in self._named(x).items():
@@ -416,14 +425,16 @@ class Engine:
             shape = self.graph.nodes[name].shape_out
             if array.shape[1:] not in (shape, (math.prod(shape),)) or array.dtype.kind not in "biuf":
                 raise ValueError(
-                    f"input {name!r}: {array.dtype} of shape {array.shape}, expected (steps, *{shape})"
+                    f"input {name!r}: {array.dtype} of shape {array.shape}, expected numbers of shape "
+                    f"(steps, {', '.join(map(str, shape))})"
                 )
             blocks.append(array.reshape(array.shape[0], math.prod(shape)))
         if len({b.shape[0] for b in blocks}) != 1:
             raise ValueError(f"inputs of different numbers of steps: {[b.shape[0] for b in blocks]}")
-        return np.ascontiguousarray(
-            np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0], dtype=self.dtype
-        )
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(
+                np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0], dtype=self.dtype
+            )
 
     def reset(self) -> None:
         """Back to the state before the first tick; gains and parameters stay as they are."""

@@ -83,13 +83,16 @@ def _naming(name: str) -> Iterator[None]:
 def read(path: str | Path) -> nir.NIRGraph:
     """Read a NIR file. GraphError where it is none or holds what is not understood, OSError where it will not open."""
     path = Path(path)
-    if path.is_file() and not h5py.is_hdf5(path):
+    path.open("rb").close()  # what h5py says of a file that will not open takes several lines
+    if not h5py.is_hdf5(path):
         raise GraphError(f"{path}: not a NIR file (it is not HDF5)")
     try:
         with h5py.File(path, "r") as file:
             return read_tree(file)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
+    except OSError as error:
+        raise GraphError(f"{path}: damaged HDF5 file ({error})") from error
 
 
 def read_tree(file: h5py.File) -> nir.NIRGraph:
@@ -484,11 +487,8 @@ def _from_input(name: str, node: NIRNode | None, shape: Shape) -> tuple[Shape, S
     """(input shape the node takes, its output shape) for an input of `shape`."""
     own = parameter_shape(node)
     if own is not None:
-        try:
-            fits = np.broadcast_shapes(own, shape) == shape
-        except ValueError:
-            fits = False
-        taken = shape if fits else own
+        spreads = len(own) == len(shape) and all(a in (1, b) for a, b in zip(own, shape, strict=True))
+        taken = shape if spreads or math.prod(own) == 1 else own
         return taken, taken
     if isinstance(node, (nir.Conv1d, nir.Conv2d)):
         one = isinstance(node, nir.Conv1d)

@@ -111,3 +111,63 @@ def test_run_names_a_node_that_cannot_be_recorded_and_a_file_that_is_no_array(fi
     (tmp_path / "junk.npy").write_bytes(b"junk")
     with pytest.raises(ValueError, match=r"junk\.npy: not a \.npy"):
         call("run", file, "--input", tmp_path / "junk.npy", "--out", tmp_path / "o.npz")
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.array(3.0), r"in\.npy: not a .* single number"),
+        (np.ones((0, 5, 2, 3)), r"batches of \[0\] items"),
+        (np.full((5, 2, 3), 1e300), "NaN or infinity"),
+    ],
+)
+def test_run_refuses_empty_batches_single_numbers_and_what_is_too_large(file, tmp_path, x, message):
+    np.save(tmp_path / "in.npy", x)
+    with pytest.raises(ValueError, match=message):
+        call("run", file, "--input", tmp_path / "in.npy", "--out", tmp_path / "out.npz")
+
+
+def test_run_refuses_a_damaged_archive(file, tmp_path):
+    np.savez_compressed(tmp_path / "in.npz", x=np.random.default_rng(0).random((50, 2, 3)))
+    stored = (tmp_path / "in.npz").read_bytes()
+    for damaged in (stored[: len(stored) // 2], stored[:200] + b"!" * 40 + stored[240:]):
+        (tmp_path / "in.npz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"in\.npz: not a"):
+            call("run", file, "--input", tmp_path / "in.npz", "--out", tmp_path / "out.npz")
+
+
+def test_nodes_may_be_named_as_the_arguments_of_numpys_own_functions(tmp_path):
+    net = Network()
+    net.add_input("input", 1)
+    net.add_output("file", "input")
+    net.add_output("output", "input")
+    net.save(tmp_path / "net.nir")
+    np.save(tmp_path / "in.npy", [[1.0], [2.0]])
+    words = ["run", tmp_path / "net.nir", "--input", tmp_path / "in.npy", "--out", tmp_path / "out"]
+    call(*words, "--record", "output", "--record", "input", "--record", "input")
+    with np.load(tmp_path / "out") as out:
+        assert set(out.files) == {"file", "output", "input", "run.dt", "run.batched"}
+        assert out["output"].tolist() == out["file"].tolist() == [[1], [2]]
+
+
+def test_a_population_named_output_cannot_be_recorded_over_the_output():
+    net = Network()
+    net.add_population("output", nir.LIF, 1, tau=5e-3)
+    net.add_output("o", "output")
+    with pytest.raises(ValueError, match="named 'output' cannot be recorded"):
+        Engine(net).run(3, record=("output",))
+
+
+def test_a_warning_is_one_line(file, capsys):
+    call("info", file, "--dt", "0.1")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hybrid-control: warning: node 'n': dt 0.1 s is larger than tau 0.005 s")
+
+
+def test_files_that_will_not_open_are_named_in_one_line(file, tmp_path):
+    (tmp_path / "cut.nir").write_bytes(file.read_bytes()[:-1000])
+    for path, kind in (("cut.nir", ValueError), ("nowhere.nir", OSError), (".", OSError)):
+        with pytest.raises(kind) as caught:
+            call("info", tmp_path / path)
+        assert str(tmp_path / path) in str(caught.value)
+        assert "\n" not in str(caught.value)

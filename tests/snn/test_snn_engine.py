@@ -211,6 +211,8 @@ def test_step_takes_what_numpy_takes():
         np.ones(4, np.float32)[::4],
         {"x": 1},
         np.array(1.0),
+        np.ma.ones(1),
+        np.ones(1, ">f4"),
     ):
         engine.reset()
         engine.step(x)

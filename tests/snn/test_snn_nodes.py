@@ -6,7 +6,15 @@ import nir
 import numpy as np
 import pytest
 
-from hybrid_control.snn import AdaptiveCubaLIF, AdaptiveLIF, Engine, Izhikevich, Network, SparseLinear
+from hybrid_control.snn import (
+    AdaptiveCubaLIF,
+    AdaptiveLIF,
+    Engine,
+    GraphError,
+    Izhikevich,
+    Network,
+    SparseLinear,
+)
 from hybrid_control.snn.network import Synapses
 
 DT = 1e-3
@@ -386,6 +394,16 @@ def test_scalar_parameters_spread_over_the_shape_that_comes_in():
     node = nir.LIF(*(np.array(v) for v in (2e-3, 1.0, 0.0, 1.0, 0.0)))
     got = Engine(through(node, (2, 3), (2, 3))).run(np.full((1, 2, 3), 2.5))
     assert got.tolist() == np.ones((1, 2, 3)).tolist()
+
+
+def test_parameters_of_fewer_dimensions_than_the_input_are_not_guessed_to_be_its_last():
+    for shape, fits in (((1,), True), ((2, 1), True), ((2, 3), True), ((3,), False), ((2,), False)):
+        graph = through(nir.Scale(np.full(shape, 2.0)), (2, 3), (2, 3))
+        if fits:
+            assert (Engine(graph).run(np.ones((1, 2, 3))) == 2.0).all()
+        else:
+            with pytest.raises(GraphError, match=r"gives shape \(2, 3\), but node .* takes shape \(\d,\)"):
+                Engine(graph)
 
 
 def test_listed_synapses_equal_the_matrix_they_make():
