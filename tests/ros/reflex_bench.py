@@ -45,6 +45,7 @@ class World:
         self.graph = graph
         self.sending = set(hears)
         self.lidar = {}  # arguments of scan()
+        self.clock_offset_ns = 0  # of the sensors' clock against the system's
         self._rng = np.random.default_rng(0)
         kinds = {
             "scan": (LaserScan, qos.SENSOR),
@@ -71,7 +72,7 @@ class World:
         period, due, k, window = 0.01, time.monotonic(), 0, time.time_ns()
         while not self._ending.wait(max(0.0, due - time.monotonic())):
             due = max(due + period, time.monotonic() - period)
-            now = time.time_ns()
+            now = time.time_ns() + self.clock_offset_ns
             if "planner/spikes" in self.sending:
                 window = window + 10_000_000 if abs(now - window) < 50_000_000 else now
                 self._send("planner/spikes", convert.spike_train_message(spikes(window, self._rng)))

@@ -5,6 +5,7 @@ Nothing here steers: the spiking network does, in hybrid_control.reflex, ticked 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import threading
@@ -19,6 +20,7 @@ from hybrid_control_msgs.msg import ReflexStatus
 from nav_msgs.msg import Odometry as OdometryMessage
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Header
 
 from hybrid_control.messages import SpikeTrain, Twist
 from hybrid_control.parameters import Value
@@ -76,6 +78,7 @@ class ReflexNode(ManagedNode):
         self._scan_frame = ""
         self._next_command_ns = -1
         self._last_ticks = (0, 0)
+        self._newest_status: ReflexStatus | None = None
 
     # -- lifecycle -----------------------------------------------------------------------------------------------
 
@@ -124,6 +127,7 @@ class ReflexNode(ManagedNode):
         reflex.reset()
         self._scan_frame = self.value("scan_frame")
         self._last_ticks = (0, time.monotonic_ns())
+        self._newest_status = None
         self._next_command_ns = -1
         self._halted, self._fault = False, ""
         if isinstance(loop, PeriodicLoop):
@@ -283,6 +287,14 @@ class ReflexNode(ManagedNode):
             self._fault = fault
             self._publish_command(Twist(self.now_ns()))
         self.get_logger().error(f"stopped: {fault}")
+        # said at once: a short hang would fall between two of what is sent regularly
+        if self._newest_status is not None:
+            status = copy.copy(self._newest_status)
+            status.header = Header(stamp=convert.to_stamp(self.now_ns()), frame_id=self._base_frame)
+            status.mode, status.reason = ReflexStatus.ERROR, fault
+            self._newest_status = status
+            self._status_topic.publish(status)
+        self._publish_diagnostics()
 
     # -- what is told --------------------------------------------------------------------------------------------
 
@@ -326,7 +338,7 @@ class ReflexNode(ManagedNode):
             self._status_topic.publish(self._newest_status)
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
-        status = getattr(self, "_newest_status", None)
+        status = self._newest_status
         if not self.active or status is None:
             return DiagnosticStatus.OK, "", {}
         names = ("p50", "p99", "p99.9", "max")

@@ -1,0 +1,263 @@
+"""Faults that are injected while the reflex node drives: the documented mode, zero in time, recovery by itself.
+
+Scans that are wrong are in test_ros_reflex.py, a full disk in tests/run; docs/reflex.md has the table.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import time
+
+import numba
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
+pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from hybrid_control_msgs.msg import ReflexStatus
+from hybrid_control_ros import qos
+from hybrid_control_ros.reflex import ReflexNode
+from reflex_bench import World
+
+from hybrid_control.realtime import address_of, monotonic_ns, sleep_until
+from hybrid_control.realtime.compiled import call_tick, load_acquire, store_release
+from hybrid_control.reflex import Reflex
+from hybrid_control.reflex.tick import tick as reflex_tick
+
+MS = 1_000_000
+HYBRID, STOPPED, ERROR = ReflexStatus.HYBRID, ReflexStatus.STOPPED, ReflexStatus.ERROR
+BYTES = np.dtype([("first", np.uint8)])
+SLEEP, SPIN, FAIL = 1, 2, 3
+# what the next tick is to do, for how many ns, and when it began to
+ORDER = np.zeros(3, np.int64)
+WHERE, TICK = int(ORDER.ctypes.data), int(reflex_tick.address)
+
+
+@numba.cfunc("int64(voidptr, int64)")
+def tick_with_faults(context, now_ns):
+    """The reflex's tick, which hangs or fails where it is ordered to."""
+    order = load_acquire(WHERE)
+    if order:
+        store_release(WHERE, 0)
+        begun = monotonic_ns()
+        store_release(WHERE + 16, begun)
+        until = begun + load_acquire(WHERE + 8)
+        if order == SLEEP:
+            sleep_until(until)
+        elif order == SPIN:
+            while monotonic_ns() < until:
+                pass
+        else:
+            return 0
+    return call_tick(TICK, address_of(numba.carray(context, 1, BYTES)[0]), now_ns)
+
+
+class Sent:
+    """What a node sends to the motors, noted where it is sent: (monotonic ns, is it zero)."""
+
+    def __init__(self, node):
+        self.commands = []
+        publish = node._publish_command
+
+        def note(twist):
+            publish(twist)
+            self.commands.append((time.monotonic_ns(), twist.linear_x == twist.angular_z == 0.0))
+
+        node._publish_command = note
+
+    def between(self, begin_ns, end_ns):
+        return [zero for at, zero in list(self.commands) if begin_ns <= at < end_ns]
+
+
+@pytest.fixture
+def driving(graph):
+    """A node that drives: (node, world, sent)."""
+    node = graph.add(ReflexNode)
+    sent = Sent(node)
+    world = World(graph)
+    assert node.start()
+    world.begin()
+    world.until_mode(HYBRID)
+    graph.until(lambda: world.commands and world.speed() > 0.1)
+    yield node, world, sent
+    world.end()
+
+
+@pytest.fixture
+def faulty_tick(monkeypatch):
+    """Every reflex made from now on gets the tick that takes orders."""
+    monkeypatch.setattr(Reflex, "tick_address", tick_with_faults.address)
+
+
+def ticks_of(node):
+    return int(node._loop.control["ticks"])
+
+
+@pytest.mark.parametrize("kind", [SLEEP, SPIN], ids=["sleeps", "spins"])
+def test_ros_fault_tick_that_hangs_zero_within_bound_error_told_at_once_and_recovery(
+    faulty_tick, graph, driving, kind
+):
+    node, world, sent = driving
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics", qos.STREAM)
+    late = []
+    for hang_ms in (60, 200, 200):  # a busy machine may hold up any thread once
+        graph.until(lambda: world.mode == HYBRID and world.speed() > 0.1)
+        statuses, told, before = len(world.status), len(diagnostics), node._watchdog.hangs
+        ORDER[1] = hang_ms * MS
+        ORDER[0] = kind
+        graph.until(lambda n=before: node._watchdog.hangs > n)
+        begun, until = int(ORDER[2]), int(ORDER[2]) + hang_ms * MS
+        graph.until(lambda u=until: time.monotonic_ns() > u)
+        first = next(at for at, zero in sent.commands if at > begun and zero)
+        late.append((first - begun) / MS)
+        assert all(sent.between(first, until)), "nothing but zero until the loop ticks again"
+        graph.until(lambda n=statuses: any(s.mode == ERROR for s in world.status[n:]))
+        error = next(s for s in world.status[statuses:] if s.mode == ERROR)
+        assert error.reason.startswith("the loop has stood still for ")
+        graph.until(lambda n=told: any(d.status[0].level == b"\x02" for d in diagnostics[n:]))
+        spoken = next(d.status[0] for d in diagnostics[told:] if d.status[0].level == b"\x02")
+        assert spoken.message == f"error: {error.reason}"
+        world.until_mode(HYBRID)
+    assert min(late) >= 20
+    assert min(late) < 50
+
+
+def test_ros_fault_tick_that_fails_ends_the_loop_zero_and_error_until_activated_anew(
+    faulty_tick, graph, driving
+):
+    node, world, sent = driving
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics", qos.STREAM)
+    ORDER[0] = FAIL
+    world.until_mode(ERROR)
+    assert world.status[-1].reason == "the loop has died; the node must be deactivated and activated"
+    begun = time.monotonic_ns()
+    time.sleep(0.2)
+    commands = sent.between(begun, time.monotonic_ns())
+    assert commands
+    assert all(commands)
+    graph.until(lambda: any(m.status[0].level == b"\x02" for m in diagnostics))
+    assert graph.transition("reflex_node", "deactivate")
+    assert graph.transition("reflex_node", "activate")
+    world.until_mode(HYBRID)
+
+
+def test_ros_fault_callback_that_blocks_for_a_second_zero_after_the_scan_timeout_and_recovery(graph, driving):
+    node, world, sent = driving
+    blocked = []
+
+    def block():
+        if not blocked:
+            blocked.append(time.monotonic_ns())
+            time.sleep(1.0)
+            blocked.append(time.monotonic_ns())
+
+    ticks = ticks_of(node)
+    timer = node.create_timer(0.01, block)
+    graph.until(lambda: len(blocked) == 2)
+    node.destroy_timer(timer)
+    begun, ended = blocked
+    assert ticks_of(node) > ticks
+    commands = sent.between(begun + 350 * MS, ended)
+    assert len(commands) > 10, "commands are sent from another thread"
+    assert all(commands)
+    world.until_mode(HYBRID)
+    graph.until(lambda: world.speed() > 0.1)
+
+
+def test_ros_fault_storm_of_garbage_collections_commands_go_on(graph, driving):
+    node, world, sent = driving
+    ticks, begun = ticks_of(node), time.monotonic_ns()
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        for _ in range(2000):
+            cycle = []
+            cycle.append(cycle)
+        gc.collect()
+    assert ticks_of(node) > ticks
+    assert len(sent.between(begun, time.monotonic_ns())) > 10
+    world.until_mode(HYBRID)
+    graph.until(lambda: world.speed() > 0.1)
+
+
+def test_ros_fault_clock_that_jumps_apart_from_the_sensors_stops_until_they_agree(graph, driving):
+    node, world, sent = driving
+    system = node.now_ns
+    for jump_s in (10, -10):
+        refused, ticks = node.refused["scan"], ticks_of(node)
+        node.now_ns = lambda s=jump_s: system() + s * 1_000_000_000
+        world.until_mode(STOPPED)
+        assert node.refused["scan"] > refused
+        begun = time.monotonic_ns()
+        time.sleep(0.1)
+        assert ticks_of(node) > ticks, "the loop goes by the monotonic clock"
+        commands = sent.between(begun + 20 * MS, time.monotonic_ns())
+        assert commands
+        assert all(commands)
+        node.now_ns = system
+        world.until_mode(HYBRID)
+        graph.until(lambda: world.speed() > 0.1)
+
+
+@pytest.mark.parametrize("jump_s", [10, -10])
+def test_ros_fault_clock_that_jumps_with_the_sensors_is_driven_through(graph, driving, jump_s):
+    node, world, _ = driving
+    system = node.now_ns
+    world.clock_offset_ns = jump_s * 1_000_000_000
+    node.now_ns = lambda: system() + jump_s * 1_000_000_000
+    stamp = lambda: node._reflex._last_stamp["scan"]  # noqa: E731
+    graph.until(lambda: abs(stamp() - node.now_ns()) < 1_000_000_000)
+    world.until_mode(HYBRID)
+    graph.until(lambda: world.speed() > 0.1)
+
+
+FLOOD = """
+import time
+import rclpy
+from hybrid_control.messages import SpikeTrain, layout
+from hybrid_control_ros import convert, qos
+from hybrid_control_ros.convert import SpikeTrainMessage
+
+rclpy.init()
+node = rclpy.create_node("flood")
+publisher = node.create_publisher(SpikeTrainMessage, "planner/spikes", qos.STREAM)
+train = SpikeTrain(1, 10_000_000, layout(heading=72, speed=8), [35, 36, 79] * 20, [0] * 60)
+message = convert.spike_train_message(train)
+while publisher.get_subscription_count() < 1:
+    time.sleep(0.01)
+print("begins", flush=True)
+begun, sent = time.monotonic(), 0
+while time.monotonic() < begun + 2.0:
+    message.header.stamp = convert.to_stamp(time.time_ns())
+    publisher.publish(message)
+    sent += 1
+    time.sleep(max(0.0, begun + sent * 1e-4 - time.monotonic()))
+print(sent, flush=True)
+"""
+
+
+def test_ros_fault_planner_that_floods_keeps_neither_scan_nor_commands_out(graph, driving):
+    node, world, sent = driving
+    scans = lambda: int(node._reflex._boxes["scan"].read()["sequence"])  # noqa: E731
+    refused = node.refused["planner/spikes"]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = dict(os.environ, ROS_DOMAIN_ID=str(graph.domain), PYTHONPATH=paths)
+    with subprocess.Popen(
+        [sys.executable, "-c", FLOOD], env=environment, stdout=subprocess.PIPE, text=True
+    ) as flood:
+        assert flood.stdout.readline() == "begins\n"
+        seen, statuses, begun = scans(), len(world.status), time.monotonic_ns()
+        assert int(flood.stdout.readline()) > 1000
+        modes = {s.mode for s in world.status[statuses:]}
+        assert scans() > seen + 10
+        assert len(sent.between(begun, time.monotonic_ns())) > 20
+    assert flood.returncode == 0
+    assert HYBRID in modes
+    assert ERROR not in modes
+    assert node.refused["planner/spikes"] > refused
+    world.until_mode(HYBRID)
+    graph.until(lambda: world.speed() > 0.1)
