@@ -76,49 +76,64 @@ def _save(file: Path, node: str | None, namespace: str | None) -> int:
 
 
 def _warm(arguments: argparse.Namespace) -> int:
-    import numpy as np
     from tqdm import tqdm
 
-    steps = ("the spiking engine and the reflex's tick", "the loop", "the codes", "the simulator's geometry")
+    steps = {
+        "the spiking engine, the reflex and its loop": _warm_reflex,
+        "the codes": _warm_codes,
+        "the wheel side": _warm_wheels,
+        "the simulator": _warm_simulator,
+    }
     with tqdm(total=len(steps), bar_format="{desc} {n_fmt}/{total_fmt} {elapsed}") as bar:
-
-        def done(k: int) -> None:
+        for name, compile_all in steps.items():
+            bar.set_description(f"compiling {name}")
+            compile_all()
             bar.update()
-            bar.set_description(f"compiled {steps[k]}")
+        bar.set_description("compiled")
+    return 0
 
-        from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, RateVector, Twist
-        from hybrid_control.reflex import Reflex
-        from hybrid_control.reflex.network import PLANNER_LAYOUT
 
-        reflex = Reflex(clock=lambda: 0)
-        reflex.put_goal(Goal(0, 1.0, 0.0))
-        reflex.put_odometry(Odometry(0, Pose(), Twist(0)), 0)
-        reflex.put_scan(RangeScan(0, -3.14, 0.1, 0.05, 10.0, np.full(60, 2.0, np.float32)), 0)
-        reflex.engine.run(1)
-        done(0)
+def _warm_reflex() -> None:
+    from hybrid_control.realtime import PeriodicLoop, SteppedLoop
+    from hybrid_control.reflex import Reflex
 
-        from hybrid_control.realtime import PeriodicLoop, SteppedLoop
+    reflex = Reflex(clock=lambda: 0)
+    reflex.warm()
+    reflex.engine.run(1)
+    SteppedLoop(reflex.tick, reflex.context, reflex.rate).advance(0)
+    PeriodicLoop(reflex.tick, reflex.context, reflex.rate).warm()
 
-        SteppedLoop(reflex.tick, reflex.context, reflex.rate).advance(0)
-        PeriodicLoop(reflex.tick, reflex.context, reflex.rate).warm()
-        done(1)
 
-        from hybrid_control.coding import encoder
+def _warm_codes() -> None:
+    from hybrid_control.coding import ENCODERS, decoder, encoder
+    from hybrid_control.coding.decoders import DECODERS
 
-        rates = RateVector(0, np.full(80, 50.0, np.float32), PLANNER_LAYOUT)
-        for code in ("poisson", "regular", "latency"):
-            encoder(code, 80).encode(rates.rates, 10_000_000)
-        done(2)
+    for code in ENCODERS:
+        encoder(code, 2).encode([50.0, 0.0], 10_000_000)
+        encoder(code, 2).counts([50.0, 0.0], 10_000_000)
+    for code in DECODERS:
+        decoder(code, 2).decode([0], [0], 10_000_000)
 
-        try:
-            from hybrid_control.sim.simulator import Simulator
-            from hybrid_control.sim.worlds import generate
-        except ImportError:  # a robot that only runs has no simulator
-            return 0
-        simulator = Simulator(generate("default", 0), camera=False)
+
+def _warm_wheels() -> None:
+    import numpy as np
+
+    from firmware_bridge.link.command import new_port, send_velocity
+
+    send_velocity(new_port(), np.zeros(2))  # there is no session: nothing is sent
+
+
+def _warm_simulator() -> None:
+    try:
+        from hybrid_control.sim.simulator import Simulator
+    except ImportError:  # a robot that only runs has no simulator
+        return
+    from hybrid_control.sim.grid import geodesic_field
+    from hybrid_control.sim.worlds import generate
+
+    world = generate("default", 0)
+    geodesic_field(world).heading(world.start.x, world.start.y)
+    with Simulator(world, camera=False) as simulator:
         for _ in simulator.advance(100_000_000):
             pass
         simulator.minimum_distance()
-        simulator.close()
-        done(3)
-    return 0
