@@ -9,6 +9,7 @@ import pytest
 from peers_cases import DT, SIZES, Case, assert_same, is_lively, layered
 
 from hybrid_control.snn import AdaptiveLIF, Engine, Izhikevich, Network, Synapses
+from hybrid_control.snn.plasticity import STDP, RewardSTDP
 
 b2 = pytest.importorskip("brian2")
 
@@ -265,3 +266,62 @@ def test_izhikevich_equals_the_same_program_in_brian2():
     b2.Network(cells, monitor).run(steps * DT * b2.second)
     assert 0.002 < ours.mean() < 0.2
     np.testing.assert_array_equal(ours, raster(monitor, steps, n))
+
+
+@pytest.mark.parametrize("three", [False, True])
+def test_learning(three):
+    rng = np.random.default_rng(8)
+    weights = np.where(rng.random((12, 20)) < 0.6, rng.uniform(0.2, 0.8, (12, 20)), 0)
+    kinds = {"a_plus": 0.02, "a_minus": 0.021, "tau_plus": 15e-3, "tau_minus": 30e-3}
+    rule = RewardSTDP(**kinds, tau_e=0.1, rate=20.0) if three else STDP(**kinds)
+    steps, reward = 600, rng.normal(size=600)
+    # in Brian2 two spikes in one tick may be a pair: pre spikes in even ticks, post in odd ones
+    parity = np.arange(steps)[:, None] % 2
+    pre = (rng.random((steps, 20)) < 0.1) & (parity == 0)
+    post = (rng.random((steps, 12)) < 0.1) & (parity == 1)
+
+    net = Network()
+    for side, size in (("pre", 20), ("post", 12)):
+        net.add_input(f"to_{side}", size)
+        net.add_population(side, nir.IF, size, v_threshold=0.5)
+        net.edge(f"to_{side}", side)
+    net.connect("pre", "post", weights, name="w")
+    net.add_output("output", "post")
+    engine = Engine(net, dt=DT, dtype=np.float64, if_step="one", plasticity={"w": rule})
+    engine.projection_gain("w")[0] = 0
+    for t in range(steps):
+        if three:
+            engine.reward("w")[0] = reward[t]
+        engine.step({"to_pre": pre[t], "to_post": post[t]})
+
+    def generator(spikes):
+        tick, neuron = np.nonzero(spikes)
+        return b2.SpikeGeneratorGroup(spikes.shape[1], neuron, tick * DT * b2.second)
+
+    traces = "dx/dt = -x/tau_plus : 1 (event-driven)\ndy/dt = -y/tau_minus : 1 (event-driven)\nw : 1\n"
+    changed, bound = ("eligible", "") if three else ("w", "\nw = clip(w, 0, 1)")
+    synapses = b2.Synapses(
+        *(groups := (generator(pre), generator(post))),
+        traces + ("deligible/dt = -eligible/tau_e : 1 (clock-driven)" if three else ""),
+        on_pre=f"{changed} -= a_minus*y{bound}\nx += 1",
+        on_post=f"{changed} += a_plus*x{bound}\ny += 1",
+        method="exact",
+        namespace={
+            "a_plus": rule.a_plus,
+            "a_minus": rule.a_minus,
+            "tau_plus": rule.tau_plus * b2.second,
+            "tau_minus": rule.tau_minus * b2.second,
+            "tau_e": 0.1 * b2.second,
+            "gain": 20.0 * DT,
+            "reward": b2.TimedArray(reward, dt=DT * b2.second),
+        },
+    )
+    post_of, pre_of = np.nonzero(weights)
+    synapses.connect(i=pre_of, j=post_of)
+    synapses.w = weights[post_of, pre_of]
+    if three:
+        synapses.run_regularly("w = clip(w + gain*reward(t)*eligible, 0, 1)", when="end")
+    b2.Network(*groups, synapses).run(steps * DT * b2.second)
+    ours = engine.weights("w")[post_of, pre_of]
+    assert np.abs(ours - weights[post_of, pre_of]).max() > 0.1
+    np.testing.assert_allclose(ours, np.asarray(synapses.w), rtol=0, atol=1e-9)

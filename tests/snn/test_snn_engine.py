@@ -384,6 +384,62 @@ def test_a_reward_turns_eligibility_into_weight():
     assert stdp_run(rule, events, reward={20: -2.0}) == pytest.approx(1.0 - want)
 
 
+def all_pairs(rule, weights, pre, post, reward, dt):
+    """Weights after spikes (ticks, neurons), from the sum over all pairs of spikes; no traces, nothing compiled."""
+
+    def earlier(spikes, k, t, tau):
+        return sum(np.exp(-(t - s) * dt / tau) for s in np.flatnonzero(spikes[:t, k]))
+
+    three = isinstance(rule, RewardSTDP)
+    weights = weights.copy()
+    changed = np.zeros_like(weights) if three else weights
+    low, high = (-np.inf, np.inf) if three else (rule.w_min, rule.w_max)
+    joined = weights != 0
+    for t in range(len(pre)):
+        if three:
+            changed *= np.exp(-dt / rule.tau_e)
+        for i in np.flatnonzero(pre[t]):
+            for j in np.flatnonzero(joined[:, i]):
+                less = changed[j, i] - rule.a_minus * earlier(post, j, t, rule.tau_minus)
+                changed[j, i] = min(max(less, low), high)
+        for j in np.flatnonzero(post[t]):
+            for i in np.flatnonzero(joined[j]):
+                more = changed[j, i] + rule.a_plus * earlier(pre, i, t, rule.tau_plus)
+                changed[j, i] = min(max(more, low), high)
+        if three:
+            moved = weights + dt * rule.rate * reward[t] * changed
+            weights = np.where(joined, np.clip(moved, rule.w_min, rule.w_max), 0)
+    return weights
+
+
+@pytest.mark.parametrize("three", [False, True])
+@pytest.mark.parametrize("dt", [1e-3, 5e-4])
+def test_learning_is_the_sum_over_all_pairs_of_spikes(three, dt):
+    rng = np.random.default_rng(3)
+    start = np.where(rng.random((4, 5)) < 0.7, rng.uniform(0.1, 0.9, (4, 5)), 0)
+    kinds = {"a_plus": 0.06, "a_minus": 0.05, "tau_plus": 12e-3, "tau_minus": 25e-3, "w_min": 0.05}
+    rule = RewardSTDP(**kinds, tau_e=50e-3, rate=120.0) if three else STDP(**kinds)
+    net = Network()
+    for side, size in (("pre", 5), ("post", 4)):
+        net.add_input(f"to_{side}", size)
+        net.add_population(side, nir.IF, size, v_threshold=0.5)
+        net.edge(f"to_{side}", side)
+    net.connect("pre", "post", start, name="w")
+    net.add_output("y", "post")
+    engine = Engine(net, dt=dt, dtype=np.float64, if_step="one", plasticity={"w": rule})
+    engine.projection_gain("w")[0] = 0  # the spikes come from outside alone
+    pre, post = rng.random((120, 5)) < 0.1, rng.random((120, 4)) < 0.1
+    reward = np.where(rng.random(120) < 0.3, rng.normal(size=120), 0)
+    for t in range(120):
+        if three:
+            engine.reward("w")[0] = reward[t]
+        engine.step({"to_pre": pre[t], "to_post": post[t]})
+    want = all_pairs(rule, start, pre, post, reward, dt)
+    assert np.abs(want - start).max() > 0.05
+    assert (want[start != 0] == 0.05).any() or three
+    np.testing.assert_allclose(engine.weights("w"), want, rtol=0, atol=1e-12)
+
+
 def test_plasticity_works_on_recurrent_sparse_and_delayed_projections_and_run_equals_step():
     rng = np.random.default_rng(0)
     net = Network()
