@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-LOADS = ("python", "dds", "memory")
+LOADS = ("python", "dds", "memory", "gains")
 DRIVERS = ("loop-fifo", "loop", "python-thread", "rclpy-timer")
 TURN_S = 5.0
 
@@ -213,6 +213,17 @@ class _Reflex:
             self.reflex.put_odometry(Odometry(now, Pose(), Twist(now, linear_x=0.5)), now)
             self.reflex.put_scan(RangeScan(now, -np.pi, 2 * np.pi / 360, 0.1, 10.0, ranges), now)
 
+    def change_gains(self, ended: threading.Event) -> None:
+        """Change gains at random, alone and in sets, about a thousand times a second."""
+        from hybrid_control.reflex.gains import GAINS
+
+        random = np.random.default_rng(3)
+        while not ended.wait(0.001):
+            chosen = random.choice(len(GAINS), random.integers(1, len(GAINS) + 1), replace=False)
+            self.reflex.set_gains(
+                {GAINS[i].name: float(random.uniform(GAINS[i].low, GAINS[i].high)) for i in chosen}
+            )
+
 
 def _look_at(scan: Any) -> None:
     """What a callback does with a scan, so that it costs something."""
@@ -347,7 +358,12 @@ def measure(
     length = seconds / turns
     reflex = _Reflex(rate_hz)
     counts = {name: Counts() for name in drivers}
-    bodies = {"python": [_spin_python], "memory": [_move_memory, _make_garbage], "dds": []}
+    bodies = {
+        "python": [_spin_python],
+        "memory": [_move_memory, _make_garbage],
+        "dds": [],
+        "gains": [reflex.change_gains],
+    }
     with ExitStack() as stack:
         ros = None
         if "dds" in load or any(name.startswith("rclpy") for name in drivers):

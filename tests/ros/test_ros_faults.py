@@ -130,7 +130,7 @@ def test_ros_fault_tick_that_hangs_zero_within_bound_error_told_at_once_and_reco
 def test_ros_fault_tick_that_fails_ends_the_loop_zero_and_error_until_activated_anew(
     faulty_tick, graph, driving
 ):
-    node, world, sent = driving
+    _, world, sent = driving
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics", qos.STREAM)
     ORDER[0] = FAIL
     world.until_mode(ERROR)
