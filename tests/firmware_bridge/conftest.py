@@ -6,12 +6,12 @@ import ctypes
 import json
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from firmware_bridge_wait import wait_for
 
 import firmware_bridge.link
 from firmware_bridge.firmware.build import FirmwareImage, build_emulator, build_firmware, build_host_library
@@ -66,15 +66,6 @@ def link(emulator: Emulator) -> Iterator[Link]:
         assert made.wait_connected(5.0), made.status().error
         wait_for(lambda: made.state() is not None)
         yield made
-
-
-def wait_for(condition: Callable[[], object], timeout: float = 5.0) -> float:
-    """Seconds until the condition held; fails if it did not within timeout."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < timeout, "waited in vain"
-        time.sleep(0.002)
-    return time.monotonic() - start
 
 
 class HostFirmware:

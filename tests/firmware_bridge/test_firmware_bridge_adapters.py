@@ -15,7 +15,7 @@ import tty
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import wait_for
+from firmware_bridge_wait import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 

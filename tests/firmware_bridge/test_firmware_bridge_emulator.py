@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import wait_for
+from firmware_bridge_wait import wait_for
 
 from firmware_bridge.firmware.build import FirmwareImage
 from firmware_bridge.firmware.emulator import Emulator

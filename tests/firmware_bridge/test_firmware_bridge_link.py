@@ -12,7 +12,7 @@ import tty
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import wait_for
+from firmware_bridge_wait import wait_for
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from ros_models import write_model
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
@@ -101,8 +102,6 @@ def test_ros_node_answers_a_transition_that_is_not_possible_and_lives_on(graph):
 def test_ros_planner_with_a_model_that_is_missing_or_breaks_the_contract_says_so_and_does_not_start(
     graph, tmp_path
 ):
-    from conftest import write_model
-
     broken = tmp_path / "broken.onnx"
     write_model(broken, heading_neurons=71)
     process = graph.run("planner_node", "-p", f"model_file:={broken}")

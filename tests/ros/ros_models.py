@@ -1,0 +1,40 @@
+"""ONNX models made by hand, for tests of the planner node."""
+
+from pathlib import Path
+
+
+def write_model(path: Path, heading_neurons: int = 72) -> None:
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    heading = np.zeros((1, heading_neurons), np.float32)
+    heading[0, 38:43] = (20, 60, 100, 60, 20)
+    speed = np.zeros((1, 8), np.float32)
+    speed[0, 7] = 100
+    graph = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["heading"], value=numpy_helper.from_array(heading)),
+            helper.make_node("Constant", [], ["speed"], value=numpy_helper.from_array(speed)),
+        ],
+        "constant",
+        [
+            helper.make_tensor_value_info("image", TensorProto.UINT8, (1, 24, 32, 3)),
+            helper.make_tensor_value_info("goal", TensorProto.FLOAT, (1, 3)),
+            helper.make_tensor_value_info("velocity", TensorProto.FLOAT, (1, 2)),
+        ],
+        [
+            helper.make_tensor_value_info("heading", TensorProto.FLOAT, heading.shape),
+            helper.make_tensor_value_info("speed", TensorProto.FLOAT, speed.shape),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(
+        model,
+        {
+            "hybrid_control.planner.contract": "1",
+            "hybrid_control.planner.max_rate_hz": "100",
+            "hybrid_control.planner.goal_cap_m": "5",
+        },
+    )
+    onnx.save(model, path)
