@@ -113,7 +113,7 @@ class RouteMemory:
         x = pose.x + twist.linear_x * age * math.cos(yaw)
         y = pose.y + twist.linear_x * age * math.sin(yaw)
         ranges = np.where(np.isnan(scan.ranges), 0.0, scan.ranges).astype(np.float64)
-        angles = yaw + scan.angle_min + scan.angle_increment * np.arange(ranges.size)
+        angles = (yaw + scan.angle_min + scan.angle_increment * np.arange(ranges.size)).astype(np.float64)
         see(self.grid, self.x0, self.y0, x, y, ranges, angles, scan.range_min, SEEN_TO)
 
     def due(self, now_ns: int) -> bool:
