@@ -171,7 +171,14 @@ FIRMWARE_BRIDGE: tuple[Parameter, ...] = (
     ),
     Parameter(
         "command_rate", 100.0, "Hz",
-        "commands a second to the wheels, beside one for each cmd_vel", 20.0, 500.0,
+        "commands a second to the wheels, beside one for each cmd_vel", 20.0, 1000.0,
+    ),
+    Parameter(
+        "direct",
+        False,
+        "",
+        "the reflex's compiled tick writes to the firmware's line itself, at command_rate, and cmd_vel does not count; "
+        "needs driver 'link' and the program reflex_wheels_node",
     ),
     Parameter("publish_rate", 50.0, "Hz", "most messages a second of odometry and joint states", 1.0, 200.0),
     STAMPED_CMD_VEL,

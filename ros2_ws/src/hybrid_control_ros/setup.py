@@ -9,6 +9,7 @@ NODES = (
     "sim_node",
     "composed_node",
     "firmware_bridge_node",
+    "reflex_wheels_node",
 )
 
 setup(

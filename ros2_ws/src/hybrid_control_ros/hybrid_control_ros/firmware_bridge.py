@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist as TwistMessage
@@ -23,10 +23,13 @@ from firmware_bridge.odometry import WheelOdometry
 from firmware_bridge.wheels import WheelDriver, WheelState
 from hybrid_control.messages import Odometry, Pose, Twist
 from hybrid_control.node_parameters import FIRMWARE_BRIDGE
-from hybrid_control.parameters import Value
+from hybrid_control.parameters import ParameterError, Value
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.wheel_drivers import make_driver, make_kinematics, make_limits
+
+if TYPE_CHECKING:
+    from hybrid_control_ros.direct import DirectPath
 
 # the drivers' own lines are told by this node
 logging.getLogger("firmware_bridge").addHandler(logging.NullHandler())
@@ -39,12 +42,19 @@ class FirmwareBridgeNode(ManagedNode):
     """Hands commands to a WheelDriver, which keeps its connection by itself, and publishes what it reads.
 
     The driver runs from configure to cleanup, so readings come before the node is active; wheels turn only while it is.
+    direct: given where a reflex in the same process sends the wheel speeds; cmd_vel then does not count.
     """
 
     kind = "firmware_bridge_node"
 
-    def __init__(self, values: Mapping[str, Value] | None = None, **options: object) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Value] | None = None,
+        direct: DirectPath | None = None,
+        **options: object,
+    ) -> None:
         super().__init__(values, **options)
+        self._direct = direct
         self.driver: WheelDriver | None = None
         self._wanted: tuple[float, Velocity] | None = (
             None  # monotonic time of arrival, and what was asked for
@@ -78,7 +88,15 @@ class FirmwareBridgeNode(ManagedNode):
         self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
         service = self.create_service(Trigger, "~/clear_faults", self._on_clear)
         self._open.append((self.destroy_service, service))
+        if self.value("direct") and self._direct is None:
+            raise ParameterError("direct: needs the reflex in the same process: run reflex_wheels_node")
         self.driver = make_driver(values)
+        if self._direct is not None:
+            if not isinstance(self.driver, Link):
+                raise ParameterError("direct: needs driver 'link'")
+            self._direct.connect(
+                self.driver.port, self._kinematics, self._max_wheel_speed, self.value("command_rate")
+            )
         self.driver.start()
         self._steadily(1.0 / self.value("command_rate"), self._send)
         self._steadily(1.0 / self.value("publish_rate"), self._publish)
@@ -95,9 +113,13 @@ class FirmwareBridgeNode(ManagedNode):
         self._wanted = None
         self._clear_due = False
         self._velocity = Velocity()
+        if self._direct is not None:
+            self._direct.enable(False)
         self.halt()
 
     def cleanup(self) -> None:
+        if self._direct is not None:
+            self._direct.enable(False)  # before its port is closed
         driver, self.driver = self.driver, None
         if driver is not None:
             driver.close()
@@ -115,7 +137,7 @@ class FirmwareBridgeNode(ManagedNode):
     # -- commands ------------------------------------------------------------------------------------------------
 
     def _on_command(self, message: TwistStamped | TwistMessage) -> None:
-        if not self.active:
+        if not self.active or self._direct is not None:
             return
         now_ns = self.now_ns()
         try:
@@ -139,6 +161,10 @@ class FirmwareBridgeNode(ManagedNode):
                 return
             driver.clear_stop()
             self._clear_due = False
+            if self._direct is not None:
+                self._direct.enable(True)
+        if self._direct is not None:
+            return
         now = time.monotonic()
         wanted = Velocity()
         if self._wanted is not None:
@@ -274,6 +300,8 @@ class FirmwareBridgeNode(ManagedNode):
             "odometry jumps": self._odometry.jumps,
             **status.counts,
         }
+        if self._direct is not None:
+            values |= self._direct.report()
         if state is not None:
             values |= {"motors on": state.motors_on, "faults": " ".join(state.faults), "bumper": state.bumper}
             if state.battery is not None:

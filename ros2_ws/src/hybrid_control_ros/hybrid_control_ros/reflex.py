@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
@@ -33,6 +33,9 @@ from hybrid_control.reflex.gains import GAINS, SETTINGS
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode
+
+if TYPE_CHECKING:
+    from hybrid_control_ros.direct import DirectPath
 
 _JUMP_NS = 1_000_000_000  # simulated time that is gone through command by command and not jumped over
 _PERCENTS = (50.0, 99.0, 99.9, 100.0)
@@ -56,15 +59,21 @@ class ReflexNode(ManagedNode):
     In real time the loop has its own thread, and another one sends commands at command_rate and one more right after
     the tick that has seen a new scan. With use_sim_time the same tick is stepped by /clock, and commands fall due in
     simulated time. listens: whether planner/spikes come over the topic; without, by put_spikes.
+    direct: what the loop sends wheel speeds by, beside cmd_vel.
     """
 
     kind = "reflex_node"
 
     def __init__(
-        self, values: Mapping[str, Value] | None = None, listens: bool = True, **options: object
+        self,
+        values: Mapping[str, Value] | None = None,
+        listens: bool = True,
+        direct: DirectPath | None = None,
+        **options: object,
     ) -> None:
         super().__init__(values, **options)
         self._listens = listens
+        self._direct = direct
         self._reflex: Reflex | None = None
         self._loop: PeriodicLoop | SteppedLoop | None = None
         self._watchdog: Watchdog | None = None
@@ -108,12 +117,13 @@ class ReflexNode(ManagedNode):
         self.every(0.1, self._send_status)
 
     def _new_loop(self, reflex: Reflex) -> PeriodicLoop | SteppedLoop:
+        tick, context = self._direct.wrap(reflex) if self._direct else (reflex.tick_address, reflex.context)
         if self._stepped:
-            return SteppedLoop(reflex.tick_address, reflex.context, reflex.rate)
+            return SteppedLoop(tick, context, reflex.rate)
         core = self.value("core")
         return PeriodicLoop(
-            reflex.tick_address,
-            reflex.context,
+            tick,
+            context,
             reflex.rate,
             priority=self.value("priority") or None,
             cpu=core if core >= 0 else None,

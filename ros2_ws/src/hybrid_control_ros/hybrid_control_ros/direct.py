@@ -1,0 +1,117 @@
+"""The reflex's commands straight to the firmware: the compiled tick writes the velocity frame itself, right after it
+has steered, without the interpreter and without cmd_vel.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc, float64, int64
+from numpy.typing import NDArray
+
+from firmware_bridge.kinematics import Kinematics, Velocity
+from firmware_bridge.link.command import PORT_WORDS, Port, send_velocity
+from hybrid_control.parameters import ParameterError
+from hybrid_control.realtime.clock import monotonic_ns
+from hybrid_control.realtime.compiled import as_pointer, call_tick
+from hybrid_control.realtime.loop import TICK_OK
+from hybrid_control.reflex import Reflex
+from hybrid_control.reflex.tick import COMMAND, CONTEXT
+
+_MAX_WHEELS = 8
+
+_DIRECT = np.dtype(
+    [
+        ("on", np.int64),  # whether the wheels are driven
+        ("turns", np.int64),  # ticks so far
+        ("sent", np.int64),
+        ("not_sent", np.int64),
+        ("slowest_ns", np.int64),  # from the end of a tick to the end of its frame's write
+        ("tick", np.int64),  # the reflex's tick, its context, and linear_x and angular_z of its command
+        ("context", np.int64),
+        ("command", np.int64),
+        ("port", np.int64),
+        ("period_ns", np.int64),  # least time from one frame to the next
+        ("last_ns", np.int64),  # time of the tick that sent last
+        ("wheels", np.int64),
+        ("max_speed", np.float64),  # rad/s
+        ("matrix", np.float64, (_MAX_WHEELS, 2)),  # rad/s of each wheel for 1 m/s and 1 rad/s of the body
+        ("speeds", np.float64, (_MAX_WHEELS,)),
+    ],
+    align=True,
+)
+
+
+@cfunc("int64(voidptr, int64)", cache=True)
+def _tick(context: Any, now_ns: int) -> int:
+    """The reflex's tick, and then its command to the wheels."""
+    d = carray(context, 1, _DIRECT)[0]
+    code = call_tick(d.tick, d.context, now_ns)
+    d.turns += 1
+    # half a millisecond of slack: a tick that begins early by its jitter must not wait for the next one
+    waits = 0 <= now_ns - d.last_ns < d.period_ns - 500_000
+    if code == TICK_OK and d.on and not waits:
+        d.last_ns = now_ns
+        begun = monotonic_ns()
+        command = carray(as_pointer(d.command), 2, float64)
+        largest = 0.0
+        for i in range(d.wheels):
+            d.speeds[i] = d.matrix[i, 0] * command[0] + d.matrix[i, 1] * command[1]
+            largest = max(largest, abs(d.speeds[i]))
+        if largest > d.max_speed:
+            for i in range(d.wheels):
+                d.speeds[i] *= d.max_speed / largest
+        if send_velocity(carray(as_pointer(d.port), PORT_WORDS, int64), d.speeds[: d.wheels]) > 0:
+            d.sent += 1
+            d.slowest_ns = max(d.slowest_ns, monotonic_ns() - begun)
+        else:
+            d.not_sent += 1
+    return code
+
+
+class DirectPath:
+    """Joins a reflex and a link's port in one process. One thread sends velocities: the loop that ticks."""
+
+    def __init__(self) -> None:
+        self._record: NDArray[Any] = np.zeros(1, _DIRECT)
+        self._port: Port | None = None
+
+    def wrap(self, reflex: Reflex) -> tuple[int, NDArray[Any]]:
+        """Tick and context for a loop: those of the reflex with what sends behind it."""
+        d = self._record[0]
+        command = reflex.context.ctypes.data + CONTEXT.fields["command"][1] + COMMAND.fields["linear_x"][1]  # type: ignore[index]
+        d["tick"], d["context"], d["command"] = reflex.tick_address, reflex.context.ctypes.data, command
+        return _tick.address, self._record
+
+    def connect(self, port: Port, kinematics: Kinematics, max_speed: float, rate: float) -> None:
+        """Say where frames go: rate in Hz, max_speed of a wheel in rad/s. ParameterError for steered wheels."""
+        ahead, turning = (kinematics.to_wheels(Velocity(*v)) for v in ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
+        if ahead.steering or len(ahead.speeds) > _MAX_WHEELS:
+            raise ParameterError("direct: needs wheels that are not steered, 8 at most")
+        self.enable(False)
+        d = self._record[0]
+        n = len(ahead.speeds)
+        d["matrix"][:n, 0], d["matrix"][:n, 1] = ahead.speeds, turning.speeds
+        d["wheels"], d["max_speed"] = n, max_speed
+        d["period_ns"] = round(1e9 / rate)
+        self._port = port  # kept, its address is what the loop knows
+        d["port"] = port.ctypes.data
+
+    def enable(self, on: bool) -> None:
+        """Let the wheels be driven, or not; after a no, the loop has left the port alone when this returns."""
+        d = self._record[0]
+        d["on"] = on
+        turns, given_up = int(d["turns"]), time.monotonic() + 0.1
+        while not on and int(d["turns"]) == turns and time.monotonic() < given_up:
+            time.sleep(0.001)
+
+    def report(self) -> dict[str, object]:
+        """What was sent, for diagnostics."""
+        d = self._record[0]
+        return {
+            "frames sent by the loop": int(d["sent"]),
+            "frames not sent by the loop": int(d["not_sent"]),
+            "slowest from tick to sent [us]": float(d["slowest_ns"]) * 1e-3,
+        }
