@@ -1,4 +1,4 @@
-"""Tests that run processes and threads against the clock get a second try on a busy machine; pytest says RERUN for it."""
+"""Tests that run processes and threads against the clock get another try on a busy machine; pytest says RERUN."""
 
 import pytest
 
