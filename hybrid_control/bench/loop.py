@@ -41,6 +41,13 @@ def add_loop_command(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--priority", type=int, default=80, help="of SCHED_FIFO (default 80)")
     parser.add_argument("--cpu", type=int, default=None, help="core for the compiled loop; default any")
+    parser.add_argument(
+        "--spin",
+        type=float,
+        default=None,
+        metavar="US",
+        help="the compiled loop wakes so many µs early and waits the rest in a busy loop; default the library's",
+    )
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
     parser.set_defaults(run=_run_command)
 
@@ -53,6 +60,7 @@ def _run_command(arguments: argparse.Namespace) -> int:
         _names(arguments.drivers, DRIVERS, "driver"),
         arguments.priority,
         arguments.cpu,
+        arguments.spin,
     )
     print(table(result))
     if arguments.json is not None:
@@ -345,12 +353,15 @@ def measure(
     drivers: list[str],
     priority: int = 80,
     cpu: int | None = None,
+    spin_us: float | None = None,
 ) -> dict[str, Any]:
     """Drive the reflex's tick by each driver for so many seconds, in turns; a dictionary for a JSON file.
 
     rate_hz: as `reflex` allows; load: of LOADS; drivers: of DRIVERS. ValueError where ROS 2 is needed and missing.
     """
     from tqdm import tqdm
+
+    from hybrid_control.realtime.loop import SPIN_S
 
     if not seconds > 0:
         raise ValueError(f"seconds: {seconds} must be above 0")
@@ -380,7 +391,11 @@ def measure(
                     elif name.startswith("rclpy") and ros is not None:
                         _turn_of_timer(reflex, rate_hz, length, counts[name], ros)
                     else:
-                        options = {"priority": priority if name == "loop-fifo" else None, "cpu": cpu}
+                        options = {
+                            "priority": priority if name == "loop-fifo" else None,
+                            "cpu": cpu,
+                            "spin_s": SPIN_S if spin_us is None else spin_us * 1e-6,
+                        }
                         _turn_of_loop(reflex, rate_hz, length, counts[name], options)
     return {
         "benchmark": "loop",
@@ -388,6 +403,7 @@ def measure(
         "rate_hz": rate_hz,
         "seconds": seconds,
         "turn_seconds": length,
+        "spin_us": SPIN_S * 1e6 if spin_us is None else spin_us,
         "load": load,
         "drivers": {name: counts[name].as_dict() for name in drivers},
     }

@@ -91,6 +91,20 @@ def test_storm_of_garbage_collections_does_not_stop_the_loop():
     assert status.ticks > 0.5 * RATE_HZ / 4
 
 
+@pytest.mark.parametrize("spin_s", [0.0, 0.002, 1.0])
+def test_tick_never_begins_before_it_is_due_however_early_its_thread_wakes(spin_s):
+    context = counting()
+    loop = loop_of(context, 100.0, spin_s=spin_s)
+    after = []
+    with loop:
+        for n in range(1, 21):
+            wait_until(lambda n=n: int(context["ticks"]) > n)
+            after.append((int(context["last_ns"]) - loop.status().first_ns) % loop.period_ns)
+    # woken a tenth of the period early and not held back, it would begin at 0.9
+    assert np.median(after) < 0.8 * loop.period_ns
+    assert_counts_add_up(loop, context)
+
+
 def test_overrun_skips_exactly_the_ticks_whose_time_passed_and_makes_no_burst():
     # period 20 ms: tick 5 sleeps 5.5 periods, so the next five pass meanwhile
     context = counting(sleep_at=5, sleep_ns=110_000_000)
@@ -280,6 +294,7 @@ def test_memory_is_locked_where_permitted():
         (lambda: loop_of(np.frombuffer(b"12345678", np.int64)), "writeable"),
         (lambda: loop_of(counting(), priority=100).start(), "priority: 100"),
         (lambda: loop_of(counting(), cpu=-1).start(), "cpu: -1"),
+        (lambda: loop_of(counting(), spin_s=float("nan")), "spin: nan s"),
     ],
 )
 def test_what_cannot_run_is_refused_in_one_line(make, message):
