@@ -13,6 +13,7 @@ from hybrid_control.snn import (
     Engine,
     GraphError,
     Network,
+    Synapses,
     all_to_all,
     gaussian_ring,
     one_to_one,
@@ -410,6 +411,28 @@ def all_pairs(rule, weights, pre, post, reward, dt):
             moved = weights + dt * rule.rate * reward[t] * changed
             weights = np.where(joined, np.clip(moved, rule.w_min, rule.w_max), 0)
     return weights
+
+
+@pytest.mark.parametrize("targets", [50, 65_536, 65_537])  # 16-bit and 32-bit columns
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_rows_add_synapse_by_synapse_in_order(targets, dtype):
+    rng = np.random.default_rng(7)
+    pre = np.repeat(np.arange(20), np.arange(20))  # rows of 0 to 19 synapses
+    post = rng.integers(0, targets, pre.size)
+    post[rng.random(pre.size) < 0.3] = targets - 1  # several synapses to one target
+    weight = rng.normal(size=pre.size)
+    net = Network()
+    net.add_input("x", 20)
+    net.add_population("n", nir.I, targets)
+    net.connect("x", "n", lambda *_: Synapses(pre, post, weight), name="w")
+    net.add_output("y", "n")
+    engine = Engine(net, dtype=dtype, if_step="one", storage={"w": "csr"})
+    x = rng.normal(size=20).astype(dtype)
+    want = np.zeros(targets, dtype)
+    order = np.lexsort((post, pre))
+    for i, j, w in zip(pre[order], post[order], weight[order].astype(dtype), strict=True):
+        want[j] += x[i] * w
+    np.testing.assert_array_equal(engine.step(x), want)
 
 
 @pytest.mark.parametrize("three", [False, True])
