@@ -16,6 +16,7 @@ from firmware_bridge.link.command import PORT_WORDS, Port, send_velocity
 from hybrid_control.parameters import ParameterError
 from hybrid_control.realtime.clock import monotonic_ns
 from hybrid_control.realtime.compiled import as_pointer, call_tick
+from hybrid_control.realtime.histogram import BINS, Histogram, bin_of
 from hybrid_control.realtime.loop import TICK_OK
 from hybrid_control.reflex import Reflex
 from hybrid_control.reflex.tick import COMMAND, CONTEXT
@@ -28,7 +29,8 @@ _DIRECT = np.dtype(
         ("turns", np.int64),  # ticks so far
         ("sent", np.int64),
         ("not_sent", np.int64),
-        ("slowest_ns", np.int64),  # from the end of a tick to the end of its frame's write
+        ("slowest_ns", np.int64),
+        ("took", np.int64, (BINS,)),  # from the end of a tick to the end of its frame's write
         ("tick", np.int64),  # the reflex's tick, its context, and linear_x and angular_z of its command
         ("context", np.int64),
         ("command", np.int64),
@@ -65,7 +67,9 @@ def _tick(context: Any, now_ns: int) -> int:
                 d.speeds[i] *= d.max_speed / largest
         if send_velocity(carray(as_pointer(d.port), PORT_WORDS, int64), d.speeds[: d.wheels]) > 0:
             d.sent += 1
-            d.slowest_ns = max(d.slowest_ns, monotonic_ns() - begun)
+            took = monotonic_ns() - begun
+            d.took[bin_of(took)] += 1
+            d.slowest_ns = max(d.slowest_ns, took)
         else:
             d.not_sent += 1
     return code
@@ -110,8 +114,10 @@ class DirectPath:
     def report(self) -> dict[str, object]:
         """What was sent, for diagnostics."""
         d = self._record[0]
+        took = Histogram(d["took"].copy(), int(d["slowest_ns"]))
         return {
             "frames sent by the loop": int(d["sent"]),
             "frames not sent by the loop": int(d["not_sent"]),
-            "slowest from tick to sent [us]": float(d["slowest_ns"]) * 1e-3,
+            **{f"tick to sent p{p:g} [us]": took.percentile(p) * 1e6 for p in (50.0, 99.0, 99.9)},
+            "tick to sent max [us]": float(d["slowest_ns"]) * 1e-3,
         }
