@@ -1,11 +1,13 @@
 """Parameters: types, ranges, hints, tables; and the command line as a whole."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from hybrid_control.cli import main
 from hybrid_control.parameters import Parameter, ParameterError, check_all, table
+from hybrid_control.reflex.gains import GAINS
 
 SPEED = Parameter("max_speed", 1.0, "m/s", "fastest", 0.0, 5.0, live=True)
 SEED = Parameter("seed", 0, "", "seed", 0, 99)
@@ -72,3 +74,11 @@ def test_the_tables_of_all_nodes_are_printed(capsys):
     text = capsys.readouterr().out
     for name in ("planner_node", "reflex_node", "planner_gain", "without_planner"):
         assert name in text
+
+
+def test_readme_and_docs_hold_the_tables_that_the_code_makes(capsys):
+    root = Path(__file__).parents[2]
+    assert table(GAINS) in (root / "README.md").read_text()
+    main(["params"])
+    printed = capsys.readouterr().out.strip()
+    assert printed in (root / "docs/parameters.md").read_text(), "hybrid-control params makes docs/parameters.md anew"
