@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 from ros_models import write_model
@@ -40,29 +41,32 @@ def test_ros_program_refuses_each_wrong_argument_in_one_line(graph):
 def test_ros_program_refuses_a_file_with_an_unknown_key_and_takes_one_without(graph, tmp_path):
     file = tmp_path / "wrong.yaml"
     file.write_text("/**/rate_to_spike_node:\n  ros__parameters: {code: regular, cdoe: latency}\n")
-    process = graph.run(NODE, "--params-file", str(file))
-    assert process.wait() == 2
-    assert process.lines == ["rate_to_spike_node: unknown parameter 'cdoe'; did you mean 'code'?"]
-    file.write_text("/**/rate_to_spike_node:\n  ros__parameters: {code: regular, window: 0.02, seed: 3}\n")
-    process = graph.run(NODE, "--params-file", str(file), "-r", "__ns:=/robot1")
+    wrong = graph.run(NODE, "--params-file", str(file))
+    right = tmp_path / "right.yaml"
+    right.write_text("/**/rate_to_spike_node:\n  ros__parameters: {code: regular, window: 0.02, seed: 3}\n")
+    process = graph.run(NODE, "--params-file", str(right), "-r", "__ns:=/robot1")
+    assert wrong.wait() == 2
+    assert wrong.lines == ["rate_to_spike_node: unknown parameter 'cdoe'; did you mean 'code'?"]
     assert [graph.get(f"/robot1/{NODE}", name) for name in ("code", "window", "seed")] == ["regular", 0.02, 3]
     process.kill()
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_ros_program_ends_on_a_signal_within_two_seconds_without_a_traceback(graph, kind):
-    process = graph.run(NODE, "-p", "autostart:=true")
-    graph.until(lambda: graph.state(NODE) == "active")
-    status, seconds = process.interrupt(kind)
-    assert status == 0
-    assert seconds < 2.0
-    assert process.lines == []
+def test_ros_program_ends_on_a_signal_within_two_seconds_without_a_traceback(graph):
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    processes = [graph.run(NODE, "-p", "autostart:=true", "-r", f"__ns:=/{kind.name}") for kind in kinds]
+    for kind, process in zip(kinds, processes, strict=True):
+        graph.until(lambda n=kind.name: graph.state(f"/{n}/{NODE}") == "active")
+        status, seconds = process.interrupt(kind)
+        assert status == 0
+        assert seconds < 2.0
+        assert process.lines == []
 
 
 def test_ros_program_ends_on_ctrl_c_while_it_starts(graph):
-    for delay in (0.3, 0.6, 1.2):
-        process = graph.run(NODE)
-        signal.sigtimedwait([], delay)
+    begun = time.monotonic()
+    started = {delay: graph.run(NODE, "-r", f"__node:=node{delay * 10:.0f}") for delay in (0.3, 0.8, 1.6)}
+    for delay, process in started.items():
+        time.sleep(max(0.0, begun + delay - time.monotonic()))
         status, seconds = process.interrupt()
         assert seconds < 2.0
         # before main() took over, Python's own way of ending is all there is
@@ -73,13 +77,13 @@ def test_ros_second_node_of_the_same_name_is_refused_and_the_first_lives_on(grap
     first = graph.run(NODE)
     assert graph.state(NODE) == "unconfigured"
     second = graph.run(NODE)
+    graph.run(NODE, "-r", "__ns:=/robot2")
     assert second.wait() == 2
     assert second.lines == [
         "rate_to_spike_node: a node /rate_to_spike_node is already running; "
         "end it, or give this one another name (-r __node:=...) or namespace (-r __ns:=...)"
     ]
     assert graph.state(NODE) == "unconfigured"
-    graph.run(NODE, "-r", "__ns:=/robot2")
     assert graph.state(f"/robot2/{NODE}") == "unconfigured"
     first.kill()
     # the graph still shows the one that was killed; its name is free all the same
@@ -105,15 +109,15 @@ def test_ros_planner_with_a_model_that_is_missing_or_breaks_the_contract_says_so
     broken = tmp_path / "broken.onnx"
     write_model(broken, heading_neurons=71)
     process = graph.run("planner_node", "-p", f"model_file:={broken}")
+    missing = graph.run(
+        "planner_node", "-p", "model_file:=/nonexistent.onnx", "-p", "autostart:=true", "-r", "__ns:=/robot2"
+    )
     assert not graph.transition("planner_node", "configure")
     assert graph.state("planner_node") == "unconfigured"
     graph.until(lambda: "configure failed" in process.output)
     (line,) = [line for line in process.lines if "configure failed" in line]
     assert "output 'heading' has shape [1, 71]" in line
     assert "Traceback" not in process.output
-    process.interrupt()
-
-    process = graph.run("planner_node", "-p", "model_file:=/nonexistent.onnx", "-p", "autostart:=true")
-    assert process.wait() == 2
-    assert "/nonexistent.onnx: no such file" in process.lines[0]
-    assert process.lines[1:] == ["planner_node: planner_node could not start; the reason stands above"]
+    assert missing.wait() == 2
+    assert "/nonexistent.onnx: no such file" in missing.lines[0]
+    assert missing.lines[1:] == ["planner_node: planner_node could not start; the reason stands above"]

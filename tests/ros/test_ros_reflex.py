@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from functools import partial
@@ -324,20 +325,20 @@ def test_ros_reflex_in_simulated_time_steps_with_the_clock_and_repeats_to_the_bi
     assert lock_step(graph, "two") == (ticks, commands)
 
 
-@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM"])
-def test_ros_reflex_program_leaves_the_robot_stopped_when_it_is_told_to_end(graph, kind):
-    import signal
-
-    world = World(graph)
-    process = graph.run(NODE, "-p", "autostart:=true")
+def test_ros_reflex_program_leaves_the_robot_stopped_when_it_is_told_to_end(graph):
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    worlds = [World(graph, prefix=f"{kind.name}/") for kind in kinds]
+    processes = [graph.run(NODE, "-p", "autostart:=true", "-r", f"__ns:=/{kind.name}") for kind in kinds]
     try:
-        world.begin()
-        graph.until(lambda: world.commands and world.speed() > 0.1, 20)
-        status, seconds = process.interrupt(getattr(signal, kind))
-        time.sleep(0.1)
-        assert status == 0
-        assert seconds < 2.0
-        assert world.speed() == world.commands[-1].twist.angular.z == 0.0
-        assert "Traceback" not in process.output
+        for kind, world, process in zip(kinds, worlds, processes, strict=True):
+            world.begin()
+            graph.until(lambda w=world: w.commands and w.speed() > 0.1, 20)
+            status, seconds = process.interrupt(kind)
+            time.sleep(0.1)
+            assert status == 0
+            assert seconds < 2.0
+            assert world.speed() == world.commands[-1].twist.angular.z == 0.0
+            assert "Traceback" not in process.output
     finally:
-        world.end()
+        for world in worlds:
+            world.end()

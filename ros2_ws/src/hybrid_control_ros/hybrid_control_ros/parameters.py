@@ -17,7 +17,7 @@ _SETTLE = 0.5  # seconds without another of our nodes, after which all have been
 _ATTEMPTS = 3  # an answer is lost where the other side has not yet heard of this client
 
 
-def running(namespace: str | None = None, patience: float = 3.0) -> dict[str, dict[str, Any]]:
+def running(namespace: str | None = None, patience: float = 2.0) -> dict[str, dict[str, Any]]:
     """The values of every parameter of each node of ours that runs, by the node's name without its namespace.
 
     namespace: only nodes in it; None for any. patience: seconds to wait for the first one. ValueError where there is
