@@ -46,9 +46,19 @@ def _tool(name: str, package: str) -> str:
     return path
 
 
+def _has_headers(compiler: list[str], *headers: str) -> bool:
+    source = "".join(f"#include <{name}>\n" for name in headers)
+    command = [*compiler, "-E", "-x", "c", "-", "-o", "/dev/null"]
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=False).returncode == 0
+
+
 def check_tools() -> None:
-    """BuildError that names every apt package, where a tool to build the firmware and its emulator is missing."""
+    """BuildError that names every apt package, where something to build firmware and emulator with is missing."""
     missing = [name for name in ("avr-gcc", "avr-objcopy", "avr-size", "gcc") if shutil.which(name) is None]
+    if "avr-gcc" not in missing and not _has_headers(["avr-gcc", f"-mmcu={MCU}"], "avr/io.h"):
+        missing.append("avr-libc")
+    if "gcc" not in missing and not _has_headers(["gcc"], "simavr/sim_avr.h", "libelf.h"):
+        missing.append("libsimavr")
     if missing:
         raise BuildError(f"{', '.join(missing)} not installed; on Debian and Ubuntu: apt install {PACKAGES}")
 
