@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import sys
@@ -109,6 +110,7 @@ def _run(args: argparse.Namespace) -> int:
     from hybrid_control.bench.nav.scenes import load_scenes
     from hybrid_control.bench.nav.summary import summaries, table
     from hybrid_control.messages import Pose
+    from hybrid_control.planner.contract import DEFAULT_MODEL
     from hybrid_control.sim.robot import robot
 
     policies = list(dict.fromkeys(args.policy.split(",")))
@@ -127,7 +129,13 @@ def _run(args: argparse.Namespace) -> int:
     )
     start = Pose(*args.start) if args.start else None
     scenes = load_scenes(args.worlds, args.seed, start, tuple(args.goal) if args.goal else None)
-    asked = {**setup_dict(setup), "worlds": args.worlds, "digest": world_digest(scenes)}
+    model = hashlib.sha256(Path(args.model or DEFAULT_MODEL).read_bytes()).hexdigest()[:16]
+    asked = {
+        **setup_dict(setup),
+        "worlds": args.worlds,
+        "digest": world_digest(scenes),
+        "model_digest": model,
+    }
     journal = Journal(args.json.with_suffix(".jsonl"), asked)
     rows = run(setup, scenes, policies, args.trials, args.jobs, journal)
     by_policy = summaries(rows)
