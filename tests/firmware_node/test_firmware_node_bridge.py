@@ -291,3 +291,26 @@ def test_firmware_node_refuses_impossible_drivers_in_one_line(values, said):
         made(**values)
     assert "\n" not in str(error.value)
     assert isinstance(error.value, (ParameterError, ValueError))
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_firmware_node_program_with_reflex_joins_the_two_where_asked(direct, monkeypatch):
+    import rclpy
+    from hybrid_control_ros import reflex_wheels
+    from hybrid_control_ros.run.processes import private_domain
+
+    with private_domain() as domain:
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        rclpy.init(domain_id=domain)
+        try:
+            nodes = reflex_wheels.build(
+                {"reflex_node": {}, "firmware_bridge_node": {"direct": direct, "port": "/nowhere"}}
+            )
+            reflex, bridge = nodes
+            assert bridge._direct is reflex._direct
+            assert (bridge._direct is not None) is direct
+            assert bridge.start()  # a port that is not there is no reason to fail
+            for node in nodes:
+                node.end()
+        finally:
+            rclpy.shutdown()
