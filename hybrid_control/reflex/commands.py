@@ -65,11 +65,7 @@ def _save(file: Path, node: str | None, namespace: str | None) -> int:
             )
     from hybrid_control_ros.parameters import running
 
-    values = running(namespace)
-    if node is not None:
-        if node not in values:
-            raise ValueError(f"{node} does not run; {', '.join(values)} do")
-        values = {node: values[node]}
+    values = running(namespace, node)
     save(file, values)
     print(f"{file}: {', '.join(f'{name} ({len(given)})' for name, given in values.items())}")
     return 0

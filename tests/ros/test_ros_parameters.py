@@ -187,31 +187,25 @@ def test_ros_running_set_is_saved_and_read_back_and_the_rest_of_the_file_stays(
     assert saved["reflex_node"]["turn_gain"] == 1.0  # what runs, not what stood there
     assert f"{file}: rate_to_spike_node (" in capsys.readouterr().out
 
-    # one of them alone; and what can't be is one line, with the file as it was
+    # one of them alone
     other = tmp_path / "reflex.yaml"
     assert main(["params", "save", str(other), "--node", "reflex_node", "--namespace", "/robot1"]) == 0
     assert read_yaml(other) == {"reflex_node": saved["reflex_node"]}
+    # two of a name are refused, with the file as it was
     before = file.read_text()
-    assert main(["params", "save", str(file), "--node", "sim_node"]) == 2
-    assert (
-        capsys.readouterr().err
-        == "hybrid-control: sim_node does not run; rate_to_spike_node, reflex_node do\n"
-    )
-    second = graph.add(ReflexNode)
+    graph.add(ReflexNode)
     assert main(["params", "save", str(file)]) == 2
     assert "say which with --namespace" in capsys.readouterr().err
-    graph.remove(second)
     assert file.read_text() == before
 
 
-def test_ros_saving_where_no_node_runs_says_so_in_one_line(graph, tmp_path, monkeypatch, capsys):
-    from hybrid_control.cli import main
+def test_ros_saving_where_no_node_runs_says_so_in_one_line(graph, monkeypatch):
+    from hybrid_control_ros.parameters import running
 
     monkeypatch.setenv("ROS_DOMAIN_ID", str(graph.domain))
-    assert main(["params", "save", str(tmp_path / "saved.yaml"), "--namespace", "/nowhere"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(
-        f"hybrid-control: no node of hybrid_control runs in namespace /nowhere in ROS domain {graph.domain}; "
-    )
-    assert said.count("\n") == 1
-    assert not (tmp_path / "saved.yaml").exists()
+    with pytest.raises(ValueError, match="no node of hybrid_control runs") as error:
+        running("/nowhere", patience=0.2)
+    assert f"in namespace /nowhere in ROS domain {graph.domain}; " in str(error.value)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="no sim_node runs in ROS domain"):
+        running(only="sim_node", patience=0.2)

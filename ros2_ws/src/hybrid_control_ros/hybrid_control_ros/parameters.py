@@ -13,15 +13,17 @@ from rclpy.parameter import parameter_value_to_python
 
 from hybrid_control.node_parameters import NODES, USE_SIM_TIME
 
-_SETTLE = 0.5  # seconds without another of our nodes, after which all have been heard of
+_LISTEN = 3.5  # seconds in which every participant has been heard: one that was missed speaks again after 3
 _ATTEMPTS = 3  # an answer is lost where the other side has not yet heard of this client
 
 
-def running(namespace: str | None = None, patience: float = 2.0) -> dict[str, dict[str, Any]]:
+def running(
+    namespace: str | None = None, only: str | None = None, patience: float = 2 * _LISTEN
+) -> dict[str, dict[str, Any]]:
     """The values of every parameter of each node of ours that runs, by the node's name without its namespace.
 
-    namespace: only nodes in it; None for any. patience: seconds to wait for the first one. ValueError where there is
-    none, two of a name, or one that does not answer.
+    namespace: only nodes in it; None for any. only: this one alone. patience: seconds to wait for the first one.
+    ValueError where there is none, two of a name, or one that does not answer.
     """
     context = rclpy.Context()
     rclpy.init(context=context)
@@ -30,7 +32,7 @@ def running(namespace: str | None = None, patience: float = 2.0) -> dict[str, di
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         try:
-            found = _find(node, namespace, patience)
+            found = _find(node, namespace, [only] if only else list(NODES), patience)
             return {name: _ask(node, executor, name, full) for name, full in found.items()}
         finally:
             executor.shutdown()
@@ -39,25 +41,24 @@ def running(namespace: str | None = None, patience: float = 2.0) -> dict[str, di
         context.try_shutdown()
 
 
-def _find(node: Node, namespace: str | None, patience: float) -> dict[str, str]:
+def _find(node: Node, namespace: str | None, wanted: list[str], patience: float) -> dict[str, str]:
     """Names of the nodes of ours in the graph: with namespace, by that without."""
     begun = time.monotonic()
     seen: set[tuple[str, str]] = set()
-    changed = begun
-    while time.monotonic() < (changed + _SETTLE if seen else begun + patience):
-        now_there = {
+    while time.monotonic() < begun + (min(patience, _LISTEN) if seen else patience):
+        time.sleep(0.05)
+        seen |= {
             (name, space)
             for name, space in node.get_node_names_and_namespaces()
-            if name in NODES and namespace in (None, space)
+            if name in wanted and namespace in (None, space)
         }
-        if now_there - seen:
-            seen |= now_there
-            changed = time.monotonic()
-        time.sleep(0.05)
+        if namespace is not None and {name for name, _ in seen} == set(wanted):
+            break
     if not seen:
+        which = "no node of hybrid_control" if len(wanted) > 1 else f"no {wanted[0]}"
         where = "" if namespace is None else f" in namespace {namespace}"
         raise ValueError(
-            f"no node of hybrid_control runs{where} in ROS domain {node.context.get_domain_id()}; "
+            f"{which} runs{where} in ROS domain {node.context.get_domain_id()}; "
             "nodes are found where ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE are as theirs"
         )
     found: dict[str, str] = {}
