@@ -156,3 +156,65 @@ def _run(args: argparse.Namespace) -> int:
         args.html.write_text(make_page(title, by_policy, rows, pictures), encoding="utf-8")
     sys.stdout.write(table(by_policy) + "\n")
     return 0
+
+
+def add_tune_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``tune`` to the command line."""
+    parser = subparsers.add_parser(
+        "tune",
+        help="gains of the reflex by Optuna, on generated worlds",
+        description="Searches gains at the kinematic level and checks the best at the physics level on other worlds. "
+        "Writes OUT.yaml, a parameter file; OUT.db, from which an interrupted search is resumed; and OUT.png, what "
+        "mattered.",
+    )
+    add = parser.add_argument
+    add("--worlds", default="field:20", metavar="GENERATOR", help="as for bench nav (default: %(default)s)")
+    add(
+        "--budget",
+        type=int,
+        default=50,
+        metavar="N",
+        help="sets of gains tried in all (default: %(default)s)",
+    )
+    add("--policy", default="memory", help="hybrid, memory or reflex (default: %(default)s)")
+    add("--rules", default="barn", help="default, barn or arena (default: %(default)s)")
+    add("--seed", type=int, default=1, help="seed of worlds, noise and search (default: %(default)s)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    add("--out", type=Path, required=True, metavar="OUT.yaml", help="where the gains go")
+    parser.set_defaults(run=_tune)
+
+
+def _tune(args: argparse.Namespace) -> int:
+    if args.policy not in ("hybrid", "memory", "reflex"):
+        raise ValueError(f"--policy: {args.policy!r} has no gains; expected hybrid, memory or reflex")
+    for option, number, most in (("--budget", args.budget, 100_000), ("--jobs", args.jobs, 1024)):
+        if not 1 <= number <= most:
+            raise ValueError(f"{option} {number}: expected 1 .. {most}")
+    if args.out.suffix != ".yaml":
+        raise ValueError(f"--out {args.out}: expected a name that ends in .yaml")
+    import dataclasses
+
+    from hybrid_control.bench.nav import tune
+    from hybrid_control.bench.nav.harness import Setup
+    from hybrid_control.bench.nav.runner import run
+    from hybrid_control.bench.nav.scenes import load_scenes
+    from hybrid_control.bench.nav.summary import summaries, table
+
+    setup = Setup(rules=args.rules, level="kinematic", seed=args.seed)
+    scenes = load_scenes(args.worlds, args.seed)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    gains, study = tune.tune(setup, scenes, args.policy, args.budget, args.out.with_suffix(".db"), args.jobs)
+    tune.plot(study, args.out.with_suffix(".png"))
+    others = load_scenes(args.worlds, args.seed + 1)
+    check = dataclasses.replace(setup, level="physics", seed=args.seed + 1, gains=gains)
+    summary = summaries(run(check, others, [args.policy], 1, args.jobs))
+    how = [
+        f"hybrid-control tune --worlds {args.worlds} --policy {args.policy} --rules {args.rules} --seed {args.seed} "
+        f"--budget {args.budget}",
+        f"kinematic, {len(scenes)} worlds: value {study.best_value:.4f}",
+        f"physics, worlds of seed {args.seed + 1}:",
+        *table(summary).splitlines(),
+    ]
+    args.out.write_text(tune.gains_file(gains, how), encoding="utf-8")
+    sys.stdout.write(table(summary) + f"\ngains: {args.out}\n")
+    return 0

@@ -1,0 +1,78 @@
+"""Tuning: what is maximised, what is written, and a search that goes on where it stopped."""
+
+import argparse
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from hybrid_control.bench.nav import commands, tune
+from hybrid_control.reflex.gains import GAINS
+from hybrid_control.sim.commands import read_parameters
+
+
+def call(*arguments):
+    parser = argparse.ArgumentParser()
+    commands.add_tune_command(parser.add_subparsers(required=True))
+    args = parser.parse_args(["tune", *map(str, arguments)])
+    return args.run(args)
+
+
+def trial(number, value, **params):
+    return SimpleNamespace(number=number, value=value, params=params)
+
+
+def test_what_is_tuned_are_gains_within_their_limits():
+    limits = {p.name: (p.low, p.high) for p in GAINS}
+    for name, (low, high) in tune.SPACE.items():
+        assert limits[name][0] <= low < high <= limits[name][1]
+
+
+def test_a_contact_costs_more_than_any_success_is_worth():
+    won, struck = {"score": 0.5, "contact": False}, {"score": 0.0, "contact": True}
+    assert tune.value([won, won]) == 0.5
+    assert tune.value([won, struck]) == pytest.approx(-0.25)  # (0.5 + 0 - 1) / 2
+
+
+def test_the_file_of_gains_is_a_parameter_file_that_says_how_it_was_made(tmp_path):
+    file = tmp_path / "g.yaml"
+    file.write_text(tune.gains_file({"goal_gain": 2.0, "clearance": 0.05}, ["made so"]))
+    assert file.read_text().startswith("# made so\n")
+    assert yaml.safe_load(file.read_text())
+    assert read_parameters(file)["reflex_node"]["goal_gain"] == 2.0
+    assert commands.reflex_gains(file) == {"goal_gain": 2.0, "clearance": 0.05}
+
+
+def test_the_gain_that_the_value_follows_matters_most():
+    study = SimpleNamespace(
+        trials=[trial(i, i * i, a=float(i), b=float(b)) for i, b in enumerate([3, 0, 4, 1, 2])]
+        + [trial(9, None)]
+    )
+    weights = tune.importances(study)
+    assert list(weights) == ["a", "b"]
+    assert weights["a"] == pytest.approx(1.0)
+    # ranks 3 0 4 1 2 against 0 1 2 3 4: covariance sum (3-2)(-2) + (-2)(-1) + 0 + (-1)(1) + 0 = -1, over 10
+    assert weights["b"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--policy", "dwa"), "no gains"),
+        (("--budget", "0"), "--budget"),
+        (("--out", "x.json"), "--out"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, arguments, reason):
+    with pytest.raises(ValueError, match=reason):
+        call("--out", tmp_path / "g.yaml", *arguments)
+
+
+def test_a_search_writes_its_gains_and_goes_on_where_it_stopped(tmp_path):
+    pytest.importorskip("optuna")
+    asked = ("--worlds", "open:1", "--policy", "reflex", "--rules", "barn", "--out", tmp_path / "g.yaml")
+    assert call(*asked, "--budget", 2) == 0
+    assert call(*asked, "--budget", 3) == 0
+    assert set(commands.reflex_gains(tmp_path / "g.yaml")) <= set(tune.SPACE)
+    assert (tmp_path / "g.png").stat().st_size > 1000
+    assert "physics" in (tmp_path / "g.yaml").read_text()
