@@ -373,10 +373,17 @@ def check_parameters(name: str, values: Mapping[str, Any]) -> None:
 def pair(value: Any, name: str, what: str) -> tuple[int, int]:
     """A number or two of them as (rows, columns)."""
     array = np.atleast_1d(np.asarray(value))
-    if array.size not in (1, 2) or (array != np.round(array)).any():
+    if array.size not in (1, 2) or array.dtype.kind not in "biuf" or (array != np.round(array)).any():
         raise GraphError(f"node {name!r}: {what} {value!r} must be one or two whole numbers")
     flat = array.reshape(-1)
     return int(flat[0]), int(flat[-1])
+
+
+def whole(value: Any, name: str, what: str) -> int:
+    """One whole number."""
+    if np.size(value) != 1:
+        raise GraphError(f"node {name!r}: {what} {value!r} must be one whole number")
+    return pair(value, name, what)[0]
 
 
 @dataclass(frozen=True)
@@ -410,11 +417,11 @@ def window(name: str, node: Any) -> Window:
     conv = one or isinstance(node, nir.Conv2d)
 
     def two(value: Any, what: str, row: int) -> tuple[int, int]:
-        return (row, pair(value, name, what)[0]) if one else pair(value, name, what)
+        return (row, whole(value, name, what)) if one else pair(value, name, what)
 
     if conv:
         kernel = (1, node.weight.shape[2]) if one else node.weight.shape[2:4]
-        dilation, groups = two(node.dilation, "dilation", 1), int(np.asarray(node.groups))
+        dilation, groups = two(node.dilation, "dilation", 1), whole(node.groups, name, "groups")
     else:
         kernel, dilation, groups = pair(node.kernel_size, name, "kernel_size"), (1, 1), 1
     stride = two(node.stride, "stride", 1)
@@ -508,8 +515,8 @@ def _from_input(name: str, node: NIRNode | None, shape: Shape) -> tuple[Shape, S
                 f"node {name!r}: bias of shape {np.shape(node.bias)} for {out_channels} output channels"
             )
         channels = per_group * slide.groups
-        wanted = np.atleast_1d(node.input_shape) if node.input_shape is not None else np.array(shape[1:])
-        taken = (channels, *(int(v) for v in wanted))
+        wanted = _shape(node.input_shape, name) if node.input_shape is not None else shape[1:]
+        taken = (channels, *wanted)
         if len(taken) != dims:
             return taken, taken
         rows, columns = slide.out((1, taken[1]) if one else (taken[1], taken[2]))
@@ -537,7 +544,7 @@ def _from_input(name: str, node: NIRNode | None, shape: Shape) -> tuple[Shape, S
     if isinstance(node, nir.Flatten):
         given = node.input_type.get("input") if isinstance(node.input_type, dict) else None
         taken = shape if given is None else _shape(given, name)
-        first, last = int(node.start_dim), int(node.end_dim)
+        first, last = whole(node.start_dim, name, "start_dim"), whole(node.end_dim, name, "end_dim")
         dims = len(taken)
         if not (-dims <= first < dims and -dims <= last < dims):
             raise GraphError(
@@ -608,8 +615,8 @@ def _undecided(waiting: list[str], nodes: dict[str, NIRNode | None]) -> str:
 def _input_of_root(name: str, node: NIRNode | None) -> Shape:
     """The input shape of a node that nothing leads to."""
     if isinstance(node, (nir.Conv1d, nir.Conv2d)) and node.input_shape is not None:
-        inner = tuple(int(v) for v in np.atleast_1d(node.input_shape))
-        return (node.weight.shape[1] * int(np.asarray(node.groups)), *inner)
+        inner = _shape(node.input_shape, name)
+        return (node.weight.shape[1] * whole(node.groups, name, "groups"), *inner)
     if (
         isinstance(node, nir.Flatten)
         and isinstance(node.input_type, dict)

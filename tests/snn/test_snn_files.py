@@ -161,6 +161,19 @@ BAD = {
         chain(nir.Conv1d(5, np.ones((1, 1, 2)), 1, 0, 1, 1, np.zeros(1)), shape_in=(1, 3)),
         r"node 'x' gives shape \(1, 3\), but node 'n0' takes shape \(1, 5\)",
     ),
+    "groups that are no whole number": (
+        chain(nir.Conv1d(None, np.ones((2, 1, 2)), 1, 0, 1, 1.5, np.zeros(2)), shape_in=(1, 3)),
+        "'n0': groups 1.5 must be",
+    ),
+    "a complex padding": (
+        chain(nir.Conv1d(None, np.ones((2, 1, 2)), 1, np.array(1 + 2j), 1, 1, np.zeros(2)), shape_in=(1, 3)),
+        "'n0': padding .* must be",
+    ),
+    "two strides along one dimension": (
+        chain(nir.Conv1d(None, np.ones((2, 1, 2)), (1, 2), 0, 1, 1, np.zeros(2)), shape_in=(1, 3)),
+        r"'n0': stride \(1, 2\) must be one whole number",
+    ),
+    "a dimension to flatten that is no whole number": (chain(nir.Flatten(None, 0.5, 0)), "start_dim 0.5"),
     "a pool on a line": (chain(nir.SumPool2d(*np.ones((3, 2), int))), r"needs \(channels"),
     "dimensions to flatten that are not there": (chain(nir.Flatten(None, 1, 2)), "dimensions 1 to 2"),
     "a graph of nothing": (graph({}, []), "no nodes"),
