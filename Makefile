@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ARGS ?=
 env = . scripts/env.sh &&
+avr = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
 
-.PHONY: help setup sim test test-train test-peers soak soak-firmware lint lock clean
+.PHONY: help setup sim sim-firmware test test-train test-peers soak soak-firmware lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -15,8 +16,12 @@ setup:
 sim: setup  ## set up, then drive the robot to its goal (ARGS="--seed 3 --viewer")
 	@$(env) hybrid-control sim $(ARGS)
 
+sim-firmware: export EXTRA_PACKAGES = $(avr)
+sim-firmware: setup  ## the same drive with the motor firmware, on an emulated chip, between reflex and wheels
+	@$(env) hybrid-control sim --firmware $(ARGS)
+
 # the firmware's tests compile it and run it on an emulated chip
-test: export EXTRA_PACKAGES = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
+test: export EXTRA_PACKAGES = $(avr)
 test: setup lint  ## set up, then run every test
 	@$(env) python -m pytest -n 2 --dist loadfile $(ARGS)
 
