@@ -96,6 +96,12 @@ def machine() -> dict[str, Any]:
     }
 
 
+def stolen_s() -> float:
+    """Seconds of processor time since boot that the hypervisor gave to others (proc(5): /proc/stat, steal)."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 class Counts:
     """Ticks of one driver over all its turns: lateness and cost in ns, and what was missed."""
 
@@ -367,6 +373,7 @@ def measure(
         raise ValueError(f"seconds: {seconds} must be above 0")
     turns = max(round(seconds / TURN_S), 1)
     length = seconds / turns
+    stolen = stolen_s()
     reflex = _Reflex(rate_hz)
     counts = {name: Counts() for name in drivers}
     bodies = {
@@ -405,6 +412,7 @@ def measure(
         "turn_seconds": length,
         "spin_us": SPIN_S * 1e6 if spin_us is None else spin_us,
         "load": load,
+        "stolen_seconds": round(stolen_s() - stolen, 3),
         "drivers": {name: counts[name].as_dict() for name in drivers},
     }
 
@@ -425,4 +433,6 @@ def table(result: dict[str, Any]) -> str:
             f"{d['missed']:9d}{d['ticks'] + d['missed']:9d}"
         )
         lines += [f"{'':20s}{note}" for note in d["notes"]]
+    if result.get("stolen_seconds"):
+        lines.append(f"the hypervisor took {result['stolen_seconds']:g} s of processor time meanwhile")
     return "\n".join(lines)
