@@ -138,6 +138,12 @@ def test_the_command_writes_json_pictures_and_page_and_runs_nothing_twice(tmp_pa
     assert "straight" in capsys.readouterr().out
 
 
+def test_the_output_does_not_overwrite_the_worlds(tmp_path):
+    for suffix in ("", ":0"):
+        with pytest.raises(ValueError, match="overwrite"):
+            call("--worlds", f"{tmp_path / 'a.json'}{suffix}", "--json", tmp_path / "a.json")
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

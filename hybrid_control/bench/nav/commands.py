@@ -94,6 +94,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--seed {args.seed}: expected 0 .. {2**31 - 1}")
     if args.json.suffix != ".json":
         raise ValueError(f"--json {args.json}: expected a name that ends in .json")
+    if args.json.resolve() == Path(args.worlds.rpartition(":")[0] or args.worlds).resolve():
+        raise ValueError(f"--json {args.json}: this is the file of the worlds, which it would overwrite")
     for option, file in (("--model", args.model), ("--params", args.params)):
         if file is not None and not file.is_file():
             raise ValueError(f"{option}: {file}: no such file")
