@@ -32,6 +32,7 @@ from hybrid_control.sim.worlds import World
 if TYPE_CHECKING:
     from hybrid_control.sim.model import Appearance
 
+MAX_RATE = 200.0  # Hz, the planner's highest rate
 WINDOW_NS = 10_000_000  # spikes are encoded and commands are sent a hundred times a second
 GOAL_RADIUS = 0.5  # m, of the robot's true place from the goal
 NOTE_WAY = 10  # windows between two points of the way
@@ -213,9 +214,12 @@ class LockStep:
         self.reflex.reset()
         self._loop = SteppedLoop(self.reflex.tick, self.reflex.context, self.reflex.rate)
         size = sum(p.size for p in PLANNER_LAYOUT)
-        self._spikes = (
-            encoder(self.code, size, seed=seed) if self.code == "poisson" else encoder(self.code, size)
-        )
+        options: dict[str, float] = {}
+        if self.code == "poisson":
+            options = {"seed": seed}
+        elif self.code == "latency":
+            options = {"max_rate": MAX_RATE, "period": WINDOW_NS * 1e-9}
+        self._spikes = encoder(self.code, size, **options)
         self.reflex.activate()
         self._goal = self._aim = goal
         self.reflex.put_goal(goal)
