@@ -7,15 +7,18 @@ from pathlib import Path
 
 from hybrid_control.bench.latency import add_latency_command
 from hybrid_control.bench.loop import add_loop_command
+from hybrid_control.bench.nav.commands import add_nav_command, add_tune_command
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
-    """Add ``bench`` and what it can measure."""
+    """Add ``bench`` with what it can measure, and ``tune``."""
     parser = subparsers.add_parser("bench", help="measure what the documentation states")
     kinds = parser.add_subparsers(dest="bench", required=True, metavar="WHAT")
     add_loop_command(kinds)
     add_latency_command(kinds)
     add_snn_command(kinds)
+    add_nav_command(kinds)
+    add_tune_command(subparsers)
 
 
 def add_snn_command(subparsers: argparse._SubParsersAction) -> None:
