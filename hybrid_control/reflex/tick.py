@@ -316,6 +316,31 @@ def _towards(value: float, target: float, up: float, down: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _way_out(c: Any, age: float, fastest: float) -> tuple[float, float]:
+    """The first of a few slow motions that the guard lets pass whole: back, back in a turn, ahead in a turn, a turn."""
+    g = c.gains.value
+    slow = min(0.2, fastest)
+    turn = min(0.5, g.max_yaw_rate)
+    for linear in (-slow, 0.5 * slow, 0.0):
+        for angular in (0.0, turn, -turn):
+            v, w, changed = guard(
+                c.scan.value.points,
+                c.scan.value.count,
+                linear,
+                angular,
+                age,
+                g.max_acceleration,
+                c.half_length,
+                c.half_width,
+                GUARD_MARGIN,
+                GUARD_MARGIN,
+            )
+            if not changed:
+                return v, w
+    return 0.0, 0.0
+
+
+@njit(cache=True, nogil=True)
 def run_tick(c: Any, now_ns: int) -> int:
     """One tick over a CONTEXT record; see the module's first lines. now_ns: the loop's clock."""
     g = c.gains.value
@@ -387,7 +412,8 @@ def run_tick(c: Any, now_ns: int) -> int:
             fastest *= 0.5
         if known:
             fastest = min(fastest, 0.15 + distance)
-        linear = g.speed_gain * (c.rates[2] - c.rates[3]) / MOTOR_RATE
+        ahead = 0.0 if c.back_off > 0.0 else c.rates[2]  # backing off, the forward population has no say
+        linear = g.speed_gain * (ahead - c.rates[3]) / MOTOR_RATE
         angular = g.turn_gain * (c.rates[0] - c.rates[1]) / MOTOR_RATE
         linear = min(max(linear, -0.3), 1.0) * fastest
         angular = min(max(angular, -1.0), 1.0) * g.max_yaw_rate
@@ -396,6 +422,8 @@ def run_tick(c: Any, now_ns: int) -> int:
             c.scan.value.points, c.scan.value.count, linear, angular, age, g.max_acceleration,
             c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
         )  # fmt: skip
+        if c.back_off > 0.0 and guarded and abs(linear) < 0.02 and abs(angular) < 0.1:
+            linear, angular = _way_out(c, age, fastest)
         held = guarded and abs(linear) < 0.02 and abs(angular) < 0.1
         c.stuck = min(STUCK_AFTER, c.stuck + c.dt) if held else max(0.0, c.stuck - c.dt)
         c.back_off = max(0.0, c.back_off - c.dt)

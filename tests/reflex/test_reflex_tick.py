@@ -122,6 +122,21 @@ def test_a_ring_that_cannot_fire_stops_the_robot():
     assert math.isnan(rig.reflex.status().heading)
 
 
+def test_a_robot_that_is_held_on_all_its_wishes_backs_out_slowly_and_no_faster_than_allowed():
+    rig = Rig(gains={"max_speed": 0.1}, posts=[(0.0, 0.32, math.radians(50))])
+    speeds = []
+    for _ in range(300):
+        speeds.append(rig.run(0.01).twist.linear_x)
+    assert -0.1 - 1e-9 <= min(speeds) < -0.02
+    assert max(speeds) <= 0.1
+    for name in ("ring_forward", "ring_left", "ring_right", "stuck_current_reverse"):
+        rig.reflex.engine.projection_gain(name)[0] = 0.0
+    rig.run(1.5)
+    assert rig.reflex.command().twist.linear_x == pytest.approx(0.0, abs=1e-3), (
+        "a silent network backs off from nothing"
+    )
+
+
 def test_commands_are_zero_until_active_and_at_once_when_no_longer():
     rig = Rig()
     rig.reflex.deactivate()
