@@ -28,6 +28,15 @@ def outline_distance(x: float, y: float, half_length: float, half_width: float) 
 
 
 @numba.njit(cache=True, nogil=True)
+def nearest_distance(points: Float32Array, count: int, half_length: float, half_width: float) -> float:
+    """Signed distance in m from the outline to the nearest of the first `count` points, (n, 2) m; inf for none."""
+    nearest = np.inf
+    for i in range(count):
+        nearest = min(nearest, outline_distance(points[i, 0], points[i, 1], half_length, half_width))
+    return nearest
+
+
+@numba.njit(cache=True, nogil=True)
 def displacement(linear: float, angular: float, time: float) -> tuple[float, float, float]:
     """Where a body that moves with a constant twist is after a time: (x, y, yaw) in its first frame.
 

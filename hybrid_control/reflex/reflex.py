@@ -17,6 +17,7 @@ from hybrid_control.messages import Goal, Odometry, RangeScan, SpikeTrain, Twist
 from hybrid_control.parameters import Value, check_all
 from hybrid_control.reflex import tick as t
 from hybrid_control.reflex.gains import GAINS, SETTINGS
+from hybrid_control.reflex.guard import nearest_distance
 from hybrid_control.reflex.network import GAINED, PLANNER_LAYOUT, SPIKE_LAYOUT, build_network
 from hybrid_control.reflex.percept import MAX_BEAMS, SECTORS, approach_speeds, perceive
 from hybrid_control.reflex.tick import Mode, Reason
@@ -216,15 +217,11 @@ class Reflex:
             approach_speeds(record["sectors"], self._sectors, interval, APPROACH_SMOOTHING, self._approach)
             self._sectors = record["sectors"].copy()
             record["count"], record["approach"] = count, self._approach
-            half_length, half_width = (
-                float(self.context["half_length"][0]),
-                float(self.context["half_width"][0]),
+            self._nearest = float(
+                nearest_distance(
+                    record["points"], count, self.context["half_length"][0], self.context["half_width"][0]
+                )
             )
-            points = record["points"][:count]
-            dx, dy = np.abs(points[:, 0]) - half_length, np.abs(points[:, 1]) - half_width
-            outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0)
-            self._nearest = float(outside.min()) if count else math.inf
-            record["nearest"] = self._nearest
             self._ages["scan"] = received
             self._boxes["scan"].write(record, scan.stamp_ns, received)
 

@@ -82,7 +82,6 @@ SCAN = np.dtype(
         ("points", np.float32, (MAX_POINTS, 2)),
         ("sectors", np.float32, (SECTORS,)),
         ("approach", np.float32, (SECTORS,)),
-        ("nearest", np.float64),  # m from the outline
     ],
     align=True,
 )
@@ -180,7 +179,6 @@ F32 = np.float32(0)
 view: Any = (
     kernels.values_at
 )  # (address, size, value of the type) -> array; numba supplies its first argument
-I64 = np.int64(0)
 DIRECTIONS = sector_directions().astype(np.float64)
 SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
 NEAR, MID, FAR = (distance for _, distance, _ in BANDS)
