@@ -81,7 +81,11 @@ def is_free(
                 continue
             dx = x - px
             dy = y - py
-            distance = outline_distance(c * dx + s * dy - shift, c * dy - s * dx, length, half_width)
+            bx, by = c * dx + s * dy - shift, c * dy - s * dx
+            # most points are beside, where no root is needed to see that they are farther than the margin
+            if abs(bx) - length >= margin or abs(by) - half_width >= margin:
+                continue
+            distance = outline_distance(bx, by, length, half_width)
             if distance < margin:
                 now = outline_distance(x - shift, y, length, half_width)
                 if distance < now - 1e-4:
