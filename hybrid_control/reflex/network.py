@@ -18,6 +18,7 @@ dynamics of Schöner, Dose and Engels (Robotics and Autonomous Systems 16, 1995)
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import nir
 import numpy as np
@@ -37,6 +38,16 @@ SPIKE_LAYOUT: tuple[Population, ...] = layout(
     ring=SECTORS, left=MOTOR, right=MOTOR, forward=MOTOR, reverse=MOTOR
 )
 
+# What goes to a board that runs the network in place of this processor, and what comes from it, both in order of
+# name. The populations that currents drive stay here; arousal and stuck_current go as so many spikes in a tick.
+BOARD_INPUTS: tuple[Population, ...] = layout(
+    approach=SECTORS, arousal=1, far=SECTORS, goal=SECTORS, mid=SECTORS, near=SECTORS, planner=SECTORS + SPEED,
+    stuck_current=1,
+)  # fmt: skip
+BOARD_OUTPUTS: tuple[Population, ...] = layout(
+    forward_out=MOTOR, left_out=MOTOR, reverse_out=MOTOR, right_out=MOTOR, ring_out=SECTORS
+)
+
 # Each band of ranges has a population of its own, for the nearer an obstacle is, the more headings it closes:
 # (name, range at which the band's neurons fire most, m, strength of their drive there)
 BANDS: tuple[tuple[str, float, float], ...] = (("near", 0.60, 2.5), ("mid", 0.95, 1.6), ("far", 1.60, 0.8))
@@ -50,6 +61,21 @@ GAINED: dict[str, str] = {
     "excitation_gain": "ring_recurrence",
     "inhibition_gain": "global_inhibition",
 }
+
+
+def with_gains(network: Network, gains: Mapping[str, float]) -> Network:
+    """The network with its gains, the ring's time constant and its threshold written into it, as a board needs it."""
+    changed = Network.from_nir(network.to_nir())
+    for gain, name in GAINED.items():
+        node = changed.nodes[name]
+        changed.nodes[name] = nir.Linear(float(gains[gain]) * np.asarray(node.weight))
+    ring = changed.nodes["ring"]
+    one = np.ones_like(np.asarray(ring.tau, np.float64))
+    changed.nodes["ring"] = nir.LIF(
+        tau=gains["time_constant"] * one, r=ring.r, v_leak=ring.v_leak, v_threshold=gains["threshold"] * one,
+        v_reset=ring.v_reset,
+    )  # fmt: skip
+    return changed
 
 
 def closing_kernel(

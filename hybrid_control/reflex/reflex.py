@@ -14,11 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.messages import Goal, Odometry, RangeScan, SpikeTrain, Twist
-from hybrid_control.parameters import Value, check_all
+from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.reflex import tick as t
 from hybrid_control.reflex.gains import GAINS, SETTINGS
 from hybrid_control.reflex.guard import nearest_distance
-from hybrid_control.reflex.network import GAINED, PLANNER_LAYOUT, SPIKE_LAYOUT, build_network
+from hybrid_control.reflex.network import (
+    BOARD_INPUTS,
+    BOARD_OUTPUTS,
+    GAINED,
+    PLANNER_LAYOUT,
+    SPIKE_LAYOUT,
+    build_network,
+    with_gains,
+)
 from hybrid_control.reflex.percept import MAX_BEAMS, SECTORS, approach_speeds, perceive
 from hybrid_control.reflex.tick import Mode, Reason
 from hybrid_control.snn import Engine, Network
@@ -35,6 +43,17 @@ INPUTS = {
     "approach_current": SECTORS,
     "stuck_current": 1,
 }
+# Gains that are weights and parameters of the network: a board has them from when it was loaded.
+LOADED = (*GAINED, "time_constant", "threshold")
+# place in SPIKE_LAYOUT of each neuron of BOARD_OUTPUTS
+_SPIKE_PLACE = np.concatenate(
+    [
+        np.arange(p.first, p.first + p.size)
+        for name in (q.name.removesuffix("_out") for q in BOARD_OUTPUTS)
+        for p in SPIKE_LAYOUT
+        if p.name == name
+    ]
+)
 MAX_FUTURE_NS = 50_000_000  # a stamp further ahead of the clock than this comes from another clock
 APPROACH_SMOOTHING = 0.4
 
@@ -48,6 +67,8 @@ REASONS = {
     Reason.STALE_PLANNER: "no fresh spikes from the planner",
     Reason.AT_GOAL: "at the goal",
     Reason.NETWORK: "the network failed",
+    Reason.BOARD_SILENT: "the board is silent",
+    Reason.BOARD_REPLACED: "the board is silent, its network runs here",
 }
 
 
@@ -114,13 +135,16 @@ class Reflex:
         self._ages = {"scan": -1, "train": -1, "motion": -1}
         file = str(self.settings["network_file"])
         network = Network.load(Path(file)) if file else build_network(dt=1.0 / self.rate)
+        self.network = network
+        self.backend = str(self.settings["backend"])
         self.engine = Engine(network, dt=1.0 / self.rate)
         self._boxes = t.mailboxes()
         self._sectors = np.full(SECTORS, np.inf, np.float32)
         self._approach = np.zeros(SECTORS, np.float32)
         self._nearest = math.inf
         self.context: NDArray[Any] = np.zeros(1, t.CONTEXT)
-        self._log_tail = 0
+        self._log_tail = self._board_tail = 0
+        self._board_record = self._boxes["board"].new()
         self._totals = np.zeros(4)  # seconds, spikes, synaptic events, joules when last asked
         self._fill_context(file or "the built-in network")
         self.set_gains({})
@@ -159,6 +183,11 @@ class Reflex:
         c["half_width"] = float(s["robot_width"]) / 2
         c["goal_tolerance"] = float(s["goal_tolerance"])
         c["stop_without_planner"] = s["without_planner"] == "stop"
+        c["backend"] = self.backend != "numba"
+        c["stop_without_board"] = s["without_board"] == "stop"
+        c["board_timeout"] = float(s["board_timeout"])
+        for node in ("approach", "far", "goal", "mid", "near") if self.backend != "numba" else ():
+            c[f"{node}_spikes"] = engine.spikes(node).ctypes.data
 
     # inputs
 
@@ -285,13 +314,56 @@ class Reflex:
             record["x"], record["y"] = goal.x, goal.y
             self._boxes["goal"].write(record, goal.stamp_ns, self._clock())
 
+    def put_board_spikes(self, train: SpikeTrain) -> None:
+        """The spikes that a board's network gave since the last call, which may be none: a sign of its life.
+
+        train: populations as in `network.BOARD_OUTPUTS`. Refused: other ones.
+        """
+        with self._lock:
+            if [(p.name, p.size) for p in train.populations] != [(p.name, p.size) for p in BOARD_OUTPUTS]:
+                have = ", ".join(f"{p.name} ({p.size})" for p in train.populations)
+                want = ", ".join(f"{p.name} ({p.size})" for p in BOARD_OUTPUTS)
+                raise self._refuse("board spikes", f"populations {have}; expected {want}")
+            if train.neuron.size:
+                np.add.at(self._board_record["spikes"], _SPIKE_PLACE[train.neuron], 1)
+            self._boxes["board"].write(self._board_record, train.stamp_ns, self._clock())
+
+    def take_board_spikes(self) -> SpikeTrain | None:
+        """What the ticks since the last call have for a board; None where there was nothing.
+
+        Populations as in `network.BOARD_INPUTS`; times on the loop's clock. For one thread. Spikes that the log could
+        not hold (16,384 since the last call) are left out.
+        """
+        head = int(self.context["board_head"][0])
+        begin = max(self._board_tail, head - t.BOARD_LOG + 1024)
+        self._board_tail = head
+        if head <= begin:
+            return None
+        places = np.arange(begin, head) % t.BOARD_LOG
+        times = self.context["board_time"][0][places]
+        first = int(times[0])
+        duration = int(times[-1]) - first + 1
+        return SpikeTrain(
+            first, duration, BOARD_INPUTS, self.context["board_channel"][0][places], times - first
+        )
+
+    def board_network(self) -> Network:
+        """The network with the gains that it has now, for a board."""
+        return with_gains(self.network, {name: float(self._gains[name]) for name in LOADED})
+
     def set_gains(self, changes: Mapping[str, Value]) -> int:
         """Change several gains at once: one tick sees all of them or none. Returns the set's version.
 
-        ParameterError where one does not exist or can't take its value; then nothing has changed.
+        ParameterError where one does not exist or can't take its value, or a board has it loaded; then nothing has
+        changed.
         """
         with self._lock:
             gains = check_all(GAINS, {**self._gains, **changes})
+            for name in LOADED if self.backend != "numba" else ():
+                if gains[name] != self._gains[name]:
+                    raise ParameterError(
+                        f"{name}: is loaded on the board ({self.backend}) and can't change while that runs the network"
+                    )
             record = self._boxes["gains"].new()
             for name, value in gains.items():
                 record[name] = value
@@ -327,7 +399,9 @@ class Reflex:
         self._boxes = t.mailboxes()
         self._last_stamp.clear()
         self._ages = dict.fromkeys(self._ages, -1)
-        self._sectors[:], self._approach[:], self._nearest, self._log_tail = np.inf, 0.0, math.inf, 0
+        self._sectors[:], self._approach[:], self._nearest = np.inf, 0.0, math.inf
+        self._log_tail = self._board_tail = 0
+        self._board_record = self._boxes["board"].new()
         self._totals = np.zeros(4)
         self._fill_context("network")
         self.set_gains(keep)

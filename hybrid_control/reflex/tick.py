@@ -17,7 +17,7 @@ from hybrid_control.realtime import TICK_OK, Mailbox, address_of, read_mailbox, 
 from hybrid_control.realtime.compiled import store_release
 from hybrid_control.reflex.gains import GAINS
 from hybrid_control.reflex.guard import guard
-from hybrid_control.reflex.network import BANDS, MOTOR, SPEED
+from hybrid_control.reflex.network import BANDS, BOARD_INPUTS, MOTOR, SPEED
 from hybrid_control.reflex.percept import MAX_POINTS, SECTORS, sector_directions
 from hybrid_control.snn import kernels
 from hybrid_control.snn.kernels import OK, step_arena
@@ -26,6 +26,7 @@ MAX_SPIKES = 2048  # in one planner window; a hundred neurons at 1 kHz for 20 ms
 PLAYOUT = 64  # ms of planner spikes that can wait to be delivered
 CHANNELS = SECTORS + SPEED
 SPIKE_LOG = 1 << 15  # spikes kept for reflex/spikes
+BOARD_LOG = 1 << 14  # spikes kept for a board, more than a hundred ticks' worth where all that can fires
 OUTPUTS = SECTORS + 4 * MOTOR
 
 MOTOR_TIME_CONSTANT = 0.040  # s, of the filter that turns motor spikes into a rate
@@ -61,6 +62,8 @@ class Reason(enum.IntEnum):
     STALE_PLANNER = 6
     AT_GOAL = 7
     NETWORK = 8
+    BOARD_SILENT = 9
+    BOARD_REPLACED = 10
 
 
 INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
@@ -74,6 +77,8 @@ INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
     R_STALE_PLANNER,
     R_AT_GOAL,
     R_NETWORK,
+    R_BOARD_SILENT,
+    R_BOARD_REPLACED,
 ) = (int(r) for r in Reason)
 
 SCAN = np.dtype(
@@ -91,6 +96,7 @@ TRAIN = np.dtype(
 )
 MOTION = np.dtype([(n, np.float64) for n in ("x", "y", "yaw", "linear_x", "angular_z")], align=True)
 GOAL = np.dtype([("x", np.float64), ("y", np.float64)], align=True)
+BOARD = np.dtype([("spikes", np.int64, (OUTPUTS,))], align=True)  # of each neuron on the board so far
 GAIN_SET = np.dtype([(p.name, np.float64) for p in GAINS], align=True)
 COMMAND = np.dtype(
     [
@@ -115,6 +121,7 @@ def mailboxes() -> dict[str, Mailbox]:
         "motion": MOTION,
         "goal": GOAL,
         "gains": GAIN_SET,
+        "board": BOARD,
         "command": COMMAND,
     }
     return {name: Mailbox(kind) for name, kind in kinds.items()}
@@ -132,6 +139,7 @@ CONTEXT = np.dtype(
             for name in ("planner", "arousal", "goal", "near", "mid", "far", "approach", "stuck")
         ),
         *((f"{name}_out", np.int64) for name in ("ring", "left", "right", "forward", "reverse")),
+        *((f"{name}_spikes", np.int64) for name in ("approach", "far", "goal", "mid", "near")),
         *(
             (f"{name}_at", np.int64)
             for name in (
@@ -151,6 +159,9 @@ CONTEXT = np.dtype(
         ("half_width", np.float64),
         ("goal_tolerance", np.float64),
         ("stop_without_planner", np.int64),
+        ("backend", np.int64),  # 0: the network runs here; 1: on a board, and here in its shadow
+        ("stop_without_board", np.int64),
+        ("board_timeout", np.float64),
         # written by the Python side, one word each
         ("active", np.int64),
         ("failed", np.int64),
@@ -165,6 +176,12 @@ CONTEXT = np.dtype(
         ("rates", np.float64, (4,)),  # left, right, forward, reverse, Hz
         ("ring_rates", np.float64, (SECTORS,)),
         ("slots", np.uint8, (PLAYOUT, CHANNELS)),
+        ("board_on", np.int64),  # whether the board's spikes are what counts in this tick
+        ("board_seen", np.int64, (OUTPUTS,)),  # spikes of the board that were taken or let go
+        ("board_out", np.float32, (OUTPUTS,)),  # spikes of the board in this tick
+        ("board_head", np.int64),
+        ("board_time", np.int64, (BOARD_LOG,)),
+        ("board_channel", np.uint16, (BOARD_LOG,)),
         ("spikes", np.int64, (OUTPUTS,)),  # since activation, each neuron
         ("log_head", np.int64),
         ("log_time", np.int64, (SPIKE_LOG,)),
@@ -174,6 +191,9 @@ CONTEXT = np.dtype(
     align=True,
 )
 _LOG_HEAD = CONTEXT.fields["log_head"][1]  # type: ignore[index]
+_BOARD_HEAD = CONTEXT.fields["board_head"][1]  # type: ignore[index]
+_BOARD_OUT = CONTEXT.fields["board_out"][1]  # type: ignore[index]
+(_APPROACH, _AROUSAL, _FAR, _GOAL, _MID, _NEAR, _PLANNER, _STUCK) = (p.first for p in BOARD_INPUTS)
 
 F32 = np.float32(0)
 view: Any = (
@@ -263,7 +283,7 @@ def _decode(c: Any, address: int, population: int, first: int, now_ns: int) -> N
     count = 0
     for i in range(MOTOR):
         if spikes[i] != 0.0:
-            count += 1
+            count += int(spikes[i])
             _log(c, first + i, now_ns)
     rate = count / (MOTOR * c.dt)
     c.rates[population] += (rate - c.rates[population]) * min(1.0, c.dt / MOTOR_TIME_CONSTANT)
@@ -279,6 +299,40 @@ def _log(c: Any, neuron: int, now_ns: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _from_board(c: Any, now_ns: int) -> None:
+    """Take the spikes of the board that came since the last tick, and see whether it lives."""
+    fresh = read_mailbox(c.board_box, address_of(c.board))
+    c.board_on = c.board.sequence > 0 and abs(now_ns - c.board.received_ns) <= c.board_timeout * 1e9
+    for i in range(OUTPUTS):
+        c.board_out[i] = c.board.value.spikes[i] - c.board_seen[i] if fresh and c.board_on else 0.0
+        c.board_seen[i] = c.board.value.spikes[i]
+
+
+@njit(cache=True, nogil=True)
+def _put_out(c: Any, first: int, address: int, size: int, now_ns: int) -> None:
+    """Note the values at an address as so many spikes for the board, each."""
+    values = view(address, size, F32)
+    for i in range(size):
+        for _ in range(int(values[i])):
+            c.board_time[c.board_head % BOARD_LOG] = now_ns
+            c.board_channel[c.board_head % BOARD_LOG] = first + i
+            store_release(address_of(c) + _BOARD_HEAD, c.board_head + 1)
+
+
+@njit(cache=True, nogil=True)
+def _to_board(c: Any, now_ns: int) -> None:
+    """Note this tick's spikes of all that leads to the board, in the order of BOARD_INPUTS."""
+    _put_out(c, _APPROACH, c.approach_spikes, SECTORS, now_ns)
+    _put_out(c, _AROUSAL, c.arousal_in, 1, now_ns)
+    _put_out(c, _FAR, c.far_spikes, SECTORS, now_ns)
+    _put_out(c, _GOAL, c.goal_spikes, SECTORS, now_ns)
+    _put_out(c, _MID, c.mid_spikes, SECTORS, now_ns)
+    _put_out(c, _NEAR, c.near_spikes, SECTORS, now_ns)
+    _put_out(c, _PLANNER, c.planner_in, CHANNELS, now_ns)
+    _put_out(c, _STUCK, c.stuck_in, 1, now_ns)
+
+
+@njit(cache=True, nogil=True)
 def _mode(c: Any, now_ns: int, distance: float, bearing_known: bool) -> tuple[int, int]:
     """What may be done now, and why."""
     g = c.gains.value
@@ -286,6 +340,8 @@ def _mode(c: Any, now_ns: int, distance: float, bearing_known: bool) -> tuple[in
         return ERROR, R_NETWORK
     if not c.active:
         return INACTIVE, R_NOT_ACTIVE
+    if c.backend and not c.board_on and c.stop_without_board:
+        return STOPPED, R_BOARD_SILENT
     if c.scan.sequence == 0:
         return STOPPED, R_NO_SCAN
     # abs: after a simulated clock was set back, what came before it is not fresh until that time comes again
@@ -350,6 +406,8 @@ def run_tick(c: Any, now_ns: int) -> int:
     read_mailbox(c.goal_box, address_of(c.goal))
     if read_mailbox(c.train_box, address_of(c.train)):
         _listen(c, 1e-9 / c.dt)
+    if c.backend:
+        _from_board(c, now_ns)
 
     # where the goal is, the motion since the odometry's stamp made good
     distance = 0.0
@@ -386,21 +444,32 @@ def run_tick(c: Any, now_ns: int) -> int:
     if step_arena(c.arena) != OK:
         c.failed = 1
 
-    # what it says
-    ring = view(c.ring_out, SECTORS, F32)
+    # what it says, or the board in its place
+    ring_at, left_at, right_at, forward_at, reverse_at = (
+        c.ring_out, c.left_out, c.right_out, c.forward_out, c.reverse_out,
+    )  # fmt: skip
+    if c.backend:
+        _to_board(c, now_ns)
+        if c.board_on:
+            ring_at = address_of(c) + _BOARD_OUT
+            left_at = ring_at + 4 * SECTORS
+            right_at, forward_at, reverse_at = left_at + 4 * MOTOR, left_at + 8 * MOTOR, left_at + 12 * MOTOR
+        elif reason == R_NONE:
+            reason = R_BOARD_REPLACED
+    ring = view(ring_at, SECTORS, F32)
     keep = 1.0 - min(1.0, c.dt / MOTOR_TIME_CONSTANT)
     x = y = 0.0
     for i in range(SECTORS):
         c.ring_rates[i] *= keep
         if ring[i] != 0.0:
-            c.ring_rates[i] += (1.0 - keep) / c.dt
+            c.ring_rates[i] += ring[i] * (1.0 - keep) / c.dt
             _log(c, i, now_ns)
         x += c.ring_rates[i] * COSINES[i]
         y += c.ring_rates[i] * SINES[i]
-    _decode(c, c.left_out, 0, SECTORS, now_ns)
-    _decode(c, c.right_out, 1, SECTORS + MOTOR, now_ns)
-    _decode(c, c.forward_out, 2, SECTORS + 2 * MOTOR, now_ns)
-    _decode(c, c.reverse_out, 3, SECTORS + 3 * MOTOR, now_ns)
+    _decode(c, left_at, 0, SECTORS, now_ns)
+    _decode(c, right_at, 1, SECTORS + MOTOR, now_ns)
+    _decode(c, forward_at, 2, SECTORS + 2 * MOTOR, now_ns)
+    _decode(c, reverse_at, 3, SECTORS + 3 * MOTOR, now_ns)
 
     command = c.command
     guarded = False
