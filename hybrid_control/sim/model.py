@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_control.messages import Pose
+from hybrid_control.sim.description import BASE, IMU, LIDAR, rover
 from hybrid_control.sim.robot import RobotModel
 from hybrid_control.sim.worlds import World
 
@@ -118,28 +119,52 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
     return visual, light, asset
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How an obstacle looks: its height in m, a tint (red, green, blue) and the number of its material, 0 .. LOOKS - 1."""
+
+    height: float
+    tint: tuple[float, float, float]
+    material: int
+
+
+def obstacle_looks(world: World, appearance: Appearance) -> list[Look]:
+    """The looks of a world's cylinders, boxes and movers (1.6 m high), in this order, drawn by the seed."""
+    rng = np.random.default_rng([appearance.seed, 2])
+    looks = []
+    standing = len(world.cylinders) + len(world.boxes)
+    for i in range(standing + len(world.movers)):
+        height = rng.uniform(*appearance.obstacle_height) if i < standing else 1.6
+        red, green, blue = rng.uniform(0.5, 1.0, 3).tolist()
+        looks.append(Look(float(height), (red, green, blue), int(rng.integers(LOOKS))))
+    return looks
+
+
 def _obstacles(world: World, appearance: Appearance) -> str:
     """MJCF of all that can be run into. It touches the robot's footprint (bit 2), not its wheels (bit 1)."""
-    rng = np.random.default_rng([appearance.seed, 2])
+    looks = iter(obstacle_looks(world, appearance))
 
-    def common() -> str:
-        tint = _text(*rng.uniform(0.5, 1.0, 3), 1.0)
-        look = f'material="look{rng.integers(LOOKS)}" rgba="{tint}"'
-        return f'group="{OBSTACLE}" contype="2" conaffinity="0" {look}'
+    def common(look: Look) -> str:
+        material = f'material="look{look.material}" rgba="{_text(*look.tint, 1.0)}"'
+        return f'group="{OBSTACLE}" contype="2" conaffinity="0" {material}'
 
     lines = []
     for i, (x, y, radius) in enumerate(world.cylinders):
-        half = rng.uniform(*appearance.obstacle_height) / 2
+        look = next(looks)
+        half = look.height / 2
         shape = f'type="cylinder" size="{_text(radius, half)}" pos="{_text(x, y, half)}"'
-        lines.append(f'<geom name="cylinder{i}" {shape} {common()}/>')
+        lines.append(f'<geom name="cylinder{i}" {shape} {common(look)}/>')
     for i, (x, y, length, width, yaw) in enumerate(world.boxes):
-        half = rng.uniform(*appearance.obstacle_height) / 2
+        look = next(looks)
+        half = look.height / 2
         shape = f'type="box" size="{_text(length / 2, width / 2, half)}" pos="{_text(x, y, half)}"'
-        lines.append(f'<geom name="box{i}" {shape} euler="{_text(0, 0, yaw)}" {common()}/>')
+        lines.append(f'<geom name="box{i}" {shape} euler="{_text(0, 0, yaw)}" {common(look)}/>')
     for i, mover in enumerate(world.movers):
-        shape = f'type="cylinder" size="{_text(mover.radius, 0.8)}" pos="0 0 0.8"'
+        look = next(looks)
+        half = look.height / 2
+        shape = f'type="cylinder" size="{_text(mover.radius, half)}" pos="{_text(0, 0, half)}"'
         lines.append(f'<body mocap="true" pos="{_text(*mover.at(0.0), 0.0)}">')
-        lines.append(f'<geom name="mover{i}" {shape} {common()}/></body>')
+        lines.append(f'<geom name="mover{i}" {shape} {common(look)}/></body>')
     return "\n".join(lines)
 
 
@@ -157,42 +182,46 @@ def _camera(robot: RobotModel, appearance: Appearance) -> str:
 
 
 def _rover(robot: RobotModel, start: Pose, camera: str) -> str:
-    """MJCF of the robot: its frame lies on the middle of the axle, one wheel radius over the ground.
+    """MJCF of the robot as description.rover() lays it out; its frame is base_link.
 
-    The footprint, a box of the robot's full outline clear of the ground, is what touches obstacles. Wheels
-    are spheres: they meet the ground in one point under the wheel's middle, so nothing scrubs and the track
-    is exact. Two casters without friction keep it level, softer than the wheels, so that these carry it.
+    A footprint touches obstacles, wheels and casters the ground; the casters are softer than the wheels, so that
+    these carry the robot.
     """
-    r, bottom, caster, wheel_mass = robot.wheel_radius, 0.04, 0.03, 0.5
-    mass, sides = robot.mass - 2 * wheel_mass, (robot.length, robot.width, robot.height)
-    inertia = _text(*(mass / 12 * (sum(s * s for s in sides) - side * side) for side in sides))
-    half_height = (robot.height - bottom) / 2
+    description = rover(robot)
+    base = description.link(BASE)
+    hull, *rollers = base.collisions
     half_yaw = start.yaw / 2
     wheels = casters = ""
-    for name, side in (("left", 1), ("right", -1)):
+    for side in ("left", "right"):
+        link, joint = description.link(f"{side}_wheel"), description.joint_to(f"{side}_wheel")
+        (ball,), (tyre,) = link.collisions, link.visuals
         wheels += f"""
-          <body name="{name}_wheel" pos="{_text(0, side * robot.track / 2, 0)}">
-            <joint name="{name}_wheel" type="hinge" axis="0 1 0" armature="0.01" damping="0.01"/>
-            <geom type="sphere" size="{r}" mass="{wheel_mass}" group="{HIDDEN}" contype="0" conaffinity="1"
-              condim="3" friction="1 0.005 0.0001"/>
-            <geom type="cylinder" size="{_text(r, 0.02)}" mass="0" euler="{_text(math.pi / 2, 0, 0)}"
-              group="{ROBOT}" contype="0" conaffinity="0" rgba="0.1 0.1 0.1 1"/>
+          <body name="{link.name}" pos="{_text(*joint.at.xyz)}">
+            <joint name="{link.name}" type="hinge" axis="{_text(*joint.axis)}" armature="0.01" damping="0.01"/>
+            <geom type="sphere" size="{_text(*ball.size)}" mass="{_text(link.mass)}" group="{HIDDEN}" contype="0"
+              conaffinity="1" condim="3" friction="1 0.005 0.0001"/>
+            <geom type="cylinder" size="{_text(tyre.size[0], tyre.size[1] / 2)}" mass="0"
+              euler="{_text(*tyre.at.rpy)}" group="{ROBOT}" contype="0" conaffinity="0"
+              rgba="{_text(*tyre.colour)}"/>
           </body>"""
-    for side in (1, -1):
+    for caster in rollers:
         casters += f"""
-          <geom type="sphere" size="{caster}" pos="{_text(side * (robot.length / 2 - caster), 0, caster - r)}"
+          <geom name="{caster.name}" type="sphere" size="{_text(*caster.size)}" pos="{_text(*caster.at.xyz)}"
             group="{ROBOT}" contype="0" conaffinity="1" condim="1" friction="0 0 0" priority="1"
-            solref="0.06 1" rgba="0.2 0.2 0.2 1"/>"""
+            solref="0.06 1" rgba="{_text(*caster.colour)}"/>"""
+    sites = "".join(
+        f"""
+          <site name="{frame}" pos="{_text(*description.joint_to(frame).at.xyz)}" group="{HIDDEN}"/>"""
+        for frame in (LIDAR, IMU)
+    )
     return f"""
-        <body name="robot" pos="{_text(start.x, start.y, r)}"
+        <body name="robot" pos="{_text(start.x, start.y, robot.wheel_radius)}"
           quat="{_text(math.cos(half_yaw), 0, 0, math.sin(half_yaw))}">
           <freejoint/>
-          <inertial pos="0 0 0" mass="{mass}" diaginertia="{inertia}"/>
-          <geom name="footprint" type="box" size="{_text(robot.length / 2, robot.width / 2, half_height)}"
-            pos="{_text(0, 0, bottom + half_height - r)}" group="{ROBOT}" contype="0" conaffinity="2"
-            condim="3" friction="0.4 0.005 0.0001" rgba="0.95 0.75 0.1 1"/>
-          <site name="lidar" pos="{_text(0, 0, robot.lidar_z - r)}" group="{HIDDEN}"/>
-          <site name="imu" group="{HIDDEN}"/>
+          <inertial pos="0 0 0" mass="{_text(base.mass)}" diaginertia="{_text(*base.inertia)}"/>
+          <geom name="{hull.name}" type="box" size="{_text(*(s / 2 for s in hull.size))}"
+            pos="{_text(*hull.at.xyz)}" group="{ROBOT}" contype="0" conaffinity="2"
+            condim="3" friction="0.4 0.005 0.0001" rgba="{_text(*hull.colour)}"/>{sites}
           {camera}{casters}{wheels}
         </body>"""
 
@@ -209,6 +238,7 @@ def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep
         )
     visual, light, asset = _looks(appearance)
     gx, gy = world.goal
+    effort = _text(-robot.wheel_effort, robot.wheel_effort)
     beacon = f'group="{SCENERY}" contype="0" conaffinity="0" rgba="1 0 0.9 1"'
     return f"""<mujoco>
       <compiler angle="radian" autolimits="true"/>
@@ -226,8 +256,8 @@ def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep
         {_rover(robot, world.start, _camera(robot, appearance))}
       </worldbody>
       <actuator>
-        <velocity name="left_wheel" joint="left_wheel" kv="10" forcerange="-20 20"/>
-        <velocity name="right_wheel" joint="right_wheel" kv="10" forcerange="-20 20"/>
+        <velocity name="left_wheel" joint="left_wheel" kv="10" forcerange="{effort}"/>
+        <velocity name="right_wheel" joint="right_wheel" kv="10" forcerange="{effort}"/>
       </actuator>
       <sensor>
         <gyro site="imu"/>

@@ -1,4 +1,7 @@
-"""The robots that can be simulated: their measures, limits and sensors, as values."""
+"""The robots that can be simulated: their measures, limits and sensors, as values.
+
+These are the only numbers of a robot: MuJoCo's model, URDF and SDF are all made from them (description.py).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,12 @@ class RobotModel:
     deceleration: float  # m/s^2
     yaw_acceleration: float  # rad/s^2
     command_timeout: float = 0.25  # s without a fresh command until the base stops by itself
+    # what is under the body: it ends at ground_clearance, and two casters keep it level
+    ground_clearance: float = 0.04
+    wheel_mass: float = 0.5  # of each wheel; part of mass
+    wheel_width: float = 0.04
+    wheel_effort: float = 20.0  # N m, most torque of each wheel
+    caster_radius: float = 0.03
     # camera: pinhole, in the body's frame
     camera_x: float = 0.25
     camera_z: float = 0.28
