@@ -432,12 +432,10 @@ def run_tick(c: Any, now_ns: int) -> int:
     for i in range(CHANNELS):
         planner[i] = c.slots[slot, i] if mode == HYBRID else 0.0
         c.slots[slot, i] = 0
+    sine, cosine = math.sin(bearing), math.cos(bearing)
     for i in range(SECTORS):
-        goal[i] = (
-            1.0 + 2.0 * math.exp(2.0 * (math.cos(bearing - DIRECTIONS[i]) - 1.0))
-            if driving and known
-            else 0.0
-        )
+        off = cosine * COSINES[i] + sine * SINES[i]  # the cosine of how far the sector lies off the bearing
+        goal[i] = 1.0 + 2.0 * math.exp(2.0 * (off - 1.0)) if driving and known else 0.0
     view(c.arousal_in, 1, F32)[0] = 1.0 if driving else 0.0
     view(c.stuck_in, 1, F32)[0] = BACK_OFF_CURRENT if driving and c.back_off > 0.0 else 0.0
 
