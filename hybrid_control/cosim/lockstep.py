@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.coding import encoder
-from hybrid_control.cosim.route import RouteMemory
+from hybrid_control.route.memory import RouteMemory
 from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.parameters import Value
 from hybrid_control.planner.planner import BlindError

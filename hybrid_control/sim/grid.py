@@ -1,123 +1,18 @@
-"""The distance-to-goal field of a world: how far a disc-shaped robot has to drive from anywhere, which way.
-
-Solves the eikonal equation |grad T| = 1 on the free cells by fast marching (Sethian, "A fast marching level
-set method for monotonically advancing fronts", PNAS 93, 1996), so distances are not bound to the grid's
-directions.
-"""
+"""The distance-to-goal field of a world: how far a disc-shaped robot has to drive from anywhere, which way."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from hybrid_control.sim.geometry import FloatArray, clearance_map
+from hybrid_control.route.field import FloatArray, GeodesicField, line_free, march
+from hybrid_control.sim.geometry import clearance_map
 from hybrid_control.sim.worlds import World
 
 EXACT_CELLS = 6  # around the goal the distance is set exactly: there the front is too curved for the grid
-TURN = math.pi / 16.0  # rad between the directions that a path chooses from
 ESCAPE_SPEED = 0.2  # speed of the front through cells that are too near an obstacle
-
-
-@numba.njit(cache=True)
-def _sift_up(keys: FloatArray, items: NDArray, i: int) -> None:
-    while i > 0:
-        parent = (i - 1) // 2
-        if keys[parent] <= keys[i]:
-            break
-        keys[parent], keys[i] = keys[i], keys[parent]
-        items[parent], items[i] = items[i], items[parent]
-        i = parent
-
-
-@numba.njit(cache=True)
-def _sift_down(keys: FloatArray, items: NDArray, size: int) -> None:
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size and keys[child + 1] < keys[child]:
-            child += 1
-        if keys[i] <= keys[child]:
-            break
-        keys[child], keys[i] = keys[i], keys[child]
-        items[child], items[i] = items[i], items[child]
-        i = child
-
-
-@numba.njit(cache=True)
-def _march(field: FloatArray, cost: FloatArray, h: float) -> None:
-    """Extends the finite values of field to all cells in reach; cost (1 / speed) is inf where blocked."""
-    rows, columns = field.shape
-    capacity = 5 * rows * columns
-    keys = np.empty(capacity)
-    items = np.empty(capacity, np.int64)
-    done = np.zeros((rows, columns), np.bool_)
-    size = 0
-    for i in range(rows):
-        for j in range(columns):
-            if field[i, j] < math.inf:
-                keys[size], items[size] = field[i, j], i * columns + j
-                size += 1
-                _sift_up(keys, items, size - 1)
-    while size > 0:
-        item = items[0]
-        size -= 1
-        keys[0], items[0] = keys[size], items[size]
-        _sift_down(keys, items, size)
-        i, j = item // columns, item % columns
-        if done[i, j]:
-            continue
-        done[i, j] = True
-        for k in range(4):
-            p, q = i, j
-            if k == 0:
-                p -= 1
-            elif k == 1:
-                p += 1
-            elif k == 2:
-                q -= 1
-            else:
-                q += 1
-            if p < 0 or q < 0 or p >= rows or q >= columns or done[p, q] or cost[p, q] == math.inf:
-                continue
-            a = math.inf
-            if p > 0 and done[p - 1, q]:
-                a = field[p - 1, q]
-            if p + 1 < rows and done[p + 1, q]:
-                a = min(a, field[p + 1, q])
-            b = math.inf
-            if q > 0 and done[p, q - 1]:
-                b = field[p, q - 1]
-            if q + 1 < columns and done[p, q + 1]:
-                b = min(b, field[p, q + 1])
-            step = h * cost[p, q]
-            if abs(a - b) >= step:
-                value = min(a, b) + step
-            else:
-                value = 0.5 * (a + b + math.sqrt(2.0 * step * step - (a - b) ** 2))
-            if value < field[p, q]:
-                field[p, q] = value
-                if size < capacity:
-                    keys[size], items[size] = value, p * columns + q
-                    size += 1
-                    _sift_up(keys, items, size - 1)
-
-
-@numba.njit(cache=True)
-def _line_free(free: NDArray, u0: float, v0: float, u1: float, v1: float) -> bool:
-    """Whether every cell on the line between two points (in cells: u column, v row) is free."""
-    n = int(2.0 * math.hypot(u1 - u0, v1 - v0)) + 1
-    for k in range(n + 1):
-        j = round(u0 + (u1 - u0) * k / n)
-        i = round(v0 + (v1 - v0) * k / n)
-        if i < 0 or j < 0 or i >= free.shape[0] or j >= free.shape[1] or not free[i, j]:
-            return False
-    return True
 
 
 @numba.njit(cache=True)
@@ -128,123 +23,13 @@ def _solve(clear: FloatArray, radius: float, h: float, gu: float, gv: float) -> 
     for i in range(max(0, int(gv) - EXACT_CELLS), min(rows, int(gv) + EXACT_CELLS + 2)):
         for j in range(max(0, int(gu) - EXACT_CELLS), min(columns, int(gu) + EXACT_CELLS + 2)):
             near = math.hypot(j - gu, i - gv)
-            if near <= 1.0 or (near <= EXACT_CELLS and _line_free(free, float(j), float(i), gu, gv)):
+            if near <= 1.0 or (near <= EXACT_CELLS and line_free(free, float(j), float(i), gu, gv)):
                 field[i, j] = near * h
     cost = np.where(free, 1.0, math.inf)
-    _march(field, cost, h)
+    march(field, cost, h)
     # From cells too near an obstacle the way leads out first: a second front enters them from the free ones.
-    _march(field, np.where(free, math.inf, np.where(clear > 0.0, 1.0 / ESCAPE_SPEED, math.inf)), h)
+    march(field, np.where(free, math.inf, np.where(clear > 0.0, 1.0 / ESCAPE_SPEED, math.inf)), h)
     return field
-
-
-@numba.njit(cache=True)
-def _around(field: FloatArray, u: float, v: float, angle: float) -> float:
-    return _interpolate(field, u + 1.5 * math.cos(angle), v + 1.5 * math.sin(angle))
-
-
-@numba.njit(cache=True)
-def _descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray:
-    """Points (k, 2) in cells down the field from (u, v), for `length` cells or to the goal."""
-    step = 0.5
-    n = int(length / step) + 1
-    path = np.empty((n + 1, 2))
-    path[0, 0], path[0, 1] = u, v
-    for k in range(n):
-        # The lowest of directions around the point: sturdy where a gradient would look into a wall.
-        best, angle = math.inf, 0.0
-        for d in range(32):
-            value = _around(field, u, v, d * TURN)
-            if value < best:
-                best, angle = value, d * TURN
-        if best >= _interpolate(field, u, v):
-            return path[: k + 1]
-        left, right = _around(field, u, v, angle + TURN), _around(field, u, v, angle - TURN)
-        bend = left + right - 2.0 * best
-        if 0.0 < bend < math.inf:  # the vertex of the parabola through the three
-            angle += 0.5 * TURN * (right - left) / bend
-        u, v = u + step * math.cos(angle), v + step * math.sin(angle)
-        path[k + 1, 0], path[k + 1, 1] = u, v
-    return path
-
-
-@numba.njit(cache=True)
-def _interpolate(field: FloatArray, u: float, v: float) -> float:
-    """Bilinear, over the finite corners alone; inf where there is none."""
-    j, i = math.floor(u), math.floor(v)
-    total, weight = 0.0, 0.0
-    for di in range(2):
-        for dj in range(2):
-            p, q = i + di, j + dj
-            if p < 0 or q < 0 or p >= field.shape[0] or q >= field.shape[1] or field[p, q] == math.inf:
-                continue
-            w = (1.0 - abs(v - p)) * (1.0 - abs(u - q))
-            total += w * field[p, q]
-            weight += w
-    if weight < 1e-6:
-        return math.inf
-    return total / weight
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GeodesicField:
-    """Distance to the goal for a disc of robot_radius, on cells of `resolution` metres.
-
-    field: (rows, columns) m, inf where the goal cannot be reached; clear: (rows, columns) m, distance of the
-    cell's centre to the nearest obstacle; free: where the disc fits. Cell (i, j) has its centre at
-    (x0 + j·resolution, y0 + i·resolution).
-    """
-
-    x0: float
-    y0: float
-    resolution: float
-    robot_radius: float
-    goal: tuple[float, float]
-    field: FloatArray
-    clear: FloatArray
-    free: NDArray[np.bool_]
-
-    def _cell(self, x: float, y: float) -> tuple[float, float]:
-        return (x - self.x0) / self.resolution, (y - self.y0) / self.resolution
-
-    def passable(self, x: float, y: float) -> bool:
-        """Whether the disc fits here and can reach the goal."""
-        u, v = (round(w) for w in self._cell(x, y))
-        rows, columns = self.field.shape
-        inside = 0 <= u < columns and 0 <= v < rows
-        return inside and bool(self.free[v, u] and np.isfinite(self.field[v, u]))
-
-    def distance(self, x: float, y: float) -> float:
-        """Metres to drive from (x, y) to the goal; inf where there is no way.
-
-        Within robot_radius of an obstacle it is the way out, counted 5 times, and from there on.
-        """
-        return float(_interpolate(self.field, *self._cell(x, y)))
-
-    def path(self, x: float, y: float, length: float = math.inf) -> FloatArray:
-        """The shortest path from (x, y), (k, 2) m, half a cell apart, for `length` metres or to the goal."""
-        distance = self.distance(x, y)
-        if not math.isfinite(distance):
-            return np.array([[x, y]])
-        cells = min(length, 1.5 * distance + 2.0 * self.resolution) / self.resolution
-        path = _descend(self.field, *self._cell(x, y), cells)
-        return path * self.resolution + (self.x0, self.y0)
-
-    def heading(self, x: float, y: float, lookahead: float = 1.0) -> float:
-        """World yaw in rad that leads from (x, y) along the shortest path; NaN where there is no way.
-
-        It points at the path's point `lookahead` metres ahead, or at the farthest one before it that the disc
-        reaches in a straight line.
-        """
-        path = self.path(x, y, lookahead)
-        if len(path) < 2:
-            gx, gy = self.goal
-            at_goal = math.hypot(gx - x, gy - y) < 2.0 * self.resolution
-            return math.atan2(gy - y, gx - x) if at_goal else math.nan
-        u, v = self._cell(x, y)
-        k = len(path) - 1
-        while k > 2 and not _line_free(self.free, u, v, *self._cell(*path[k])):
-            k -= 1
-        return math.atan2(path[k, 1] - y, path[k, 0] - x)
 
 
 def geodesic_field(world: World, robot_radius: float = 0.35, resolution: float = 0.05) -> GeodesicField:

@@ -1,8 +1,8 @@
 """A memory of what the lidar has seen, and the way to the goal through it: what leads out of a dead end.
 
-An occupancy grid in the odometry's frame is filled scan by scan; what has not been seen counts as free. From time to
-time the eikonal equation is solved on it (`sim.grid`), and the planner and the reflex are given a point on the way in
-place of the goal. It knows scans and odometry and nothing else.
+An occupancy grid is filled scan by scan, each laid over the earlier ones (`route.align`), for the odometry drifts;
+what has not been seen counts as free. From time to time the eikonal equation is solved on it (`route.field`), and
+planner and reflex are given a point on the way in place of the goal. It knows scans and odometry and nothing else.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.messages import Goal, Odometry, Pose, RangeScan
-from hybrid_control.sim.geometry import FloatArray
-from hybrid_control.sim.grid import GeodesicField, _march
+from hybrid_control.route.align import align, settle
+from hybrid_control.route.field import FloatArray, GeodesicField, march
 
 CELL = 0.1  # m
 MARGIN = 6.0  # m of grid around start and goal
 SEEN_TO = 5.0  # m, readings beyond are not used
 HIT, SURE, MOST = 3, 3, 9  # what a reading adds, from where on a cell is taken for occupied, and the most
+ALIGN_NS = 90_000_000  # least time between two scans that are laid over the grid
 PERIOD_NS = 200_000_000  # between two solutions
 RADII = (
     0.30,
@@ -35,6 +36,7 @@ AHEAD = 3.0  # m, how far away the point is put
 @numba.njit(cache=True, nogil=True)
 def see(
     grid: NDArray[np.int16],
+    surfaces: FloatArray,
     x0: float,
     y0: float,
     x: float,
@@ -68,7 +70,13 @@ def see(
                 break
             if (i != last_i or j != last_j) and not hit[i, j] and grid[i, j] > 0:
                 grid[i, j] -= 1
+                if grid[i, j] == 0:
+                    surfaces[i, j, :] = 0.0
             last_i, last_j = i, j
+    for k in range(ranges.size):
+        if range_min <= ranges[k] <= limit:
+            c, s = math.cos(angles[k]), math.sin(angles[k])
+            settle(surfaces, x0, y0, CELL, x + ranges[k] * c, y + ranges[k] * s, -c, -s)
     for i in range(rows):
         for j in range(columns):
             if hit[i, j]:
@@ -92,10 +100,10 @@ def clearances(grid: NDArray[np.int16], limit: float) -> FloatArray:
 
 
 class RouteMemory:
-    """The grid of one episode and the point on the way to the goal.
+    """The grid of one drive and the point on the way to the goal.
 
-    start: where the robot begins, by odometry; goal: where it is to go. Grid and solution are in the odometry's
-    frame, so its drift moves old readings and goal alike.
+    start: where the robot begins, by odometry; goal: where it is to go. The grid's frame is that of the odometry at
+    the start; `correction` (x, y, yaw) leads from the odometry's frame to the grid's as it drifts.
     """
 
     def __init__(self, start: Pose, goal: Goal) -> None:
@@ -103,7 +111,23 @@ class RouteMemory:
         self.x0, self.y0 = min(start.x, goal.x) - MARGIN, min(start.y, goal.y) - MARGIN
         width, height = abs(start.x - goal.x) + 2 * MARGIN, abs(start.y - goal.y) + 2 * MARGIN
         self.grid = np.zeros((math.ceil(height / CELL), math.ceil(width / CELL)), np.int16)
+        self.surfaces = np.zeros((*self.grid.shape, 5))
+        self.correction = Pose()
         self._due = 0
+        self._next_align = 0
+
+    def place(self, pose: Pose) -> Pose:
+        """A pose of the odometry on the grid."""
+        t = self.correction
+        c, s = math.cos(t.yaw), math.sin(t.yaw)
+        return Pose(t.x + c * pose.x - s * pose.y, t.y + s * pose.x + c * pose.y, pose.yaw + t.yaw)
+
+    def _to_odometry(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the grid in the odometry's frame."""
+        t = self.correction
+        c, s = math.cos(t.yaw), math.sin(t.yaw)
+        dx, dy = x - t.x, y - t.y
+        return c * dx + s * dy, c * dy - s * dx
 
     def remember(self, scan: RangeScan, odometry: Odometry) -> None:
         """Enter a scan; the odometry may be a little older than it."""
@@ -113,8 +137,27 @@ class RouteMemory:
         x = pose.x + twist.linear_x * age * math.cos(yaw)
         y = pose.y + twist.linear_x * age * math.sin(yaw)
         ranges = np.where(np.isnan(scan.ranges), 0.0, scan.ranges).astype(np.float64)
-        angles = (yaw + scan.angle_min + scan.angle_increment * np.arange(ranges.size)).astype(np.float64)
-        see(self.grid, self.x0, self.y0, x, y, ranges, angles, scan.range_min, SEEN_TO)
+        beams = (scan.angle_min + scan.angle_increment * np.arange(ranges.size)).astype(np.float64)
+        place = self.place(Pose(x, y, yaw))
+        if scan.stamp_ns >= self._next_align:
+            self._next_align = scan.stamp_ns + ALIGN_NS
+            place = self._align(Pose(x, y, yaw), place, ranges, beams, scan.range_min)
+        see(
+            self.grid, self.surfaces, self.x0, self.y0, place.x, place.y, ranges, place.yaw + beams, scan.range_min,
+            SEEN_TO,
+        )  # fmt: skip
+
+    def _align(
+        self, odometry: Pose, place: Pose, ranges: FloatArray, beams: FloatArray, least: float
+    ) -> Pose:
+        """The place on the grid where the scan fits best; the correction follows it."""
+        seen = (ranges >= least) & (ranges <= SEEN_TO)
+        points = ranges[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
+        x, y, yaw = align(self.surfaces, self.x0, self.y0, CELL, place.x, place.y, place.yaw, points)
+        turn = yaw - odometry.yaw
+        c, s = math.cos(turn), math.sin(turn)
+        self.correction = Pose(x - c * odometry.x + s * odometry.y, y - s * odometry.x - c * odometry.y, turn)
+        return Pose(x, y, yaw)
 
     def due(self, now_ns: int) -> bool:
         """Whether it is time for a new point."""
@@ -124,21 +167,24 @@ class RouteMemory:
         return True
 
     def point(self, pose: Pose, stamp_ns: int) -> Goal:
-        """The point to drive to: AHEAD m from the pose in the direction of the way, or the goal itself.
+        """The point to drive to, in the odometry's frame: AHEAD m from the pose on the way's direction, or the goal.
 
         The goal where it is nearer than that, where it lies straight ahead on the way, or where there is no way.
         """
-        distance, _ = pose.to_body(self.goal.x, self.goal.y)
+        place = self.place(pose)
+        goal = Goal(stamp_ns, *self._to_odometry(self.goal.x, self.goal.y))
+        distance, _ = place.to_body(self.goal.x, self.goal.y)
         if distance < LOOKAHEAD:
-            return self.goal
+            return goal
         clear = clearances(self.grid, WIDE + CELL)
         for radius in RADII:
             field = self._solve(clear, radius)
-            heading = field.heading(pose.x, pose.y, LOOKAHEAD)
+            heading = field.heading(place.x, place.y, LOOKAHEAD)
             if math.isfinite(heading):
+                heading -= self.correction.yaw
                 ahead = min(AHEAD, distance)
                 return Goal(stamp_ns, pose.x + ahead * math.cos(heading), pose.y + ahead * math.sin(heading))
-        return self.goal
+        return goal
 
     def _solve(self, clear: FloatArray, radius: float) -> GeodesicField:
         free = clear >= radius
@@ -147,7 +193,7 @@ class RouteMemory:
         i, j = round((self.goal.y - y0) / CELL), round((self.goal.x - x0) / CELL)
         field[i, j] = 0.0
         tight = 1.0 + (TIGHT_COST - 1.0) * np.clip((WIDE - clear) / (WIDE - radius), 0.0, 1.0)
-        _march(field, np.where(free, tight, math.inf), CELL)
+        march(field, np.where(free, tight, math.inf), CELL)
         # from where the disc does not fit, the way leads out first
-        _march(field, np.where(free, math.inf, np.where(clear > 0.0, 5.0, math.inf)), CELL)
+        march(field, np.where(free, math.inf, np.where(clear > 0.0, 5.0, math.inf)), CELL)
         return GeodesicField(x0, y0, CELL, radius, (self.goal.x, self.goal.y), field, clear, free)
