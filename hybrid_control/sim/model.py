@@ -121,7 +121,7 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How an obstacle looks: its height in m, a tint (red, green, blue) and the number of its material, 0 .. LOOKS - 1."""
+    """How an obstacle looks: height in m, a tint (red, green, blue), and the number of its material below LOOKS."""
 
     height: float
     tint: tuple[float, float, float]
