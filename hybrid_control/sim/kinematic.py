@@ -37,6 +37,64 @@ def _ramp(value: float, target: float, rise: float, fall: float, dt: float) -> f
 
 
 @numba.njit(cache=True, nogil=True)
+def _covered(
+    dx: float, dy: float, radius: float, begin: float, step: float, n: int, limit: float
+) -> tuple[int, int]:
+    """The beams that a circle at (dx, dy) covers: the first of them, below 0 or above n too, and how many."""
+    distance = math.sqrt(dx * dx + dy * dy)
+    if distance - radius > limit + 1e-6:
+        return 0, 0
+    if distance <= radius * (1.0 + 1e-6):
+        return 0, n
+    half = math.asin(radius / distance)
+    first = math.floor((math.atan2(dy, dx) - half - begin) / step)
+    return first, min(n, math.ceil(2.0 * half / step) + 3)  # a beam more on either side, for the rounding
+
+
+@numba.njit(cache=True, nogil=True)
+def sweep(
+    x: float, y: float, angles: FloatArray, limit: float, cylinders: FloatArray, boxes: FloatArray
+) -> FloatArray:
+    """What `geometry.cast_rays` gives, to the bit, for beams that go once round in even steps, (n,) rad.
+
+    An obstacle is tried on those beams alone that its bounding circle covers.
+    """
+    n = angles.size
+    step = 2.0 * math.pi / n
+    ranges = np.full(n, math.inf)
+    ux, uy = np.cos(angles), np.sin(angles)
+    none, one = np.empty((0, 3)), np.empty((1, 5))
+    for i in range(cylinders.shape[0]):
+        dx, dy, r = cylinders[i, 0] - x, cylinders[i, 1] - y, cylinders[i, 2]
+        first, count = _covered(dx, dy, r, angles[0], step, n, limit)
+        outside = dx * dx + dy * dy - r * r
+        for k in range(first, first + count):
+            b = k % n
+            if outside <= 0.0:
+                ranges[b] = 0.0
+                continue
+            along = ux[b] * dx + uy[b] * dy
+            root = along * along - outside
+            if along > 0.0 and root >= 0.0:
+                ranges[b] = min(ranges[b], along - math.sqrt(root))
+    for i in range(boxes.shape[0]):
+        one[0] = boxes[i]
+        radius = 0.5 * math.sqrt(one[0, 2] ** 2 + one[0, 3] ** 2)
+        first, count = _covered(one[0, 0] - x, one[0, 1] - y, radius, angles[0], step, n, limit)
+        beams = np.empty(count)
+        for k in range(count):
+            beams[k] = angles[(first + k) % n]
+        found = cast_rays(x, y, beams, limit, none, one)
+        for k in range(count):
+            b = (first + k) % n
+            ranges[b] = min(ranges[b], found[k])
+    for b in range(n):
+        if ranges[b] > limit:
+            ranges[b] = math.inf
+    return ranges
+
+
+@numba.njit(cache=True, nogil=True)
 def _advance(
     state: FloatArray,
     steps: int,
@@ -122,14 +180,20 @@ class KinematicSimulator:
         if self._state[CLOSEST] <= 0:
             raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {start}")
         self._state[SINCE] = math.inf
-        self._lidar = LidarNoise(robot, np.random.default_rng([seed, 11]))
-        self._odometry = WheelOdometry(robot, start, np.random.default_rng([seed, 13]))
-        self._beams = -math.pi + 2.0 * math.pi / robot.lidar_beams * np.arange(robot.lidar_beams)
+        self.lidar_rng = np.random.default_rng([seed, 11])
+        self._lidar = LidarNoise(robot, self.lidar_rng)
+        self.odometry = WheelOdometry(robot, start, np.random.default_rng([seed, 13]))
+        self.beams: FloatArray = -math.pi + 2.0 * math.pi / robot.lidar_beams * np.arange(robot.lidar_beams)
         rates = [("odometry", robot.odometry_rate), ("scan", robot.lidar_rate)]
         if camera:
             rates.append(("camera", robot.camera_rate))
         self._period_ns = {kind: 1e9 / rate for kind, rate in rates}
         self._sent = dict.fromkeys(self._period_ns, 0)
+
+    @property
+    def arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+        """State, base, cylinders, movers and boxes as `_advance` takes them, for loops that are compiled as a whole."""
+        return self._state, self._base, self._cylinders, self._movers, self._boxes
 
     @property
     def path_length(self) -> float:
@@ -187,12 +251,12 @@ class KinematicSimulator:
     def _read(self, kind: str) -> object:
         if kind == "scan":
             x, y, yaw = self._state[[X, Y, YAW]].tolist()
-            distances = cast_rays(
-                x, y, yaw + self._beams, self.robot.lidar_range_max + 1.0, self._cylinders, self._boxes
+            distances = sweep(
+                x, y, yaw + self.beams, self.robot.lidar_range_max + 1.0, self._cylinders, self._boxes
             )
             return self._lidar.read(self.time_ns, distances)
         if kind == "odometry":
-            return self._odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
+            return self.odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
         return NO_PICTURE
 
     def truth(self) -> Odometry:

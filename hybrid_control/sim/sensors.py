@@ -76,23 +76,23 @@ class WheelOdometry:
         scale_error = rng.normal(0.0, robot.odometry_scale_error)
         radius_error = scale_error + rng.normal(0.0, robot.wheel_radius_error, 2)
         track_error = rng.normal(0.0, robot.track_error)
-        self._metres_per_count = (
+        self.metres_per_count = (
             2.0 * math.pi * robot.wheel_radius * (1.0 + radius_error) / robot.encoder_counts
         )
-        self._track = robot.track * (1.0 + track_error)
-        self._counts_per_rad = robot.encoder_counts / (2.0 * math.pi)
+        self.track = robot.track * (1.0 + track_error)
+        self.counts_per_rad = robot.encoder_counts / (2.0 * math.pi)
         self._counts = np.zeros(2)
         self.reading = Odometry(0, start, Twist(0))
 
     def update(self, stamp_ns: int, wheel_angles: FloatArray) -> Odometry:
         """Wheel angles (2,) left, right in rad, unwrapped; the twist is the mean since the last update."""
-        counts = np.floor(wheel_angles * self._counts_per_rad)
-        left, right = ((counts - self._counts) * self._metres_per_count).tolist()
+        counts = np.floor(wheel_angles * self.counts_per_rad)
+        left, right = ((counts - self._counts) * self.metres_per_count).tolist()
         dt = (stamp_ns - self.reading.stamp_ns) * 1e-9
         if dt <= 0:
             raise ValueError(f"odometry: stamp {stamp_ns} ns does not follow {self.reading.stamp_ns} ns")
         self._counts = counts
-        forward, turn = 0.5 * (left + right), (right - left) / self._track
+        forward, turn = 0.5 * (left + right), (right - left) / self.track
         old = self.reading.pose
         middle = old.yaw + 0.5 * turn
         pose = Pose(old.x + forward * math.cos(middle), old.y + forward * math.sin(middle), old.yaw + turn)

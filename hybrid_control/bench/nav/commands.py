@@ -32,10 +32,10 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         "--policy",
         default="hybrid",
         metavar="NAMES",
-        help="hybrid, planner, reflex, straight, gap, vfh, dwa, mppi; several "
+        help="hybrid, memoryless, planner, reflex, straight, gap, vfh, dwa, mppi; several "
         "with commas (default: %(default)s)",
     )
-    add("--level", default="physics", help="physics or kinematic (default: %(default)s)")
+    add("--level", default="physics", help="physics, planar or kinematic (default: %(default)s)")
     add("--rules", default="default", help="default, barn or arena (default: %(default)s)")
     add("--robot", default="jackal", help="the robot (default: %(default)s)")
     add("--trials", type=int, default=1, metavar="N", help="episodes in each world (default: %(default)s)")
@@ -178,7 +178,7 @@ def add_tune_command(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="sets of gains tried in all (default: %(default)s)",
     )
-    add("--policy", default="memory", help="hybrid, memory or reflex (default: %(default)s)")
+    add("--policy", default="hybrid", help="hybrid, memoryless or reflex (default: %(default)s)")
     add("--rules", default="barn", help="default, barn or arena (default: %(default)s)")
     add("--seed", type=int, default=1, help="seed of worlds, noise and search (default: %(default)s)")
     add("--jobs", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
@@ -187,8 +187,8 @@ def add_tune_command(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _tune(args: argparse.Namespace) -> int:
-    if args.policy not in ("hybrid", "memory", "reflex"):
-        raise ValueError(f"--policy: {args.policy!r} has no gains; expected hybrid, memory or reflex")
+    if args.policy not in ("hybrid", "memoryless", "reflex"):
+        raise ValueError(f"--policy: {args.policy!r} has no gains; expected hybrid, memoryless or reflex")
     for option, number, most in (("--budget", args.budget, 100_000), ("--jobs", args.jobs, 1024)):
         if not 1 <= number <= most:
             raise ValueError(f"{option} {number}: expected 1 .. {most}")

@@ -10,36 +10,44 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.bench.nav.compiled import CompiledRunner
 from hybrid_control.bench.nav.dwa import Dwa
 from hybrid_control.bench.nav.gap import WidestGap
-from hybrid_control.bench.nav.map_planner import MapPlanner
+from hybrid_control.bench.nav.map_planner import MapPlanner, way_field
 from hybrid_control.bench.nav.mppi import Mppi
 from hybrid_control.bench.nav.planner_alone import PlannerAlone
 from hybrid_control.bench.nav.rules import rules, score
 from hybrid_control.bench.nav.scan_driver import Straight
 from hybrid_control.bench.nav.scenes import Scene
 from hybrid_control.bench.nav.vfh import Vfh
-from hybrid_control.cosim import Driver, LockStep, run_episode
+from hybrid_control.cosim import Driver, Episode, LockStep, run_episode
 from hybrid_control.parameters import Value
 from hybrid_control.planner import contract
 from hybrid_control.planner.planner import Planner
+from hybrid_control.reflex import Reflex
+from hybrid_control.reflex.gains import GAINS
+from hybrid_control.sim.grid import GeodesicField
 from hybrid_control.sim.kinematic import KinematicSimulator
 from hybrid_control.sim.robot import RobotModel, robot
 from hybrid_control.sim.simulator import Simulator
 
 BASELINES: dict[str, Any] = {"straight": Straight, "gap": WidestGap, "vfh": Vfh, "dwa": Dwa, "mppi": Mppi}
-POLICIES: tuple[str, ...] = ("hybrid", "memory", "planner", "reflex", *BASELINES)
-LEVELS: tuple[str, ...] = ("physics", "kinematic")
+REFLEXIVE: tuple[str, ...] = ("hybrid", "memoryless", "reflex")  # those that the reflex drives
+POLICIES: tuple[str, ...] = ("hybrid", "memoryless", "planner", "reflex", *BASELINES)
+LEVELS: tuple[str, ...] = ("physics", "planar", "kinematic")
 FAULTS: tuple[str, ...] = ("none", "planner-dies", "black", "frozen", "late")
-LATE = 0.5  # s, of the fault of that name
+PICTURE_FAULTS = ("black", "frozen")  # those that mean something only where there are pictures
+LATENCY = 0.04  # s, from image to rates
+LATE = 0.5  # s more, of the fault of that name
+FIELDS_KEPT = 128  # worlds whose field is kept
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What every episode of a run has in common.
 
-    gains: of the reflex, over its defaults; model: ONNX file of the planner, empty for the package's own; fault: what
-    befalls the hybrid's planner half way to the goal (see `FAULTS`).
+    gains: of the reflex, over its defaults; settings: of baselines, over theirs, by policy; model: ONNX file of the
+    planner, empty for the package's own; fault: what befalls the hybrid's planner half way to the goal (see `FAULTS`).
     """
 
     robot: str = "jackal"
@@ -50,6 +58,7 @@ class Setup:
     fault: str = "none"
     model: str = ""
     gains: Mapping[str, Value] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rules(self.rules, self.max_speed)
@@ -57,6 +66,8 @@ class Setup:
         for what, value, known in (("--level", self.level, LEVELS), ("--fault", self.fault, FAULTS)):
             if value not in known:
                 raise ValueError(f"{what}: unknown {value!r}; there are {', '.join(known)}")
+        if self.fault in PICTURE_FAULTS and self.level != "physics":
+            raise ValueError(f"--fault {self.fault}: needs pictures, which --level {self.level} has none of")
 
 
 def episode_seed(seed: int, world: int, trial: int) -> int:
@@ -72,6 +83,8 @@ class Harness:
         self.rules = rules(setup.rules, setup.max_speed)
         self.robot: RobotModel = self.rules.robot(robot(setup.robot))
         self._drivers: dict[str, Driver] = {}
+        self._runners: dict[str, CompiledRunner] = {}
+        self._fields: dict[int, GeodesicField] = {}
 
     def driver(self, policy: str) -> Driver:
         """The policy of that name; ValueError where there is none."""
@@ -86,24 +99,67 @@ class Harness:
 
     def _make(self, policy: str) -> Driver:
         if policy in BASELINES:
-            baseline: Driver = BASELINES[policy]()
+            try:
+                baseline: Driver = BASELINES[policy](**self.setup.settings.get(policy, {}))
+            except TypeError as error:
+                raise ValueError(f"settings of {policy}: {error}") from None
             return baseline
         if policy == "planner":
             return PlannerAlone(self._planner())
-        settings = {"robot_length": self.robot.length, "robot_width": self.robot.width}
-        gains = {"max_speed": self.robot.max_speed, **self.setup.gains}
-        gains["max_speed"] = min(float(gains["max_speed"]), self.robot.max_speed)
         planner = None if policy == "reflex" else self._planner()
-        return LockStep(planner, robot=self.robot, settings=settings, gains=gains, memory=policy == "memory")
+        return LockStep(
+            planner, robot=self.robot, planner_latency=LATENCY, settings=self._outline(), gains=self._gains(),
+            memory=policy == "hybrid",
+        )  # fmt: skip
 
-    def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
-        """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.
+    def _outline(self) -> dict[str, Value]:
+        return {"robot_length": self.robot.length, "robot_width": self.robot.width}
 
-        index: the world's place among the run's worlds. A failed episode brings its way along, (x, y, yaw) 5 times a
-        second.
-        """
+    def _gains(self) -> dict[str, Value]:
+        gains: dict[str, Value] = {"max_speed": self.robot.max_speed, **self.setup.gains}
+        gains["max_speed"] = min(float(gains["max_speed"]), self.robot.max_speed)
+        return gains
+
+    def set_gains(self, gains: Mapping[str, Value]) -> None:
+        """Other gains from the next episode on, without making the reflex anew."""
+        self.setup = dataclasses.replace(self.setup, gains=gains)
+        whole = {p.name: p.default for p in GAINS} | self._gains()
+        for runner in self._runners.values():
+            runner.reflex.set_gains(whole)
+        for driver in self._drivers.values():
+            if isinstance(driver, LockStep):
+                driver.reflex.set_gains(whole)
+
+    def _field(self, scene: Scene, index: int) -> GeodesicField:
+        if index not in self._fields:
+            if len(self._fields) >= FIELDS_KEPT:
+                self._fields.pop(next(iter(self._fields)))
+            self._fields[index] = way_field(scene.world)
+        return self._fields[index]
+
+    def _compiled(self, policy: str, scene: Scene, index: int, seed: int) -> tuple[Episode, Reflex]:
+        """An episode at the kinematic level of what the reflex drives."""
+        if policy not in self._runners:
+            reflex = Reflex(self._outline(), self._gains(), clock=lambda: 0)
+            self._runners[policy] = CompiledRunner(
+                reflex, self.robot, planner=policy != "reflex", route=policy == "hybrid"
+            )
+        runner = self._runners[policy]
+        runner.planner_latency_ns = round((LATENCY + (LATE if self.setup.fault == "late" else 0.0)) * 1e9)
+        episode = runner.run(
+            scene.world,
+            self._field(scene, index),
+            seed,
+            duration=self.rules.duration,
+            goal_radius=self.rules.goal_radius,
+            centre_contact=self.rules.centre_contact,
+            planner_dies_half_way=self.setup.fault == "planner-dies",
+        )
+        return episode, runner.reflex
+
+    def _stepped(self, policy: str, scene: Scene, seed: int) -> tuple[Episode, Reflex | None]:
+        """An episode of any policy's driver over a simulator."""
         driver = self.driver(policy)
-        seed = episode_seed(self.setup.seed, index, trial)
         world = scene.world
         if self.setup.level == "physics":
             simulator: Any = Simulator(world, self.robot, seed, camera=driver.camera)
@@ -126,6 +182,23 @@ class Harness:
             )
         finally:
             simulator.close()
+        return episode, driver.reflex if isinstance(driver, LockStep) else None
+
+    def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
+        """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.
+
+        index: the world's place among the run's worlds. A failed episode brings its way along, (x, y, yaw) 5 times a
+        second.
+        """
+        if policy not in POLICIES:
+            raise ValueError(f"--policy: unknown policy {policy!r}; there are {', '.join(POLICIES)}")
+        seed = episode_seed(self.setup.seed, index, trial)
+        world = scene.world
+        reflex: Reflex | None
+        if self.setup.level == "kinematic" and policy in REFLEXIVE:
+            episode, reflex = self._compiled(policy, scene, index, seed)
+        else:
+            episode, reflex = self._stepped(policy, scene, seed)
         row = {
             "policy": policy,
             "world": world.name,
@@ -142,8 +215,8 @@ class Harness:
             "score": round(score(episode.success, scene.path_length, episode.time), 6),
             "modes": {name: round(share, 4) for name, share in episode.modes.items()},
         }
-        if isinstance(driver, LockStep):
-            status = driver.reflex.status()
+        if reflex is not None:
+            status = reflex.status()
             row["spikes_per_second"] = round(status.spikes_per_second, 1)
             row["events_per_second"] = round(status.synaptic_events_per_second, 1)
             row["power_uw"] = round(status.power_uw, 3)
@@ -155,7 +228,7 @@ class Harness:
         """Let the fault befall the planner from half way on."""
         fault, half = self.setup.fault, 0.5 * simulator.goal_distance()
         driver.image_fault = None
-        driver.planner_latency_ns = 40_000_000
+        driver.planner_latency_ns = round(LATENCY * 1e9)
         if fault == "late":
             driver.planner_latency_ns += round(LATE * 1e9)
         if fault in ("none", "late"):
