@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numba
 import numpy as np
@@ -183,7 +184,7 @@ class KinematicSimulator:
         self.lidar_rng = np.random.default_rng([seed, 11])
         self._lidar = LidarNoise(robot, self.lidar_rng)
         self.odometry = WheelOdometry(robot, start, np.random.default_rng([seed, 13]))
-        self.beams: FloatArray = -math.pi + 2.0 * math.pi / robot.lidar_beams * np.arange(robot.lidar_beams)
+        self.beams: NDArray[Any] = -math.pi + 2.0 * math.pi / robot.lidar_beams * np.arange(robot.lidar_beams)
         rates = [("odometry", robot.odometry_rate), ("scan", robot.lidar_rate)]
         if camera:
             rates.append(("camera", robot.camera_rate))
