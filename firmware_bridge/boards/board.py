@@ -101,6 +101,7 @@ class Board(ABC):
         self.config = config
         self.inputs: Layout = ()  # set by load: the network's inputs in the order in which `send` numbers them
         self.outputs: Layout = ()  # set by load: its outputs in the order in which `receive` numbers them
+        self.heard_ns = -1  # set by receive: monotonic time at which the board last gave a sign of life
 
     @classmethod
     @abstractmethod
@@ -149,7 +150,8 @@ class Board(ABC):
     @property
     def silent(self) -> bool:
         """Whether it has said nothing for longer than its limit."""
-        return self.health().silent_for > self.config.silence_limit
+        limit_ns = round(self.config.silence_limit * 1e9)
+        return self.heard_ns < 0 or time.monotonic_ns() - self.heard_ns > limit_ns
 
     def wait_running(self, timeout: float = 10.0) -> None:
         """Wait after `start` until it is heard; TimeoutError (an OSError) where it is not."""
