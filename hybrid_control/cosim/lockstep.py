@@ -161,7 +161,8 @@ class LockStep:
 
     planner: None leaves the reflex alone. planner_rate, Hz, and planner_latency, s, from image to rates. code: name
     of an encoder. settings, gains: of the reflex. memory: whether a `route.RouteMemory` leads planner and reflex to
-    the goal by points on the way. ValueError as the parts raise it.
+    the goal by points on the way. exchange: called with the time in ns after each tick, to move spikes between the
+    reflex and a board. ValueError as the parts raise it.
     """
 
     def __init__(
@@ -175,7 +176,9 @@ class LockStep:
         settings: Mapping[str, Value] | None = None,
         gains: Mapping[str, Value] | None = None,
         memory: bool = False,
+        exchange: Callable[[int], None] | None = None,
     ) -> None:
+        self.exchange = exchange
         self.memory = memory
         self.planner, self.robot, self.code = planner, robot, code
         self.camera = planner is not None
@@ -274,6 +277,16 @@ class LockStep:
         if self._rates is not None:
             vector = RateVector(now_ns, self._rates.rates, PLANNER_LAYOUT)
             self.reflex.put_planner_spikes(self._spikes.train(vector, WINDOW_NS), now_ns)
-        self._loop.advance(now_ns)
+        self._advance(now_ns)
         command = self.reflex.command()
         return command.twist.linear_x, command.twist.angular_z, command.mode.name
+
+    def _advance(self, now_ns: int) -> None:
+        """Run the ticks up to now, with an exchange with the board after each where there is one."""
+        if self.exchange is None:
+            self._loop.advance(now_ns)
+            return
+        for tick_ns in range(now_ns - WINDOW_NS + self._loop.period_ns, now_ns + 1, self._loop.period_ns):
+            self._now = tick_ns
+            self._loop.advance(tick_ns)
+            self.exchange(tick_ns)
