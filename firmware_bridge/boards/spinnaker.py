@@ -10,6 +10,7 @@ ignored. Packets without time stamps are all taken.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import sys
@@ -22,7 +23,7 @@ import numpy as np
 
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.board import Board, BoardConfig, Health
-from firmware_bridge.boards.echo import CHANNELS, INPUT, OUTPUT, Probes, with_echo
+from firmware_bridge.boards.echo import INPUT, OUTPUT, Probes, with_echo
 from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, IpTagSet, Kind, SdpHeader
 from firmware_bridge.boards.spinnaker_form import CAPABILITIES, Form, spinnaker_form
 from firmware_bridge.boards.spinnaker_wiring import Wiring, WiringError, find, neurons_by_key, read_database
@@ -421,6 +422,19 @@ def _places(
     return np.concatenate(parts).astype(np.int64)
 
 
+def emulated_config(stepped: bool = False) -> SpinnakerConfig:
+    """A config for an emulator of its own on this machine, on UDP ports that are free now."""
+    ports = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            free = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            free.bind(("127.0.0.1", 0))
+            ports.append(free.getsockname()[1])
+    return SpinnakerConfig(
+        stepped=stepped, listen="127.0.0.1", notify_port=ports[0], output_port=ports[1], scamp_port=ports[2]
+    )
+
+
 def emulator_command(network_file: Path, config: SpinnakerConfig) -> list[str]:
     """The command that runs our emulator for a board's network file, such that a board of this config finds it."""
     host = "127.0.0.1" if config.listen in ("", "0.0.0.0") else config.listen
@@ -428,6 +442,3 @@ def emulator_command(network_file: Path, config: SpinnakerConfig) -> list[str]:
     command += ["--notify", f"{host}:{config.notify_port}", "--output", f"{host}:{config.output_port}"]
     command += ["--port", str(config.scamp_port)]
     return command + (["--stepped"] if config.stepped else [])
-
-
-assert CHANNELS <= _MOST_KEYS

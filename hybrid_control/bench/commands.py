@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hybrid_control.bench.boards import add_boards_command
 from hybrid_control.bench.latency import add_latency_command
 from hybrid_control.bench.loop import add_loop_command
 from hybrid_control.bench.nav.commands import add_nav_command, add_tune_command
@@ -18,6 +19,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     add_latency_command(kinds)
     add_snn_command(kinds)
     add_nav_command(kinds)
+    add_boards_command(kinds)
     add_tune_command(subparsers)
 
 
