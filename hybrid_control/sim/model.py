@@ -238,6 +238,10 @@ def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep
         )
     visual, light, asset = _looks(appearance)
     gx, gy = world.goal
+    facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}
+    for i, m in enumerate(world.movers):
+        facts[f"mover{i}"] = (m.radius, *m.a, *m.b, m.speed, m.phase)
+    custom = "".join(f'<numeric name="{name}" data="{_text(*values)}"/>' for name, values in facts.items())
     effort = _text(-robot.wheel_effort, robot.wheel_effort)
     beacon = f'group="{SCENERY}" contype="0" conaffinity="0" rgba="1 0 0.9 1"'
     return f"""<mujoco>
@@ -259,6 +263,7 @@ def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep
         <velocity name="left_wheel" joint="left_wheel" kv="10" forcerange="{effort}"/>
         <velocity name="right_wheel" joint="right_wheel" kv="10" forcerange="{effort}"/>
       </actuator>
+      <custom>{custom}</custom>
       <sensor>
         <gyro site="imu"/>
         <accelerometer site="imu"/>

@@ -377,7 +377,7 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
 
 
 # what numpy and zipfile raise over a file that is not what it says
-_DAMAGED = (
+DAMAGED = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -417,7 +417,7 @@ def load_barn(path: str | Path) -> BarnWorlds:
                 raise ValueError(f"no array {', '.join(missing)}")
             data = {k: np.asarray(file[k], dtype=np.float64) for k in needed}
             ids = np.asarray(file["world_id"], dtype=np.int64) if "world_id" in file else None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: not an npz file of BARN worlds: {reason}") from None
     centers, offsets = data["centers"], data["offsets"].astype(np.int64)
@@ -450,14 +450,18 @@ def load_barn(path: str | Path) -> BarnWorlds:
 
 
 def load_world(name: str, seed: int = 0) -> World:
-    """A world from what a user types: a generator's name, or FILE.npz:ID for one world of a BARN file.
+    """A world from what a user types: a generator's name, or a file as world_files.read_world() takes it.
 
-    ValueError for an unknown name or id; OSError where the file cannot be read.
+    FILE.npz:ID is one world of a BARN file, FILE.npz, .sdf, .world, .xml or FILE.json:NUMBER the world in that file.
+    ValueError for an unknown name, id or file that is none; OSError where the file cannot be read.
     """
+    from hybrid_control.sim.world_files import WORLD_FILES, read_world  # which builds on World
+
     file, colon, index = name.rpartition(":")
-    if not colon or not file.endswith(".npz"):
-        return generate(name, seed)
-    barn = load_barn(file)
-    if not index.isdigit() or int(index) not in barn.world_ids:
-        raise ValueError(f"{file}: no world {index!r}; there are {', '.join(map(str, barn.world_ids))}")
-    return barn.worlds[barn.world_ids.index(int(index))]
+    if colon and file.endswith((".npz", ".json")):
+        if not index.isdigit() or len(index) > 9:
+            raise ValueError(f"{file}: no world {index!r}; expected its number")
+        return read_world(file, int(index))
+    if name.endswith(WORLD_FILES):
+        return read_world(name)
+    return generate(name, seed)
