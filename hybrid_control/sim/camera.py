@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.sim.model import GRAPHICS, OBSTACLE, SCENERY
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import Vehicle
 
 _of_thread = threading.local()
 
@@ -41,7 +41,7 @@ class Camera:
     GraphicsError where there is no off-screen GL.
     """
 
-    def __init__(self, mujoco: Any, model: Any, robot: RobotModel) -> None:
+    def __init__(self, mujoco: Any, model: Any, robot: Vehicle) -> None:
         self._mujoco, self._model = mujoco, model
         self._width, self._height = robot.camera_width, robot.camera_height
         try:

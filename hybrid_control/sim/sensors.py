@@ -9,7 +9,7 @@ import numpy as np
 
 from hybrid_control.messages import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.geometry import FloatArray
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import RobotModel, Vehicle
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Imu:
 class LidarNoise:
     """Turns true distances along the beams into a scan."""
 
-    def __init__(self, robot: RobotModel, rng: np.random.Generator) -> None:
+    def __init__(self, robot: Vehicle, rng: np.random.Generator) -> None:
         self._robot, self._rng = robot, rng
         self.angle_min = -math.pi
         self.angle_increment = 2.0 * math.pi / robot.lidar_beams
@@ -50,7 +50,7 @@ class LidarNoise:
 class ImuNoise:
     """Adds a bias that stays, drawn per robot, and white noise."""
 
-    def __init__(self, robot: RobotModel, rng: np.random.Generator) -> None:
+    def __init__(self, robot: Vehicle, rng: np.random.Generator) -> None:
         self._robot, self._rng = robot, rng
         self._gyro_bias = rng.normal(0.0, robot.gyro_bias, 3)
         self._accelerometer_bias = rng.normal(0.0, robot.accelerometer_bias, 3)
