@@ -10,8 +10,10 @@ brings files up to date with the code: values stay, what is new comes in, what i
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,16 @@ FIRMWARE_BRIDGE: tuple[Parameter, ...] = (
     Parameter("range_field_of_view", 0.5, "rad", "width of the range sensors' cone", 0.001, 6.3),
 )  # fmt: skip
 
+REPLAY: tuple[Parameter, ...] = (
+    AUTOSTART,
+    Parameter("file", "", "", "the recording, an MCAP file"),
+    Parameter("rate", 1.0, "", "recorded seconds in a second", 0.01, 100.0),
+    Parameter("loop", False, "", "begin anew at the end"),
+    Parameter(
+        "topics", "", "", "topics to play, such as 'scan, odom'; empty for all that no node of ours publishes itself"
+    ),
+)  # fmt: skip
+
 #: Parameters by the name under which each node runs.
 NODES: dict[str, tuple[Parameter, ...]] = {
     "sim_node": SIM,
@@ -199,6 +211,7 @@ NODES: dict[str, tuple[Parameter, ...]] = {
     "rate_to_spike_node": RATE_TO_SPIKE,
     "reflex_node": REFLEX,
     "firmware_bridge_node": FIRMWARE_BRIDGE,
+    "replay_node": REPLAY,
 }
 
 #: A parameter of rclpy's own, in every node.
@@ -218,6 +231,63 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, dict[str, Value]]:
             checked = check_all(known, given, where=f"{path}: {name}")
             result[name] = {key: checked[key] for key in given}
     return result
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The sections of a ROS parameter file, in its order: pattern of a node's full name, and parameters.
+
+    A pattern is as ROS reads it: `*` stands for one part of a name, `**` for any number of them.
+    """
+
+    file: str
+    sections: tuple[tuple[str, Mapping[str, Any]], ...]
+
+    def of(self, node: str, known: Collection[str]) -> dict[str, Any]:
+        """What the file says of a node with this full name, such as /robot1/reflex_node; later sections win.
+
+        A section that names no node, such as `/**`, says of each only what is `known` to it.
+        """
+        values: dict[str, Any] = {}
+        for pattern, given in self.sections:
+            names_one = "*" not in pattern.rsplit("/", 1)[-1]
+            if _matches(pattern, node):
+                values |= {k: v for k, v in given.items() if names_one or k in known}
+        return values
+
+
+def _matches(pattern: str, node: str) -> bool:
+    parts = [
+        ".*" if p == "**" else re.escape(p).replace(r"\*", "[^/]*") for p in pattern.strip("/").split("/")
+    ]
+    # "**" also stands for no part at all
+    expression = "/".join(parts).replace(".*/", "(?:.*/)?")
+    if "/" not in pattern.strip("/"):
+        node = node.rsplit("/", 1)[-1] if pattern.strip("/") != "**" else node
+    return re.fullmatch(expression, node.strip("/")) is not None
+
+
+def sections_of(path: str | os.PathLike[str]) -> Sections:
+    """The sections of a ROS parameter file. ParameterError where it is none, OSError as usual."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+
+    def walk(prefix: str, content: Mapping[Any, Any]) -> None:
+        for key, section in content.items():
+            name = f"{prefix}/{str(key).strip('/')}"
+            if not isinstance(section, dict):
+                raise ParameterError(f"{path}: {name}: expected 'ros__parameters:' with parameters under it")
+            for inner, values in section.items():
+                if inner != "ros__parameters":
+                    walk(name, {inner: values})
+                elif isinstance(values, dict):
+                    found.append((name, values))
+                else:
+                    raise ParameterError(
+                        f"{path}: {name}: expected 'ros__parameters:' with parameters under it"
+                    )
+
+    walk("", _load(path))
+    return Sections(str(path), tuple(found))
 
 
 def to_yaml(values: Mapping[str, Mapping[str, Value]], head: str = "") -> str:
@@ -272,13 +342,18 @@ def _with_head(path: Path) -> tuple[dict[str, dict[str, Value]], str]:
     return values, "\n".join(head)
 
 
-def _sections(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+def _load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: not a parameter file, expected the names of nodes at the top")
+    return content
+
+
+def _sections(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    content = _load(path)
     sections: dict[str, dict[str, Any]] = {}
     for key, section in content.items():
         if not isinstance(section, dict) or not isinstance(section.get("ros__parameters"), dict):
