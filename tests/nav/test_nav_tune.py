@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from hybrid_control.bench.nav import commands, tune
+from hybrid_control.bench.nav.harness import Harness, Setup
+from hybrid_control.bench.nav.scenes import load_scenes
 from hybrid_control.reflex.gains import GAINS
 from hybrid_control.sim.commands import read_parameters
 
@@ -24,8 +26,16 @@ def trial(number, value, **params):
 
 def test_what_is_tuned_are_gains_within_their_limits():
     limits = {p.name: (p.low, p.high) for p in GAINS}
-    for name, (low, high) in tune.SPACE.items():
+    for name, (low, high) in tune.GAIN_SPACE.items():
         assert limits[name][0] <= low < high <= limits[name][1]
+
+
+def test_every_baseline_takes_what_is_tuned_of_it():
+    for policy, space in tune.SPACES.items():
+        first = tune.defaults(policy, Setup(rules="barn"))
+        assert set(first) == set(space)
+        setup = tune.with_values(Setup(rules="barn", level="kinematic"), policy, first)
+        Harness(setup).driver(policy)
 
 
 def test_a_contact_costs_more_than_any_success_is_worth():
@@ -36,7 +46,7 @@ def test_a_contact_costs_more_than_any_success_is_worth():
 
 def test_the_file_of_gains_is_a_parameter_file_that_says_how_it_was_made(tmp_path):
     file = tmp_path / "g.yaml"
-    file.write_text(tune.gains_file({"goal_gain": 2.0, "clearance": 0.05}, ["made so"]))
+    file.write_text(tune.parameter_file("hybrid", {"goal_gain": 2.0, "clearance": 0.05}, ["made so"]))
     assert file.read_text().startswith("# made so\n")
     assert yaml.safe_load(file.read_text())
     assert read_parameters(file)["reflex_node"]["goal_gain"] == 2.0
@@ -55,10 +65,48 @@ def test_the_gain_that_the_value_follows_matters_most():
     assert weights["b"] == pytest.approx(0.1)
 
 
+def test_a_file_of_baselines_comes_back_and_mistakes_in_it_are_named(tmp_path):
+    file = tmp_path / "b.yaml"
+    file.write_text(tune.parameter_file("vfh", {"reach": 2.5, "max_speed": 1.0}, ["made so"]))
+    assert commands.baseline_settings(file) == {"vfh": {"reach": 2.5, "max_speed": 1.0}}
+    for text, reason in (
+        ("vfh: {speed: 1}", "no setting 'speed'"),
+        ("tank: {}", "'tank' is no baseline"),
+        ("vfh: {reach: far}", "'far' is no number"),
+        ("[1, 2]", "expected a mapping"),
+        ("a: [", "not YAML"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=reason):
+            commands.baseline_settings(file)
+
+
+def test_a_baselines_own_speed_limit_holds():
+    (scene,) = load_scenes("open")
+    slow = Setup(rules="barn", level="kinematic", settings={"straight": {"max_speed": 0.5}})
+    row = Harness(slow).run("straight", scene, 0, 0)
+    assert row["success"]
+    assert row["path"] / row["time"] < 0.5
+
+
+def test_rows_of_a_set_are_the_same_from_one_process_and_from_two():
+    scenes = load_scenes("open:2")
+    setup = Setup(rules="barn", level="kinematic", duration=3.0)
+    values = {"max_speed": 1.3}
+    with (
+        tune.Evaluator(setup, scenes, "straight") as one,
+        tune.Evaluator(setup, scenes, "straight", 2) as two,
+    ):
+        assert one.rows(values, range(2)) == two.rows(values, range(2))
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--policy", "dwa"), "no gains"),
+        (("--policy", "planner"), "nothing of 'planner'"),
+        (("--sampler", "dice"), "unknown sampler"),
+        (("--finalists", "0"), "--finalists"),
+        (("--duration", "nan"), "--duration"),
         (("--budget", "0"), "--budget"),
         (("--out", "x.json"), "--out"),
     ],
@@ -68,11 +116,18 @@ def test_mistakes_are_named(tmp_path, arguments, reason):
         call("--out", tmp_path / "g.yaml", *arguments)
 
 
-def test_a_search_writes_its_gains_and_goes_on_where_it_stopped(tmp_path):
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_a_search_writes_its_gains_and_goes_on_where_it_stopped(tmp_path, sampler):
     pytest.importorskip("optuna")
-    asked = ("--worlds", "open:1", "--policy", "reflex", "--rules", "barn", "--out", tmp_path / "g.yaml")
+    pytest.importorskip("cmaes")
+    asked = ("--worlds", "open:1", "--policy", "reflex", "--rules", "barn", "--out", tmp_path / "g.yaml",
+             "--level", "kinematic", "--finalists", 1, "--sampler", sampler)  # fmt: skip
     assert call(*asked, "--budget", 2) == 0
-    assert call(*asked, "--budget", 3) == 0
-    assert set(commands.reflex_gains(tmp_path / "g.yaml")) <= set(tune.SPACE)
+    assert call(*asked, "--budget", 4) == 0
+    assert set(commands.reflex_gains(tmp_path / "g.yaml")) <= set(tune.GAIN_SPACE)
     assert (tmp_path / "g.png").stat().st_size > 1000
-    assert "physics" in (tmp_path / "g.yaml").read_text()
+    text = (tmp_path / "g.yaml").read_text()
+    assert text.startswith("# hybrid-control tune")
+    assert "4 sets" in text
+    with pytest.raises(ValueError, match="other worlds or options"):
+        call(*asked, "--budget", 5, "--seed", 9)

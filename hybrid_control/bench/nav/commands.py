@@ -53,6 +53,12 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="the reflex's gains, a ROS parameter file such as config/sim.yaml",
     )
+    add(
+        "--baselines",
+        type=Path,
+        metavar="FILE",
+        help="settings of baselines, YAML as tune writes it, such as config/baselines_barn.yaml",
+    )
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
     add(
         "--fault",
@@ -86,6 +92,32 @@ def reflex_gains(file: Path | None) -> dict[str, Any]:
     return {p.name: values[p.name] for p in GAINS if values[p.name] != p.default}
 
 
+def baseline_settings(file: Path | None) -> dict[str, dict[str, float]]:
+    """The settings of baselines in a YAML file: numbers by name, by policy. ValueError for anything else."""
+    if file is None:
+        return {}
+    import yaml
+
+    from hybrid_control.bench.nav.tune import SPACES
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: not YAML ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: expected a mapping of settings by baseline")
+    for policy, values in content.items():
+        if policy not in SPACES or not isinstance(values, dict):
+            raise ValueError(f"{file}: {policy!r} is no baseline with settings")
+        for name, value in values.items():
+            known = SPACES[policy]
+            if name not in known:
+                raise ValueError(f"{file}: {policy} has no setting {name!r}; it has {', '.join(known)}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
+                raise ValueError(f"{file}: {policy}: {name}: {value!r} is no number from 0 on")
+    return {policy: {n: float(v) for n, v in values.items()} for policy, values in content.items()}
+
+
 def _check(args: argparse.Namespace) -> None:
     for option, value, most in (("--trials", args.trials, 1000), ("--jobs", args.jobs, 1024)):
         if not 1 <= value <= most:
@@ -96,7 +128,9 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--json {args.json}: expected a name that ends in .json")
     if args.json.resolve() == Path(args.worlds.rpartition(":")[0] or args.worlds).resolve():
         raise ValueError(f"--json {args.json}: this is the file of the worlds, which it would overwrite")
-    for option, file in (("--model", args.model), ("--params", args.params)):
+    for option, file in (
+        ("--model", args.model), ("--params", args.params), ("--baselines", args.baselines)
+    ):  # fmt: skip
         if file is not None and not file.is_file():
             raise ValueError(f"{option}: {file}: no such file")
     for option, values in (("--start", args.start), ("--goal", args.goal)):
@@ -128,6 +162,7 @@ def _run(args: argparse.Namespace) -> int:
         fault=args.fault,
         model=str(args.model or ""),
         gains=reflex_gains(args.params),
+        settings=baseline_settings(args.baselines),
     )
     start = Pose(*args.start) if args.start else None
     scenes = load_scenes(args.worlds, args.seed, start, tuple(args.goal) if args.goal else None)
@@ -164,59 +199,105 @@ def add_tune_command(subparsers: argparse._SubParsersAction) -> None:
     """Add ``tune`` to the command line."""
     parser = subparsers.add_parser(
         "tune",
-        help="gains of the reflex by Optuna, on generated worlds",
-        description="Searches gains at the kinematic level and checks the best at the physics level on other worlds. "
-        "Writes OUT.yaml, a parameter file; OUT.db, from which an interrupted search is resumed; and OUT.png, what "
-        "mattered.",
+        help="gains of the reflex, or settings of a baseline, by Optuna on generated worlds",
+        description="Searches at the kinematic level, ranks the best sets anew at the physics level on other worlds "
+        "(seed + 1), and measures the winner on yet others (seed + 2). Writes OUT.yaml, a parameter file that says how "
+        "it was made; OUT.db, from which an interrupted search is resumed; and OUT.png, what mattered.",
     )
     add = parser.add_argument
-    add("--worlds", default="field:20", metavar="GENERATOR", help="as for bench nav (default: %(default)s)")
     add(
-        "--budget",
-        type=int,
-        default=50,
-        metavar="N",
-        help="sets of gains tried in all (default: %(default)s)",
+        "--worlds",
+        default="field:16+forest:4",
+        metavar="GENERATOR",
+        help="as for bench nav (default: %(default)s)",
     )
-    add("--policy", default="hybrid", help="hybrid, memoryless or reflex (default: %(default)s)")
+    add("--budget", type=int, default=100, metavar="N", help="sets tried in all (default: %(default)s)")
+    add("--policy", default="hybrid", help="what is tuned: any policy but planner (default: %(default)s)")
+    add("--sampler", default="tpe", help="tpe or cmaes (default: %(default)s)")
     add("--rules", default="barn", help="default, barn or arena (default: %(default)s)")
+    add("--robot", default="jackal", help="the robot (default: %(default)s)")
+    add("--duration", type=float, metavar="S", help="end episodes of the search after so many simulated s")
     add("--seed", type=int, default=1, help="seed of worlds, noise and search (default: %(default)s)")
     add("--jobs", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
-    add("--out", type=Path, required=True, metavar="OUT.yaml", help="where the gains go")
+    add(
+        "--finalists",
+        type=int,
+        default=4,
+        metavar="N",
+        help="sets that are ranked at the physics level, beside the defaults (default: %(default)s)",
+    )
+    add("--level", default="physics", help="level at which finalists are ranked (default: %(default)s)")
+    add("--out", type=Path, required=True, metavar="OUT.yaml", help="where the values go")
     parser.set_defaults(run=_tune)
 
 
-def _tune(args: argparse.Namespace) -> int:
-    if args.policy not in ("hybrid", "memoryless", "reflex"):
-        raise ValueError(f"--policy: {args.policy!r} has no gains; expected hybrid, memoryless or reflex")
-    for option, number, most in (("--budget", args.budget, 100_000), ("--jobs", args.jobs, 1024)):
+def _check_tune(args: argparse.Namespace) -> None:
+    from hybrid_control.bench.nav.tune import SAMPLERS, SPACES
+
+    if args.policy not in SPACES:
+        raise ValueError(f"--policy: nothing of {args.policy!r} can be tuned; expected {', '.join(SPACES)}")
+    if args.sampler not in SAMPLERS:
+        raise ValueError(f"--sampler: unknown sampler {args.sampler!r}; there are {', '.join(SAMPLERS)}")
+    for option, number, most in (
+        ("--budget", args.budget, 100_000), ("--jobs", args.jobs, 1024), ("--finalists", args.finalists, 100)
+    ):  # fmt: skip
         if not 1 <= number <= most:
             raise ValueError(f"{option} {number}: expected 1 .. {most}")
+    if args.duration is not None and not 1.0 <= args.duration <= 1000.0:
+        raise ValueError(f"--duration {args.duration:g}: expected 1 .. 1000 s")
+    if not 0 <= args.seed < 2**31 - 2:
+        raise ValueError(f"--seed {args.seed}: expected 0 .. {2**31 - 3}")
     if args.out.suffix != ".yaml":
         raise ValueError(f"--out {args.out}: expected a name that ends in .yaml")
+
+
+def _tune(args: argparse.Namespace) -> int:
+    _check_tune(args)
     import dataclasses
 
     from hybrid_control.bench.nav import tune
-    from hybrid_control.bench.nav.harness import Setup
-    from hybrid_control.bench.nav.runner import run
+    from hybrid_control.bench.nav.harness import Setup, setup_dict
+    from hybrid_control.bench.nav.runner import Journal, run, world_digest
     from hybrid_control.bench.nav.scenes import load_scenes
     from hybrid_control.bench.nav.summary import summaries, table
 
-    setup = Setup(rules=args.rules, level="kinematic", seed=args.seed)
+    setup = Setup(
+        robot=args.robot, rules=args.rules, level="kinematic", seed=args.seed, duration=args.duration
+    )
+    judged = dataclasses.replace(setup, level=args.level, duration=None)
     scenes = load_scenes(args.worlds, args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    gains, study = tune.tune(setup, scenes, args.policy, args.budget, args.out.with_suffix(".db"), args.jobs)
+    study = tune.tune(
+        setup, scenes, args.policy, args.budget, args.out.with_suffix(".db"), args.jobs, args.sampler
+    )
     tune.plot(study, args.out.with_suffix(".png"))
-    others = load_scenes(args.worlds, args.seed + 1)
-    check = dataclasses.replace(setup, level="physics", seed=args.seed + 1, gains=gains)
-    summary = summaries(run(check, others, [args.policy], 1, args.jobs))
+
+    def measured(values: dict[str, float], seed: int) -> list[dict[str, Any]]:
+        """Episodes with these values in the worlds of another seed, resumed from OUT.DIGEST.jsonl."""
+        others = load_scenes(args.worlds, seed)
+        tried = tune.with_values(dataclasses.replace(judged, seed=seed), args.policy, values)
+        asked = {**setup_dict(tried), "worlds": args.worlds, "digest": world_digest(others)}
+        name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+        journal = Journal(args.out.with_suffix(f".{name}.jsonl"), asked)
+        return run(tried, others, [args.policy], 1, args.jobs, journal)
+
+    finalists = tune.best_sets(study, args.finalists)
+    reached = [tune.value(measured(values, args.seed + 1)) for values in finalists]
+    winner = finalists[max(range(len(finalists)), key=lambda k: reached[k])]
+    summary = summaries(measured(winner, args.seed + 2))
+    pruned = sum(t.state.name == "PRUNED" for t in study.trials)
     how = [
         f"hybrid-control tune --worlds {args.worlds} --policy {args.policy} --rules {args.rules} --seed {args.seed} "
-        f"--budget {args.budget}",
-        f"kinematic, {len(scenes)} worlds: value {study.best_value:.4f}",
-        f"physics, worlds of seed {args.seed + 1}:",
+        f"--budget {args.budget} --sampler {args.sampler} --finalists {args.finalists}"
+        + (f" --duration {args.duration:g}" if args.duration else ""),
+        f"Search: {len(study.trials)} sets ({pruned} given up early) in {len(scenes)} generated worlds, kinematic; the "
+        f"best reached {study.best_value:.4f} (mean score, less {tune.CONTACT_COSTS:g} for a contact).",
+        f"Finalists at the {args.level} level in the worlds of seed {args.seed + 1}: "
+        + ", ".join(f"{v:.4f}" for v in reached)
+        + "; the last is the defaults'." * (len(finalists) > 1),
+        f"The winner at the {args.level} level in the worlds of seed {args.seed + 2}, which decided nothing:",
         *table(summary).splitlines(),
     ]
-    args.out.write_text(tune.gains_file(gains, how), encoding="utf-8")
-    sys.stdout.write(table(summary) + f"\ngains: {args.out}\n")
+    args.out.write_text(tune.parameter_file(args.policy, winner, how), encoding="utf-8")
+    sys.stdout.write(table(summary) + f"\n{args.out}\n")
     return 0

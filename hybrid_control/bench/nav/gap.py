@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,14 +23,20 @@ def free_ranges(points: FloatArray, inflation: float) -> FloatArray:
 
     points: (n, 2) m, body frame. An obstacle at distance d closes the directions within asin(inflation / d).
     """
+    return _closed(np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 2), inflation)
+
+
+@numba.njit(cache=True, nogil=True)
+def _closed(points: FloatArray, inflation: float) -> FloatArray:
     ranges = np.full(BINS, np.inf)
-    if len(points) == 0:
-        return ranges
-    distance = np.maximum(np.hypot(points[:, 0], points[:, 1]), 1e-6)
-    half = np.arcsin(np.minimum(inflation / distance, 1.0))
-    bearing = np.arctan2(points[:, 1], points[:, 0])
-    apart = np.abs((ANGLES[None, :] - bearing[:, None] + math.pi) % (2.0 * math.pi) - math.pi)
-    return np.where(apart <= half[:, None], distance[:, None], np.inf).min(axis=0)
+    for i in range(points.shape[0]):
+        distance = max(math.hypot(points[i, 0], points[i, 1]), 1e-6)
+        half = math.asin(min(inflation / distance, 1.0))
+        bearing = math.atan2(points[i, 1], points[i, 0])
+        for k in range(BINS):
+            if abs((ANGLES[k] - bearing + math.pi) % (2.0 * math.pi) - math.pi) <= half:
+                ranges[k] = min(ranges[k], distance)
+    return ranges
 
 
 def gaps(open_bins: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -60,11 +67,12 @@ def final_heading(gap: float, goal: float, nearest: float, alpha: float = GOAL_W
 class WidestGap(ScanDriver):
     """To the middle of the widest gap, the more so the nearer the nearest obstacle is, else to the goal.
 
-    reach: m, an obstacle beyond does not close a direction; inflation: m beside the robot's half width.
+    reach: m, an obstacle beyond does not close a direction; inflation: m beside the robot's half width; weight: the
+    paper's alpha.
     """
 
-    def __init__(self, reach: float = 1.6, inflation: float = 0.10) -> None:
-        self.reach, self.inflation = reach, inflation
+    def __init__(self, reach: float = 1.6, inflation: float = 0.10, weight: float = GOAL_WEIGHT) -> None:
+        self.reach, self.inflation, self.weight = reach, inflation, weight
 
     def steer(self, view: View) -> tuple[float, float]:
         """One decision of the method."""
@@ -82,7 +90,7 @@ class WidestGap(ScanDriver):
             float(np.hypot(view.points[:, 0], view.points[:, 1]).min()) if len(view.points) else math.inf
         )
         clear = max(nearest - radius, 0.02)
-        heading = final_heading(gap, view.bearing, clear)
+        heading = final_heading(gap, view.bearing, clear, self.weight)
         ray = int((heading + math.pi) / (2.0 * math.pi) * BINS) % BINS
         speed = math.sqrt(2.0 * 0.5 * self.robot.deceleration * max(min(ranges[ray], 10.0) - radius, 0.05))
         return turn_to(heading, min(self.robot.max_speed, speed, 0.3 + 2.0 * clear), self.robot)

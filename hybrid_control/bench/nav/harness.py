@@ -46,8 +46,9 @@ FIELDS_KEPT = 128  # worlds whose field is kept
 class Setup:
     """What every episode of a run has in common.
 
-    gains: of the reflex, over its defaults; settings: of baselines, over theirs, by policy; model: ONNX file of the
-    planner, empty for the package's own; fault: what befalls the hybrid's planner half way to the goal (see `FAULTS`).
+    gains: of the reflex, over its defaults; settings: of baselines, over theirs, by policy, where max_speed may be
+    among them; model: ONNX file of the planner, empty for the package's own; fault: what befalls the hybrid's planner
+    half way to the goal (see `FAULTS`); duration: s after which an episode ends, the rules' own where None.
     """
 
     robot: str = "jackal"
@@ -56,6 +57,7 @@ class Setup:
     level: str = "physics"
     seed: int = 0
     fault: str = "none"
+    duration: float | None = None
     model: str = ""
     gains: Mapping[str, Value] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -81,6 +83,8 @@ class Harness:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.rules = rules(setup.rules, setup.max_speed)
+        if setup.duration is not None:
+            self.rules = dataclasses.replace(self.rules, duration=setup.duration)
         self.robot: RobotModel = self.rules.robot(robot(setup.robot))
         self._drivers: dict[str, Driver] = {}
         self._runners: dict[str, CompiledRunner] = {}
@@ -99,8 +103,9 @@ class Harness:
 
     def _make(self, policy: str) -> Driver:
         if policy in BASELINES:
+            given = {k: v for k, v in self.setup.settings.get(policy, {}).items() if k != "max_speed"}
             try:
-                baseline: Driver = BASELINES[policy](**self.setup.settings.get(policy, {}))
+                baseline: Driver = BASELINES[policy](**given)
             except TypeError as error:
                 raise ValueError(f"settings of {policy}: {error}") from None
             return baseline
@@ -111,6 +116,11 @@ class Harness:
             planner, robot=self.robot, planner_latency=LATENCY, settings=self._outline(), gains=self._gains(),
             memory=policy == "hybrid",
         )  # fmt: skip
+
+    def _driven(self, policy: str) -> RobotModel:
+        """The robot as a policy knows it: a baseline's own speed limit may be lower than the rules'."""
+        fastest = float(self.setup.settings.get(policy, {}).get("max_speed", math.inf))
+        return dataclasses.replace(self.robot, max_speed=min(self.robot.max_speed, fastest))
 
     def _outline(self) -> dict[str, Value]:
         return {"robot_length": self.robot.length, "robot_width": self.robot.width}
@@ -174,7 +184,7 @@ class Harness:
                 driver,
                 world,
                 simulator,
-                self.robot,
+                self._driven(policy),
                 seed,
                 duration=self.rules.duration,
                 goal_radius=self.rules.goal_radius,

@@ -102,18 +102,20 @@ def weights_of(costs: FloatArray, temperature: float) -> FloatArray:
 class Mppi(ScanDriver):
     """MPPI over unicycle rollouts: K disturbed command sequences, averaged by the exponential of their costs.
 
-    samples: K; steps: T of 50 ms; sigma: m/s and rad/s, of the disturbances; temperature: lambda; margin: m.
+    samples: K; steps: T of 50 ms; sigma_linear, sigma_angular: m/s and rad/s, of the disturbances; temperature: lambda;
+    margin: m.
     """
 
     def __init__(
         self,
         samples: int = 400,
         steps: int = 36,
-        sigma: tuple[float, float] = (0.35, 0.9),
+        sigma_linear: float = 0.35,
+        sigma_angular: float = 0.9,
         temperature: float = 6.0,
         margin: float = 0.25,
     ) -> None:
-        self.samples, self.steps, self.sigma = samples, steps, np.array(sigma)
+        self.samples, self.steps, self.sigma = samples, steps, np.array((sigma_linear, sigma_angular))
         self.temperature, self.margin = temperature, margin
 
     def prepare(self, seed: int) -> None:

@@ -94,8 +94,11 @@ def load_scenes(
     FILE.npz or FILE.npz:IDS, BARN worlds by their ids; FILE.world or FILE.sdf, or a folder of those; FILE.json, a
     polygon arena, or FILE.json:NUMBERS; GENERATOR[,option=value...][:COUNT or :NUMBERS], whose worlds are drawn from
     seed · 1000 + number. start, goal: of Gazebo worlds (those of the BARN challenge by default).
-    ValueError with one line where it names nothing; OSError for a file that cannot be read.
+    Several of these may be joined by "+". ValueError with one line where it names nothing; OSError for a file that
+    cannot be read.
     """
+    if "+" in spec and not Path(spec).exists():
+        return [scene for part in spec.split("+") for scene in load_scenes(part, seed, start, goal)]
     file, colon, chosen = spec.rpartition(":")
     if not colon or not file.endswith((".npz", ".json")):
         file, chosen = spec, ""
