@@ -1,0 +1,87 @@
+"""Loihi 1 as a board: nengo-loihi's emulator of it, in a process of its own behind the board protocol.
+
+Never on a chip: nengo-loihi drives one through Intel's NxSDK, which is not to be had. The same process would.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firmware_bridge.boards.board import BoardRefusal
+from firmware_bridge.boards.loihi_form import CAPABILITIES, MAX_COUNT, LoihiProgram, loihi_form
+from firmware_bridge.boards.processes import board_protocol as wire
+from firmware_bridge.boards.split import spiking
+from firmware_bridge.boards.udp import UdpBoard, UdpConfig
+from hybrid_control.snn import Network
+
+_ROOT = Path(__file__).resolve().parents[2]
+EMULATOR = Path(__file__).resolve().parent / "processes" / "loihi_emulator.py"
+
+
+@dataclass(frozen=True)
+class LoihiConfig(UdpConfig):
+    """Where the emulator listens. python: interpreter of an environment with nengo-loihi; None: build/loihi's."""
+
+    python: Path | None = None
+
+
+class LoihiBoard(UdpBoard):
+    """The emulator's process. A network is put into the chip's integers here, and sent as them."""
+
+    config_class = LoihiConfig
+    capabilities = CAPABILITIES
+
+    def program(self, network: Network) -> tuple[int, bytes]:
+        """The chip's integers for a network of populations, filters and projections; BoardRefusal for any other."""
+        return wire.LOIHI_PROGRAM, loihi_program(network, self.config.dt).to_bytes()
+
+    def admitted(self, neurons: Any) -> Any:
+        """At most MAX_COUNT spikes of one neuron in a tick: for more there is no room in a core's sums."""
+        counts = np.bincount(neurons)
+        if counts.size and counts.max() > MAX_COUNT:
+            return np.repeat(np.arange(counts.size), np.minimum(counts, MAX_COUNT))
+        return neurons
+
+
+def loihi_program(network: Network, dt: float = 1e-3) -> LoihiProgram:
+    """A network, its LI made spikes, in Loihi's integers. BoardRefusal where a core can't hold it."""
+    low, high = CAPABILITIES.dt
+    if not low <= dt <= high:
+        raise BoardRefusal(f"a tick of {dt:g} s", f"{low:g} .. {high:g} s")
+    return loihi_form(spiking(network, dt), dt)[0]
+
+
+def environment(config: LoihiConfig | None = None) -> Path:
+    """The interpreter that has nengo-loihi; ValueError with what to do where there is none."""
+    given = config.python if config is not None else None
+    python = given or _ROOT / "build" / "loihi" / "bin" / "python"
+    if not python.exists():
+        raise ValueError(f"no nengo-loihi: {python} is not there; scripts/loihi.sh makes its environment")
+    return python
+
+
+def emulator_command(network_file: Path, config: LoihiConfig) -> list[str]:
+    """The command that runs the emulator for a board's network file, such that a board of this config finds it.
+
+    The network itself comes over the wire; here it is only looked at, so that one that can't run is refused before
+    anything starts. BoardRefusal for such a one, ValueError where there is no environment.
+    """
+    loihi_program(Network.load(network_file), config.dt)
+    python = environment(config)
+    return [str(python), str(EMULATOR), "--host", config.host, "--port", str(config.port)]
+
+
+def emulator_version(config: LoihiConfig | None = None) -> str:
+    """What the environment holds, as one line; ValueError where it can't run the emulator."""
+    code = "from importlib.metadata import version as v; print('nengo-loihi', v('nengo-loihi'), 'numpy', v('numpy'))"
+    done = subprocess.run(
+        [str(environment(config)), "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode:
+        raise ValueError(f"no nengo-loihi: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.strip()

@@ -1,0 +1,354 @@
+"""A network in Loihi 1's integers: weights, decays, thresholds and biases as its cores hold them.
+
+After M. Davies et al., "Loihi: a neuromorphic manycore processor with on-chip learning", IEEE Micro 38(1), 2018, and
+as nengo-loihi 1.1.0's emulator computes them. A compartment does once a tick, in integers, with [x] rounded towards 0:
+
+    u = [u (4095 - decay_u) / 4096] + weights of the spikes of the tick before
+    v = [v (4096 - decay_v) / 4096] + u + bias, at most 2^23 - 1 either way
+    a spike where v > vth, then v = 0
+
+That is forward Euler of a CubaLIF with dt / tau_syn = (decay_u + 1) / 4096 and dt / tau_mem = decay_v / 4096, every
+spike a tick under way. A weight is a whole number of -127 .. 127 times a power of two, 2^6 .. 2^14, that its
+projection shares: 7 bits and a sign, as a core keeps weights of both signs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.boards.board import BoardRefusal, Capabilities, Layout
+from hybrid_control.messages import layout
+from hybrid_control.snn import Network
+from hybrid_control.snn.neurons import NEURON_PARAMETERS, SparseLinear
+
+Ints = NDArray[np.int32]
+
+DECAY_ONE = 4096  # a decay of this over 4096 forgets all
+MANTISSA = 127
+EXPONENTS = range(6, 15)
+VTH_UNIT, VTH_MAX = 64, 131_071 * 64
+BIAS_MANTISSA, BIAS_EXPONENT = 4095, 7
+INPUT_BITS, STATE_BITS = 21, 23  # of the sum of a tick's weights, and of u and v, without their sign
+COMPARTMENTS, IN_AXONS = 1024, 4096  # of a core, which holds one population here
+MAX_COUNT = 4  # spikes of one input in one tick that are counted on when sums are kept from overflowing
+
+CAPABILITIES = Capabilities(
+    board="Loihi 1 (nengo-loihi's emulator)",
+    models={"LIF": "a compartment with decay_u = 4095", "CubaLIF": "a compartment", "IF": "decay_v = 0"},
+    neurons=128 * COMPARTMENTS,
+    synapses=128 * 1024 * 1024 // 9,  # 128 cores of 128 KiB, 9 bits and more for each
+    weight_bits=8,
+    delay=(1, 1),
+    dt=(1e-6, 1e-1),  # a tick has no length on the chip; the host paces it
+)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Compartments of one core. decay_u, decay_v, vth, bias: (size,); scale: v where the network's voltage is 1."""
+
+    name: str
+    size: int
+    decay_u: Ints
+    decay_v: Ints
+    vth: Ints
+    bias: Ints
+    scale: float
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Synapses from an input or a population to a population. weights: (target, source), multiples of 2^exponent."""
+
+    name: str
+    source: str
+    target: str
+    weights: Ints
+    exponent: int
+
+
+@dataclass(frozen=True)
+class LoihiProgram:
+    """All that a core must be told. outputs: the network's outputs in the order of their names, with whose spikes."""
+
+    dt: float
+    inputs: Layout
+    outputs: Layout
+    output_of: tuple[str, ...]
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+
+    def to_bytes(self) -> bytes:
+        """As an npz file: "meta" (JSON) and the arrays, for a process that has only numpy."""
+        meta = {
+            "dt": self.dt,
+            "inputs": [[p.name, p.size] for p in self.inputs],
+            "outputs": [[p.name, p.size, of] for p, of in zip(self.outputs, self.output_of, strict=True)],
+            "populations": [[p.name, p.size, p.scale] for p in self.populations],
+            "projections": [[p.name, p.source, p.target, p.exponent] for p in self.projections],
+        }
+        arrays: dict[str, Any] = {}
+        for i, p in enumerate(self.populations):
+            arrays |= {f"{key}_{i}": getattr(p, key) for key in ("decay_u", "decay_v", "vth", "bias")}
+        for i, j in enumerate(self.projections):
+            arrays[f"weights_{i}"] = j.weights
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
+        return buffer.getvalue()
+
+    @property
+    def max_bits(self) -> tuple[float, float]:
+        """Bits that the sum of a tick's weights, and u, can need at most, each input MAX_COUNT times in a tick."""
+        sums, states = [0.0], [0.0]
+        for p in self.populations:
+            total = np.zeros(p.size)
+            for j in self.projections:
+                if j.target == p.name:
+                    times = MAX_COUNT if j.source in {i.name for i in self.inputs} else 1
+                    total += times * np.abs(j.weights.astype(np.int64)).sum(axis=1)
+            sums.append(float(total.max()))
+            states.append(float((total * DECAY_ONE / (p.decay_u + 1.0) + np.abs(p.bias)).max()))
+        return math.log2(max(sums) + 1), math.log2(max(states) + 1)
+
+
+def loihi_form(network: Network, dt: float = 1e-3) -> tuple[LoihiProgram, Network]:
+    """A network of spiking neurons in Loihi's integers, and the same again as a network of what they stand for.
+
+    network: as `split.spiking` makes it. The second network is the numba engine's quantised mode: weights, time
+    constants and thresholds are those of the integers, each projection a tick long; only the rounding of u and v
+    towards 0 is not in it. The scale of v is the largest at which nothing can overflow, however many neurons fire at
+    once. BoardRefusal where a core can't hold it.
+    """
+    inputs = {n: v for n, v in sorted(network.nodes.items()) if isinstance(v, nir.Input)}
+    cells = {n: v for n, v in network.nodes.items() if isinstance(v, (nir.LIF, nir.CubaLIF, nir.IF))}
+    _check_nodes(network, set(inputs) | set(cells))
+    sizes = {n: math.prod(int(k) for k in v.input_type["input"]) for n, v in inputs.items()}
+    sizes |= {n: int(np.size(v.v_threshold)) for n, v in cells.items()}
+    found = list(_projections(network, sizes, dt))
+    populations, projections = [], []
+    for name, node in cells.items():
+        into = [(j, s, w) for j, s, t, w in found if t == name]
+        if sizes[name] > COMPARTMENTS or sum(sizes[s] for _, s, _ in into) > IN_AXONS:
+            raise BoardRefusal(
+                f"population {name!r} of {sizes[name]} neurons with {sum(sizes[s] for _, s, _ in into)} axons "
+                f"into it fits no core ({COMPARTMENTS} and {IN_AXONS})",
+                f"populations of at most {COMPARTMENTS} neurons",
+            )
+        population, made = _population(name, node, into, set(inputs), dt)
+        populations.append(population)
+        projections += made
+    outputs, output_of = [], []
+    for name, node in sorted(network.nodes.items()):
+        if isinstance(node, nir.Output):
+            of = [a for a, b in network.edges if b == name]
+            if len(of) != 1 or of[0] not in cells:
+                raise BoardRefusal(
+                    f"Output {name!r} gives {of}, not one population's spikes", "an Output each"
+                )
+            outputs.append((name, sizes[of[0]]))
+            output_of.append(of[0])
+    if not populations or not outputs:
+        raise BoardRefusal("a network without spiking neurons or without an Output", "one with both")
+    program = LoihiProgram(
+        dt,
+        layout(**{n: sizes[n] for n in inputs}),
+        layout(**dict(outputs)),
+        tuple(output_of),
+        tuple(populations),
+        tuple(projections),
+    )
+    return program, _as_network(network, program, cells)
+
+
+def _check_nodes(network: Network, known: set[str]) -> None:
+    for name, node in network.nodes.items():
+        kind = type(node).__name__
+        if name in known or isinstance(node, (nir.Linear, nir.Output)):
+            continue
+        if isinstance(node, (SparseLinear, nir.Delay)):
+            continue
+        nearest = "LIF, CubaLIF and IF, joined by Linear"
+        if type(node) in NEURON_PARAMETERS:
+            nearest = (
+                f"{name!r} as a LIF or CubaLIF" if kind != "LI" else f"{name!r} made spikes by `spiking`"
+            )
+        raise BoardRefusal(f"{name!r} is a {kind}, which a Loihi core does not have", nearest)
+
+
+def _projections(
+    network: Network, sizes: dict[str, int], dt: float
+) -> Iterator[tuple[str, str, str, NDArray[np.float64]]]:
+    """(name, source, target, weights) of every way from an input or population to the next population."""
+    into: dict[str, list[str]] = {name: [] for name in network.nodes}
+    out_of: dict[str, list[str]] = {name: [] for name in network.nodes}
+    for a, b in network.edges:
+        into[b].append(a)
+        out_of[a].append(b)
+    for source in sizes:
+        for first in out_of[source]:
+            node = network.nodes[first]
+            if first in sizes:
+                if sizes[source] != sizes[first]:
+                    raise BoardRefusal(
+                        f"edge from {source!r} to {first!r} of another size", "a Linear between"
+                    )
+                yield f"{source}_{first}", source, first, np.eye(sizes[first])
+                continue
+            if isinstance(node, nir.Output):
+                continue
+            weights: NDArray[np.float64]
+            if isinstance(node, nir.Linear):
+                weights = np.asarray(node.weight, dtype=np.float64)
+            elif isinstance(node, SparseLinear):
+                _check_delay(first, 0.0 if node.delay is None else node.delay, dt)
+                weights = np.zeros([int(k) for k in node.shape])
+                np.add.at(weights, (node.post, node.pre), node.weight)
+            else:
+                raise BoardRefusal(
+                    f"{first!r} takes the spikes of {source!r} unweighted", "a Linear before it"
+                )
+            several = len(into[first]) > 1 or len(out_of[first]) > 1
+            for second in out_of[first]:
+                ends = [second]
+                if isinstance(network.nodes[second], nir.Delay):
+                    _check_delay(second, network.nodes[second].delay, dt)
+                    ends = out_of[second]
+                for end in ends:
+                    if end not in sizes or isinstance(network.nodes[end], nir.Input):
+                        raise BoardRefusal(
+                            f"{first!r} leads to {end!r}, which is no population", "a LIF there"
+                        )
+                    yield f"{source}_{first}_{end}" if several else first, source, end, weights
+
+
+def _check_delay(name: str, delay: object, dt: float) -> None:
+    ticks = np.round(np.asarray(delay, dtype=np.float64) / dt)
+    if np.any(ticks > CAPABILITIES.delay[1]):
+        raise BoardRefusal(
+            f"{name!r} delays by {int(ticks.max())} ticks, and nengo-loihi has no delays",
+            f"a delay of {CAPABILITIES.delay[1]} tick",
+        )
+
+
+def _population(
+    name: str,
+    node: nir.NIRNode,
+    into: list[tuple[str, str, NDArray[np.float64]]],
+    inputs: set[str],
+    dt: float,
+) -> tuple[Population, list[Projection]]:
+    """One population and what leads to it, in integers."""
+    if isinstance(node, nir.IF):
+        threshold = np.asarray(node.v_threshold, dtype=np.float64).reshape(-1)
+        leak = 0 * threshold
+        reset = np.asarray(node.v_reset, dtype=np.float64).reshape(-1)
+        decay_v, take = np.zeros(threshold.size), dt * np.asarray(node.r).reshape(-1)
+        rest = reset  # nothing draws v anywhere
+    else:
+        threshold, leak, reset, tau, r = (
+            np.asarray(v, dtype=np.float64).reshape(-1)
+            for v in (
+                node.v_threshold,
+                node.v_leak,
+                node.v_reset,
+                node.tau_mem if isinstance(node, nir.CubaLIF) else node.tau,
+                node.r,
+            )
+        )
+        decay_v = np.clip(np.round(DECAY_ONE * dt / tau), 1, DECAY_ONE - 1)
+        take = decay_v / DECAY_ONE * r
+        rest = leak
+    decay_u = np.full(threshold.size, DECAY_ONE - 1.0)
+    if isinstance(node, nir.CubaLIF):
+        tau_syn = np.asarray(node.tau_syn, dtype=np.float64).reshape(-1)
+        decay_u = np.clip(np.round(DECAY_ONE * dt / tau_syn) - 1, 0, DECAY_ONE - 1)
+        take = take * (decay_u + 1) / DECAY_ONE * np.asarray(node.w_in).reshape(-1)
+    height = threshold - reset
+    if np.any(height <= 0) or not np.isfinite(height).all():
+        raise BoardRefusal(f"{name!r} has a threshold that is not above its reset", "v_threshold > v_reset")
+    drive = decay_v / DECAY_ONE * (rest - reset)  # what draws v to its rest each tick
+
+    # the largest scale at which no threshold is too high and no sum too wide
+    weights = [w * take[:, None] for _, _, w in into]
+    total = sum(
+        (
+            (MAX_COUNT if s in inputs else 1) * np.abs(w).sum(axis=1)
+            for (_, s, _), w in zip(into, weights, strict=True)
+        ),
+        np.zeros(threshold.size),
+    )
+    room = np.stack(
+        [
+            VTH_MAX / height,
+            (2.0**INPUT_BITS - 1) / np.maximum(1.02 * total, 1e-12),  # rounding may add to each weight
+            (2.0**STATE_BITS - 1)
+            / np.maximum(1.02 * total * DECAY_ONE / (decay_u + 1) + np.abs(drive), 1e-12),
+            BIAS_MANTISSA * 2**BIAS_EXPONENT / np.maximum(np.abs(drive), 1e-12),
+        ]
+    )
+    scale = float(room.min())
+    tallest = float(height.max())
+    scale = math.floor(scale * tallest / VTH_UNIT) * VTH_UNIT / tallest
+    vth = np.round(height * scale / VTH_UNIT) * VTH_UNIT
+    if scale <= 0 or np.any(vth < VTH_UNIT):
+        raise BoardRefusal(
+            f"{name!r} is driven by up to {total.max() / height.min():.3g} thresholds a tick, so that its threshold "
+            "is less than one unit of vth",
+            "smaller weights, or fewer of them",
+        )
+    bias = drive * scale
+    exponent = np.ceil(np.log2(np.maximum(np.abs(bias) / BIAS_MANTISSA, 1)))
+    bias = np.round(bias / 2**exponent) * 2**exponent
+    made = []
+    for (projection, source, _), w in zip(into, weights, strict=True):
+        largest = float(np.abs(w).max(initial=0.0)) * scale
+        k = EXPONENTS[0]
+        while k < EXPONENTS[-1] and largest / 2**k > MANTISSA + 0.5:
+            k += 1
+        whole = np.clip(np.round(w * scale / 2**k), -MANTISSA, MANTISSA) * 2**k
+        made.append(Projection(projection, source, name, whole.astype(np.int32), k))
+    u, v, limit, offset = (k.astype(np.int32) for k in (decay_u, decay_v, vth, bias))
+    return Population(name, threshold.size, u, v, limit, offset, scale), made
+
+
+def _as_network(network: Network, program: LoihiProgram, cells: dict[str, nir.NIRNode]) -> Network:
+    """What the integers stand for, as a network for the numba engine."""
+    made = Network()
+    made.metadata = dict(network.metadata)
+    for p in program.inputs:
+        made.add_input(p.name, p.size)
+    takes = {}
+    for q in program.populations:
+        node = cells[q.name]
+        reset = np.asarray(node.v_reset, dtype=np.float64).reshape(-1)
+        take = np.ones(q.size)
+        common = {"v_threshold": reset + q.vth / q.scale, "v_reset": reset}
+        if isinstance(node, nir.IF):
+            made.add_population(q.name, nir.IF, q.size, r=1 / program.dt, **common)
+        else:
+            a = q.decay_v / DECAY_ONE
+            take = take * a
+            common["v_leak"] = reset + q.bias / q.scale / a
+            if isinstance(node, nir.CubaLIF):
+                b = (q.decay_u + 1.0) / DECAY_ONE
+                take = take * b
+                made.add_population(
+                    q.name, nir.CubaLIF, q.size, tau_mem=program.dt / a, tau_syn=program.dt / b, **common
+                )
+            else:
+                made.add_population(q.name, nir.LIF, q.size, tau=program.dt / a, **common)
+        takes[q.name] = take * q.scale
+    for j in program.projections:
+        made.connect(j.source, j.target, j.weights / takes[j.target][:, None], name=j.name, delay=program.dt)
+    for p, of in zip(program.outputs, program.output_of, strict=True):
+        made.add_output(p.name, of)
+    return made

@@ -1,0 +1,521 @@
+"""The board protocol, version 1: spikes between the bridge and any process over UDP (docs/board_protocol.md).
+
+`Packet`, `encode` and `decode` are the codec, `Order` sees to repeats, `Peer` is a board's side without a socket and
+`serve` with one. Only the standard library is needed, so that a board's process can import it in any environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Sequence  # noqa: UP035 (also for Python 3.8)
+
+MAGIC = b"HB"
+VERSION = 1
+HEADER = struct.Struct("<2sBBIIIQQQ")
+MAX_SPIKES = 256  # in a packet
+MAX_CHUNK = 1024  # bytes of a file in a packet
+MAX_FILE = 64 * 2**20
+MAX_TEXT = 512
+
+# from the host
+HELLO, LOAD, START, SPIKES, STOP, PING, BYE = range(1, 8)
+# from the board
+WELCOME, LOADED, STATUS, SPIKES_OUT = range(0x81, 0x85)
+
+NIR_FILE, LOIHI_PROGRAM = 1, 2  # what a LOAD carries
+MORE, DONE, REFUSED = range(3)  # state of a load
+
+REASONS = ("address", "length", "version", "type", "content", "session", "order", "repeat")
+"""Why a packet was ignored."""
+
+LOAD_HEAD = struct.Struct("<IIIIB3x")
+LOADED_HEAD = struct.Struct("<IB3xII")
+START_BODY = struct.Struct("<IB3x")
+SPIKES_HEAD = struct.Struct("<HBB")
+STATUS_BODY = struct.Struct("<B3xIIIII" + "I" * len(REASONS))
+
+HOST_SILENCE_NS = 500_000_000  # a running board whose host says nothing for so long lets its time stand still
+SESSION_NS = 2_000_000_000  # after so long another host may take over
+
+
+class Ignored(Exception):
+    """A packet that is not acted on; `reason` is one of REASONS."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One datagram. Times in ns of the sender's clock.
+
+    sequence: counts the sender's packets. tick: of the board. time: when it was sent. echo_time: `time` of the newest
+    packet heard from the other side, 0 for none; echo_held: how long ago that was heard. body: what the type says.
+    """
+
+    type: int
+    session: int
+    sequence: int
+    tick: int
+    time: int
+    echo_time: int
+    echo_held: int
+    body: Any = ()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Part `index` of `count` of a file of `size` bytes with CRC-32 `crc`."""
+
+    index: int
+    count: int
+    size: int
+    crc: int
+    kind: int
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Answer to a chunk: which one is wanted next, or that the file is loaded or refused and why."""
+
+    next: int
+    state: int
+    inputs: int
+    outputs: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """How long a tick is, and whether each waits for the host."""
+
+    dt_ns: int
+    stepped: bool
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Neurons that spiked in a tick, one entry for each spike, in one packet or several.
+
+    part: which of the tick's packets this is, from 0. more: another one of the same tick follows.
+    """
+
+    neurons: tuple[int, ...]
+    part: int = 0
+    more: bool = False
+
+
+def parts(neurons: Sequence[int]) -> list[Spikes]:
+    """A tick's spikes in as many packets as they need; at most 65,536 of them, the rest is left out."""
+    cut = [tuple(neurons[i : i + MAX_SPIKES]) for i in range(0, min(len(neurons), 65_536), MAX_SPIKES)] or [
+        ()
+    ]
+    return [Spikes(p, i, i < len(cut) - 1) for i, p in enumerate(cut)]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a board does. missed: ticks for which it was too late. lost: gaps in the host's sequence.
+
+    step_ns, step_max_ns: mean and longest time that a tick took. ignored: packets for each of REASONS.
+    """
+
+    running: bool
+    missed: int
+    received: int
+    lost: int
+    step_ns: int
+    step_max_ns: int
+    ignored: tuple[int, ...]
+
+
+def encode(packet: Packet) -> bytes:
+    """The datagram; struct.error or ValueError for what does not fit."""
+    body = packet.body
+    if packet.type in (HELLO, STOP, PING, BYE):
+        content = b""
+    elif packet.type == WELCOME:
+        content = _text(body)
+    elif packet.type == LOAD:
+        if len(body.content) > MAX_CHUNK:
+            raise ValueError(f"chunk of {len(body.content)} bytes, at most {MAX_CHUNK}")
+        content = LOAD_HEAD.pack(body.index, body.count, body.size, body.crc, body.kind) + body.content
+    elif packet.type == LOADED:
+        content = LOADED_HEAD.pack(body.next, body.state, body.inputs, body.outputs) + _text(body.text)
+    elif packet.type == START:
+        content = START_BODY.pack(body.dt_ns, body.stepped)
+    elif packet.type in (SPIKES, SPIKES_OUT):
+        count = len(body.neurons)
+        if count > MAX_SPIKES:
+            raise ValueError(f"{count} spikes in a packet, at most {MAX_SPIKES}")
+        content = SPIKES_HEAD.pack(count, body.part, body.more) + struct.pack(f"<{count}I", *body.neurons)
+    elif packet.type == STATUS:
+        content = STATUS_BODY.pack(
+            body.running, body.missed, body.received, body.lost, body.step_ns, body.step_max_ns, *body.ignored
+        )
+    else:
+        raise ValueError(f"no packet type {packet.type}")
+    head = HEADER.pack(
+        MAGIC,
+        VERSION,
+        packet.type,
+        packet.session,
+        packet.sequence,
+        packet.tick,
+        packet.time,
+        packet.echo_time,
+        packet.echo_held,
+    )
+    return head + content
+
+
+def _text(text: str) -> bytes:
+    return text.encode()[:MAX_TEXT].decode(errors="ignore").encode()
+
+
+def decode(data: bytes) -> Packet:
+    """The packet in a datagram; Ignored with reason length, version, type or content for anything else."""
+    if len(data) < HEADER.size:
+        raise Ignored("length")
+    magic, version, kind, session, sequence, tick, sent, echo, held = HEADER.unpack_from(data)
+    if magic != MAGIC or version != VERSION:
+        raise Ignored("version")
+    content = data[HEADER.size :]
+    body: Any = ()
+    if kind in (HELLO, STOP, PING, BYE):
+        _length(content, 0)
+    elif kind == WELCOME:
+        body = _read_text(content)
+    elif kind == LOAD:
+        body = _read_chunk(content)
+    elif kind == LOADED:
+        if len(content) < LOADED_HEAD.size:
+            raise Ignored("length")
+        after, state, inputs, outputs = LOADED_HEAD.unpack_from(content)
+        if state > REFUSED:
+            raise Ignored("content")
+        body = Loaded(after, state, inputs, outputs, _read_text(content[LOADED_HEAD.size :]))
+    elif kind == START:
+        _length(content, START_BODY.size)
+        dt, stepped = START_BODY.unpack(content)
+        if not dt or stepped > 1:
+            raise Ignored("content")
+        body = Start(dt, bool(stepped))
+    elif kind in (SPIKES, SPIKES_OUT):
+        if len(content) < SPIKES_HEAD.size:
+            raise Ignored("length")
+        count, part, more = SPIKES_HEAD.unpack_from(content)
+        _length(content, SPIKES_HEAD.size + 4 * count)
+        if count > MAX_SPIKES or more > 1:
+            raise Ignored("content")
+        body = Spikes(struct.unpack_from(f"<{count}I", content, SPIKES_HEAD.size), part, bool(more))
+    elif kind == STATUS:
+        _length(content, STATUS_BODY.size)
+        running, missed, received, lost, step, longest, *ignored = STATUS_BODY.unpack(content)
+        if running > 1:
+            raise Ignored("content")
+        body = Status(bool(running), missed, received, lost, step, longest, tuple(ignored))
+    else:
+        raise Ignored("type")
+    return Packet(kind, session, sequence, tick, sent, echo, held, body)
+
+
+def _length(content: bytes, expected: int) -> None:
+    if len(content) != expected:
+        raise Ignored("length")
+
+
+def _read_text(content: bytes) -> str:
+    if len(content) > MAX_TEXT:
+        raise Ignored("length")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise Ignored("content") from None
+
+
+def _read_chunk(content: bytes) -> Chunk:
+    if len(content) < LOAD_HEAD.size:
+        raise Ignored("length")
+    index, count, size, crc, kind = LOAD_HEAD.unpack_from(content)
+    part = content[LOAD_HEAD.size :]
+    if not 0 < size <= MAX_FILE or count != -(-size // MAX_CHUNK) or index >= count:
+        raise Ignored("content")
+    _length(part, MAX_CHUNK if index < count - 1 else size - MAX_CHUNK * (count - 1))
+    return Chunk(index, count, size, crc, kind, part)
+
+
+def chunks(content: bytes, kind: int) -> list[Chunk]:
+    """A file in parts."""
+    if not 0 < len(content) <= MAX_FILE:
+        raise ValueError(f"a file of {len(content)} bytes; expected 1 .. {MAX_FILE}")
+    crc = zlib.crc32(content)
+    parts = [content[i : i + MAX_CHUNK] for i in range(0, len(content), MAX_CHUNK)]
+    return [Chunk(i, len(parts), len(content), crc, kind, p) for i, p in enumerate(parts)]
+
+
+class Order:
+    """Tells packets that come late or twice by their sequence numbers, and counts those that never came."""
+
+    def __init__(self) -> None:
+        self.newest = -1
+        self.received = 0
+        self._first = 0
+        self._seen = 0  # bit k: newest - k was seen
+
+    def accept(self, sequence: int) -> None:
+        """Take a number; Ignored with "repeat" for one seen before, with "order" for one older than the newest."""
+        if self.newest < 0:
+            self._first = sequence
+        ahead = sequence - self.newest
+        if self.newest >= 0 and ahead <= 0:
+            raise Ignored("repeat" if -ahead < 64 and self._seen >> -ahead & 1 else "order")
+        self._seen = (self._seen << min(ahead, 64) | 1) & (2**64 - 1)
+        self.newest = sequence
+        self.received += 1
+
+    @property
+    def lost(self) -> int:
+        """Numbers up to the newest that were not taken."""
+        return self.newest - self._first + 1 - self.received if self.newest >= 0 else 0
+
+
+class Simulator(Protocol):
+    """What a board's process must bring along."""
+
+    name: str
+
+    def load(self, kind: int, content: bytes) -> tuple[int, int]:
+        """Take a network; returns the numbers of its input and output neurons. ValueError says why it can't."""
+
+    def reset(self) -> None:
+        """Back to the time before the first tick."""
+
+    def step(self, spikes: Sequence[int]) -> Sequence[int]:
+        """One tick. spikes: input neurons, once for each spike; returns the output neurons that spiked."""
+
+
+@dataclass
+class Peer:
+    """A board's side of the protocol around a simulator, without a socket: datagrams in, datagrams out."""
+
+    simulator: Simulator
+    running: bool = False
+    stepped: bool = False
+    dt_ns: int = 1_000_000
+    tick: int = 0
+    missed: int = 0
+    ignored: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+
+    def __post_init__(self) -> None:
+        self.host: Any = None
+        self._session = self._sequence = 0
+        self._order = Order()
+        self._heard = (0, 0)  # the host's time, and ours when it was heard
+        self._parts: dict[int, bytes] = {}
+        self._file: tuple[int, int] | None = None
+        self._answer = Loaded(0, MORE, 0, 0, "")
+        self._waiting: list[int] = []
+        self._parts_heard = 0  # of the stepped tick that is being sent
+        self._result: tuple[int, ...] = ()
+        self._step_total = self._step_max = 0
+
+    def handle(self, data: bytes, address: Any, now: int) -> list[bytes]:
+        """What to answer to a datagram. now: ns of this side's monotonic clock."""
+        try:
+            return self._handle(decode(data), address, now)
+        except Ignored as ignored:
+            self.ignored[ignored.reason] += 1
+            return []
+
+    def _handle(self, packet: Packet, address: Any, now: int) -> list[bytes]:
+        if packet.type == HELLO:
+            return self._hello(packet, address, now)
+        if address != self.host:
+            raise Ignored("address")
+        if packet.session != self._session:
+            raise Ignored("session")
+        if packet.type > BYE:
+            raise Ignored("type")
+        if packet.type == SPIKES and any(n >= self._answer.inputs for n in packet.body.neurons):
+            raise Ignored("content")
+        if packet.type == START and self._answer.state != DONE:
+            raise Ignored("content")
+        self._order.accept(packet.sequence)
+        self._heard = (packet.time, now)
+        if packet.type == LOAD:
+            return [self._packet(LOADED, now, self._load(packet.body))]
+        if packet.type == SPIKES:
+            return self._spikes(packet, now)
+        if packet.type == START:
+            self.dt_ns, self.stepped = packet.body.dt_ns, packet.body.stepped
+            self.simulator.reset()
+            self.tick = self.missed = self._step_total = self._step_max = 0
+            self._waiting, self._parts_heard, self._result = [], 0, ()
+            self.running = True
+        elif packet.type in (STOP, BYE):
+            self.running = False
+            if packet.type == BYE:
+                self.host = None
+                return []
+        return [self._packet(STATUS, now, self.status())]
+
+    def _hello(self, packet: Packet, address: Any, now: int) -> list[bytes]:
+        known = address == self.host and packet.session == self._session
+        if not known:
+            if self.host is not None and address != self.host and now - self._heard[1] < SESSION_NS:
+                raise Ignored("address")
+            self.host, self._session = address, packet.session
+            self._order, self._sequence, self.running = Order(), 0, False
+        self._order.accept(packet.sequence)
+        self._heard = (packet.time, now)
+        return [self._packet(WELCOME, now, self.simulator.name)]
+
+    def _load(self, chunk: Chunk) -> Loaded:
+        if self._file != (chunk.crc, chunk.size):
+            self._file, self._parts, self.running = (chunk.crc, chunk.size), {}, False
+        elif not self._parts:
+            return self._answer
+        self._parts[chunk.index] = chunk.content
+        wanted = next((i for i in range(chunk.count) if i not in self._parts), chunk.count)
+        self._answer = Loaded(wanted, MORE, 0, 0, "")
+        if wanted == chunk.count:
+            content = b"".join(self._parts[i] for i in range(chunk.count))
+            self._parts = {}
+            try:
+                if zlib.crc32(content) != chunk.crc:
+                    raise ValueError("the file came with another CRC than it left with")
+                inputs, outputs = self.simulator.load(chunk.kind, content)
+                self._answer = Loaded(wanted, DONE, inputs, outputs, "")
+            except ValueError as error:
+                self._answer = Loaded(wanted, REFUSED, 0, 0, str(error))
+        return self._answer
+
+    def _spikes(self, packet: Packet, now: int) -> list[bytes]:
+        spikes: Spikes = packet.body
+        if not self.running:
+            return []
+        if not self.stepped:
+            self._waiting += spikes.neurons
+            return []
+        if self.tick and packet.tick == self.tick:  # its answer went lost
+            return [] if spikes.more else self._report(now)
+        if spikes.part == 0:
+            self._waiting, self._parts_heard = [], 0
+        if packet.tick != self.tick + 1 or spikes.part != self._parts_heard:
+            raise Ignored("order")
+        self._parts_heard += 1
+        self._waiting += spikes.neurons
+        return [] if spikes.more else self.advance(now)
+
+    def advance(self, now: int) -> list[bytes]:
+        """Do one tick with the spikes that came since the one before, and tell the host."""
+        spikes, self._waiting = self._waiting, []
+        began = time.perf_counter_ns()
+        self._result = tuple(self.simulator.step(spikes))
+        took = time.perf_counter_ns() - began
+        self._step_total += took
+        self._step_max = max(self._step_max, took)
+        self.tick += 1
+        return self._report(now + took)
+
+    def _report(self, now: int) -> list[bytes]:
+        return [self._packet(SPIKES_OUT, now, p) for p in parts(self._result)]
+
+    def host_silent(self, now: int) -> bool:
+        """Whether the host has said nothing for HOST_SILENCE_NS: no time passes then."""
+        return now - self._heard[1] > HOST_SILENCE_NS
+
+    def status(self) -> Status:
+        """What a STATUS says."""
+        mean = self._step_total // max(self.tick, 1)
+        counts = tuple(min(self.ignored[r], 2**32 - 1) for r in REASONS)
+        top = 2**32 - 1
+        return Status(
+            self.running,
+            self.missed,
+            self._order.received,
+            self._order.lost,
+            min(mean, top),
+            min(self._step_max, top),
+            counts,
+        )
+
+    def _packet(self, kind: int, now: int, body: Any) -> bytes:
+        heard, at = self._heard
+        held = max(0, now - at)
+        made = encode(
+            Packet(kind, self._session, self._sequence, self.tick, now, heard, held, body),
+        )
+        self._sequence = (self._sequence + 1) % 2**32
+        return made
+
+
+def serve(simulator: Simulator, address: str = "127.0.0.1", port: int = 0) -> None:
+    """Serve a simulator until SIGTERM, or until stdin closes where it is a pipe.
+
+    Prints "ready HOST PORT" when the socket is open. A tick is done every dt; one for which it is too late by a whole
+    dt is missed: counted, and left out, so that the board's time never runs faster to catch up.
+    """
+    peer = Peer(simulator)
+    clock = time.monotonic_ns
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((address, port))
+        sock.setblocking(False)
+        host, bound = sock.getsockname()
+        sys.stdout.write(f"ready {host} {bound}\n")
+        sys.stdout.flush()
+        ended: list[int] = []
+        signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+        parent = [sys.stdin] if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode) else []
+        watch = [sock, *parent]
+        due = clock()
+
+        def send(packets: list[bytes], to: Any) -> None:
+            for data in packets:
+                sock.sendto(data, to)
+
+        while not ended:
+            ticking = peer.running and not peer.stepped and not peer.host_silent(clock())
+            wait = max(0, due - clock()) * 1e-9 if ticking else 0.1
+            readable = select.select(watch, [], [], wait)[0]
+            if any(f is not sock for f in readable) and not os.read(sys.stdin.fileno(), 4096):
+                break
+            running = peer.running
+            if sock in readable:
+                for _ in range(1000):
+                    try:
+                        data, sender = sock.recvfrom(65536)
+                    except BlockingIOError:
+                        break
+                    except ConnectionError:  # what we sent reached a port that is closed by now
+                        continue
+                    send(peer.handle(data, sender, clock()), sender)
+            now = clock()
+            if (peer.running and not running) or not ticking:
+                due = now + peer.dt_ns
+            elif peer.running and now >= due:
+                late = (now - due) // peer.dt_ns
+                peer.missed += late
+                due += (late + 1) * peer.dt_ns
+                send(peer.advance(now), peer.host)
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """--host and --port from the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="UDP port (0: any free one)")
+    return parser.parse_args()

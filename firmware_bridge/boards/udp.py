@@ -1,0 +1,356 @@
+"""Any board or simulator that speaks the board protocol over UDP (docs/board_protocol.md): the host's side."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import select
+import socket
+import tempfile
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+
+from firmware_bridge.boards.board import Board, BoardConfig, BoardRefusal, Capabilities, Health, Layout
+from firmware_bridge.boards.processes import board_protocol as wire
+from firmware_bridge.boards.processes.board_protocol import Ignored, Packet, Status
+from hybrid_control.messages import SpikeTrain, layout
+from hybrid_control.snn import Network
+
+_RETRY = 0.2  # s until what is not answered is sent again
+_BATCH = 4096  # most packets taken by one `receive`
+_WINDOW = 1000  # newest samples of latency, and numbers in a sequence, that health speaks of
+_LONGEST_NS = 1_000_000_000  # of a window that `receive` returns
+
+
+@dataclass(frozen=True)
+class UdpConfig(BoardConfig):
+    """Where the process listens. timeout: s for an answer; load_timeout: s for it to take a network in."""
+
+    host: str = "127.0.0.1"
+    port: int = 17950
+    timeout: float = 2.0
+    load_timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.port < 65536:
+            raise ValueError(f"board: port {self.port}, expected 1 .. 65535")
+
+
+class _Sequence:
+    """Numbers of the newest packets taken, and by that the share of them that is missing."""
+
+    def __init__(self) -> None:
+        self.order = wire.Order()
+        self._taken: deque[int] = deque(maxlen=_WINDOW)
+
+    def accept(self, sequence: int) -> None:
+        self.order.accept(sequence)
+        self._taken.append(sequence)
+
+    @property
+    def loss(self) -> float:
+        if not self._taken:
+            return math.nan
+        return 1.0 - len(self._taken) / (self._taken[-1] - self._taken[0] + 1)
+
+
+class UdpBoard(Board):
+    """A process that speaks the protocol. It is given the network as a NIR file, and says itself what it can't run.
+
+    Latency and time offset are measured by every packet that comes, for each carries the time of the newest one that
+    its sender had heard; loss by the numbers of the packets in both directions.
+    """
+
+    config_class = UdpConfig
+    capabilities = Capabilities(
+        board="a process that speaks the board protocol",
+        models={},
+        neurons=2**32 - 1,
+        synapses=2**32 - 1,
+        weight_bits=64,
+        delay=(0, 2**16),
+        dt=(1e-4, 1.0),
+    )
+    config: UdpConfig
+
+    def __init__(self, config: BoardConfig) -> None:
+        super().__init__(config)
+        self.name = ""  # what the process calls itself
+        self.status: Status | None = None  # the newest that it sent
+        self.refused: dict[str, int] = dict.fromkeys(wire.REASONS, 0)
+        self._socket: socket.socket | None = None
+        self._sending = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin a session."""
+        self._session = random.getrandbits(32)
+        self._sent_packets = 0
+        self._last_sent = 0
+        self._heard = (0, 0)
+        self._order = _Sequence()
+        self._samples: deque[tuple[int, int]] = deque(maxlen=_WINDOW)  # round trip and offset, ns
+        self._running = False
+        self._tick = 0  # of the board, as it said last
+        self._asked: tuple[int, ...] = ()  # spikes of the stepped tick that is under way
+        self._spikes_sent = self._spikes_received = 0
+        self._window_begin = time.monotonic_ns()
+        self.heard_ns = -1
+        self.status = None
+
+    @classmethod
+    def reachable(cls, config: BoardConfig | None = None) -> tuple[bool, str]:
+        """Whether a process answers, and what it says it is."""
+        board = cls(cls.config_class() if config is None else config)
+        where = f"{board.config.host}:{board.config.port}"
+        try:
+            board.connect()
+        except OSError as error:
+            return False, f"{where}: {error}"
+        board.close()
+        return True, f"{where}: {board.name}"
+
+    def connect(self) -> None:
+        """Open a socket and a session; TimeoutError where nothing answers."""
+        self.close()
+        self._forget()
+        self._address = (socket.gethostbyname(self.config.host), self.config.port)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        try:
+            self.name = self._ask(wire.HELLO, (), wire.WELCOME, self.config.timeout).body
+        except OSError:
+            self._socket.close()
+            self._socket = None
+            raise
+
+    def program(self, network: Network) -> tuple[int, bytes]:
+        """The file that the process is sent, and its kind."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.nir"
+            network.save(path)
+            return wire.NIR_FILE, path.read_bytes()
+
+    def load(self, network: Network) -> None:
+        """Send a network. BoardRefusal where the process refuses it, with what it says."""
+        kind, content = self.program(network)
+        inputs, outputs = _layouts(network)
+        loaded = None
+        for chunk in wire.chunks(content, kind):
+            loaded = self._ask(wire.LOAD, chunk, wire.LOADED, self.config.load_timeout).body
+        assert loaded is not None
+        if loaded.state == wire.REFUSED:
+            raise BoardRefusal(f"{self.name} refuses the network: {loaded.text}", "what its page says")
+        sizes = sum(p.size for p in inputs), sum(p.size for p in outputs)
+        if loaded.state != wire.DONE or (loaded.inputs, loaded.outputs) != sizes:
+            raise ConnectionError(
+                f"{self.name} took a network of {loaded.inputs} inputs and {loaded.outputs} outputs for one of "
+                f"{sizes[0]} and {sizes[1]}"
+            )
+        self.inputs, self.outputs = inputs, outputs
+
+    def start(self) -> None:
+        """Let its time begin, at tick 0."""
+        if not self.inputs and not self.outputs:
+            raise ValueError("board: load a network before start")
+        self._tick = 0
+        start = wire.Start(round(self.config.dt * 1e9), self.config.stepped)
+        self._ask(wire.START, start, wire.STATUS, self.config.timeout)
+        self._running = True
+        self._window_begin = self.heard_ns = time.monotonic_ns()
+
+    def send(self, train: SpikeTrain) -> None:
+        """Send spikes for the board's next tick, in one packet or several; none is a sign of life."""
+        if [(p.name, p.size) for p in train.populations] != [(p.name, p.size) for p in self.inputs]:
+            have = ", ".join(f"{p.name} ({p.size})" for p in train.populations)
+            want = ", ".join(f"{p.name} ({p.size})" for p in self.inputs)
+            raise ValueError(f"board: spikes of {have}, expected {want}")
+        self._asked = tuple(self.admitted(train.neuron).tolist())
+        self._spikes_sent += len(self._asked)
+        for part in wire.parts(self._asked):
+            self._send(wire.SPIKES, part, self._tick + 1)
+
+    def admitted(self, neurons: Any) -> Any:
+        """The spikes of a train, (k,), that the board may be sent."""
+        return neurons
+
+    def receive(self) -> SpikeTrain:
+        """What came since the last call. Where the board is stepped, waits for the tick that `send` asked for."""
+        begin = self._window_begin
+        neurons: list[int] = []
+        times: list[int] = []
+        if self.config.stepped:
+            self._wait_for_tick(neurons, times)
+        else:
+            self._drain(neurons, times)
+            if time.monotonic_ns() - self._last_sent > self.config.probe_period * 1e9:
+                self._send(wire.PING)
+        now = max(time.monotonic_ns(), begin + 1)
+        begin = max(begin, now - _LONGEST_NS)
+        self._window_begin = now
+        self._spikes_received += len(neurons)
+        offsets = np.clip(np.array(times, dtype=np.int64) - begin, 0, now - begin - 1).astype(np.uint32)
+        return SpikeTrain(begin, now - begin, self.outputs, np.array(neurons, dtype=np.uint32), offsets)
+
+    def _drain(self, neurons: list[int], times: list[int]) -> bool:
+        """Take what is there; whether a tick was told to its end."""
+        whole = False
+        size = sum(p.size for p in self.outputs)
+        for _ in range(_BATCH):
+            packet = self._take()
+            if packet is None:
+                break
+            if packet.type == wire.STATUS:
+                self.status = packet.body
+            elif packet.type == wire.SPIKES_OUT:
+                if any(n >= size for n in packet.body.neurons):
+                    self.refused["content"] += 1
+                    continue
+                if self.config.stepped and packet.tick != self._tick + 1:
+                    self.refused["repeat"] += 1  # the answer to what was asked twice
+                    continue
+                now = self._heard[1]
+                neurons += packet.body.neurons
+                times += [now] * len(packet.body.neurons)
+                self.heard_ns = now
+                if not packet.body.more:
+                    self._tick = packet.tick
+                    whole = True
+        return whole
+
+    def _wait_for_tick(self, neurons: list[int], times: list[int]) -> None:
+        end = time.monotonic() + 1.0
+        while not self._drain(neurons, times):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.name}: no answer to tick {self._tick + 1} for 1 s")
+            if not select.select([self._open()], [], [], _RETRY)[0]:
+                neurons.clear()
+                times.clear()
+                for part in wire.parts(self._asked):
+                    self._send(wire.SPIKES, part, self._tick + 1)
+
+    def stop(self) -> None:
+        """Let its time stand still."""
+        if self._running and self._socket is not None:
+            self._running = False
+            self._ask(wire.STOP, (), wire.STATUS, self.config.timeout)
+
+    def health(self) -> Health:
+        """How it does, by the newest packets; the loss of both directions together."""
+        round_trips = sorted(s[0] for s in self._samples)
+        up = 0.0
+        if self.status is not None and self.status.received:
+            up = self.status.lost / (self.status.lost + self.status.received)
+        now = time.monotonic_ns()
+        return Health(
+            running=self._running,
+            silent_for=(now - self.heard_ns) * 1e-9 if self.heard_ns >= 0 else math.inf,
+            round_trip=round_trips[len(round_trips) // 2] * 1e-9 if round_trips else math.nan,
+            round_trip_p99=round_trips[len(round_trips) * 99 // 100] * 1e-9 if round_trips else math.nan,
+            time_offset=min(self._samples)[1] * 1e-9 if self._samples else math.nan,
+            loss=1 - (1 - self._order.loss) * (1 - up),
+            sent=self._spikes_sent,
+            received=self._spikes_received,
+            refused={reason: count for reason, count in self.refused.items() if count},
+        )
+
+    def close(self) -> None:
+        """End the session and close the socket."""
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):  # a wire that is gone needs no farewell
+            self._send(wire.BYE)
+        self._socket.close()
+        self._socket = None
+        self._running = False
+
+    def _open(self) -> socket.socket:
+        if self._socket is None:
+            raise ConnectionError(f"{self.capabilities.board}: not connected")
+        return self._socket
+
+    def _send(self, kind: int, body: Any = (), tick: int = 0) -> None:
+        sock = self._open()
+        heard, at = self._heard
+        with self._sending:
+            now = time.monotonic_ns()
+            held = now - at if heard else 0
+            packet = Packet(kind, self._session, self._sent_packets, tick, now, heard, held, body)
+            self._sent_packets += 1
+            self._last_sent = now
+            # a packet may be lost, as any may be; a process that is gone shows as silence
+            with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
+                sock.sendto(wire.encode(packet), self._address)
+
+    def _take(self) -> Packet | None:
+        """The next packet of this session, or None where there is none; others are counted."""
+        while True:
+            try:
+                data, sender = self._open().recvfrom(65536)
+            except BlockingIOError:
+                return None
+            except ConnectionRefusedError:
+                continue
+            now = time.monotonic_ns()
+            try:
+                if sender != self._address:
+                    raise Ignored("address")
+                packet = wire.decode(data)
+                if packet.session != self._session:
+                    raise Ignored("session")
+                if packet.type < wire.WELCOME:
+                    raise Ignored("type")
+                self._order.accept(packet.sequence)
+            except Ignored as ignored:
+                self.refused[ignored.reason] += 1
+                continue
+            self._heard = (packet.time, now)
+            if packet.echo_time:
+                round_trip = now - packet.echo_time - packet.echo_held
+                if round_trip >= 0:
+                    there = packet.time - packet.echo_held - packet.echo_time
+                    self._samples.append((round_trip, (there + packet.time - now) // 2))
+            return packet
+
+    def _ask(self, kind: int, body: Any, answer: int, timeout: float) -> Packet:
+        """Send until it is answered; TimeoutError where it is not."""
+        end = time.monotonic() + timeout
+        while True:
+            self._send(kind, body)
+            again = min(time.monotonic() + _RETRY, end)
+            while (left := again - time.monotonic()) > 0:
+                select.select([self._open()], [], [], left)
+                while (packet := self._take()) is not None:
+                    if packet.type == wire.STATUS:
+                        self.status = packet.body
+                    if packet.type == answer and _answers(body, packet.body):
+                        return packet
+            if time.monotonic() >= end:
+                raise TimeoutError(f"no board answers at {self._address[0]}:{self._address[1]}")
+
+
+def _answers(asked: Any, answer: Any) -> bool:
+    """Whether a LOADED speaks of the chunk that was sent; anything else is its own answer."""
+    if isinstance(asked, wire.Chunk):
+        last = asked.index == asked.count - 1
+        return bool(answer.state != wire.MORE or (answer.next > asked.index and not last))
+    return True
+
+
+def _layouts(network: Network) -> tuple[Layout, Layout]:
+    """A network's inputs and outputs, each in the order of their names."""
+    sizes: dict[type, dict[str, int]] = {nir.Input: {}, nir.Output: {}}
+    for name, node in sorted(network.nodes.items()):
+        if type(node) in sizes:
+            shape = node.input_type["input"]
+            sizes[type(node)][name] = math.prod(int(n) for n in np.atleast_1d(shape))
+    return layout(**sizes[nir.Input]), layout(**sizes[nir.Output])
