@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import QuadModel, RobotModel, Vehicle
 
 Vector = tuple[float, float, float]
 
 FOOTPRINT, BASE = "base_footprint", "base_link"
 ODOM, LIDAR, CAMERA, IMU = "odom", "lidar", "camera", "imu"
+RANGE_UP, RANGE_DOWN = "range_up", "range_down"
 OPTICAL = "camera_optical"  # the camera's frame as image geometry has it: z ahead, x to the right
 
 YELLOW = (0.95, 0.75, 0.1, 1.0)
@@ -151,20 +152,64 @@ def rover(robot: RobotModel) -> Description:
         joints.append(
             Joint(f"{side}_wheel_joint", "continuous", BASE, f"{side}_wheel", at, effort=robot.wheel_effort)
         )
-    for frame, at in sensor_frames(robot).items():
+    _sense(links, joints, sensor_frames(robot))
+    return Description(robot.name, tuple(links), tuple(joints))
+
+
+def quadrotor(robot: QuadModel) -> Description:
+    """A quadrotor; its root is base_link, in the middle of the four rotors.
+
+    The first rotor is the front left one, the others follow counter-clockwise from above. A body of half the outline
+    hangs between thin rotors; the footprint, the whole outline, is what touches things.
+    """
+    body = robot.mass - 4 * robot.rotor_mass
+    hull = Shape("footprint", "box", (robot.length, robot.width, robot.height), colour=YELLOW)
+    core = Shape("body", "box", (robot.length / 2, robot.width / 2, robot.height / 2), colour=YELLOW)
+    inertia = box_inertia(body, robot.length, robot.width, robot.height)
+    links = [Link(BASE, body, inertia, (core,), (hull,))]
+    joints: list[Joint] = []
+    r, m = robot.rotor_radius, robot.rotor_mass
+    disc = Shape("disc", "cylinder", (r, 0.005), colour=BLACK)
+    corners = ((1, 1), (-1, 1), (-1, -1), (1, -1))
+    for i, (ahead, left) in enumerate(corners):
+        links.append(Link(f"rotor{i}", m, (m * r * r / 4, m * r * r / 4, m * r * r / 2), (disc,)))
+        at = Placement((ahead * robot.rotor_x, left * robot.rotor_y, 0.0))
+        joints.append(
+            Joint(f"rotor{i}_joint", "continuous", BASE, f"rotor{i}", at, (0.0, 0.0, 1.0), effort=1.0)
+        )
+    frames = {
+        **sensor_frames(robot),
+        RANGE_UP: Placement((0.0, 0.0, robot.height / 2), (0.0, -math.pi / 2, 0.0)),
+        RANGE_DOWN: Placement((0.0, 0.0, -robot.height / 2), (0.0, math.pi / 2, 0.0)),
+    }
+    _sense(links, joints, frames)
+    return Description(robot.name, tuple(links), tuple(joints))
+
+
+def describe(robot: Vehicle) -> Description:
+    """The description of a rover or quadrotor; ValueError for what is neither."""
+    if isinstance(robot, RobotModel):
+        return rover(robot)
+    if isinstance(robot, QuadModel):
+        return quadrotor(robot)
+    raise ValueError(f"robot {robot.name!r}: a {type(robot).__name__} has no description")
+
+
+def _sense(links: list[Link], joints: list[Joint], frames: dict[str, Placement]) -> None:
+    """Adds the sensors' frames, which have no mass, and the camera's optical frame."""
+    for frame, at in frames.items():
         links.append(Link(frame))
         joints.append(Joint(f"{frame}_joint", "fixed", BASE, frame, at))
     links.append(Link(OPTICAL))
     optical = Placement(rpy=(-math.pi / 2, 0.0, -math.pi / 2))
     joints.append(Joint(f"{OPTICAL}_joint", "fixed", CAMERA, OPTICAL, optical))
-    return Description(robot.name, tuple(links), tuple(joints))
 
 
-def sensor_frames(robot: RobotModel) -> dict[str, Placement]:
+def sensor_frames(robot: Vehicle) -> dict[str, Placement]:
     """Where lidar, camera (looking along its x) and IMU stand in base_link."""
-    r = robot.wheel_radius
+    floor = robot.wheel_radius if isinstance(robot, RobotModel) else 0.0
     return {
-        LIDAR: Placement((0.0, 0.0, robot.lidar_z - r)),
-        CAMERA: Placement((robot.camera_x, 0.0, robot.camera_z - r), (0.0, robot.camera_pitch, 0.0)),
+        LIDAR: Placement((0.0, 0.0, robot.lidar_z - floor)),
+        CAMERA: Placement((robot.camera_x, 0.0, robot.camera_z - floor), (0.0, robot.camera_pitch, 0.0)),
         IMU: Placement(),
     }

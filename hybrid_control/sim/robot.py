@@ -85,6 +85,7 @@ class QuadModel(Vehicle):
     rotor_x: float  # m, each rotor's distance from the middle along x
     rotor_y: float
     rotor_radius: float
+    rotor_mass: float = 0.01  # of each; part of mass
     rotor_thrust: float  # N, most thrust of one rotor
     rotor_torque: float  # N m of reaction about the vertical for each N of thrust
     rotor_time_constant: float  # s, in which a rotor's speed follows
