@@ -12,6 +12,7 @@ from hybrid_control import __version__
 # Each of these modules has add_commands(subparsers); they import what is heavy only when a command runs.
 COMMANDS = (
     "hybrid_control.sim.commands",
+    "hybrid_control.bringup.commands",
     "hybrid_control.sim.world_commands",
     "hybrid_control.reflex.commands",
     "hybrid_control.planner.commands",

@@ -72,7 +72,7 @@ class Child:
 
     name: str
     process: subprocess.Popen[bytes]
-    log: Path
+    log: Path | None  # None: it writes where this process does
     ended: bool = False  # its end has been reported
 
     @property
@@ -91,6 +91,8 @@ class Child:
 
     def last_words(self) -> str:
         """The last line of its log that names an error, else the last line, "" where there is none."""
+        if self.log is None:
+            return ""
         try:
             lines = [
                 line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()
@@ -103,9 +105,12 @@ class Child:
 
 
 class Children:
-    """Starts processes, each in a session of its own, and ends all of them when the context is left."""
+    """Starts processes, each in a session of its own, and ends all of them when the context is left.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    folder: for their logs; None for output that goes where this process's goes.
+    """
+
+    def __init__(self, folder: Path | None, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._environment = {**os.environ, **environment}
         self.all: dict[str, Child] = {}
@@ -117,14 +122,19 @@ class Children:
         self.end()
 
     def start(self, name: str, module: str, arguments: Sequence[str]) -> Child:
-        """Run a Python module; its output goes to NAME.log."""
-        path = self._folder / f"{name}.log"
-        with path.open("wb") as log:
+        """Run a Python module."""
+        return self.run(name, [sys.executable, "-m", module, *arguments])
+
+    def run(self, name: str, command: Sequence[str]) -> Child:
+        """Run a command; its output goes to NAME.log where there is a folder. OSError where it can't be run."""
+        path = self._folder / f"{name}.log" if self._folder else None
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(path.open("wb")) if path else None
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if log else None,
                 env=self._environment,
                 start_new_session=True,
                 # dies with this process even where that is killed; only threads that hold no lock exist by now
@@ -134,11 +144,15 @@ class Children:
         self.all[name] = child
         return child
 
-    def end(self, patience: float = 3.0) -> None:
-        """Ask all to end, and kill what does not within `patience` seconds."""
+    def ask_to_end(self) -> None:
+        """Ask all to end, without waiting."""
         for child in self.all.values():
             if child.alive:
                 child.process.terminate()
+
+    def end(self, patience: float = 3.0) -> None:
+        """Ask all to end, and kill what does not within `patience` seconds."""
+        self.ask_to_end()
         given_up = time.monotonic() + patience
         for child in self.all.values():
             with contextlib.suppress(subprocess.TimeoutExpired):

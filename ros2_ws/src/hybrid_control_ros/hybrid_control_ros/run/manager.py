@@ -1,0 +1,271 @@
+"""Takes the lifecycle nodes of a graph to where they belong, and the robot to stop when one of them dies."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import Twist as TwistMessage
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from hybrid_control.bringup.graph import Graph
+from hybrid_control.messages import Goal, Twist
+from hybrid_control_ros import convert, qos
+
+UNCONFIGURED, INACTIVE, ACTIVE = (
+    State.PRIMARY_STATE_UNCONFIGURED,
+    State.PRIMARY_STATE_INACTIVE,
+    State.PRIMARY_STATE_ACTIVE,
+)
+REFLEX = "reflex_node"
+_PERIOD = 0.02  # s between two looks at everything
+_QUERY = 0.5  # s after which a question is asked anew: an answer is lost while DDS is still matching
+_STOPPING = 1.0  # s for which zero commands are sent when the reflex has died
+_STOP_PERIOD = 0.05  # s between two of them
+_GOALS = 5  # times that the goal is told, a second apart: a node may not have been matched yet
+_STEPS = {
+    (UNCONFIGURED, INACTIVE): (Transition.TRANSITION_CONFIGURE, INACTIVE),
+    (UNCONFIGURED, ACTIVE): (Transition.TRANSITION_CONFIGURE, INACTIVE),
+    (INACTIVE, ACTIVE): (Transition.TRANSITION_ACTIVATE, ACTIVE),
+    (ACTIVE, INACTIVE): (Transition.TRANSITION_DEACTIVATE, INACTIVE),
+}
+
+
+class Steered:
+    """One lifecycle node and the state that it is to be in: asks until it is there."""
+
+    def __init__(self, node: Node, name: str, namespace: str) -> None:
+        self.name = name
+        self.target = INACTIVE
+        self.state: int | None = None  # None: not known
+        self.refused = False
+        self.running = False
+        full = f"{namespace}/{name}"
+        self._change = node.create_client(ChangeState, f"{full}/change_state")
+        self._get = node.create_client(GetState, f"{full}/get_state")
+        self._asked: Any = None
+        self._query: Any = None
+        self._goal_state = 0
+        self._at = self._queried_at = 0.0
+
+    @property
+    def there(self) -> bool:
+        """Whether it is in the state that it is to be in."""
+        return self.running and self._asked is None and self.state == self.target
+
+    def started(self) -> None:
+        """Its process is new."""
+        self.running, self.refused = True, False
+        self.state = self._asked = self._query = None
+
+    def ended(self) -> None:
+        """Its process is gone."""
+        self.running = False
+        self.state = self._asked = self._query = None
+
+    def poll(self) -> None:
+        """Look for answers, and ask where that is due."""
+        if not self.running or self.refused:
+            return
+        now = time.monotonic()
+        if self._asked is not None:
+            if self._asked.done():
+                answer, self._asked = self._asked.result(), None
+                self.state = self._goal_state if answer.success else None
+                self.refused = not answer.success
+            elif self._ask_state(now) in (self._goal_state, *((UNCONFIGURED, INACTIVE, ACTIVE))):
+                # the answer was lost, or the question
+                if now - self._at > 1.0:
+                    self._asked = None
+            return
+        if self.state is None:
+            self._ask_state(now)
+            return
+        step = _STEPS.get((self.state, self.target))
+        if step is not None and self._change.service_is_ready():
+            transition, self._goal_state = step
+            self._asked = self._change.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            self._at, self._query, self._queried_at = now, None, now
+
+    def _ask_state(self, now: float) -> int | None:
+        """The node's state as it says, None while it has not answered; a state between two does not count."""
+        if self._query is not None and self._query.done():
+            state = self._query.result().current_state.id
+            self._query = None
+            if state in (UNCONFIGURED, INACTIVE, ACTIVE):
+                self.state = state
+                return int(state)
+        elif (self._query is None or now - self._queried_at > 4 * _QUERY) and now - self._queried_at > _QUERY:
+            if self._get.service_is_ready():
+                self._query, self._queried_at = self._get.call_async(GetState.Request()), now
+        return None
+
+
+class Manager:
+    """Brings a graph's nodes up in order, and keeps the robot safe while one of them is away.
+
+    All are configured before any is activated. While a program that carries the robot is away the reflex is inactive;
+    when the reflex dies, zero commands are sent in its place. A reflex that was inactive or restarted has no goal and
+    stays where it is until it is told one: nobody is surprised by a robot that drives on by itself.
+
+    say: takes a line for a person. `started` and `ended` may be called from any thread; everything else happens in
+    the thread that calls `poll`.
+    """
+
+    def __init__(self, graph: Graph, say: Callable[[str], None], domain: int | None = None) -> None:
+        self._graph, self._say = graph, say
+        self._events: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = Node(
+            "bringup_manager",
+            context=self._context,
+            namespace=graph.namespace,
+            enable_rosout=False,
+            start_parameter_services=False,
+            use_global_arguments=False,
+        )
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._steered = {name: Steered(self._node, name, graph.namespace) for name in graph.managed}
+        self._up = False  # all were active once
+        self._stop_until = self._stop_at = 0.0
+        self._goals, self._goal_at = 0, 0.0
+        self._goal: Any = None
+        self._stop: Any = None
+        if REFLEX in self._steered:
+            values = graph.values(REFLEX)
+            self._stamped, self._frame = bool(values["stamped_cmd_vel"]), str(values["base_frame"])
+            kind = TwistStamped if self._stamped else TwistMessage
+            self._stop = self._node.create_publisher(kind, "cmd_vel", qos.COMMAND)
+            if graph.goal is not None:
+                self._goals = _GOALS
+                self._goal = self._node.create_publisher(PoseStamped, "goal_pose", qos.COMMAND)
+
+    def started(self, program: str) -> None:
+        """A program of the graph was started."""
+        self._events.put((program, True))
+
+    def ended(self, program: str) -> None:
+        """A program of the graph has ended, for whatever reason."""
+        self._events.put((program, False))
+
+    @property
+    def all_active(self) -> bool:
+        """Whether every node is active now."""
+        return self._up and all(s.there for s in self._steered.values())
+
+    @property
+    def refused(self) -> str:
+        """The first node that refused a transition, "" where none did."""
+        return next((s.name for s in self._steered.values() if s.refused), "")
+
+    def poll(self, seconds: float = _PERIOD) -> None:
+        """Look at everything once, waiting for answers at most so long."""
+        self._executor.spin_once(timeout_sec=seconds)
+        while not self._events.empty():
+            self._take(*self._events.get())
+        self._aim()
+        for steered in self._steered.values():
+            steered.poll()
+        now = time.monotonic()
+        if now < self._stop_until and now - self._stop_at >= _STOP_PERIOD:
+            self._stop_at = now
+            self.stop()
+        if self._up and self._goals and now - self._goal_at > 1.0:
+            self._goals, self._goal_at = self._goals - 1, now
+            self._tell_goal()
+
+    def stop(self) -> None:
+        """One zero command, in the reflex's place."""
+        if self._stop is not None:
+            stamp = self._node.get_clock().now().nanoseconds
+            self._stop.publish(convert.twist_message(Twist(stamp), self._stamped, self._frame))
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown(timeout_sec=0.2)
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    def _take(self, program: str, started: bool) -> None:
+        nodes = [name for name, owner in self._graph.managed.items() if owner.name == program]
+        for name in nodes:
+            steered = self._steered[name]
+            steered.started() if started else steered.ended()
+        if not started and REFLEX in nodes:
+            self._stop_until = time.monotonic() + _STOPPING
+        if not started and self._up and (REFLEX in nodes or self._program(program).carries):
+            self._goals = 0
+            self._say(f"{program} ended: the robot is stopped, and then waits for a new goal_pose")
+
+    def _program(self, name: str) -> Any:
+        return next(p for p in self._graph.programs if p.name == name)
+
+    def _aim(self) -> None:
+        """Which state each node is to be in now."""
+        everyone = self._steered.values()
+        if not self._up:
+            # one after another, so that what carries the robot or makes the time comes where the graph has it
+            configured = all(s.running and s.state in (INACTIVE, ACTIVE) for s in everyone)
+            before = configured
+            for steered in everyone:
+                if before:
+                    steered.target = ACTIVE
+                before = before and steered.state == ACTIVE
+            if before and self._steered:
+                self._up = True
+                self._say(f"{len(self._steered)} nodes are active")
+            return
+        carried = all(
+            self._steered[name].state == ACTIVE
+            for name, program in self._graph.managed.items()
+            if program.carries
+        )
+        for steered in everyone:
+            steered.target = ACTIVE if carried or steered.name != REFLEX else INACTIVE
+
+    def _tell_goal(self) -> None:
+        assert self._graph.goal is not None
+        values = self._graph.values(REFLEX)
+        stamp = 0 if values["use_sim_time"] else time.time_ns()
+        self._goal.publish(convert.goal_message(Goal(stamp, *self._graph.goal), str(values["odom_frame"])))
+
+
+class ManagerThread(threading.Thread):
+    """A manager in a thread of its own, for a program that has a loop of its own such as `ros2 launch`."""
+
+    def __init__(self, graph: Graph, say: Callable[[str], None], refused: Callable[[str], None]) -> None:
+        super().__init__(name="bring-up", daemon=True)
+        self._manager = Manager(graph, say)
+        self._refused = refused
+        self._ending = threading.Event()
+        self.started, self.ended = self._manager.started, self._manager.ended
+
+    def run(self) -> None:
+        said = ""
+        try:
+            while not self._ending.is_set():
+                self._manager.poll()
+                if self._manager.refused and self._manager.refused != said:
+                    said = self._manager.refused
+                    self._refused(said)
+        except ExternalShutdownException:
+            return
+        self._manager.close()
+
+    def end(self) -> None:
+        """Leave the graph."""
+        self._ending.set()
+        if self.is_alive():
+            self.join(1.0)
