@@ -22,12 +22,14 @@ class BoardConfig:
     dt: s of a tick on the board. silence_limit: s without anything heard from it after which it counts as silent.
     probe_period: s between two probes, by whose echo latency, loss and time offset are measured. stepped: the board
     (an emulator) takes one tick for every `send` and `receive` waits for its answer, for lock step in simulated time.
+    start_timeout: s that `start` waits.
     """
 
     dt: float = 1e-3
     silence_limit: float = 0.05
     probe_period: float = 0.005
     stepped: bool = False
+    start_timeout: float = 60.0
 
     def __post_init__(self) -> None:
         for name in ("dt", "silence_limit", "probe_period"):

@@ -42,7 +42,7 @@ class SpinnakerConfig(BoardConfig):
 
     listen: address of this host for both sockets. notify_port: where the script tells of its database; output_port:
     for live output, 0 for any. table: a JSON table of keys of a machine that runs already, in place of the database.
-    tag_period: s after which the tag is set again. start_timeout: s that `start` waits.
+    tag_period: s after which the tag is set again.
     """
 
     listen: str = "0.0.0.0"
@@ -51,7 +51,6 @@ class SpinnakerConfig(BoardConfig):
     scamp_port: int = eieio.SCAMP_PORT
     table: Path | None = None
     tag_period: float = 10.0
-    start_timeout: float = 60.0
 
 
 class SpinnakerBoard(Board):
