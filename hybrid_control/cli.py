@@ -19,6 +19,7 @@ COMMANDS = (
     "hybrid_control.snn.commands",
     "hybrid_control.bench.commands",
     "firmware_bridge.commands",
+    "firmware_bridge.boards.commands",
 )
 
 

@@ -187,7 +187,9 @@ def _rows(rows: object) -> str:
 
 
 def _arrays(form: Form) -> dict[str, np.ndarray]:
-    arrays = {f"{p.name}.{key}": values for p in form.populations for key, values in p.parameters.items()}
+    arrays: dict[str, np.ndarray] = {
+        f"{p.name}.{key}": values for p in form.populations for key, values in p.parameters.items()
+    }
     first = {p.name: p.first for p in form.inputs}
     for number, j in enumerate(form.projections):
         arrays[f"projection{number}/pre"] = j.pre + first.get(j.source, 0)
