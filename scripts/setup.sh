@@ -8,6 +8,9 @@ python=${PYTHON:-python3}
 log=build/setup.log
 mkdir -p build
 
+exec 9>build/setup.lock
+flock 9    # one at a time: a second one waits, and then finds all done
+
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 quietly() { # runs a command with its output in the log; shows the log's end where it fails
@@ -16,6 +19,20 @@ quietly() { # runs a command with its output in the log; shows the log's end whe
 digest() { cat "$@" | sha256sum | cut -c1-16; }
 done_before() { [ "$(cat ".venv/.done-$1" 2>/dev/null)" = "$2" ]; }
 mark_done() { echo "$2" >".venv/.done-$1"; }
+
+# one at a time: two at once would take each other's environment away
+if command -v flock >/dev/null; then
+  exec 9>build/setup.lock
+  flock -n 9 || { say "another one is at work, waiting for it"; flock 9; }
+fi
+
+# In a shell that has sourced env.sh the Python in sight is our own, and so is ROS where it is from wheels: what this
+# decides must not depend on what it made itself.
+PATH=${PATH//"$PWD/.venv/bin:"/}
+unset VIRTUAL_ENV
+case ":${AMENT_PREFIX_PATH:-}:" in
+  *":$PWD/.venv:"*) unset ROS_DISTRO AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH _ROS_WHEELS_BOOTSTRAP_COMPLETE ;;
+esac
 
 command -v "$python" >/dev/null || fail "no '$python' here; install Python 3.10 or newer, or name one: PYTHON=..."
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
