@@ -12,9 +12,9 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     up = subparsers.add_parser(
         "up",
         help="start the nodes of a robot and look after them; what the launch files do, without the launch package",
-        description="Starts the nodes of a robot, takes them to active, and starts again what dies where that is safe. "
-        "Ctrl-C stops the robot and ends everything within two seconds. Exit status: 0 after a signal, 1 where something "
-        "failed, 2 for a mistake in what was asked. --namespace may stand several times: a robot in each.",
+        description="Starts the nodes of a robot, takes them to active, and starts again what dies where that is "
+        "safe. Ctrl-C stops the robot and ends everything within two seconds. Exit status: 0 after a signal, 1 where "
+        "something failed, 2 for a mistake in what was asked. --namespace may stand several times: a robot in each.",
     )
     kinds = up.add_subparsers(metavar="KIND", required=True)
     for kind in graph.KINDS:

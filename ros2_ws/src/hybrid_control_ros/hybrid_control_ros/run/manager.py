@@ -83,10 +83,8 @@ class Steered:
                 answer, self._asked = self._asked.result(), None
                 self.state = self._goal_state if answer.success else None
                 self.refused = not answer.success
-            elif self._ask_state(now) in (self._goal_state, *((UNCONFIGURED, INACTIVE, ACTIVE))):
-                # the answer was lost, or the question
-                if now - self._at > 1.0:
-                    self._asked = None
+            elif self._ask_state(now) is not None and now - self._at > 1.0:
+                self._asked = None  # the answer was lost, or the question
             return
         if self.state is None:
             self._ask_state(now)
@@ -105,9 +103,10 @@ class Steered:
             if state in (UNCONFIGURED, INACTIVE, ACTIVE):
                 self.state = state
                 return int(state)
-        elif (self._query is None or now - self._queried_at > 4 * _QUERY) and now - self._queried_at > _QUERY:
-            if self._get.service_is_ready():
-                self._query, self._queried_at = self._get.call_async(GetState.Request()), now
+        elif now - self._queried_at > (_QUERY if self._query is None else 4 * _QUERY):
+            if not self._get.service_is_ready():
+                return None
+            self._query, self._queried_at = self._get.call_async(GetState.Request()), now
         return None
 
 
