@@ -147,13 +147,15 @@ def test_the_output_does_not_overwrite_the_worlds(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--policy", "magic"), "unknown policy 'magic'"),
+        (("--policy", "magic"), "--policy: unknown 'magic'"),
         (("--level", "dream"), "--level"),
         (("--rules", "none"), "--rules"),
         (("--robot", "tank"), "unknown robot"),
         (("--trials", "0"), "--trials"),
         (("--jobs", "0"), "--jobs"),
         (("--fault", "fire"), "--fault"),
+        (("--backend", "slurm"), "--backend"),
+        (("--level", "kinematic", "--fault", "none,black"), "needs pictures"),
         (("--max-speed", "-1"), "--max-speed"),
         (("--worlds", "missing.npz"), "missing.npz"),
         (("--goal", "nan", "1"), "--goal"),

@@ -38,10 +38,14 @@ def test_every_baseline_takes_what_is_tuned_of_it():
         Harness(setup).driver(policy)
 
 
-def test_a_contact_costs_more_than_any_success_is_worth():
-    won, struck = {"score": 0.5, "contact": False}, {"score": 0.0, "contact": True}
-    assert tune.value([won, won]) == 0.5
+def test_a_contact_costs_more_than_any_success_is_worth_and_a_near_miss_a_little():
+    won = {"score": 0.5, "contact": False, "minimum_distance": 0.2}
+    struck = {"score": 0.0, "contact": True, "minimum_distance": 0.06}
+    near = {"score": 0.5, "contact": False, "minimum_distance": 0.03}
+    open_world = {"score": 0.5, "contact": False, "minimum_distance": None}
+    assert tune.value([won, won, open_world]) == 0.5
     assert tune.value([won, struck]) == pytest.approx(-0.25)  # (0.5 + 0 - 1) / 2
+    assert tune.value([near]) == pytest.approx(0.45)  # half way to a touch: half of 0.1
 
 
 def test_the_file_of_gains_is_a_parameter_file_that_says_how_it_was_made(tmp_path):

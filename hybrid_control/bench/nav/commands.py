@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,12 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         help="hybrid, memoryless, planner, reflex, straight, gap, vfh, dwa, mppi; several "
         "with commas (default: %(default)s)",
     )
-    add("--level", default="physics", help="physics, planar or kinematic (default: %(default)s)")
+    add(
+        "--level",
+        default="physics",
+        metavar="NAMES",
+        help="physics, planar or kinematic; several with commas are compared (default: %(default)s)",
+    )
     add("--rules", default="default", help="default, barn or arena (default: %(default)s)")
     add("--robot", default="jackal", help="the robot (default: %(default)s)")
     add("--trials", type=int, default=1, metavar="N", help="episodes in each world (default: %(default)s)")
@@ -46,6 +53,17 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         help="seed of generated worlds, noise and spikes (default: %(default)s)",
     )
     add("--jobs", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    add(
+        "--backend",
+        default="processes",
+        help="processes of this machine, or ray or dask: an existing cluster (default: %(default)s)",
+    )
+    add(
+        "--address",
+        default="",
+        help="of the cluster: Ray's head (default: auto), or Dask's scheduler, such as tcp://10.0.0.1:8786",
+    )
+    add("--costs", action="store_true", help="also what each policy costs: times of its parts, energy")
     add("--max-speed", type=float, metavar="M/S", help="another speed limit than the rules'")
     add(
         "--params",
@@ -63,9 +81,9 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     add(
         "--fault",
         default="none",
-        metavar="KIND",
-        help="what befalls the hybrid's planner half way: planner-dies, black, frozen; "
-        "late: images 0.5 s late all the way",
+        metavar="KINDS",
+        help="what befalls the planner half way: planner-dies, black, frozen; late: images 0.5 s late all the way; "
+        "several with commas, such as none,planner-dies,black (default: %(default)s)",
     )
     add(
         "--start",
@@ -138,45 +156,84 @@ def _check(args: argparse.Namespace) -> None:
             raise ValueError(f"{option}: {values} must be finite")
 
 
+def _several(text: str, option: str, known: Sequence[str]) -> list[str]:
+    """Names with commas between them, each once; ValueError for one that is not known."""
+    names = list(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{option}: unknown {name!r}; there are {', '.join(known)}")
+    return names
+
+
 def _run(args: argparse.Namespace) -> int:
     _check(args)
-    from hybrid_control.bench.nav.harness import POLICIES, Setup, setup_dict
+    from hybrid_control.bench.nav.compare import difference_table, differences
+    from hybrid_control.bench.nav.costs import cost_table, costs
+    from hybrid_control.bench.nav.harness import FAULTS, LEVELS, PLANNED, POLICIES, Setup, setup_dict
     from hybrid_control.bench.nav.rules import rules
-    from hybrid_control.bench.nav.runner import Journal, run, world_digest
+    from hybrid_control.bench.nav.runner import BACKENDS, Journal, run, world_digest
     from hybrid_control.bench.nav.scenes import load_scenes
     from hybrid_control.bench.nav.summary import summaries, table
     from hybrid_control.messages import Pose
     from hybrid_control.planner.contract import DEFAULT_MODEL
     from hybrid_control.sim.robot import robot
 
-    policies = list(dict.fromkeys(args.policy.split(",")))
-    unknown = [p for p in policies if p not in POLICIES]
-    if unknown:
-        raise ValueError(f"--policy: unknown policy {unknown[0]!r}; there are {', '.join(POLICIES)}")
-    setup = Setup(
+    policies = _several(args.policy, "--policy", POLICIES)
+    levels = _several(args.level, "--level", LEVELS)
+    faults = _several(args.fault, "--fault", FAULTS)
+    _several(args.backend, "--backend", BACKENDS)
+    first = Setup(
         robot=args.robot,
         rules=args.rules,
         max_speed=args.max_speed,
-        level=args.level,
+        level=levels[0],
         seed=args.seed,
-        fault=args.fault,
+        fault=faults[0],
         model=str(args.model or ""),
         gains=reflex_gains(args.params),
         settings=baseline_settings(args.baselines),
     )
+    setups = [dataclasses.replace(first, level=level, fault=fault) for level in levels for fault in faults]
     start = Pose(*args.start) if args.start else None
     scenes = load_scenes(args.worlds, args.seed, start, tuple(args.goal) if args.goal else None)
     model = hashlib.sha256(Path(args.model or DEFAULT_MODEL).read_bytes()).hexdigest()[:16]
-    asked = {
-        **setup_dict(setup),
-        "worlds": args.worlds,
-        "digest": world_digest(scenes),
-        "model_digest": model,
+    common = {"worlds": args.worlds, "digest": world_digest(scenes), "model_digest": model}
+    rows: list[dict[str, Any]] = []
+    for setup in setups:
+        asked = {**setup_dict(setup), **common}
+        part = "" if len(setups) == 1 else f".{setup.level}-{setup.fault}"
+        journal = Journal(args.json.with_suffix(f"{part}.jsonl"), asked)
+        # a fault of the planner befalls nobody who has none
+        driven = [p for p in policies if setup.fault == "none" or p in PLANNED]
+        found = run(
+            setup, scenes, driven, args.trials, args.jobs, journal, backend=args.backend, address=args.address
+        )
+        rows += [{**row, "level": setup.level, "fault": setup.fault} for row in found]
+
+    def case(row: dict[str, Any]) -> str:
+        return " ".join(
+            [row["policy"], *[row["level"]] * (len(levels) > 1), *[row["fault"]] * (len(faults) > 1)]
+        )
+
+    by_case = summaries(rows, case)
+    content: dict[str, Any] = {
+        "asked": {**setup_dict(first), **common, "level": levels, "fault": faults, "trials": args.trials},
+        "summary": by_case,
     }
-    journal = Journal(args.json.with_suffix(".jsonl"), asked)
-    rows = run(setup, scenes, policies, args.trials, args.jobs, journal)
-    by_policy = summaries(rows)
-    content = {"asked": {**asked, "trials": args.trials}, "summary": by_policy, "episodes": rows}
+    tables = [table(by_case)]
+    if len(levels) > 1:
+        for level in levels[1:]:
+            one, other = (
+                [r for r in rows if r["level"] == k and r["fault"] == faults[0]] for k in (levels[0], level)
+            )
+            content[f"{level} less {levels[0]}"] = differences(one, other)
+            tables.append(difference_table(differences(one, other), levels[0], level))
+    if args.costs:
+        found_costs = costs(dataclasses.replace(first, fault="none"), scenes[0], policies)
+        content["costs"] = found_costs
+        plain = [r for r in rows if r["level"] == levels[0] and r["fault"] == faults[0]]
+        tables.append(cost_table(found_costs, summaries(plain)))
+    content["episodes"] = rows
     args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     judged = rules(args.rules, args.max_speed)
     pictures: list[Path] = []
@@ -184,14 +241,16 @@ def _run(args: argparse.Namespace) -> int:
         from hybrid_control.bench.nav.pictures import draw_failures
 
         folder = args.json.with_name(args.json.stem + "_failures")
-        pictures = draw_failures(rows, scenes, judged.robot(robot(args.robot)), judged.goal_radius, folder)
+        named = [{**row, "policy": case(row)} for row in rows]
+        pictures = draw_failures(named, scenes, judged.robot(robot(args.robot)), judged.goal_radius, folder)
     if args.html is not None:
         from hybrid_control.bench.nav.page import make_page
 
-        title = f"Navigation: {Path(args.worlds).name}, rules {args.rules}, {args.level}"
+        title = f"Navigation: {Path(args.worlds).name}, rules {args.rules}, {', '.join(levels)}"
         args.html.parent.mkdir(parents=True, exist_ok=True)
-        args.html.write_text(make_page(title, by_policy, rows, pictures), encoding="utf-8")
-    sys.stdout.write(table(by_policy) + "\n")
+        named = [{**row, "policy": case(row)} for row in rows]
+        args.html.write_text(make_page(title, by_case, named, pictures, tables[1:]), encoding="utf-8")
+    sys.stdout.write("\n\n".join(tables) + "\n")
     return 0
 
 
@@ -253,8 +312,6 @@ def _check_tune(args: argparse.Namespace) -> None:
 
 def _tune(args: argparse.Namespace) -> int:
     _check_tune(args)
-    import dataclasses
-
     from hybrid_control.bench.nav import tune
     from hybrid_control.bench.nav.harness import Setup, setup_dict
     from hybrid_control.bench.nav.runner import Journal, run, world_digest
@@ -291,7 +348,8 @@ def _tune(args: argparse.Namespace) -> int:
         f"--budget {args.budget} --sampler {args.sampler} --finalists {args.finalists}"
         + (f" --duration {args.duration:g}" if args.duration else ""),
         f"Search: {len(study.trials)} sets ({pruned} given up early) in {len(scenes)} generated worlds, kinematic; the "
-        f"best reached {study.best_value:.4f} (mean score, less {tune.CONTACT_COSTS:g} for a contact).",
+        f"best reached {study.best_value:.4f} (mean score, less {tune.CONTACT_COSTS:g} for a contact and up to "
+        f"{tune.CLOSE_COSTS:g} for coming nearer than {tune.CLOSE:g} m).",
         f"Finalists at the {args.level} level in the worlds of seed {args.seed + 1}: "
         + ", ".join(f"{v:.4f}" for v in reached)
         + "; the last is the defaults'." * (len(finalists) > 1),

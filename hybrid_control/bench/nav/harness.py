@@ -33,6 +33,7 @@ from hybrid_control.sim.simulator import Simulator
 
 BASELINES: dict[str, Any] = {"straight": Straight, "gap": WidestGap, "vfh": Vfh, "dwa": Dwa, "mppi": Mppi}
 REFLEXIVE: tuple[str, ...] = ("hybrid", "memoryless", "reflex")  # those that the reflex drives
+PLANNED: tuple[str, ...] = ("hybrid", "memoryless", "planner")  # those that the ANN has a part in
 POLICIES: tuple[str, ...] = ("hybrid", "memoryless", "planner", "reflex", *BASELINES)
 LEVELS: tuple[str, ...] = ("physics", "planar", "kinematic")
 FAULTS: tuple[str, ...] = ("none", "planner-dies", "black", "frozen", "late")
@@ -177,7 +178,7 @@ class Harness:
             simulator = KinematicSimulator(world, self.robot, seed, camera=driver.camera)
             if isinstance(driver, LockStep | PlannerAlone) and driver.camera:
                 driver.planner = MapPlanner(world, simulator, seed)
-        if isinstance(driver, LockStep):
+        if isinstance(driver, LockStep | PlannerAlone):
             self._break(driver, simulator)
         try:
             episode = run_episode(
@@ -234,7 +235,7 @@ class Harness:
             row["way"] = np.round(episode.way[::2], 2).tolist()
         return row
 
-    def _break(self, driver: LockStep, simulator: Any) -> None:
+    def _break(self, driver: LockStep | PlannerAlone, simulator: Any) -> None:
         """Let the fault befall the planner from half way on."""
         fault, half = self.setup.fault, 0.5 * simulator.goal_distance()
         driver.image_fault = None

@@ -48,8 +48,12 @@ def make_page(
     by_policy: Mapping[str, Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],
     pictures: Sequence[Path],
+    texts: Sequence[str] = (),
 ) -> str:
-    """The page: the summaries as a table and bars, every world by policy, and pictures of failed episodes."""
+    """The page: the summaries as a table and bars, every world by policy, and pictures of failed episodes.
+
+    texts: further tables, as text, below the summaries.
+    """
     head = "<tr><th>policy<th>episodes<th>success<th>contact<th>standing<th>timeout<th>score<th>time s<th>least gap m"
     body = []
     for name, s in by_policy.items():
@@ -94,6 +98,7 @@ def make_page(
         f"<h1>{html.escape(title)}</h1><table>{head}{''.join(body)}</table>"
         "<p>In brackets: 95 % intervals, Wilson for proportions and bootstrap for means. Time: of successful episodes."
         f" A contact ends an episode; those while the robot stood are counted apart.</p>{bars}"
+        f"{''.join(f'<pre>{html.escape(text)}</pre>' for text in texts)}"
         f"<h2>Worlds</h2><p>Successes of trials · mean score.</p><table><tr><th>world{names}{''.join(by_world)}</table>"
         f"<h2>Failed episodes</h2>{''.join(figures) or '<p>None.</p>'}{more}</html>\n"
     )

@@ -59,7 +59,7 @@ def draw_failures(
         folder.mkdir(parents=True, exist_ok=True)
     files = []
     for row in tqdm(failed, desc="pictures", unit="picture", disable=len(failed) < 5):
-        file = folder / f"{row['policy']}-{row['index']:03d}-{row['trial']}.png"
+        file = folder / f"{row['policy'].replace(' ', '-')}-{row['index']:03d}-{row['trial']}.png"
         draw(row, scenes[row["index"]], robot, goal_radius, file)
         files.append(file)
     return files

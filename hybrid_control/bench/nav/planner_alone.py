@@ -6,6 +6,7 @@ import contextlib
 
 from hybrid_control.bench.nav.scan_driver import turn_to
 from hybrid_control.cosim import Plans
+from hybrid_control.cosim.lockstep import ImageFault
 from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.planner.contract import decode_heading, decode_speed
 from hybrid_control.planner.planner import BlindError
@@ -16,14 +17,15 @@ from hybrid_control.sim.simulator import Event
 class PlannerAlone:
     """A Driver (`cosim.Driver`) that does what the planner says, `latency` s after the image it says it for.
 
-    Without fresh rates for 0.4 s it stands still: it has nothing to avoid obstacles by.
+    Without fresh rates for 0.4 s it stands still: it has nothing to avoid obstacles by. image_fault: as of `LockStep`.
     """
 
     camera = True
 
     def __init__(self, planner: Plans, latency: float = 0.04) -> None:
         self.planner = planner
-        self.latency_ns = round(latency * 1e9)
+        self.planner_latency_ns = round(latency * 1e9)
+        self.image_fault: ImageFault | None = None
 
     def begin(self, robot: RobotModel, goal: Goal, seed: int) -> None:
         """Forget the episode before."""
@@ -37,12 +39,17 @@ class PlannerAlone:
         if event.kind == "odometry":
             self._odometry = event.value
         elif event.kind == "camera" and self._odometry is not None:
+            image = event.value
+            if self.image_fault is not None:
+                image = self.image_fault(image, event.time_ns * 1e-9)
+            if image is None:
+                return
             with contextlib.suppress(BlindError):
-                self._pending.append(self.planner.plan(event.value, self._odometry, self.goal, event.time_ns))
+                self._pending.append(self.planner.plan(image, self._odometry, self.goal, event.time_ns))
 
     def command(self, now_ns: int) -> tuple[float, float, str]:
         """The newest rates that are due, decoded to a heading and a speed, as a twist."""
-        while self._pending and now_ns >= self._pending[0].stamp_ns + self.latency_ns:
+        while self._pending and now_ns >= self._pending[0].stamp_ns + self.planner_latency_ns:
             self._rates = self._pending.pop(0)
         if self._rates is None or now_ns - self._rates.stamp_ns > 400_000_000:
             return 0.0, 0.0, "STOPPED"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hybrid_control.bench.nav.rules import bootstrap, wilson
@@ -52,23 +52,29 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def summaries(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The summary of each policy among the rows, in the order in which they come."""
-    return {
-        p: summarise([r for r in rows if r["policy"] == p]) for p in dict.fromkeys(r["policy"] for r in rows)
-    }
+def policy_of(row: Mapping[str, Any]) -> str:
+    """The row's policy."""
+    return str(row["policy"])
 
 
-def table(by_policy: dict[str, dict[str, Any]]) -> str:
-    """The summaries as text, a line for each policy."""
+def summaries(
+    rows: Sequence[dict[str, Any]], case: Callable[[dict[str, Any]], str] = policy_of
+) -> dict[str, dict[str, Any]]:
+    """The summary of each case among the rows, in their order; a case is a policy, or what `case` calls a row."""
+    return {c: summarise([r for r in rows if case(r) == c]) for c in dict.fromkeys(case(r) for r in rows)}
+
+
+def table(by_case: dict[str, dict[str, Any]]) -> str:
+    """The summaries as text, a line for each case."""
+    width = max([10, *(len(name) for name in by_case)])
     lines = [
-        f"{'policy':<10} {'episodes':>8}  {'success':<21} {'contact':>7} {'standing':>8} {'timeout':>7}  "
+        f"{'policy':<{width}} {'episodes':>8}  {'success':<21} {'contact':>7} {'standing':>8} {'timeout':>7}  "
         f"{'score':<23} {'time s':>7}"
     ]
-    for name, s in by_policy.items():
+    for name, s in by_case.items():
         share, score, time = s["success"], s["score"], s["time"]["mean"]
         lines.append(
-            f"{name:<10} {s['episodes']:>8}  {share['share']:.3f} ({share['low']:.3f}-{share['high']:.3f})   "
+            f"{name:<{width}} {s['episodes']:>8}  {share['share']:.3f} ({share['low']:.3f}-{share['high']:.3f})   "
             f"{s['contact']['count']:>7} {s['standing_contact']['count']:>8} {s['timeout']['count']:>7}  "
             f"{score['mean']:.4f} ({score['low']:.4f}-{score['high']:.4f}) "
             + (f"{time:>7.2f}" if time is not None else f"{'-':>7}")
