@@ -1,4 +1,4 @@
-"""A real rover: planner, encoder, reflex, and our firmware bridge or the robot's own driver. First read docs/bringup.md.
+"""A real rover: planner, encoder, reflex, and our firmware bridge or its own driver. First read docs/bringup.md.
 
     ros2 launch hybrid_control_bringup robot.launch.py params_file:=custom_rover port:=/dev/rover lidar:=sllidar
     ros2 launch hybrid_control_bringup robot.launch.py params_file:=jackal base:=none

@@ -7,6 +7,7 @@ NODES = (
     "rate_to_spike_node",
     "reflex_node",
     "sim_node",
+    "replay_node",
     "composed_node",
     "firmware_bridge_node",
     "reflex_wheels_node",
