@@ -5,6 +5,7 @@ Never on a chip: nengo-loihi drives one through Intel's NxSDK, which is not to b
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from firmware_bridge.boards.board import BoardRefusal
+from firmware_bridge.boards.board import BoardConfig, BoardRefusal
 from firmware_bridge.boards.loihi_form import CAPABILITIES, MAX_COUNT, LoihiProgram, loihi_form
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.split import spiking
@@ -35,6 +36,18 @@ class LoihiBoard(UdpBoard):
 
     config_class = LoihiConfig
     capabilities = CAPABILITIES
+
+    @classmethod
+    def reachable(cls, config: BoardConfig | None = None) -> tuple[bool, str]:
+        """Whether an emulator answers, or could be started."""
+        given = config if isinstance(config, LoihiConfig) else LoihiConfig(timeout=0.3)
+        found, line = super().reachable(given)
+        if found:
+            return found, line
+        try:
+            return True, f"{emulator_version(given)} can be started"
+        except ValueError as error:
+            return False, f"{line}; {error}"
 
     def program(self, network: Network) -> tuple[int, bytes]:
         """The chip's integers for a network of populations, filters and projections; BoardRefusal for any other."""
@@ -63,6 +76,14 @@ def environment(config: LoihiConfig | None = None) -> Path:
     if not python.exists():
         raise ValueError(f"no nengo-loihi: {python} is not there; scripts/loihi.sh makes its environment")
     return python
+
+
+def emulated_config(stepped: bool = False) -> LoihiConfig:
+    """A config for an emulator of its own on this machine, on a port that is free now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    return LoihiConfig(port=port, stepped=stepped, timeout=60.0)
 
 
 def emulator_command(network_file: Path, config: LoihiConfig) -> list[str]:

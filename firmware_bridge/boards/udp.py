@@ -88,6 +88,7 @@ class UdpBoard(Board):
         self.status: Status | None = None  # the newest that it sent
         self.refused: dict[str, int] = dict.fromkeys(wire.REASONS, 0)
         self._socket: socket.socket | None = None
+        self._file: list[wire.Chunk] = []  # what is still to be sent
         self._sending = threading.Lock()
         self._forget()
 
@@ -141,25 +142,36 @@ class UdpBoard(Board):
             return wire.NIR_FILE, path.read_bytes()
 
     def load(self, network: Network) -> None:
-        """Send a network. BoardRefusal where the process refuses it, with what it says."""
+        """Send a network, or keep it for `start` where the board is not connected yet.
+
+        BoardRefusal where this board, or the process by what it says, can't run it.
+        """
         kind, content = self.program(network)
-        inputs, outputs = _layouts(network)
-        loaded = None
-        for chunk in wire.chunks(content, kind):
+        self._file = wire.chunks(content, kind)
+        self.inputs, self.outputs = _layouts(network)
+        if self._socket is not None:
+            self._upload()
+
+    def _upload(self) -> None:
+        """Send the file, part by part."""
+        for chunk in self._file:
             loaded = self._ask(wire.LOAD, chunk, wire.LOADED, self.config.load_timeout).body
-        assert loaded is not None
+        self._file = []
+        inputs, outputs = (sum(p.size for p in populations) for populations in (self.inputs, self.outputs))
         if loaded.state == wire.REFUSED:
+            self.inputs = self.outputs = ()
             raise BoardRefusal(f"{self.name} refuses the network: {loaded.text}", "what its page says")
-        sizes = sum(p.size for p in inputs), sum(p.size for p in outputs)
-        if loaded.state != wire.DONE or (loaded.inputs, loaded.outputs) != sizes:
+        if loaded.state != wire.DONE or (loaded.inputs, loaded.outputs) != (inputs, outputs):
+            self.inputs = self.outputs = ()
             raise ConnectionError(
                 f"{self.name} took a network of {loaded.inputs} inputs and {loaded.outputs} outputs for one of "
-                f"{sizes[0]} and {sizes[1]}"
+                f"{inputs} and {outputs}"
             )
-        self.inputs, self.outputs = inputs, outputs
 
     def start(self) -> None:
         """Let its time begin, at tick 0."""
+        if self._file:
+            self._upload()
         if not self.inputs and not self.outputs:
             raise ValueError("board: load a network before start")
         self._tick = 0

@@ -17,7 +17,7 @@ import sys
 import time
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Sequence  # noqa: UP035 (also for Python 3.8)
+from typing import Any, Callable, Protocol, Sequence  # noqa: UP035 (also for Python 3.8)
 
 MAGIC = b"HB"
 VERSION = 1
@@ -45,7 +45,7 @@ SPIKES_HEAD = struct.Struct("<HBB")
 STATUS_BODY = struct.Struct("<B3xIIIII" + "I" * len(REASONS))
 
 HOST_SILENCE_NS = 500_000_000  # a running board whose host says nothing for so long lets its time stand still
-SESSION_NS = 2_000_000_000  # after so long another host may take over
+SESSION_NS = 1_000_000_000  # after so long another session may take over
 
 
 class Ignored(Exception):
@@ -375,8 +375,8 @@ class Peer:
     def _hello(self, packet: Packet, address: Any, now: int) -> list[bytes]:
         known = address == self.host and packet.session == self._session
         if not known:
-            if self.host is not None and address != self.host and now - self._heard[1] < SESSION_NS:
-                raise Ignored("address")
+            if self.host is not None and now - self._heard[1] < SESSION_NS:
+                raise Ignored("address" if address != self.host else "session")
             self.host, self._session = address, packet.session
             self._order, self._sequence, self.running = Order(), 0, False
         self._order.accept(packet.sequence)
@@ -463,59 +463,60 @@ class Peer:
         return made
 
 
-def serve(simulator: Simulator, address: str = "127.0.0.1", port: int = 0) -> None:
-    """Serve a simulator until SIGTERM, or until stdin closes where it is a pipe.
+def serve(peer: Peer, sock: socket.socket, ended: Callable[[], bool], parent: Any = None) -> None:
+    """Serve a peer on a bound UDP socket until `ended` says so, or `parent`, a pipe, closes.
 
-    Prints "ready HOST PORT" when the socket is open. A tick is done every dt; one for which it is too late by a whole
-    dt is missed: counted, and left out, so that the board's time never runs faster to catch up.
+    A tick is done every dt; one for which it is too late by a whole dt is missed: counted, and left out, so that the
+    board's time never runs faster to catch up.
     """
-    peer = Peer(simulator)
     clock = time.monotonic_ns
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((address, port))
-        sock.setblocking(False)
-        host, bound = sock.getsockname()
-        sys.stdout.write(f"ready {host} {bound}\n")
-        sys.stdout.flush()
-        ended: list[int] = []
-        signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
-        parent = [sys.stdin] if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode) else []
-        watch = [sock, *parent]
-        due = clock()
+    sock.setblocking(False)
+    watch = [sock] if parent is None else [sock, parent]
+    due = 0
 
-        def send(packets: list[bytes], to: Any) -> None:
-            for data in packets:
-                sock.sendto(data, to)
+    def send(packets: list[bytes], to: Any) -> None:
+        for data in packets:
+            sock.sendto(data, to)
 
-        while not ended:
-            ticking = peer.running and not peer.stepped and not peer.host_silent(clock())
-            wait = max(0, due - clock()) * 1e-9 if ticking else 0.1
-            readable = select.select(watch, [], [], wait)[0]
-            if any(f is not sock for f in readable) and not os.read(sys.stdin.fileno(), 4096):
+    while not ended():
+        ticking = peer.running and not peer.stepped and not peer.host_silent(clock())
+        wait = max(0, due - clock()) * 1e-9 if ticking else 0.1
+        readable = select.select(watch, [], [], wait)[0]
+        if any(f is not sock for f in readable) and not os.read(parent.fileno(), 4096):
+            break
+        for _ in range(1000 if sock in readable else 0):
+            try:
+                data, sender = sock.recvfrom(65536)
+            except BlockingIOError:
                 break
-            running = peer.running
-            if sock in readable:
-                for _ in range(1000):
-                    try:
-                        data, sender = sock.recvfrom(65536)
-                    except BlockingIOError:
-                        break
-                    except ConnectionError:  # what we sent reached a port that is closed by now
-                        continue
-                    send(peer.handle(data, sender, clock()), sender)
-            now = clock()
-            if (peer.running and not running) or not ticking:
-                due = now + peer.dt_ns
-            elif peer.running and now >= due:
-                late = (now - due) // peer.dt_ns
-                peer.missed += late
-                due += (late + 1) * peer.dt_ns
-                send(peer.advance(now), peer.host)
+            except ConnectionError:  # what we sent reached a port that is closed by now
+                continue
+            send(peer.handle(data, sender, clock()), sender)
+        now = clock()
+        if not ticking:
+            due = now + peer.dt_ns
+        elif peer.running and now >= due:
+            late = (now - due) // peer.dt_ns
+            peer.missed += late
+            due += (late + 1) * peer.dt_ns
+            send(peer.advance(now), peer.host)
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """--host and --port from the command line."""
+def main(simulator: Simulator, description: str) -> None:
+    """Serve a simulator as a program, with --host and --port, until SIGTERM or until stdin closes where it is a pipe.
+
+    Prints "ready HOST PORT" when it can be reached.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="UDP port (0: any free one)")
-    return parser.parse_args()
+    parser.add_argument("--port", type=int, default=17950, help="UDP port (%(default)s; 0: any free one)")
+    options = parser.parse_args()
+    ended: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((options.host, options.port))
+        host, port = sock.getsockname()
+        sys.stdout.write(f"ready {host} {port}\n")
+        sys.stdout.flush()
+        pipe = sys.stdin if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode) else None
+        serve(Peer(simulator), sock, lambda: bool(ended), pipe)

@@ -14,7 +14,7 @@ import zipfile
 from typing import Any, Sequence  # noqa: UP035
 
 import numpy as np
-from board_protocol import LOIHI_PROGRAM, arguments, serve
+from board_protocol import LOIHI_PROGRAM, main
 
 with warnings.catch_warnings():
     warnings.simplefilter(
@@ -108,5 +108,4 @@ class LoihiEmulator:
 
 
 if __name__ == "__main__":
-    options = arguments(__doc__ or "")
-    serve(LoihiEmulator(), options.host, options.port)
+    main(LoihiEmulator(), __doc__ or "")
