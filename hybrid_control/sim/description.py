@@ -169,9 +169,9 @@ def quadrotor(robot: QuadModel) -> Description:
     links = [Link(BASE, body, inertia, (core,), (hull,))]
     joints: list[Joint] = []
     r, m = robot.rotor_radius, robot.rotor_mass
-    disc = Shape("disc", "cylinder", (r, 0.005), colour=BLACK)
     corners = ((1, 1), (-1, 1), (-1, -1), (1, -1))
     for i, (ahead, left) in enumerate(corners):
+        disc = Shape(f"rotor{i}", "cylinder", (r, 0.005), colour=BLACK)
         links.append(Link(f"rotor{i}", m, (m * r * r / 4, m * r * r / 4, m * r * r / 2), (disc,)))
         at = Placement((ahead * robot.rotor_x, left * robot.rotor_y, 0.0))
         joints.append(

@@ -25,11 +25,11 @@ from hybrid_control.sim.description import (
     Description,
     Link,
     Placement,
-    rover,
+    describe,
     sensor_frames,
 )
 from hybrid_control.sim.model import Appearance, obstacle_looks
-from hybrid_control.sim.robot import JACKAL, RobotModel
+from hybrid_control.sim.robot import JACKAL, QuadModel, RobotModel, Vehicle
 from hybrid_control.sim.urdf import text, to_string, urdf
 from hybrid_control.sim.worlds import World
 
@@ -173,9 +173,10 @@ def _links(model: ET.Element, description: Description, friction: float) -> None
         if not link.mass:
             continue
         element = _add(model, "link", name=link.name)
-        joint = description.joint_to(link.name)
-        parent = joint.parent if description.link(joint.parent).mass else ""
-        _pose(element, joint.at, parent)
+        if link is not description.links[0]:
+            joint = description.joint_to(link.name)
+            parent = joint.parent if description.link(joint.parent).mass else ""
+            _pose(element, joint.at, parent)
         inertial = _add(element, "inertial")
         _add(inertial, "mass", link.mass)
         inertia = _add(inertial, "inertia")
@@ -237,24 +238,13 @@ def _prefix(namespace: str) -> str:
     return f"/{bare}/" if bare else "/"
 
 
-def rover_model(
-    robot: RobotModel, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
-) -> ET.Element:
-    """The <model> of a rover: differential drive, lidar, camera, IMU, wheel odometry, joint states, contact sensor.
-
-    namespace: before the robot's topics in Gazebo, so that several robots have their own; name: of the model, for
-    none the namespace or else the robot's. lidar_rate: Hz; the embedded simulator's 40 Hz of 360 beams are much for
-    software rendering. Its frame is base_footprint. ValueError for an impossible namespace or rate.
-    """
-    prefix = _prefix(namespace)
+def _sensors(base: ET.Element, robot: Vehicle, to: Release, prefix: str, lidar_rate: float) -> None:
+    """Lidar, camera, IMU and contact sensor of a robot, in its base."""
     if not 0 < lidar_rate <= 100:
         raise ValueError(f"lidar: a rate of {lidar_rate} Hz; expected 0 .. 100")
-    model = ET.Element("model", name=name or namespace.strip("/").replace("/", "_") or robot.name)
-    _links(model, rover(robot), friction=1.0)
-    base = next(link for link in model.findall("link") if link.get("name") == BASE)
     frames = sensor_frames(robot)
-
-    lidar = _add(_sensor(base, to, LIDAR, "gpu_lidar", frames[LIDAR], lidar_rate, f"{prefix}scan"), "lidar")
+    sensor = _sensor(base, to, LIDAR, "gpu_lidar", frames[LIDAR], lidar_rate, f"{prefix}scan")
+    lidar = _add(sensor, "lidar")
     horizontal = _add(_add(lidar, "scan"), "horizontal")
     _add(horizontal, "samples", robot.lidar_beams)
     _add(horizontal, "resolution", 1)
@@ -268,10 +258,8 @@ def rover_model(
     _add(noise, "mean", 0.0)
     _add(noise, "stddev", robot.lidar_noise)
 
-    sensor = _sensor(
-        base, to, CAMERA, "camera", frames[CAMERA], robot.camera_rate, f"{prefix}camera/image_raw"
-    )
-    camera = _add(sensor, "camera")
+    topic = f"{prefix}camera/image_raw"
+    camera = _add(_sensor(base, to, CAMERA, "camera", frames[CAMERA], robot.camera_rate, topic), "camera")
     _add(camera, "camera_info_topic", f"{prefix}camera/camera_info")
     _add(camera, "horizontal_fov", robot.camera_hfov)
     image = _add(camera, "image")
@@ -298,43 +286,140 @@ def rover_model(
     _add(contact, "collision", "footprint")
     _add(contact, "topic", f"{prefix}contacts")
 
-    _plugin(
-        model,
-        to,
-        "diff-drive",
-        "DiffDrive",
-        {
-            "left_joint": "left_wheel_joint",
-            "right_joint": "right_wheel_joint",
-            "wheel_separation": robot.track,
-            "wheel_radius": robot.wheel_radius,
-            "max_linear_velocity": robot.max_speed,
-            "min_linear_velocity": -robot.max_speed,
-            "max_angular_velocity": robot.max_yaw_rate,
-            "min_angular_velocity": -robot.max_yaw_rate,
-            "max_linear_acceleration": robot.acceleration,
-            "min_linear_acceleration": -robot.deceleration,
-            "max_angular_acceleration": robot.yaw_acceleration,
-            "min_angular_acceleration": -robot.yaw_acceleration,
-            "odom_publish_frequency": robot.odometry_rate,
-            "topic": f"{prefix}cmd_vel",
-            "odom_topic": f"{prefix}odom",
-            "tf_topic": f"{prefix}tf",
-            "frame_id": ODOM,
-            "child_frame_id": BASE,
-        },
-    )
-    _plugin(
-        model,
-        to,
-        "joint-state-publisher",
-        "JointStatePublisher",
-        {
-            "topic": f"{prefix}joint_states",
-            "joint_name": ["left_wheel_joint", "right_wheel_joint"],
-        },
-    )
+
+def _model(
+    robot: Vehicle, to: Release, namespace: str, name: str, lidar_rate: float
+) -> tuple[ET.Element, str]:
+    """A model with links, joints and sensors, and what stands before its topics."""
+    prefix = _prefix(namespace)
+    model = ET.Element("model", name=name or namespace.strip("/").replace("/", "_") or robot.name)
+    _links(model, describe(robot), friction=1.0)
+    base = next(link for link in model.findall("link") if link.get("name") == BASE)
+    _sensors(base, robot, to, prefix, lidar_rate)
+    return model, prefix
+
+
+def rover_model(
+    robot: RobotModel, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
+) -> ET.Element:
+    """The <model> of a rover: differential drive, lidar, camera, IMU, wheel odometry, joint states, contact sensor.
+
+    namespace: before the robot's topics in Gazebo, so that several robots have their own; name: of the model, for
+    none the namespace or else the robot's. lidar_rate: Hz; the embedded simulator's 40 Hz of 360 beams are much for
+    software rendering. Its frame is base_footprint. ValueError for an impossible namespace or rate.
+    """
+    model, prefix = _model(robot, to, namespace, name, lidar_rate)
+    wheels = ["left_wheel_joint", "right_wheel_joint"]
+    drive = {
+        "left_joint": wheels[0],
+        "right_joint": wheels[1],
+        "wheel_separation": robot.track,
+        "wheel_radius": robot.wheel_radius,
+        "max_linear_velocity": robot.max_speed,
+        "min_linear_velocity": -robot.max_speed,
+        "max_angular_velocity": robot.max_yaw_rate,
+        "min_angular_velocity": -robot.max_yaw_rate,
+        "max_linear_acceleration": robot.acceleration,
+        "min_linear_acceleration": -robot.deceleration,
+        "max_angular_acceleration": robot.yaw_acceleration,
+        "min_angular_acceleration": -robot.yaw_acceleration,
+        "odom_publish_frequency": robot.odometry_rate,
+        "topic": f"{prefix}cmd_vel",
+        "odom_topic": f"{prefix}odom",
+        "tf_topic": f"{prefix}tf",
+        "frame_id": ODOM,
+        "child_frame_id": BASE,
+    }
+    _plugin(model, to, "diff-drive", "DiffDrive", drive)
+    states = {"topic": f"{prefix}joint_states", "joint_name": wheels}
+    _plugin(model, to, "joint-state-publisher", "JointStatePublisher", states)
     return model
+
+
+ROTOR_SPEED = 800.0  # rad/s at full thrust; the model's joints turn ten times slower
+ATTITUDE = (57.0, 12.0)  # 1/s², 1/s: about 7.5 rad/s, damped by 0.8, for roll and pitch
+YAW = (1.5, 5.0)
+
+
+def quadrotor_model(
+    robot: QuadModel, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
+) -> ET.Element:
+    """The <model> of a quadrotor that flies velocities in its body frame: rotors, controller, sensors, odometry.
+
+    Arguments as for rover_model(). Its frame is base_link, half its height above the ground when it stands. Gazebo's
+    controller listens below the model's name: to NAME/cmd_vel.
+    """
+    model, prefix = _model(robot, to, namespace, name, lidar_rate)
+    own = str(model.get("name"))
+    base = next(link for link in describe(robot).links if link.name == BASE)
+    constant = robot.rotor_thrust / ROTOR_SPEED**2  # thrust = constant · speed²
+    for i in range(4):
+        motor = {
+            "robotNamespace": own,
+            "jointName": f"rotor{i}_joint",
+            "linkName": f"rotor{i}",
+            "turningDirection": "ccw" if i % 2 else "cw",
+            "timeConstantUp": robot.rotor_time_constant,
+            "timeConstantDown": robot.rotor_time_constant,
+            "maxRotVelocity": ROTOR_SPEED,
+            "motorConstant": constant,
+            "momentConstant": robot.rotor_torque,
+            "commandSubTopic": "command/motor_speed",
+            "motorNumber": i,
+            "rotorDragCoefficient": 8e-5,
+            "rollingMomentCoefficient": 1e-6,
+            "rotorVelocitySlowdownSim": 10.0,
+            "motorType": "velocity",
+        }
+        _plugin(model, to, "multicopter-motor-model", "MulticopterMotorModel", motor)
+    ixx, iyy, izz = base.inertia
+    control = {
+        "robotNamespace": own,
+        "commandSubTopic": "cmd_vel",
+        "enableSubTopic": "enable",
+        "comLinkName": BASE,
+        "velocityGain": "2.7 2.7 2.7",
+        "attitudeGain": text((ATTITUDE[0] * ixx, ATTITUDE[0] * iyy, YAW[0] * izz)),
+        "angularRateGain": text((ATTITUDE[1] * ixx, ATTITUDE[1] * iyy, YAW[1] * izz)),
+        "maximumLinearAcceleration": text((robot.acceleration,) * 3),
+        "maximumLinearVelocity": text((robot.max_speed, robot.max_speed, robot.max_climb)),
+        "maximumAngularVelocity": text((robot.max_yaw_rate,) * 3),
+    }
+    _plugin(model, to, "multicopter-control", "MulticopterVelocityControl", control)
+    rotors = _add(model.findall("plugin")[-1], "rotorConfiguration")
+    for i in range(4):
+        rotor = _add(rotors, "rotor")
+        _add(rotor, "jointName", f"rotor{i}_joint")
+        _add(rotor, "forceConstant", constant)
+        _add(rotor, "momentConstant", robot.rotor_torque)
+        _add(rotor, "direction", 1 if i % 2 else -1)
+    odometry = {
+        "odom_frame": ODOM,
+        "robot_base_frame": BASE,
+        "odom_topic": f"{prefix}odom",
+        "tf_topic": f"{prefix}tf",
+        "odom_publish_frequency": robot.odometry_rate,
+        "dimensions": 3,
+    }
+    _plugin(model, to, "odometry-publisher", "OdometryPublisher", odometry)
+    return model
+
+
+def standing(robot: Vehicle, at: Pose) -> Placement:
+    """Where a robot's model lies in the world when the robot stands on the ground there, a hair above it."""
+    height = robot.height / 2 + 0.002 if isinstance(robot, QuadModel) else 0.0
+    return Placement((at.x, at.y, height), (0.0, 0.0, at.yaw))
+
+
+def robot_model(
+    robot: Vehicle, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
+) -> ET.Element:
+    """The <model> of a rover or a quadrotor; ValueError for what is neither."""
+    if isinstance(robot, RobotModel):
+        return rover_model(robot, to, namespace, name, lidar_rate)
+    if isinstance(robot, QuadModel):
+        return quadrotor_model(robot, to, namespace, name, lidar_rate)
+    raise ValueError(f"robot {robot.name!r}: a {type(robot).__name__} has no model for Gazebo")
 
 
 def model_sdf(model: ET.Element) -> str:
@@ -370,7 +455,7 @@ def world_sdf(
     world: World,
     to: Release,
     physics: Physics | None = None,
-    robots: Sequence[tuple[ET.Element, Pose]] = (),
+    robots: Sequence[tuple[ET.Element, Placement]] = (),
     appearance: Appearance | None = None,
 ) -> str:
     """A world as an SDF file: ground, light, a beacon at the goal, and all standing obstacles in one static model.
@@ -423,7 +508,7 @@ def world_sdf(
     _obstacles(element, world, appearance or Appearance())
     _beacon(element, world)
     for model, at in robots:
-        _pose(model, Placement((at.x, at.y, 0.0), (0.0, 0.0, at.yaw)))
+        _pose(model, at)
         element.append(model)
     return to_string(root)
 
@@ -520,6 +605,7 @@ ROVER_TOPICS = (
     Bridged("joint_states", "sensor_msgs/msg/JointState", "Model"),
     Bridged("contacts", "ros_gz_interfaces/msg/Contacts", "Contacts"),
 )
+QUADROTOR_TOPICS = tuple(t for t in ROVER_TOPICS if t.topic != "joint_states")
 CLOCK = Bridged("clock", "rosgraph_msgs/msg/Clock", "Clock")
 
 
@@ -529,23 +615,27 @@ def bridge_entries(
     topics: Sequence[Bridged] = ROVER_TOPICS,
     clock: bool = True,
     stamped_cmd_vel: bool = True,
+    commands: str = "",
 ) -> list[dict[str, object]]:
     """What stands in a ros_gz_bridge configuration file for one robot.
 
     ROS names are relative: the bridge's own namespace moves them; Gazebo's carry the namespace. The clock is one for
-    all robots, so only one bridge may carry it. stamped_cmd_vel: as the reflex's parameter.
+    all robots, so only one bridge may carry it. stamped_cmd_vel: as the reflex's parameter. commands: the model's name,
+    where Gazebo listens for commands below it, as for a quadrotor.
     """
     prefix = _prefix(namespace)
     entries: list[dict[str, object]] = []
     for bridged in (CLOCK, *topics) if clock else topics:
         is_clock = bridged is CLOCK
         ros = bridged.ros
-        if bridged.topic == "cmd_vel" and not stamped_cmd_vel:
-            ros = "geometry_msgs/msg/Twist"
+        gz = "/clock" if is_clock else f"{prefix}{bridged.topic}"
+        if bridged.topic == "cmd_vel":
+            ros = bridged.ros if stamped_cmd_vel else "geometry_msgs/msg/Twist"
+            gz = f"/{commands}/cmd_vel" if commands else gz
         entries.append(
             {
                 "ros_topic_name": "/clock" if is_clock else bridged.topic,
-                "gz_topic_name": "/clock" if is_clock else f"{prefix}{bridged.topic}",
+                "gz_topic_name": gz,
                 "ros_type_name": ros,
                 "gz_type_name": f"{to.messages}.{bridged.gz}",
                 "subscriber_queue": 1,
@@ -587,12 +677,16 @@ def sensor_frame_aliases(robot: RobotModel, name: str) -> dict[str, Placement]:
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """A robot of a session. pose: in the world; goal: (x, y) m in its odometry's frame; model_file: SDF to spawn;
-    bridge_file: configuration of its ros_gz_bridge, which runs in the robot's namespace."""
+    """A robot of a session.
+
+    pose, place: of robot and model in the world; goal: (x, y) m in its odometry's frame; model_file: SDF to spawn;
+    bridge_file: configuration of its ros_gz_bridge, which runs in the robot's namespace; urdf: its description.
+    """
 
     name: str
     namespace: str
     pose: Pose
+    place: Placement
     goal: tuple[float, float]
     model_file: Path
     bridge_file: Path
@@ -600,7 +694,8 @@ class Spawned:
 
     def spawn_arguments(self, world: str) -> list[str]:
         """Arguments of `ros2 run ros_gz_sim create` that put it into the running world of that name."""
-        place = {"x": self.pose.x, "y": self.pose.y, "z": 0.0, "Y": self.pose.yaw}
+        x, y, z = self.place.xyz
+        place = {"x": x, "y": y, "z": z, "Y": self.pose.yaw}
         numbers = [part for key, value in place.items() for part in (f"-{key}", f"{value:.9g}")]
         return ["-world", world, "-file", str(self.model_file), "-name", self.name, *numbers]
 
@@ -620,7 +715,7 @@ def prepare(
     folder: Path,
     world: World,
     to: Release,
-    robot: RobotModel = JACKAL,
+    robot: Vehicle = JACKAL,
     starts: Mapping[str, Pose] | None = None,
     physics: Physics | None = None,
     *,
@@ -641,15 +736,25 @@ def prepare(
     world_file.write_text(content, encoding="utf-8")
     robots = []
     for i, (namespace, pose) in enumerate(starts.items()):
-        model = rover_model(robot, to, namespace, lidar_rate=lidar_rate)
+        model = robot_model(robot, to, namespace, lidar_rate=lidar_rate)
         name = str(model.get("name"))
+        flies = isinstance(robot, QuadModel)
         model_file, bridge_file = folder / f"{name}.sdf", folder / f"{name}_bridge.yaml"
         model_file.write_text(model_sdf(model), encoding="utf-8")
-        entries = bridge_entries(to, namespace, clock=i == 0, stamped_cmd_vel=stamped_cmd_vel)
+        entries = bridge_entries(
+            to,
+            namespace,
+            QUADROTOR_TOPICS if flies else ROVER_TOPICS,
+            clock=i == 0,
+            stamped_cmd_vel=stamped_cmd_vel,
+            commands=name if flies else "",
+        )
         bridge_file.write_text(bridge_yaml(entries), encoding="utf-8")
-        goal = goal_in_odometry(world, pose)
+        # a drone's odometry in Gazebo is its place in the world
+        goal = world.goal if flies else goal_in_odometry(world, pose)
+        place, description = standing(robot, pose), urdf(describe(robot))
         robots.append(
-            Spawned(name, namespace.strip("/"), pose, goal, model_file, bridge_file, urdf(rover(robot)))
+            Spawned(name, namespace.strip("/"), pose, place, goal, model_file, bridge_file, description)
         )
     command = server_command(to, str(world_file), gui)
     return Session(to, world_name(world), world_file, tuple(command), tuple(robots))

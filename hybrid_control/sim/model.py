@@ -12,7 +12,7 @@ import numpy as np
 
 from hybrid_control.messages import Pose
 from hybrid_control.sim.description import BASE, IMU, LIDAR, rover
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import RobotModel, Vehicle
 from hybrid_control.sim.worlds import World
 
 # Geom groups: the lidar's rays meet obstacles, the camera draws scenery and obstacles, a viewer draws 0 to 2.
@@ -72,12 +72,13 @@ class Appearance:
             raise ValueError(f"appearance: obstacle_height {self.obstacle_height} must be 0 < low <= high")
 
 
-def _text(*values: float) -> str:
+def mjcf_text(*values: float) -> str:
+    """Numbers as they stand in MJCF."""
     return " ".join(f"{float(v):.9g}" for v in values)
 
 
 def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> str:
-    return _text(*rng.uniform(low, high, 3))
+    return mjcf_text(*rng.uniform(low, high, 3))
 
 
 def _looks(appearance: Appearance) -> tuple[str, str, str]:
@@ -85,7 +86,7 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
     rng = np.random.default_rng([appearance.seed, 1])
     if appearance.vary:
         ambient, diffuse = rng.uniform(0.15, 0.6), rng.uniform(0.3, 0.9)
-        sun = _text(rng.uniform(-1, 1), rng.uniform(-1, 1), -rng.uniform(0.4, 1.5))
+        sun = mjcf_text(rng.uniform(-1, 1), rng.uniform(-1, 1), -rng.uniform(0.4, 1.5))
         zenith, horizon = _colour(rng, 0.3, 1.0), _colour(rng, 0.4, 1.0)
         ground, other, marks = _colour(rng), _colour(rng), _colour(rng)
         kind, repeat = str(rng.choice(("checker", "flat", "gradient"))), rng.uniform(0.3, 2.5)
@@ -98,16 +99,16 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
     visual = f"""
         <quality shadowsize="0" offsamples="0" numslices="16" numstacks="2" numquads="1"/>
         <map znear="0.01" zfar="60"/>
-        <headlight ambient="{_text(ambient, ambient, ambient)}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>"""
+        <headlight ambient="{mjcf_text(ambient, ambient, ambient)}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>"""
     light = f"""
         <light directional="true" castshadow="false" pos="0 0 5" dir="{sun}" specular="0.05 0.05 0.05"
-          diffuse="{_text(diffuse, diffuse, diffuse)}"/>"""
+          diffuse="{mjcf_text(diffuse, diffuse, diffuse)}"/>"""
     asset = f"""
         <texture name="sky" type="skybox" builtin="gradient" rgb1="{zenith}" rgb2="{horizon}" width="64"
           height="384"/>
         <texture name="ground" type="2d" builtin="{kind}" rgb1="{ground}" rgb2="{other}" width="128"
           height="128" mark="random" markrgb="{marks}" random="0.01"/>
-        <material name="ground" texture="ground" texrepeat="{_text(repeat, repeat)}" texuniform="true"
+        <material name="ground" texture="ground" texrepeat="{mjcf_text(repeat, repeat)}" texuniform="true"
           specular="0"/>"""
     for i in range(LOOKS):
         kind = ("flat", "gradient", "checker", "flat")[i % 4]
@@ -145,30 +146,31 @@ def _obstacles(world: World, appearance: Appearance) -> str:
     looks = iter(obstacle_looks(world, appearance))
 
     def common(look: Look) -> str:
-        material = f'material="look{look.material}" rgba="{_text(*look.tint, 1.0)}"'
+        material = f'material="look{look.material}" rgba="{mjcf_text(*look.tint, 1.0)}"'
         return f'group="{OBSTACLE}" contype="2" conaffinity="0" {material}'
 
     lines = []
     for i, (x, y, radius) in enumerate(world.cylinders):
         look = next(looks)
         half = look.height / 2
-        shape = f'type="cylinder" size="{_text(radius, half)}" pos="{_text(x, y, half)}"'
+        shape = f'type="cylinder" size="{mjcf_text(radius, half)}" pos="{mjcf_text(x, y, half)}"'
         lines.append(f'<geom name="cylinder{i}" {shape} {common(look)}/>')
     for i, (x, y, length, width, yaw) in enumerate(world.boxes):
         look = next(looks)
         half = look.height / 2
-        shape = f'type="box" size="{_text(length / 2, width / 2, half)}" pos="{_text(x, y, half)}"'
-        lines.append(f'<geom name="box{i}" {shape} euler="{_text(0, 0, yaw)}" {common(look)}/>')
+        shape = f'type="box" size="{mjcf_text(length / 2, width / 2, half)}" pos="{mjcf_text(x, y, half)}"'
+        lines.append(f'<geom name="box{i}" {shape} euler="{mjcf_text(0, 0, yaw)}" {common(look)}/>')
     for i, mover in enumerate(world.movers):
         look = next(looks)
         half = look.height / 2
-        shape = f'type="cylinder" size="{_text(mover.radius, half)}" pos="{_text(0, 0, half)}"'
-        lines.append(f'<body mocap="true" pos="{_text(*mover.at(0.0), 0.0)}">')
+        shape = f'type="cylinder" size="{mjcf_text(mover.radius, half)}" pos="{mjcf_text(0, 0, half)}"'
+        lines.append(f'<body mocap="true" pos="{mjcf_text(*mover.at(0.0), 0.0)}">')
         lines.append(f'<geom name="mover{i}" {shape} {common(look)}/></body>')
     return "\n".join(lines)
 
 
-def _camera(robot: RobotModel, appearance: Appearance) -> str:
+def camera_mjcf(robot: Vehicle, appearance: Appearance, base_height: float = 0.0) -> str:
+    """MJCF of a vehicle's camera, in its body; base_height: m of base_link, where heights are above the ground."""
     rng = np.random.default_rng([appearance.seed, 3])
     shift, (tilt, zoom) = rng.uniform(-1, 1, 3) * appearance.vary, rng.uniform(-1, 1, 2) * appearance.vary
     x, y, z = np.array((robot.camera_x, 0.0, robot.camera_z)) + shift * appearance.camera_shift
@@ -176,8 +178,8 @@ def _camera(robot: RobotModel, appearance: Appearance) -> str:
     hfov = robot.camera_hfov * (1.0 + zoom * appearance.camera_zoom)
     fovy = 2.0 * math.atan(math.tan(hfov / 2) * robot.camera_height / robot.camera_width)
     # A MuJoCo camera looks along its -z axis, y up: its x axis is the body's -y, its y axis the pitched z.
-    axes = _text(0, -1, 0, math.sin(pitch), 0, math.cos(pitch))
-    pos = _text(x, y, z - robot.wheel_radius)
+    axes = mjcf_text(0, -1, 0, math.sin(pitch), 0, math.cos(pitch))
+    pos = mjcf_text(x, y, z - base_height)
     return f'<camera name="camera" pos="{pos}" xyaxes="{axes}" fovy="{math.degrees(fovy):.9g}"/>'
 
 
@@ -196,32 +198,32 @@ def _rover(robot: RobotModel, start: Pose, camera: str) -> str:
         link, joint = description.link(f"{side}_wheel"), description.joint_to(f"{side}_wheel")
         (ball,), (tyre,) = link.collisions, link.visuals
         wheels += f"""
-          <body name="{link.name}" pos="{_text(*joint.at.xyz)}">
-            <joint name="{link.name}" type="hinge" axis="{_text(*joint.axis)}" armature="0.01" damping="0.01"/>
-            <geom type="sphere" size="{_text(*ball.size)}" mass="{_text(link.mass)}" group="{HIDDEN}" contype="0"
-              conaffinity="1" condim="3" friction="1 0.005 0.0001"/>
-            <geom type="cylinder" size="{_text(tyre.size[0], tyre.size[1] / 2)}" mass="0"
-              euler="{_text(*tyre.at.rpy)}" group="{ROBOT}" contype="0" conaffinity="0"
-              rgba="{_text(*tyre.colour)}"/>
+          <body name="{link.name}" pos="{mjcf_text(*joint.at.xyz)}">
+            <joint name="{link.name}" type="hinge" axis="{mjcf_text(*joint.axis)}" armature="0.01" damping="0.01"/>
+            <geom type="sphere" size="{mjcf_text(*ball.size)}" mass="{mjcf_text(link.mass)}" group="{HIDDEN}"
+              contype="0" conaffinity="1" condim="3" friction="1 0.005 0.0001"/>
+            <geom type="cylinder" size="{mjcf_text(tyre.size[0], tyre.size[1] / 2)}" mass="0"
+              euler="{mjcf_text(*tyre.at.rpy)}" group="{ROBOT}" contype="0" conaffinity="0"
+              rgba="{mjcf_text(*tyre.colour)}"/>
           </body>"""
     for caster in rollers:
         casters += f"""
-          <geom name="{caster.name}" type="sphere" size="{_text(*caster.size)}" pos="{_text(*caster.at.xyz)}"
+          <geom name="{caster.name}" type="sphere" size="{mjcf_text(*caster.size)}" pos="{mjcf_text(*caster.at.xyz)}"
             group="{ROBOT}" contype="0" conaffinity="1" condim="1" friction="0 0 0" priority="1"
-            solref="0.06 1" rgba="{_text(*caster.colour)}"/>"""
+            solref="0.06 1" rgba="{mjcf_text(*caster.colour)}"/>"""
     sites = "".join(
         f"""
-          <site name="{frame}" pos="{_text(*description.joint_to(frame).at.xyz)}" group="{HIDDEN}"/>"""
+          <site name="{frame}" pos="{mjcf_text(*description.joint_to(frame).at.xyz)}" group="{HIDDEN}"/>"""
         for frame in (LIDAR, IMU)
     )
     return f"""
-        <body name="robot" pos="{_text(start.x, start.y, robot.wheel_radius)}"
-          quat="{_text(math.cos(half_yaw), 0, 0, math.sin(half_yaw))}">
+        <body name="robot" pos="{mjcf_text(start.x, start.y, robot.wheel_radius)}"
+          quat="{mjcf_text(math.cos(half_yaw), 0, 0, math.sin(half_yaw))}">
           <freejoint/>
-          <inertial pos="0 0 0" mass="{_text(base.mass)}" diaginertia="{_text(*base.inertia)}"/>
-          <geom name="{hull.name}" type="box" size="{_text(*(s / 2 for s in hull.size))}"
-            pos="{_text(*hull.at.xyz)}" group="{ROBOT}" contype="0" conaffinity="2"
-            condim="3" friction="0.4 0.005 0.0001" rgba="{_text(*hull.colour)}"/>{sites}
+          <inertial pos="0 0 0" mass="{mjcf_text(base.mass)}" diaginertia="{mjcf_text(*base.inertia)}"/>
+          <geom name="{hull.name}" type="box" size="{mjcf_text(*(s / 2 for s in hull.size))}"
+            pos="{mjcf_text(*hull.at.xyz)}" group="{ROBOT}" contype="0" conaffinity="2"
+            condim="3" friction="0.4 0.005 0.0001" rgba="{mjcf_text(*hull.colour)}"/>{sites}
           {camera}{casters}{wheels}
         </body>"""
 
@@ -236,17 +238,31 @@ def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep
             f"appearance: obstacles of {appearance.obstacle_height[0]} m stand lower than the lidar at "
             f"{robot.lidar_z} m"
         )
+    effort = mjcf_text(-robot.wheel_effort, robot.wheel_effort)
+    body = _rover(robot, world.start, camera_mjcf(robot, appearance, robot.wheel_radius))
+    wheels = "".join(
+        f'<velocity name="{side}_wheel" joint="{side}_wheel" kv="10" forcerange="{effort}"/>'
+        for side in ("left", "right")
+    )
+    return scene_mjcf(world, appearance, timestep, body, wheels)
+
+
+def scene_mjcf(
+    world: World, appearance: Appearance, timestep: float, body: str, actuators: str, density: float = 0.0
+) -> str:
+    """The MJCF text of a world with a vehicle of this body and these actuators; density: of the air, kg/m³."""
     visual, light, asset = _looks(appearance)
     gx, gy = world.goal
     facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}
     for i, m in enumerate(world.movers):
         facts[f"mover{i}"] = (m.radius, *m.a, *m.b, m.speed, m.phase)
-    custom = "".join(f'<numeric name="{name}" data="{_text(*values)}"/>' for name, values in facts.items())
-    effort = _text(-robot.wheel_effort, robot.wheel_effort)
+    custom = "".join(
+        f'<numeric name="{name}" data="{mjcf_text(*values)}"/>' for name, values in facts.items()
+    )
     beacon = f'group="{SCENERY}" contype="0" conaffinity="0" rgba="1 0 0.9 1"'
     return f"""<mujoco>
       <compiler angle="radian" autolimits="true"/>
-      <option timestep="{timestep}" integrator="implicitfast" cone="elliptic"/>
+      <option timestep="{timestep}" integrator="implicitfast" cone="elliptic" density="{density}"/>
       <visual>{visual}
       </visual>
       <asset>{asset}
@@ -254,14 +270,12 @@ def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep
       <worldbody>{light}
         <geom name="ground" type="plane" size="40 40 1" material="ground" group="{SCENERY}" contype="1"
           conaffinity="0" friction="1 0.005 0.0001"/>
-        <geom name="goal_pole" type="cylinder" size="0.06 1.75" pos="{_text(gx, gy, 1.75)}" {beacon}/>
-        <geom name="goal_ball" type="sphere" size="0.3" pos="{_text(gx, gy, 3.5)}" {beacon}/>
+        <geom name="goal_pole" type="cylinder" size="0.06 1.75" pos="{mjcf_text(gx, gy, 1.75)}" {beacon}/>
+        <geom name="goal_ball" type="sphere" size="0.3" pos="{mjcf_text(gx, gy, 3.5)}" {beacon}/>
         {_obstacles(world, appearance)}
-        {_rover(robot, world.start, _camera(robot, appearance))}
+        {body}
       </worldbody>
-      <actuator>
-        <velocity name="left_wheel" joint="left_wheel" kv="10" forcerange="{effort}"/>
-        <velocity name="right_wheel" joint="right_wheel" kv="10" forcerange="{effort}"/>
+      <actuator>{actuators}
       </actuator>
       <custom>{custom}</custom>
       <sensor>

@@ -43,7 +43,7 @@ def _link(root: ET.Element, link: Link) -> None:
         ixx, iyy, izz = (text((moment,)) for moment in link.inertia)
         ET.SubElement(inertial, "inertia", ixx=ixx, ixy="0", ixz="0", iyy=iyy, iyz="0", izz=izz)
     for shape in link.visuals:
-        visual = ET.SubElement(element, "visual", name=shape.name)
+        visual = ET.SubElement(element, "visual", name=f"{shape.name}_visual")
         _origin(visual, shape.at)
         _geometry(visual, shape)
         material = ET.SubElement(visual, "material", name=f"{link.name}_{shape.name}")

@@ -12,7 +12,7 @@ FORMATS = {"sdf": ".sdf", "mjcf": ".xml", "npz": ".npz"}
 def _export(args: argparse.Namespace) -> int:
     from hybrid_control.sim import gazebo
     from hybrid_control.sim.model import Appearance, build_mjcf
-    from hybrid_control.sim.robot import robot
+    from hybrid_control.sim.robot import robot, vehicle
     from hybrid_control.sim.world_files import write_npz
     from hybrid_control.sim.worlds import load_world
 
@@ -34,11 +34,13 @@ def _export(args: argparse.Namespace) -> int:
         )
         robots = []
         if args.robot != "none":
-            model = gazebo.rover_model(robot(args.robot), to, lidar_rate=args.lidar_rate)
-            robots.append((model, world.start))
+            machine = vehicle(args.robot)
+            model = gazebo.robot_model(machine, to, lidar_rate=args.lidar_rate)
+            robots.append((model, gazebo.standing(machine, world.start)))
         file.write_text(gazebo.world_sdf(world, to, physics, robots, appearance), encoding="utf-8")
     standing = len(world.cylinders) + len(world.boxes)
-    sys.stdout.write(f"{file}: {standing} obstacles, {len(world.movers)} that move\n")
+    moving = f", {len(world.movers)} that move" if world.movers else ""
+    sys.stdout.write(f"{file}: {standing} obstacles{moving}\n")
     return 0
 
 

@@ -1,0 +1,81 @@
+"""The made files of hybrid_control_description, and ros_gz_bridge's configurations and Gazebo's worlds in config/.
+
+    python -m hybrid_control.sim.description_files .
+
+writes them anew below the top folder of the repository.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from hybrid_control.sim.description import describe
+from hybrid_control.sim.gazebo import (
+    QUADROTOR_TOPICS,
+    RELEASES,
+    ROVER_TOPICS,
+    bridge_entries,
+    bridge_yaml,
+    model_sdf,
+    robot_model,
+    world_sdf,
+)
+from hybrid_control.sim.robot import JACKAL, QUAD
+from hybrid_control.sim.urdf import urdf
+from hybrid_control.sim.worlds import generate
+
+PACKAGE = "ros2_ws/src/hybrid_control_description"
+MADE = "made by python -m hybrid_control.sim.description_files from hybrid_control/sim/robot.py"
+
+_MODEL_CONFIG = """<?xml version="1.0"?>
+<model>
+  <name>{name}</name>
+  <version>0.1.0</version>
+  <sdf version="1.9">model.sdf</sdf>
+  <description>{description}</description>
+</model>
+"""
+
+
+def files() -> dict[str, str]:
+    """Every made file: its path below the repository's top folder, and its text."""
+    made = {}
+    for robot, kind in ((JACKAL, "rover"), (QUAD, "quadrotor")):
+        numbers = yaml.safe_dump(asdict(robot), sort_keys=False)
+        made[f"{PACKAGE}/config/{robot.name}.yaml"] = f"# {MADE}; SI units\n{numbers}"
+        made[f"{PACKAGE}/urdf/{robot.name}.urdf"] = _marked(urdf(describe(robot)))
+        for release in RELEASES.values():
+            folder = f"{PACKAGE}/models/{release.name}/{robot.name}"
+            made[f"{folder}/model.sdf"] = _marked(model_sdf(robot_model(robot, release)))
+            text = f"The {kind} of hybrid_control for Gazebo {release.name.capitalize()}"
+            made[f"{folder}/model.config"] = _MODEL_CONFIG.format(name=robot.name, description=text)
+    for release in RELEASES.values():
+        for name, topics, commands in (("rover", ROVER_TOPICS, ""), ("quad", QUADROTOR_TOPICS, QUAD.name)):
+            text = bridge_yaml(bridge_entries(release, topics=topics, commands=commands))
+            made[f"config/ros_gz_bridge/{release.name}_{name}.yaml"] = f"# {MADE}\n{text}"
+        world = generate("default", 0)
+        made[f"config/worlds/{release.name}_default.sdf"] = _marked(world_sdf(world, release))
+    return made
+
+
+def _marked(xml: str) -> str:
+    head, _, body = xml.partition("\n")
+    return f"{head}\n<!-- {MADE} -->\n{body}"
+
+
+def write(top: Path) -> int:
+    """Write every made file below a folder; how many."""
+    made = files()
+    for name, text in made.items():
+        file = top / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return len(made)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{write(Path(sys.argv[1]))} files\n")
