@@ -70,12 +70,14 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What one robot runs. namespace: "" or "/robot1". goal: (x, y) m in the odometry's frame, told once."""
+    """What one robot runs. namespace: "" or "/robot1". cmd_vel: topic of the reflex's commands. goal: (x, y) m in
+    the odometry's frame, told once."""
 
     kind: str
     namespace: str
     programs: tuple[Program, ...]
     log_level: str = "info"
+    cmd_vel: str = "cmd_vel"
     goal: tuple[float, float] | None = None
 
     @property
@@ -106,6 +108,11 @@ def _common(params: str, sim_time: bool) -> tuple[Argument, ...]:
         Argument("composed", "false", "planner, encoder and reflex in one process", yes),
         Argument(
             "goal", "", "where to go at once, 'X,Y' in the odometry's frame; empty to wait for goal_pose"
+        ),
+        Argument(
+            "cmd_vel",
+            "cmd_vel",
+            "topic of the commands, such as cmd_vel_reflex where a twist_mux comes after",
         ),
         Argument("rviz", "false", "open rviz2 (package rviz2)", yes),
         Argument("foxglove", "false", "serve Foxglove on port 8765 (package foxglove_bridge)", yes),
@@ -259,10 +266,15 @@ class _Build:
             reflex["network_file"] = _existing("network_file", self.given["network_file"])
         encoder: dict[str, Value] = {"seed": int(self.given["seed"])} if "seed" in self.given else {}
         over = {"planner_node": planner, "rate_to_spike_node": encoder, "reflex_node": reflex}
+        topic = self.given["cmd_vel"]
+        moved = (("cmd_vel", topic),) if topic != "cmd_vel" else ()
         if self.true("composed"):
             nodes = {name: self.values(name, **values) for name, values in over.items()}
-            return [Program("composed_node", OURS, "composed_node", nodes, tuple(nodes))]
-        return [self.node(name, over=values) for name, values in over.items()]
+            return [Program("composed_node", OURS, "composed_node", nodes, tuple(nodes), remappings=moved)]
+        remaps = {"reflex_node": moved}
+        return [
+            self.node(name, over=values, remappings=remaps.get(name, ())) for name, values in over.items()
+        ]
 
     def views(self) -> list[Program]:
         """What a person looks through."""
@@ -283,7 +295,10 @@ class _Build:
         text = self.given["goal"]
         if text:
             goal = _point(text)
-        return Graph(self.kind, self.namespace, (*programs, *self.views()), self.given["log_level"], goal)
+        everything = (*programs, *self.views())
+        return Graph(
+            self.kind, self.namespace, everything, self.given["log_level"], self.given["cmd_vel"], goal
+        )
 
 
 def _existing(name: str, path: str) -> str:
@@ -337,7 +352,9 @@ def _robot(b: _Build) -> Graph:
         "firmware_bridge_node": b.values("firmware_bridge_node", **over, direct=True),
         "reflex_node": dict(mind[-1].nodes["reflex_node"]),
     }
-    wheels = Program("reflex_wheels_node", OURS, "reflex_wheels_node", nodes, tuple(nodes))
+    wheels = Program(
+        "reflex_wheels_node", OURS, "reflex_wheels_node", nodes, tuple(nodes), remappings=mind[-1].remappings
+    )
     return b.graph([*drivers, *mind[:-1], wheels])
 
 

@@ -146,7 +146,7 @@ class Manager:
             values = graph.values(REFLEX)
             self._stamped, self._frame = bool(values["stamped_cmd_vel"]), str(values["base_frame"])
             kind = TwistStamped if self._stamped else TwistMessage
-            self._stop = self._node.create_publisher(kind, "cmd_vel", qos.COMMAND)
+            self._stop = self._node.create_publisher(kind, graph.cmd_vel, qos.COMMAND)
             if graph.goal is not None:
                 self._goals = _GOALS
                 self._goal = self._node.create_publisher(PoseStamped, "goal_pose", qos.COMMAND)
