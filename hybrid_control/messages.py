@@ -155,6 +155,19 @@ class RangeScan:
 
 
 @dataclass(frozen=True, slots=True)
+class VerticalRanges:
+    """What range sensors up and down say: m from the vehicle's middle, 0 for too close, +inf for nothing in range."""
+
+    stamp_ns: int
+    up: float
+    down: float
+
+    def __post_init__(self) -> None:
+        if not (self.up >= 0 and self.down >= 0):
+            raise ValueError(f"vertical ranges: up {self.up} and down {self.down} m must be >= 0")
+
+
+@dataclass(frozen=True, slots=True)
 class Twist:
     """A velocity in the body frame: metres per second and radians per second."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.messages import Goal, Odometry, RangeScan, SpikeTrain, Twist
+from hybrid_control.messages import Goal, Odometry, RangeScan, SpikeTrain, Twist, VerticalRanges
 from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.reflex import tick as t
 from hybrid_control.reflex.gains import GAINS, SETTINGS
@@ -67,6 +67,7 @@ REASONS = {
     Reason.STALE_PLANNER: "no fresh spikes from the planner",
     Reason.AT_GOAL: "at the goal",
     Reason.NETWORK: "the network failed",
+    Reason.STALE_HEIGHT: "no fresh ranges up and down, and hover_height is to be kept",
     Reason.BOARD_SILENT: "the board is silent",
     Reason.BOARD_REPLACED: "the board is silent, its network runs here",
 }
@@ -183,6 +184,11 @@ class Reflex:
         c["half_width"] = float(s["robot_width"]) / 2
         c["goal_tolerance"] = float(s["goal_tolerance"])
         c["stop_without_planner"] = s["without_planner"] == "stop"
+        c["holonomic"] = bool(s["holonomic"])
+        c["response"] = float(s["response_time"])
+        c["hover_height"] = float(s["hover_height"]) if s["holonomic"] else 0.0
+        c["vertical_clearance"] = float(s["vertical_clearance"])
+        c["max_climb"] = float(s["max_climb"])
         c["backend"] = self.backend != "numba"
         c["stop_without_board"] = s["without_board"] == "stop"
         c["board_timeout"] = float(s["board_timeout"])
@@ -298,11 +304,20 @@ class Reflex:
                 ("y", odometry.pose.y),
                 ("yaw", odometry.pose.yaw),
                 ("linear_x", odometry.twist.linear_x),
+                ("linear_y", odometry.twist.linear_y),
                 ("angular_z", odometry.twist.angular_z),
             ):
                 record[name] = value
             self._ages["motion"] = received
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
+
+    def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:
+        """Ranges up and down of a holonomic vehicle. now_ns: the ROS clock. Stamps as `gains.scan_timeout` says."""
+        with self._lock:
+            received = self._received("vertical ranges", ranges.stamp_ns, now_ns, "scan_timeout")
+            record = self._boxes["vertical"].new()
+            record["up"], record["down"] = ranges.up, ranges.down
+            self._boxes["vertical"].write(record, ranges.stamp_ns, received)
 
     def put_goal(self, goal: Goal) -> None:
         """Where to go, in the odometry's frame. The same goal again changes nothing."""
@@ -418,7 +433,11 @@ class Reflex:
         entry = self._boxes["command"].read()
         value = entry["value"]
         twist = Twist(
-            int(entry["stamp_ns"]), linear_x=float(value["linear_x"]), angular_z=float(value["angular_z"])
+            int(entry["stamp_ns"]),
+            linear_x=float(value["linear_x"]),
+            linear_y=float(value["linear_y"]),
+            linear_z=float(value["linear_z"]),
+            angular_z=float(value["angular_z"]),
         )
         return Command(twist, Mode(int(value["mode"])), int(value["tick"]))
 

@@ -15,6 +15,7 @@ from numba import carray, cfunc, njit
 
 from hybrid_control.realtime import TICK_OK, Mailbox, address_of, read_mailbox, write_mailbox
 from hybrid_control.realtime.compiled import store_release
+from hybrid_control.reflex import holonomic
 from hybrid_control.reflex.gains import GAINS
 from hybrid_control.reflex.guard import guard
 from hybrid_control.reflex.network import BANDS, BOARD_INPUTS, MOTOR, SPEED
@@ -64,6 +65,7 @@ class Reason(enum.IntEnum):
     NETWORK = 8
     BOARD_SILENT = 9
     BOARD_REPLACED = 10
+    STALE_HEIGHT = 11
 
 
 INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
@@ -79,6 +81,7 @@ INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
     R_NETWORK,
     R_BOARD_SILENT,
     R_BOARD_REPLACED,
+    R_STALE_HEIGHT,
 ) = (int(r) for r in Reason)
 
 SCAN = np.dtype(
@@ -94,13 +97,18 @@ TRAIN = np.dtype(
     [("count", np.int64), ("neuron", np.uint16, (MAX_SPIKES,)), ("offset_ns", np.uint32, (MAX_SPIKES,))],
     align=True,
 )
-MOTION = np.dtype([(n, np.float64) for n in ("x", "y", "yaw", "linear_x", "angular_z")], align=True)
+MOTION = np.dtype(
+    [(n, np.float64) for n in ("x", "y", "yaw", "linear_x", "linear_y", "angular_z")], align=True
+)
+VERTICAL = np.dtype([("up", np.float64), ("down", np.float64)], align=True)  # m, inf for nothing in range
 GOAL = np.dtype([("x", np.float64), ("y", np.float64)], align=True)
 BOARD = np.dtype([("spikes", np.int64, (OUTPUTS,))], align=True)  # of each neuron on the board so far
 GAIN_SET = np.dtype([(p.name, np.float64) for p in GAINS], align=True)
 COMMAND = np.dtype(
     [
         ("linear_x", np.float64),
+        ("linear_y", np.float64),
+        ("linear_z", np.float64),
         ("angular_z", np.float64),
         ("heading", np.float64),  # rad, NaN where the ring is silent
         ("mode", np.int64),
@@ -119,6 +127,7 @@ def mailboxes() -> dict[str, Mailbox]:
         "scan": SCAN,
         "train": TRAIN,
         "motion": MOTION,
+        "vertical": VERTICAL,
         "goal": GOAL,
         "gains": GAIN_SET,
         "board": BOARD,
@@ -159,6 +168,11 @@ CONTEXT = np.dtype(
         ("half_width", np.float64),
         ("goal_tolerance", np.float64),
         ("stop_without_planner", np.int64),
+        ("holonomic", np.int64),  # 1: moves in any direction
+        ("response", np.float64),  # s, the rest only where it does
+        ("hover_height", np.float64),  # m, 0: another keeps the height
+        ("vertical_clearance", np.float64),
+        ("max_climb", np.float64),
         ("backend", np.int64),  # 0: the network runs here; 1: on a board, and here in its shadow
         ("stop_without_board", np.int64),
         ("board_timeout", np.float64),
@@ -347,6 +361,10 @@ def _mode(c: Any, now_ns: int, distance: float, bearing_known: bool) -> tuple[in
     # abs: after a simulated clock was set back, what came before it is not fresh until that time comes again
     if abs(now_ns - c.scan.received_ns) > g.scan_timeout * 1e9:
         return STOPPED, R_STALE_SCAN
+    if c.hover_height > 0.0 and (
+        c.vertical.sequence == 0 or abs(now_ns - c.vertical.received_ns) > g.scan_timeout * 1e9
+    ):
+        return STOPPED, R_STALE_HEIGHT
     if c.goal.sequence == 0:
         return STOPPED, R_NO_GOAL
     if c.arrived_goal == c.goal.sequence or (bearing_known and distance < c.goal_tolerance):
@@ -395,6 +413,35 @@ def _way_out(c: Any, age: float, fastest: float) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True)
+def _any_direction(
+    c: Any, linear: float, angular: float, age: float, fastest: float
+) -> tuple[float, float, float, bool]:
+    """The guarded command of a holonomic vehicle: (x, y m/s, rad/s, whether it was changed).
+
+    What turns it also pushes it sideways: left and right are speed along y, forward and reverse along x.
+    """
+    g = c.gains.value
+    lateral = g.lateral_gain * (c.rates[0] - c.rates[1]) / MOTOR_RATE
+    lateral = min(max(lateral, -1.0), 1.0) * fastest
+    if c.back_off > 0.0:
+        lateral = 0.0
+    speed = math.hypot(linear, lateral)
+    if speed > fastest:
+        linear *= fastest / speed
+        lateral *= fastest / speed
+    x, y, turn, changed = holonomic.guard(
+        c.scan.value.points, c.scan.value.count, linear, lateral, angular, age, c.response, g.max_acceleration,
+        c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
+    )  # fmt: skip
+    if c.back_off > 0.0 and changed and max(abs(x), abs(y)) < 0.02:
+        x, y = holonomic.way_out(
+            c.scan.value.points, c.scan.value.count, fastest, age, c.response, g.max_acceleration,
+            c.half_length, c.half_width, GUARD_MARGIN,
+        )  # fmt: skip
+    return x, y, turn, changed
+
+
+@njit(cache=True, nogil=True)
 def run_tick(c: Any, now_ns: int) -> int:
     """One tick over a CONTEXT record; see the module's first lines. now_ns: the loop's clock."""
     g = c.gains.value
@@ -403,6 +450,7 @@ def run_tick(c: Any, now_ns: int) -> int:
     if read_mailbox(c.scan_box, address_of(c.scan)):
         _see(c)
     read_mailbox(c.motion_box, address_of(c.motion))
+    read_mailbox(c.vertical_box, address_of(c.vertical))
     read_mailbox(c.goal_box, address_of(c.goal))
     if read_mailbox(c.train_box, address_of(c.train)):
         _listen(c, 1e-9 / c.dt)
@@ -420,6 +468,9 @@ def run_tick(c: Any, now_ns: int) -> int:
         yaw = m.yaw + m.angular_z * age
         dx = c.goal.value.x - m.x - m.linear_x * age * math.cos(yaw)
         dy = c.goal.value.y - m.y - m.linear_x * age * math.sin(yaw)
+        if c.holonomic:
+            dx += m.linear_y * age * math.sin(yaw)
+            dy -= m.linear_y * age * math.cos(yaw)
         distance = math.hypot(dx, dy)
         bearing = math.atan2(dy, dx) - yaw
     mode, reason = _mode(c, now_ns, distance, known)
@@ -483,13 +534,20 @@ def run_tick(c: Any, now_ns: int) -> int:
         linear = min(max(linear, -0.3), 1.0) * fastest
         angular = min(max(angular, -1.0), 1.0) * g.max_yaw_rate
         age = max(now_ns - c.scan.received_ns, 0) * 1e-9
-        linear, angular, guarded = guard(
-            c.scan.value.points, c.scan.value.count, linear, angular, age, g.max_acceleration,
-            c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
-        )  # fmt: skip
-        if c.back_off > 0.0 and guarded and abs(linear) < 0.02 and abs(angular) < 0.1:
-            linear, angular = _way_out(c, age, fastest)
-        held = guarded and abs(linear) < 0.02 and abs(angular) < 0.1
+        lateral = vertical = 0.0
+        if c.holonomic:
+            linear, lateral, angular, guarded = _any_direction(c, linear, angular, age, fastest)
+            if c.hover_height > 0.0:
+                v = c.vertical.value
+                vertical = holonomic.climb(v.up, v.down, c.hover_height, c.vertical_clearance, c.max_climb)
+        else:
+            linear, angular, guarded = guard(
+                c.scan.value.points, c.scan.value.count, linear, angular, age, g.max_acceleration,
+                c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
+            )  # fmt: skip
+            if c.back_off > 0.0 and guarded and abs(linear) < 0.02 and abs(angular) < 0.1:
+                linear, angular = _way_out(c, age, fastest)
+        held = guarded and max(abs(linear), abs(lateral)) < 0.02 and abs(angular) < 0.1
         c.stuck = min(STUCK_AFTER, c.stuck + c.dt) if held else max(0.0, c.stuck - c.dt)
         c.back_off = max(0.0, c.back_off - c.dt)
         if c.stuck >= STUCK_AFTER:
@@ -497,10 +555,14 @@ def run_tick(c: Any, now_ns: int) -> int:
             c.back_off = BACK_OFF
         slew = g.max_acceleration * c.dt
         command.linear_x = _towards(command.linear_x, linear, slew, 3.0 * slew)
+        command.linear_y = _towards(command.linear_y, lateral, slew, 3.0 * slew)
+        command.linear_z = _towards(command.linear_z, vertical, slew, 3.0 * slew)
         turn = MAX_YAW_ACCELERATION * c.dt
         command.angular_z = _towards(command.angular_z, angular, turn, 3.0 * turn)
     else:
         command.linear_x = 0.0
+        command.linear_y = 0.0
+        command.linear_z = 0.0
         command.angular_z = 0.0
         c.stuck = 0.0
         c.back_off = 0.0
