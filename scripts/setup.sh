@@ -8,13 +8,6 @@ python=${PYTHON:-python3}
 log=build/setup.log
 mkdir -p build
 
-exec 9>build/setup.lock
-flock 9    # where env.sh was sourced before, take back what it added: else its wheels look like a sourced ROS 2
-PATH=$(printf %s ":$PATH:" | sed "s|:$PWD/.venv/bin:|:|g; s|^:||; s|:$||")
-case ":${AMENT_PREFIX_PATH:-}:" in *":$PWD/.venv:"*) unset ROS_DISTRO AMENT_PREFIX_PATH ;; esac
-
-# one at a time: a second one waits, and then finds all done
-
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 quietly() { # runs a command with its output in the log; shows the log's end where it fails

@@ -1,7 +1,8 @@
 """`hybrid-control bench loop`: how well the compiled loop keeps time, beside an rclpy timer and a Python thread.
 
-All of them drive the reflex's tick in the same process under the same load, in turns of a few seconds. The peers
-are given every help: exact timers, a tick that is one call through ctypes, and bookkeeping of one list entry.
+All of them drive the reflex's tick in the same process under the same load, in turns of a few seconds.
+`loop-fifo-alone` is the loop without its standby. The peers are given every help: exact timers, a tick that is one
+call through ctypes, and bookkeeping of one list entry.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 LOADS = ("python", "dds", "memory", "gains")
-DRIVERS = ("loop-fifo", "loop", "python-thread", "rclpy-timer")
+DRIVERS = ("loop-fifo", "loop-fifo-alone", "loop", "python-thread", "rclpy-timer")
 TURN_S = 5.0
 
 
@@ -113,6 +114,7 @@ class Counts:
         self.max_lateness_ns = 0
         self.max_cost_ns = 0
         self.ticks = 0
+        self.standby_ticks = 0
         self.missed = 0
         self.notes: tuple[str, ...] = ()
 
@@ -123,6 +125,7 @@ class Counts:
         self.max_lateness_ns = max(self.max_lateness_ns, status.lateness.max_ns)
         self.max_cost_ns = max(self.max_cost_ns, status.cost.max_ns)
         self.ticks += status.ticks
+        self.standby_ticks += status.standby_ticks
         self.missed += status.missed
         self.notes = status.notes
 
@@ -153,6 +156,7 @@ class Counts:
 
         return {
             "ticks": self.ticks,
+            "standby_ticks": self.standby_ticks,
             "missed": self.missed,
             "missed_share": self.missed / max(self.ticks + self.missed, 1),
             "lateness": Histogram(self.lateness, self.max_lateness_ns).summary(),
@@ -399,8 +403,9 @@ def measure(
                         _turn_of_timer(reflex, rate_hz, length, counts[name], ros)
                     else:
                         options = {
-                            "priority": priority if name == "loop-fifo" else None,
+                            "priority": priority if name.startswith("loop-fifo") else None,
                             "cpu": cpu,
+                            "standby": not name.endswith("alone"),
                             "spin_s": SPIN_S if spin_us is None else spin_us * 1e-6,
                         }
                         _turn_of_loop(reflex, rate_hz, length, counts[name], options)
@@ -423,14 +428,14 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['rate_hz']:g} Hz, {result['seconds']:g} s each, load: {load}; times in µs",
         f"{'':20s}{'lateness p50':>13s}{'p99':>12s}{'p99.9':>12s}{'max':>10s}"
-        f"{'cost p50':>10s}{'p99':>12s}{'max':>10s}{'missed':>9s}{'of':>9s}",
+        f"{'cost p50':>10s}{'p99':>12s}{'max':>10s}{'standby':>9s}{'missed':>9s}{'of':>9s}",
     ]
     for name, d in result["drivers"].items():
         late, cost = d["lateness"], d["cost"]
         lines.append(
             f"{name:20s}{late['p50_us']:13.1f}{late['p99_us']:12.1f}{late['p99.9_us']:12.1f}{late['max_us']:10.0f}"
             f"{cost['p50_us']:10.1f}{cost['p99_us']:12.1f}{cost['max_us']:10.0f}"
-            f"{d['missed']:9d}{d['ticks'] + d['missed']:9d}"
+            f"{d['standby_ticks']:9d}{d['missed']:9d}{d['ticks'] + d['missed']:9d}"
         )
         lines += [f"{'':20s}{note}" for note in d["notes"]]
     if result.get("stolen_seconds"):

@@ -72,6 +72,21 @@ def store_relaxed(typingctx: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
+def compare_and_swap(typingctx: Any, address: Any, expected: Any, value: Any) -> Any:
+    """``compare_and_swap(address, expected, value) -> int64``: 1 where it was ``expected`` and is now ``value``.
+
+    Acquires and releases; 0, and nothing written, where something else stood there.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _pointer(builder, args[0], _I64)
+        result = builder.cmpxchg(pointer, args[1], args[2], "acq_rel", "acquire")
+        return builder.zext(builder.extract_value(result, 1), _I64)
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
 def fence_acquire(typingctx: Any) -> Any:
     """Loads before this point are done before any load or store after it."""
 

@@ -2,6 +2,10 @@
 
 Tick k is due at t0 + k · period of the monotonic clock, so lateness never adds up. One that cannot begin
 within its own period is skipped and counted, never made up for: there is no burst after a delay.
+
+A processor core can be held up below the scheduler, by the kernel or by a hypervisor, for milliseconds. So a second
+thread, the standby, waits on another core and runs the ticks that the first one is late for. Only one of them is in
+the tick at any time.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import atexit
 import enum
 import logging
+import os
 import threading
 import time
 import weakref
@@ -24,6 +29,7 @@ from hybrid_control.realtime.clock import monotonic_ns, sleep_until
 from hybrid_control.realtime.compiled import (
     as_pointer,
     call_tick,
+    compare_and_swap,
     fence_acquire,
     fence_release,
     load_acquire,
@@ -41,6 +47,9 @@ TICK_OK = 1
 SPIN_S = 40e-6
 """How long before a tick is due its thread wakes: about what waking takes. The rest it waits in a busy loop."""
 SPIN_SHARE = 10  # of the period, the most that may be waited so
+STANDBY_S = 50e-6
+"""How long after a tick was due the standby looks whether it is being run."""
+STANDBY_SHARE = 4  # of the period, the most of it
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 20_000.0
 
@@ -62,17 +71,19 @@ class State(enum.IntEnum):
     FAILED = 3
 
 
-# The loop writes it, everybody reads. The first three fields are read and written atomically, by their
-# offsets.
+# The loop writes it, everybody reads. The first fields, up to `next`, are read and written atomically, by their
+# offsets; what follows only by the thread that holds `busy`.
 CONTROL = np.dtype(
     [
-        ("sequence", np.int64),  # odd while the fields after `heartbeat_ns` are being written
+        ("sequence", np.int64),  # odd while the fields after `busy` are being written
         ("state", np.int64),
         ("heartbeat_ns", np.int64),  # monotonic time at which a tick last began or ended
         ("stop", np.int64),
-        ("first_ns", np.int64),  # t0
+        ("busy", np.int64),  # 1 while one of the threads has the tick
         ("next", np.int64),  # index of the next tick = ticks + missed
+        ("first_ns", np.int64),  # t0
         ("ticks", np.int64),
+        ("standby_ticks", np.int64),  # those of them that the standby ran
         ("missed", np.int64),
         ("overruns", np.int64),  # ticks that took a period or longer
         ("code", np.int64),  # what the last tick returned
@@ -84,27 +95,54 @@ CONTROL = np.dtype(
     align=True,
 )
 _OFFSETS = {name: CONTROL.fields[name][1] for name in CONTROL.names or ()}  # type: ignore[index]
-_SEQUENCE, STATE, HEARTBEAT, _STOP = (_OFFSETS[n] for n in ("sequence", "state", "heartbeat_ns", "stop"))
+_SEQUENCE, STATE, HEARTBEAT, _STOP, _BUSY, _NEXT = (
+    _OFFSETS[n] for n in ("sequence", "state", "heartbeat_ns", "stop", "busy", "next")
+)
 _RUNNING, _STOPPED, _FAILED = int(State.RUNNING), int(State.STOPPED), int(State.FAILED)
 
 
-@njit("int64(int64, int64, int64, int64, int64)", cache=True, nogil=True)
-def _run(tick: int, context: int, control: int, period_ns: int, spin_ns: int) -> int:
-    """The loop: from its first tick, one period after the call, until it is told to stop or a tick fails."""
+@njit("void(int64, int64)", cache=True, nogil=True)
+def _begin(control: int, period_ns: int) -> None:
+    """Let the first tick be due one period from now."""
     c = carray(as_pointer(control), 1, CONTROL)[0]
-    first = monotonic_ns() + period_ns
-    c.first_ns = first
-    index = 0
-    store_relaxed(control + HEARTBEAT, first)
+    c.first_ns = monotonic_ns() + period_ns
+    store_relaxed(control + HEARTBEAT, c.first_ns)
     store_release(control + STATE, _RUNNING)
+
+
+@njit("int64(int64, int64, int64, int64, int64, int64)", cache=True, nogil=True)
+def _run(tick: int, context: int, control: int, period_ns: int, wake_ns: int, standby: int) -> int:
+    """One thread of the loop, until it is told to stop or a tick fails; 0 where one failed here.
+
+    It wakes ``wake_ns`` after a tick is due (before it, where that is negative) and runs it, unless the other
+    thread has done so or is at it.
+    """
+    c = carray(as_pointer(control), 1, CONTROL)[0]
+    first = c.first_ns
+    index = 0
     while True:
         due = first + index * period_ns
-        begin = sleep_until(due - spin_ns)
-        while begin < due:
-            begin = monotonic_ns()
+        now = sleep_until(due + wake_ns)
+        while now < due:
+            now = monotonic_ns()
         if load_acquire(control + _STOP):
-            store_release(control + STATE, _STOPPED)
+            compare_and_swap(control + STATE, _RUNNING, _STOPPED)
             return 1
+        if load_acquire(control + STATE) != _RUNNING:
+            return 1
+        following = load_acquire(control + _NEXT)
+        if following > index:
+            index = following
+            continue
+        if not compare_and_swap(control + _BUSY, 0, 1):
+            index += 1
+            continue
+        index = load_relaxed(control + _NEXT)
+        due = first + index * period_ns
+        begin = monotonic_ns()
+        if begin < due:  # the other thread has run it meanwhile
+            store_release(control + _BUSY, 0)
+            continue
         store_relaxed(control + HEARTBEAT, begin)
         code = call_tick(tick, context, begin)
         end = monotonic_ns()
@@ -119,18 +157,21 @@ def _run(tick: int, context: int, control: int, period_ns: int, spin_ns: int) ->
         store_relaxed(control + _SEQUENCE, sequence + 1)
         fence_release()
         c.ticks += 1
+        c.standby_ticks += standby
         c.missed += following - index - 1
         c.overruns += cost >= period_ns
-        c.next = following
         c.code = code
         c.lateness[bin_of(lateness)] += 1
         c.cost[bin_of(cost)] += 1
         c.max_lateness_ns = max(c.max_lateness_ns, lateness)
         c.max_cost_ns = max(c.max_cost_ns, cost)
+        store_relaxed(control + _NEXT, following)
         store_release(control + _SEQUENCE, sequence + 2)
         store_relaxed(control + HEARTBEAT, end)
         if code != TICK_OK:
             store_release(control + STATE, _FAILED)
+        store_release(control + _BUSY, 0)
+        if code != TICK_OK:
             return 0
         index = following
 
@@ -160,6 +201,7 @@ class LoopStatus:
     state: State
     rate_hz: float
     ticks: int
+    standby_ticks: int
     missed: int
     overruns: int
     first_ns: int
@@ -176,6 +218,7 @@ class LoopStatus:
             "state": self.state.name.lower(),
             "rate_hz": self.rate_hz,
             "ticks": self.ticks,
+            "standby_ticks": self.standby_ticks,
             "missed": self.missed,
             "overruns": self.overruns,
             "fifo": self.fifo,
@@ -217,6 +260,8 @@ class PeriodicLoop:
     loop runs; what goes in and out at run time goes through mailboxes whose addresses it holds. now_ns: the
     monotonic clock. rate_hz: 1 Hz to 20 kHz; the period is rounded to whole nanoseconds. priority: of
     SCHED_FIFO, 1 .. 99, or None for the normal scheduler. cpu: the core to stay on, or None for any.
+    standby: keep a second thread on another core, for the ticks that the first one is late for; both then stay on
+    their cores, the last two that the process may use where cpu is None. With a single core there is none.
     lock_memory: keep the whole process in memory from the first start on. spin_s: how long before a tick is due
     its thread wakes, to wait the rest in a busy loop; a tenth of the period at most is used, 0 only sleeps.
 
@@ -232,6 +277,7 @@ class PeriodicLoop:
         *,
         priority: int | None = 80,
         cpu: int | None = None,
+        standby: bool = True,
         lock_memory: bool = True,
         spin_s: float = SPIN_S,
         name: str = "reflex",
@@ -240,6 +286,7 @@ class PeriodicLoop:
         self.context = one_record(context)
         self.priority = priority
         self.cpu = cpu
+        self.standby = standby
         self.lock_memory = lock_memory
         self.name = name
         self.notes: tuple[str, ...] = ()
@@ -250,7 +297,8 @@ class PeriodicLoop:
         self._tick_address = tick_address(tick)
         self._control = np.zeros((), CONTROL)
         self._control_address = int(self._control.ctypes.data)
-        self._thread: threading.Thread | None = None
+        self._standby_wake_ns = min(round(STANDBY_S * 1e9), self.period_ns // STANDBY_SHARE)
+        self._threads: list[threading.Thread] = []
         self._error: Exception | None = None
         self._fifo = False
 
@@ -272,7 +320,7 @@ class PeriodicLoop:
     @property
     def alive(self) -> bool:
         """Whether the loop's thread is ticking."""
-        return self._thread is not None and self._thread.is_alive() and self.state is State.RUNNING
+        return self._threads_alive() and self.state is State.RUNNING
 
     def warm(self, ticks: int = 100, context: NDArray[Any] | None = None) -> None:
         """Call the tick so many times before the loop starts, so that the first one in earnest is fast.
@@ -292,7 +340,7 @@ class PeriodicLoop:
 
     def start(self) -> None:
         """Start ticking, one period from now. RuntimeError if it runs already or cannot start."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._threads_alive():
             raise RuntimeError(f"{self.name}: the loop runs already")
         if self.priority is not None and not 1 <= self.priority <= 99:
             raise ValueError(f"priority: {self.priority} must be within 1 .. 99, or None")
@@ -305,21 +353,27 @@ class PeriodicLoop:
         self.notes = ()
         if self.lock_memory:
             self._note(scheduling.lock_memory())
-        self._thread = threading.Thread(target=self._main, name=self.name, daemon=True)
+        core, standby_core = self._cores()
+        self._threads = [self._thread(self.name, core, -self._spin_ns, 0)]
         _running.add(self)
-        self._thread.start()
-        while self.state is State.IDLE and self._thread.is_alive():
+        self._threads[0].start()
+        while self.state is State.IDLE and self._threads[0].is_alive():
             time.sleep(0.001)
         if self._error is not None:
             raise RuntimeError(f"{self.name}: the loop did not start: {self._error}") from self._error
+        if standby_core is not None:
+            standby = self._thread(f"{self.name} standby", standby_core, self._standby_wake_ns, 1)
+            self._threads.append(standby)
+            standby.start()
 
     def stop(self, timeout_s: float = 1.0) -> bool:
-        """Stop after the tick in progress; whether the thread ended in time. Harmless where nothing runs."""
+        """Stop after the tick in progress; whether the threads ended in time. Harmless where nothing runs."""
         store_release_at(self._control_address + _STOP, 1)
-        if self._thread is None or self._thread is threading.current_thread():
+        if threading.current_thread() in self._threads:
             return True
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
+        for thread in self._threads:
+            thread.join(timeout_s)
+        if self._threads_alive():
             return False
         _running.discard(self)
         return True
@@ -333,6 +387,7 @@ class PeriodicLoop:
             state=State(int(copy["state"])),
             rate_hz=self.rate_hz,
             ticks=int(copy["ticks"]),
+            standby_ticks=int(copy["standby_ticks"]),
             missed=int(copy["missed"]),
             overruns=int(copy["overruns"]),
             first_ns=int(copy["first_ns"]),
@@ -352,30 +407,49 @@ class PeriodicLoop:
         self.stop()
 
     def _note(self, line: str | None) -> bool:
-        if line is not None:
+        if line is not None and line not in self.notes:
             self.notes = (*self.notes, line)
             log.warning("%s: %s", self.name, line)
         return line is None
 
-    def _main(self) -> None:
+    def _threads_alive(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
+    def _cores(self) -> tuple[int | None, int | None]:
+        """The cores of the first thread (None: any) and of the standby (None: there is none)."""
+        if not self.standby:
+            return self.cpu, None
+        allowed = sorted(os.sched_getaffinity(0))
+        core = allowed[-1] if self.cpu is None else self.cpu
+        others = [other for other in allowed if other != core]
+        return (core, others[-1]) if others else (self.cpu, None)
+
+    def _thread(self, name: str, core: int | None, wake_ns: int, standby: int) -> threading.Thread:
+        return threading.Thread(target=self._main, name=name, args=(core, wake_ns, standby), daemon=True)
+
+    def _main(self, core: int | None, wake_ns: int, standby: int) -> None:
+        """What either thread does."""
         try:
             scheduling.use_exact_timers()
-            if self.cpu is not None:
-                self._note(scheduling.use_core(self.cpu))
+            if core is not None:
+                self._note(scheduling.use_core(core))
             if self.priority is not None:
                 self._fifo = self._note(scheduling.use_fifo(self.priority))
-            _run(
+            if not standby:
+                _begin(self._control_address, self.period_ns)
+            went_well = _run(
                 self._tick_address,
                 self.context.ctypes.data,
                 self._control_address,
                 self.period_ns,
-                self._spin_ns,
+                wake_ns,
+                standby,
             )
         except Exception as error:
             self._error = error
             self._control["state"] = State.FAILED
             return
-        if self.state is State.FAILED:
+        if not went_well:
             code = int(self._control["code"])
             log.error("%s: a tick returned %d, not TICK_OK (%d): the loop ended", self.name, code, TICK_OK)
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numba import carray
 
-from hybrid_control.realtime import TICK_OK, Mailbox, address_of, read_mailbox, sleep_until
+from hybrid_control.realtime import TICK_OK, Mailbox, address_of, monotonic_ns, read_mailbox, sleep_until
 
 TICK = "int64(voidptr, int64)"
 
@@ -46,6 +46,35 @@ def counting(**fields):
     for name, value in fields.items():
         context[name] = value
     return context
+
+
+EXCLUSIVE = np.dtype(
+    [
+        ("ticks", np.int64),
+        ("inside", np.int64),  # 1 while a thread is in the tick
+        ("collisions", np.int64),  # ticks that began while another one had not ended
+        ("sleep_ns", np.int64),  # how long a tick takes
+    ],
+    align=True,
+)
+
+
+@numba.cfunc(TICK, cache=True)
+def exclusive_tick(context, now_ns):
+    c = carray(context, 1, EXCLUSIVE)[0]
+    c.collisions += c.inside
+    c.inside = 1
+    c.ticks += 1
+    sleep_until(now_ns + c.sleep_ns)
+    c.inside = 0
+    return TICK_OK
+
+
+@numba.njit("void(int64)", cache=True, nogil=True)
+def hold_the_core(until_ns):
+    """Spin, without the interpreter, until a time of the monotonic clock."""
+    while monotonic_ns() < until_ns:
+        pass
 
 
 GAINS = np.dtype([("a", np.float64), ("b", np.float64), ("c", np.float64, (30,))], align=True)

@@ -14,9 +14,18 @@ import time
 import numpy as np
 import pytest
 from numba.core import event
-from realtime_ticks import GAINED, GAINS, counting, counting_tick, gains_tick
+from realtime_ticks import (
+    EXCLUSIVE,
+    GAINED,
+    GAINS,
+    counting,
+    counting_tick,
+    exclusive_tick,
+    gains_tick,
+    hold_the_core,
+)
 
-from hybrid_control.realtime import Mailbox, PeriodicLoop, State, scheduling
+from hybrid_control.realtime import Mailbox, PeriodicLoop, State, monotonic_ns, scheduling
 from hybrid_control.realtime.loop import CONTROL
 
 SOAK_S = float(os.environ.get("SOAK_S", "2"))
@@ -271,6 +280,57 @@ def test_where_permitted_it_runs_under_fifo_on_its_core():
         assert os.sched_getparam(thread).sched_priority == 12
         assert os.sched_getaffinity(thread) == {core}
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_while_the_first_core_is_held_up_the_standby_runs_every_tick():
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        pytest.skip("it takes two cores")
+    context = counting()
+    refused = []
+
+    def hold_up():
+        refused.append(scheduling.use_core(allowed[-1]) or scheduling.use_fifo(60))
+        if refused == [None]:
+            hold_the_core(monotonic_ns() + 30_000_000)
+
+    with loop_of(context, 1000.0, priority=50) as loop:
+        wait_until(lambda: int(context["ticks"]) > 20)
+        before = loop.status()
+        thread = threading.Thread(target=hold_up)
+        thread.start()
+        thread.join()
+        after = loop.status()
+    if refused != [None]:
+        pytest.skip(refused[0])
+    assert after.standby_ticks - before.standby_ticks >= 25
+    assert after.missed - before.missed <= 2
+
+
+def test_only_one_thread_is_in_a_tick_however_long_it_takes():
+    context = np.zeros((), EXCLUSIVE)
+    loop = PeriodicLoop(exclusive_tick, context, 2000.0)
+    total = 0
+    for sleep_ns in (0, 120_000, 490_000, 510_000, 1_300_000):
+        context["sleep_ns"] = sleep_ns
+        with loop:
+            time.sleep(0.3)
+        status = loop.status()
+        total += status.ticks
+        assert status.ticks + status.missed == int(loop.control["next"])
+    assert int(context["ticks"]) == total > 500
+    assert int(context["collisions"]) == 0
+
+
+def test_with_a_single_core_or_without_standby_there_is_one_thread(monkeypatch):
+    def threads():
+        return [t.name for t in threading.enumerate() if t.name.startswith("reflex")]
+
+    with loop_of(counting(), standby=False):
+        assert threads() == ["reflex"]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    with loop_of(counting()):
+        assert threads() == ["reflex"]
 
 
 def test_memory_is_locked_where_permitted():
