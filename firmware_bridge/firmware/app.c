@@ -48,7 +48,8 @@ static uint32_t max_speed_mrad;
 static float accel_step; /* rad/s per control step */
 static uint16_t min_battery_mv;
 static uint16_t low_battery, encoder_errors, steps;
-static uint32_t telemetry_at, command_at, counters_at;
+static uint32_t slot_at, counters_at; /* one telemetry frame in each slot of TELEMETRY_US */
+static bool slot_told;
 
 static void send(uint8_t type, const uint8_t *payload, uint8_t size)
 {
@@ -79,8 +80,7 @@ static void send_ack(const struct frame *f, uint8_t status)
 static void send_telemetry(uint8_t flags)
 {
     uint8_t p[14 + WHEELS * 8 + RANGES * 2], *at = p + 14;
-    uint32_t now = hal_time_us();
-    put_u32(p, now);
+    put_u32(p, hal_time_us());
     put_u16(p + 4, velocity_sequence);
     p[6] = (uint8_t)(flags | (hal_armed() ? FLAG_MOTORS_ON : 0U));
     put_u16(p + 7, faults);
@@ -95,7 +95,7 @@ static void send_telemetry(uint8_t flags)
     for (uint8_t i = 0; i < RANGES; i++, at += 2)
         put_u16(at, RANGE_MM(hal_adc((uint8_t)(ADC_RANGE + i))));
     send(MSG_TELEMETRY, p, sizeof p);
-    telemetry_at = now;
+    slot_told = true;
 }
 
 static void send_counters(void)
@@ -177,6 +177,8 @@ static void on_hello(const struct frame *f)
         velocity_seen = false;
         velocity_sequence = 0;
         faults |= FAULT_TIMEOUT;
+        slot_at = counters_at = hal_time_us();
+        slot_told = false;
     }
     send_capabilities(get_u16(f->payload + 1));
 }
@@ -204,7 +206,6 @@ static void on_velocity(const struct frame *f)
     }
     velocity_seen = true;
     velocity_sequence = f->sequence;
-    command_at = hal_time_us();
     faults &= (uint16_t)~FAULT_TIMEOUT;
     if (hal_bumper() && sum > 0.0f)
         latch(FAULT_BUMPER, "bumper");
@@ -213,8 +214,7 @@ static void on_velocity(const struct frame *f)
             wheels[i].command = (float)speed[i] * 0.001f;
         hal_arm();
     }
-    /* the answer goes out at once, at about TELEMETRY_HZ */
-    if (hal_time_us() - telemetry_at >= TELEMETRY_US * 3UL / 4UL)
+    if (!slot_told) /* the first command of a slot is answered at once */
         send_telemetry(FLAG_ANSWER);
 }
 
@@ -385,7 +385,8 @@ void app_init(void)
     accel_step = (float)MAX_ACCEL_MRAD * 0.001f * CONTROL_DT;
     min_battery_mv = MIN_BATTERY_MV;
     low_battery = encoder_errors = steps = 0;
-    telemetry_at = command_at = counters_at = hal_time_us();
+    slot_at = counters_at = hal_time_us();
+    slot_told = false;
     uint8_t cause = hal_reset_cause();
     faults = FAULT_TIMEOUT;
     if (cause & RESET_WATCHDOG)
@@ -423,8 +424,12 @@ void app_poll(void)
     }
     if (session) {
         uint32_t now = hal_time_us();
-        if (now - command_at >= TELEMETRY_US && now - telemetry_at >= TELEMETRY_US)
-            send_telemetry(0);
+        if (now - slot_at >= TELEMETRY_US) {
+            if (!slot_told)
+                send_telemetry(0);
+            slot_at += TELEMETRY_US;
+            slot_told = false;
+        }
         if (now - counters_at >= 1000000UL) {
             counters_at += 1000000UL;
             send_counters();

@@ -21,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <time.h>
@@ -38,8 +40,9 @@
 #define WHEELS 2
 #define TICKS_PER_REV 1320.0
 #define STEP_CYCLES 256 /* of the motor model: 16 us */
+#define PWM_PRESCALER 8U
 #define SLICE_CYCLES 3200 /* between looks at the outside world: 200 us */
-#define MAX_LAG_NS 20000000LL
+#define MAX_LAG_NS 90000000LL /* less than the firmware's command timeout */
 #define RING 65536U
 #define EDGES 8192U
 
@@ -129,8 +132,11 @@ static void die(const char *what)
 /* ---- PWM pins ---- */
 
 static uint8_t comparator[WHEELS];
+static avr_cycle_count_t risen[WHEELS];
 
-/* What the pin does by the data sheet: simavr says nothing when the timer lets go of a pin, and gives low at full duty. */
+/* What the pin does by the data sheet: simavr says nothing when the timer lets go of a pin, gives low at full duty, and
+ * where the compare register is written within a period, begins the pulse anew and may miss its end; the chip takes the
+ * new value from the next period on. */
 static bool pin_level(int wheel)
 {
     uint8_t bit = (uint8_t)(1U << (wheel + 1)); /* PB1, PB2 */
@@ -139,9 +145,8 @@ static bool pin_level(int wheel)
     uint8_t com = (uint8_t)((avr->data[TCCR1A_] >> (wheel ? 4 : 6)) & 3U);
     if (com != 2)
         return avr->data[PORTB_] & bit;
-    if (avr->data[wheel ? OCR1B_ : OCR1A_] == 255)
-        return true;
-    return comparator[wheel];
+    unsigned compare = avr->data[wheel ? OCR1B_ : OCR1A_];
+    return compare == 255 || (comparator[wheel] && avr->cycle - risen[wheel] <= (compare + 1U) * PWM_PRESCALER);
 }
 
 static bool driver_enabled(void)
@@ -173,7 +178,12 @@ static void on_comparator(struct avr_irq_t *irq, uint32_t value, void *param)
 {
     (void)irq;
     int wheel = (int)(intptr_t)param;
-    comparator[wheel] = value & 1U;
+    bool high = value & 1U;
+    if (high && avr->cycle - risen[wheel] < 255U * PWM_PRESCALER)
+        return; /* this period has had its pulse */
+    if (high)
+        risen[wheel] = avr->cycle;
+    comparator[wheel] = high;
     follow_pin(wheel);
 }
 
@@ -619,6 +629,10 @@ int main(int argc, char **argv)
 
     after_reset();
     resets = 0;
+    if (!fast) { /* a real chip waits for no other program; where that may not be had, it goes without */
+        prctl(PR_SET_TIMERSLACK, 1000UL);
+        setpriority(PRIO_PROCESS, 0, -10);
+    }
     int64_t start = wall_ns();
     avr_cycle_count_t origin = avr->cycle;
     for (unsigned slice = 0;; slice++) {
@@ -645,7 +659,7 @@ int main(int argc, char **argv)
         if (fast)
             continue;
         int64_t due = start + (int64_t)((double)(avr->cycle - origin) * 1e9 / CLOCK_HZ);
-        if (now - due > MAX_LAG_NS) { /* the computer was busy: lose the time rather than race through it */
+        if (now - due > MAX_LAG_NS) { /* the computer was busy: less is made up, so much is lost to the chip */
             start += now - due;
             slips++;
         } else if (due > now) {

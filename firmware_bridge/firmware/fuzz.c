@@ -1,11 +1,9 @@
-/* A coverage-guided fuzzer of the firmware's portable part, for gcc: the sources under test are compiled with
- * -fsanitize=address,undefined -fsanitize-coverage=trace-pc, this file without the latter.
+/* The firmware's portable part under a fuzzer: clang's libFuzzer, or with -DSTANDALONE inputs from standard input, each
+ * behind its length of two bytes.
  *
- *   fuzz BYTES [SEED]
- *
- * An input is a script of operations: raw bytes, well-formed frames of any content, damaged frames, time, sensor
- * readings. Inputs that reach new edges are kept and mutated. It aborts when the wheels are driven though no velocity
- * was sent in this session, more than 100 ms after the last, or between a stop and a clear.
+ * An input is a script of operations: raw bytes, well-formed frames of any content, damaged and replayed frames, time,
+ * sensor readings. It aborts when the wheels are driven though no velocity was sent in this session, more than 100 ms
+ * after the last fresh one, or between a stop and a clear. At its end it tells on stderr how much it ran.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,10 +13,6 @@
 
 #include "protocol.h"
 
-#define INPUT_MAX 512U
-#define CORPUS_MAX 8192U
-#define MAP (1U << 16)
-
 void host_reset(uint8_t cause);
 void host_receive(const uint8_t *data, uint32_t size);
 uint32_t host_take(uint8_t *data, uint32_t size);
@@ -27,52 +21,12 @@ void host_encoder(uint8_t wheel, int32_t ticks);
 void host_inputs(uint16_t battery, uint8_t bumper, uint16_t errors);
 int16_t host_duty(uint8_t wheel);
 
-static uint8_t seen[MAP];
-static uint8_t edges[MAP];
-static uintptr_t last_pc;
-static uint64_t random_state = 0x9E3779B97F4A7C15ULL;
-
-void __sanitizer_cov_trace_pc(void)
-{
-    uintptr_t pc = (uintptr_t)__builtin_return_address(0);
-    uint32_t edge = (uint32_t)((pc >> 1) ^ (last_pc * 31U)) & (MAP - 1U);
-    if (edges[edge] != 255)
-        edges[edge]++;
-    last_pc = pc;
-}
-
-static uint32_t rnd(uint32_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 11) % below;
-}
-
-static uint8_t bucket(uint8_t n)
-{
-    return n == 0 ? 0 : n < 4 ? (uint8_t)(1U << (n - 1)) : n < 8 ? 8 : n < 32 ? 16 : n < 128 ? 32 : 64;
-}
-
-static bool new_coverage(void)
-{
-    bool found = false;
-    for (uint32_t i = 0; i < MAP; i++) {
-        uint8_t b = bucket(edges[i]);
-        if (b & (uint8_t)~seen[i]) {
-            seen[i] |= b;
-            found = true;
-        }
-    }
-    return found;
-}
-
-/* ---- one input ---- */
-
 static uint8_t session;
 static uint32_t idle_us;
 static bool commanded, stopped;
-static uint64_t bytes_sent;
+static bool answered; /* a telemetry frame has named the velocity that is obeyed */
+static uint16_t obeyed;
+static uint64_t bytes_sent, runs;
 
 static void fail(const char *why)
 {
@@ -99,7 +53,7 @@ static void pass(uint32_t us)
     check();
 }
 
-static void find_session(void)
+static void read_answers(void)
 {
     static uint8_t out[65536];
     uint32_t n = host_take(out, sizeof out);
@@ -107,8 +61,15 @@ static void find_session(void)
     struct frame f;
     decoder_init(&d);
     for (uint32_t i = 0; i < n; i++)
-        if (decoder_push(&d, out[i], &f) == DECODE_FRAME && f.type == MSG_CAPABILITIES)
+        if (decoder_push(&d, out[i], &f) != DECODE_FRAME)
+            continue;
+        else if (f.type == MSG_CAPABILITIES) {
             session = f.session;
+            answered = false;
+        } else if (f.type == MSG_TELEMETRY && (answered || f.payload[6] & 1U)) {
+            answered = true;
+            obeyed = get_u16(f.payload + 4);
+        }
 }
 
 static void send_frame(uint8_t type, uint8_t of_session, uint16_t sequence, const uint8_t *payload, uint8_t size,
@@ -120,8 +81,10 @@ static void send_frame(uint8_t type, uint8_t of_session, uint16_t sequence, cons
     if (damage)
         wire[damage % n] ^= (uint8_t)(1U << (damage >> 13));
     else if (type == MSG_VELOCITY && session && of_session == session && size == 8) {
-        commanded = true;
-        idle_us = 0;
+        if (!answered || (uint16_t)(sequence - obeyed - 1U) < 0x7FFFU) { /* else old: must not renew anything */
+            commanded = true;
+            idle_us = 0;
+        }
     } else if (type == MSG_STOP && size == 0)
         stopped = true;
     else if (type == MSG_CLEAR && size == 2 && of_session == session)
@@ -132,7 +95,7 @@ static void send_frame(uint8_t type, uint8_t of_session, uint16_t sequence, cons
     host_receive((const uint8_t *)"", damage ? 1 : 0); /* the delimiter itself may be what was damaged */
     bytes_sent += n;
     pass(1000);
-    find_session();
+    read_answers();
 }
 
 static void run_input(const uint8_t *in, uint32_t size)
@@ -143,20 +106,23 @@ static void run_input(const uint8_t *in, uint32_t size)
     host_reset(size & 3U);
     session = 0;
     idle_us = 0;
-    commanded = stopped = false;
+    commanded = stopped = answered = false;
+    bool raw = false;
     for (uint32_t i = 0; i < size;) {
         uint8_t op = in[i++];
         uint32_t left = size - i, n = op >> 3;
         if (n > left)
             n = left;
-        switch (op & 7U) {
-        case 0: /* raw bytes, ended by a delimiter so that what follows stands alone */
-            host_receive(in + i, n);
+        if (raw && (op & 7U) != 0) /* a delimiter, so that what follows stands alone */
             host_receive((const uint8_t *)"", 1);
-            bytes_sent += n + 1;
+        raw = (op & 7U) == 0;
+        switch (op & 7U) {
+        case 0: /* raw bytes; one after the other they splice */
+            host_receive(in + i, n);
+            bytes_sent += n;
             i += n;
             pass(1000);
-            find_session();
+            read_answers();
             break;
         case 1: /* any frame */
             if (n < 2)
@@ -168,20 +134,20 @@ static void run_input(const uint8_t *in, uint32_t size)
         case 2:
             send_frame(MSG_HELLO, 0, ++sequence, hello, 3, 0);
             break;
-        case 3: { /* a velocity, whole or with one bit wrong */
+        case 3: { /* a velocity, whole or with one bit wrong, of this session or another */
             uint8_t p[8] = {0};
             memcpy(p, in + i, n < 3 ? n : 3);
             memcpy(p + 4, in + i, n < 3 ? n : 3);
             p[2] = p[6] = 0;
             uint16_t damage = n > 4 ? get_u16(in + i + 3) : 0;
-            sequence = (uint16_t)(sequence + (n > 5 ? in[i + 5] : 1));
-            send_frame(MSG_VELOCITY, session, sequence, p, 8, damage);
-            i += n < 6 ? n : 6;
+            sequence = (uint16_t)(sequence + (n > 5 ? (int8_t)in[i + 5] : 1)); /* back, the same again, or on */
+            send_frame(MSG_VELOCITY, n > 6 ? session ^ in[i + 6] : session, sequence, p, 8, damage);
+            i += n < 7 ? n : 7;
             break;
         }
         case 4:
             pass(1000U * (n + 1U) * 4U);
-            find_session();
+            read_answers();
             break;
         case 5:
             errors = (uint16_t)(errors + (n > 1 ? in[i + 1] / 16U : 0U));
@@ -203,93 +169,27 @@ static void run_input(const uint8_t *in, uint32_t size)
     }
 }
 
-/* ---- the corpus ---- */
+/* ---- whoever runs it ---- */
 
-static struct input {
-    uint16_t size;
-    uint8_t data[INPUT_MAX];
-} corpus[CORPUS_MAX];
-static uint32_t corpus_size;
-
-static void mutate(struct input *in)
+static void tell(void)
 {
-    for (uint32_t k = 1 + rnd(6); k; k--) {
-        uint32_t at = in->size ? rnd(in->size) : 0;
-        switch (rnd(7)) {
-        case 0:
-            if (in->size)
-                in->data[at] ^= (uint8_t)(1U << rnd(8));
-            break;
-        case 1:
-            if (in->size)
-                in->data[at] = (uint8_t)rnd(256);
-            break;
-        case 2:
-            if (in->size)
-                in->data[at] = (uint8_t)(in->data[at] + (rnd(2) ? 1 : -1));
-            break;
-        case 3: { /* insert */
-            uint32_t n = 1 + rnd(8);
-            if (in->size + n > INPUT_MAX)
-                break;
-            memmove(in->data + at + n, in->data + at, in->size - at);
-            for (uint32_t i = 0; i < n; i++)
-                in->data[at + i] = (uint8_t)rnd(256);
-            in->size = (uint16_t)(in->size + n);
-            break;
-        }
-        case 4: { /* delete */
-            uint32_t n = 1 + rnd(8);
-            if (at + n > in->size)
-                break;
-            memmove(in->data + at, in->data + at + n, in->size - at - n);
-            in->size = (uint16_t)(in->size - n);
-            break;
-        }
-        case 5: { /* splice */
-            const struct input *other = &corpus[rnd(corpus_size)];
-            uint32_t from = other->size ? rnd(other->size) : 0, n = other->size - from;
-            if (at + n > INPUT_MAX)
-                break;
-            memcpy(in->data + at, other->data + from, n);
-            in->size = (uint16_t)(at + n);
-            break;
-        }
-        default: /* repeat a part */
-            if (in->size >= 8 && in->size + 8U <= INPUT_MAX) {
-                at = rnd(in->size - 7U);
-                memcpy(in->data + in->size, in->data + at, 8);
-                in->size = (uint16_t)(in->size + 8);
-            }
-        }
-    }
+    fprintf(stderr, "{\"bytes\": %llu, \"runs\": %llu}\n", (unsigned long long)bytes_sent, (unsigned long long)runs);
 }
 
-int main(int argc, char **argv)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
-    if (argc > 2)
-        random_state ^= strtoull(argv[2], NULL, 10) * 0xD1B54A32D192ED03ULL;
-    static const uint8_t first[] = {2, 3 | 3 << 3, 0, 8, 0, 4, 7 | 1 << 3, 0, 7, 6, 1, 5, 0};
-    corpus[0].size = sizeof first;
-    memcpy(corpus[0].data, first, sizeof first);
-    corpus_size = 1;
-    uint64_t runs = 0;
-    while (bytes_sent < wanted) {
-        struct input in = corpus[rnd(corpus_size)];
-        if (runs)
-            mutate(&in);
-        memset(edges, 0, sizeof edges);
-        last_pc = 0;
-        run_input(in.data, in.size);
-        runs++;
-        if (new_coverage() && corpus_size < CORPUS_MAX)
-            corpus[corpus_size++] = in;
-    }
-    uint32_t reached = 0;
-    for (uint32_t i = 0; i < MAP; i++)
-        reached += seen[i] != 0;
-    printf("{\"bytes\": %llu, \"runs\": %llu, \"corpus\": %u, \"edges\": %u}\n", (unsigned long long)bytes_sent,
-           (unsigned long long)runs, corpus_size, reached);
+    if (runs++ == 0)
+        atexit(tell);
+    run_input(data, (uint32_t)size);
     return 0;
 }
+
+#ifdef STANDALONE
+int main(void)
+{
+    static uint8_t size[2], input[65536];
+    while (fread(size, 1, 2, stdin) == 2 && fread(input, 1, get_u16(size), stdin) == get_u16(size))
+        LLVMFuzzerTestOneInput(input, get_u16(size));
+    return 0;
+}
+#endif

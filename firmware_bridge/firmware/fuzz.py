@@ -1,159 +1,140 @@
 """Fuzzes both decoders of the link: ``python -m firmware_bridge.firmware.fuzz --bytes 10000000``.
 
-C: fuzz.c, guided by gcc's trace-pc coverage, with address and undefined-behaviour sanitizers, on the whole portable
-part of the firmware. Python: FrameDecoder and the messages, guided by the lines they run, against the C decoder as
-an independent second opinion.
+C: fuzz.c under clang's libFuzzer with address and undefined-behaviour sanitizers, on the whole portable part of the
+firmware. Python: fuzz_target.py under atheris, against the C decoder as an independent second opinion.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
+import importlib.util
 import json
-import random
+import re
+import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from tqdm import tqdm
 
-from firmware_bridge.firmware.build import SOURCES, build_host_library, run_tool
-from firmware_bridge.link import Frame, FrameDecoder, LinkError, Stop, Velocity, frames, messages
+from firmware_bridge.firmware.build import SOURCES, BuildError, build_host_library, run_tool
 
-_CHECKED = "-std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()  # noqa: SIM905
-_INPUT_MAX = 400
+PORTABLE = ("app", "control", "protocol", "hal_host")
+_SANITIZED = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+_ROUND = 100_000  # inputs in one run of a fuzzer at most; the corpus goes on into the next
 
 
 def build_fuzzer(out: Path) -> Path:
-    """Compiles fuzz.c with coverage and sanitizers into out/fuzz. BuildError without gcc or its sanitizers."""
+    """Compiles fuzz.c for libFuzzer into out/fuzz; coverage is that of the firmware alone. BuildError without clang."""
+    clang = shutil.which("clang")
+    if clang is None:
+        raise BuildError("clang is not installed; on Debian and Ubuntu: apt install clang")
     out.mkdir(parents=True, exist_ok=True)
     objects = []
-    for name in ("app", "control", "protocol", "hal_host"):
+    for name in (*PORTABLE, "fuzz"):
         objects.append(str(out / f"fuzz_{name}.o"))
-        source = str(SOURCES / f"{name}.c")
-        run_tool(["gcc", *_CHECKED, "-fsanitize-coverage=trace-pc", "-c", "-o", objects[-1], source])
+        guided = [] if name == "fuzz" else ["-fsanitize=fuzzer-no-link"]
+        run_tool([clang, *_SANITIZED, *guided, "-c", "-o", objects[-1], str(SOURCES / f"{name}.c")])
     program = out / "fuzz"
-    run_tool(["gcc", *_CHECKED, "-o", str(program), str(SOURCES / "fuzz.c"), *objects, "-lm"])
+    run_tool([clang, *_SANITIZED, "-fsanitize=fuzzer", "-o", str(program), *objects, "-lm"])
     return program
 
 
-def fuzz_c(program: Path, size: int, seed: int = 0) -> dict[str, int]:
-    """Sends size bytes through the firmware by build_fuzzer's program. BuildError if it crashes or moves wrongly."""
-    result: dict[str, int] = json.loads(run_tool([str(program), str(size), str(seed)]))
-    return result
+def build_replayer(out: Path) -> Path:
+    """Compiles fuzz.c with gcc's sanitizers, without guidance, into out/replay. BuildError without them."""
+    out.mkdir(parents=True, exist_ok=True)
+    program = out / "replay"
+    sources = [str(SOURCES / f"{name}.c") for name in (*PORTABLE, "fuzz")]
+    run_tool(["gcc", *_SANITIZED, "-DSTANDALONE", "-o", str(program), *sources, "-lm"])
+    return program
 
 
-class _Coverage:
-    """Pairs of lines that ran one after the other in the codec's two modules."""
-
-    def __init__(self) -> None:
-        self.pairs: set[tuple[str, int, int]] = set()
-        self._files = {frames.__file__, messages.__file__}
-
-    def run(self, function: Callable[[], None]) -> int:
-        before = len(self.pairs)
-        sys.settrace(self._enter)
-        try:
-            function()
-        finally:
-            sys.settrace(None)
-        return len(self.pairs) - before
-
-    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename not in self._files:
-            return None
-        last = 0
-
-        def line(frame: FrameType, event: str, argument: Any) -> Any:
-            nonlocal last
-            self.pairs.add((frame.f_code.co_name, last, frame.f_lineno))
-            last = frame.f_lineno
-            return line
-
-        return line
+def replay(program: Path, inputs: list[bytes]) -> int:
+    """Bytes that build_replayer's program sent to the firmware. BuildError if it crashes or moves wrongly."""
+    stream = b"".join(len(i).to_bytes(2, "little") + i for i in inputs)
+    done = subprocess.run([str(program)], input=stream, capture_output=True, check=False)
+    return _told(done.returncode, done.stderr.decode("ascii", "replace"), program.name)["bytes"]
 
 
-def _mutate(rng: random.Random, data: bytearray, corpus: list[bytes]) -> None:
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(data) + 1)
-        what = rng.randrange(6)
-        if what == 0 and at < len(data):
-            data[at] ^= 1 << rng.randrange(8)
-        elif what == 1 and at < len(data):
-            data[at] = rng.choice((0, 1, 2, 71, 72, 73, 255, rng.randrange(256)))
-        elif what == 2:
-            data[at:at] = rng.randbytes(rng.randint(1, 80))
-        elif what == 3:
-            del data[at : at + rng.randint(1, 8)]
-        elif what == 4:
-            data[at:] = rng.choice(corpus)
-        else:  # any frame with a good CRC, so that the messages are reached
-            kind = rng.choice((*range(1, 6), 0x10, 0x81, 0x82, 0x90, 0x91, 0x92, rng.randrange(256)))
-            data[at:at] = Frame(
-                kind, rng.randrange(256), rng.randrange(65536), rng.randbytes(rng.randint(0, 64))
-            ).encode()
-    del data[_INPUT_MAX:]
+def _told(status: int, output: str, name: str) -> dict[str, int]:
+    """What a fuzzer says at its end: bytes and runs; of a guided one also edges reached and edges in all."""
+    if status != 0:
+        wanted = [
+            line
+            for line in output.splitlines()
+            if re.search(r"fuzz: |\w+Error: |AddressSanitizer|error: ", line)
+        ]
+        raise BuildError(f"{name}: {wanted[0] if wanted else output[-200:]}")
+    last = re.findall(r"^\{.*\}$", output, re.MULTILINE)
+    if not last:
+        raise BuildError(f"{name}: told nothing at its end")
+    told: dict[str, int] = json.loads(last[-1])
+    reached, in_all = re.findall(r"\bcov: (\d+)", output), re.findall(r"\((\d+) inline 8-bit", output)
+    if reached:
+        told["edges"] = int(reached[-1])
+    if in_all:
+        told["edges_in_all"] = int(in_all[-1])
+    return told
+
+
+def _guided(command: list[str], out: Path, size: int, seed: int, name: str) -> dict[str, int]:
+    """Runs a libFuzzer program until it has sent size bytes. BuildError with its complaint if it finds something."""
+    corpus = out / f"corpus_{name}"
+    corpus.mkdir(parents=True, exist_ok=True)
+    total: dict[str, int] = {"bytes": 0, "runs": 0}
+    with tqdm(total=size, unit="B", unit_scale=True, desc=name) as progress:
+        while total["bytes"] < size:
+            options = [
+                f"-runs={min(_ROUND, max(size // 50, 2000))}",
+                f"-seed={seed + 1}",
+                "-max_len=512",
+                "-timeout=10",
+                f"-artifact_prefix={out}/",
+            ]
+            done = subprocess.run([*command, *options, str(corpus)], capture_output=True, check=False)
+            told = _told(done.returncode, (done.stderr + done.stdout).decode("ascii", "replace"), name)
+            progress.update(told["bytes"])
+            total |= {k: v for k, v in told.items() if k.startswith("edges")}
+            total |= {k: total[k] + told[k] for k in ("bytes", "runs")}
+            seed += 1
+    return total | {"corpus": sum(1 for _ in corpus.iterdir())}
+
+
+def fuzz_c(out: Path, size: int, seed: int = 0) -> dict[str, int]:
+    """Sends size bytes through the firmware. BuildError without clang, if it crashes or if it moves wrongly."""
+    return _guided([str(build_fuzzer(out))], out, size, seed, "c")
 
 
 def fuzz_python(out: Path, size: int, seed: int = 0) -> dict[str, int]:
-    """Sends size bytes through the Python decoder. AssertionError where it and the C decoder differ."""
-    library = ctypes.CDLL(str(build_host_library(out)))
-    library.host_transcode.restype = ctypes.c_uint32
-    rng = random.Random(seed)
-    coverage = _Coverage()
-    corpus = [Stop().pack(), Frame(0x10, 1, 1, Velocity((1.0, -1.0)).pack()).encode()]
-    room = ctypes.create_string_buffer(4 * _INPUT_MAX)
-    dropped = (ctypes.c_uint32 * 2)()
-    sent = runs = 0
-    with tqdm(total=size, unit="B", unit_scale=True, desc="python decoder") as progress:
-        while sent < size:
-            data = bytearray(rng.choice(corpus))
-            _mutate(rng, data, corpus)
-            stream = bytes(data)
-            decoder = FrameDecoder()
-            found: list[Frame] = []
-
-            def decode(
-                stream: bytes = stream, decoder: FrameDecoder = decoder, found: list[Frame] = found
-            ) -> None:
-                found += decoder.feed(stream)
-                for frame in found:
-                    try:
-                        messages.unpack(frame.type, frame.payload)
-                    except LinkError:
-                        continue
-
-            if coverage.run(decode):
-                corpus.append(stream)
-            n = library.host_transcode(stream, len(stream), room, len(room), dropped)
-            if room.raw[:n] != b"".join(f.encode() for f in found) or tuple(dropped) != (
-                decoder.framing_errors,
-                decoder.crc_errors,
-            ):
-                raise AssertionError(f"C and Python differ on {stream.hex()}")
-            sent += len(stream)
-            runs += 1
-            progress.update(len(stream))
-    return {"bytes": sent, "runs": runs, "corpus": len(corpus), "edges": len(coverage.pairs)}
+    """Sends size bytes through the Python decoder. BuildError without atheris, or where it and the C decoder differ."""
+    if importlib.util.find_spec("atheris") is None:
+        raise BuildError("atheris is not installed: pip install atheris (Python 3.11 or newer, Linux)")
+    library = build_host_library(out)
+    target = [sys.executable, "-m", "firmware_bridge.firmware.fuzz_target", str(library)]
+    return _guided(target, out, size, seed, "python")
 
 
 def main() -> int:
-    """Runs both fuzzers and prints what they did, one line of JSON each."""
+    """Runs both fuzzers and prints what they did, one line of JSON each; the exit status is 1 if one could not run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bytes", type=int, default=10_000_000, help="for each decoder (10000000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="keep programs, corpora and what crashed here")
     arguments = parser.parse_args()
+    status = 0
     with tempfile.TemporaryDirectory() as directory:
-        out = Path(directory)
-        done = fuzz_c(build_fuzzer(out), arguments.bytes, arguments.seed)
-        sys.stdout.write(json.dumps({"decoder": "c", **done}) + "\n")
-        sys.stdout.flush()
-        done = fuzz_python(out, arguments.bytes, arguments.seed)
-        sys.stdout.write(json.dumps({"decoder": "python", **done}) + "\n")
-    return 0
+        out = arguments.out or Path(directory)
+        for name, fuzz in (("c", fuzz_c), ("python", fuzz_python)):
+            try:
+                done = fuzz(out, arguments.bytes, arguments.seed)
+            except BuildError as error:
+                sys.stderr.write(f"{error}\n")
+                status = 1
+            else:
+                sys.stdout.write(json.dumps({"decoder": name, **done}) + "\n")
+                sys.stdout.flush()
+    return status
 
 
 if __name__ == "__main__":

@@ -114,7 +114,9 @@ class Link(WheelDriver):
         self._session = 0
         self._nonce = 0
         self._device_sequence: int | None = None
-        self._counts = {"stale": 0, "unknown": 0, "lost": 0, "reconnects": 0, "unacknowledged": 0}
+        self._counts = dict.fromkeys(
+            ("telemetry", "stale", "unknown", "lost", "reconnects", "unacknowledged"), 0
+        )
         self._connections = 0
         self._error = "not started"
         self._round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)
@@ -383,6 +385,7 @@ class Link(WheelDriver):
         if capabilities is None or len(t.ticks) != capabilities.wheels:
             self._counts["unknown"] += 1
             return
+        self._counts["telemetry"] += 1
         if t.answers:
             sent = command.sent_ns(self.port, t.obeyed)
             if sent:

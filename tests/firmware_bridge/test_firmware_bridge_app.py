@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import numpy as np
@@ -36,7 +37,7 @@ def ready(chip):
 def test_it_says_what_it_is(chip) -> None:
     chip.send(Hello(1, 4711), session=0)
     told = chip.last(Capabilities)
-    assert told == Capabilities(1, 4711, 2, 2, 200, 100, 0.1, 1320, 18.0, "00000001", "hc-wheels")
+    assert told == Capabilities(1, 4711, 2, 2, 200, 125, 0.1, 1320, 18.0, "00000001", "hc-wheels")
 
 
 def test_a_host_of_another_version_learns_ours_and_gets_no_session(chip) -> None:
@@ -239,21 +240,33 @@ def test_a_setting_sent_twice_is_taken_once(ready) -> None:
     assert ready.last(Counters).replayed == 1
 
 
-def test_200_commands_a_second_get_100_answers_that_name_them(ready) -> None:
+def test_telemetry_comes_125_times_a_second_as_the_answer_to_a_command_where_there_is_one(ready) -> None:
     ready.answers()
     for _ in range(200):
         ready.send(Velocity((1.0, 1.0)))
         ready.run(0.004)
     answers = [message for _, message in ready.answers() if isinstance(message, Telemetry)]
-    assert len(answers) == pytest.approx(100, abs=1)
+    assert len(answers) == pytest.approx(125, abs=1)
     assert all(a.answers for a in answers)
-    assert [a.obeyed % 2 for a in answers[1:]] == [answers[1].obeyed % 2] * (len(answers) - 1)
+    # the first of each 8 ms: after 5, 10, 20, 25, 35, 40, 50 ms ... one or two commands later than the one before
+    assert {(b.obeyed - a.obeyed) & 0xFFFF for a, b in itertools.pairwise(answers)} == {1, 2}
 
 
-def test_without_commands_telemetry_comes_100_times_a_second(ready) -> None:
+def test_without_commands_telemetry_comes_as_often(ready) -> None:
     ready.answers()
+    ready.run(10.0)
+    told = [message for _, message in ready.answers() if isinstance(message, Telemetry)]
+    assert len(told) == pytest.approx(1250, abs=1)
+    assert not any(t.answers for t in told)
+
+
+def test_a_late_command_does_not_make_up_for_telemetry_of_the_time_before(ready) -> None:
+    ready.run(3.003)
+    ready.hello()
     ready.run(1.0)
-    assert sum(isinstance(message, Telemetry) for _, message in ready.answers()) == pytest.approx(100, abs=2)
+    told = [message for _, message in ready.answers()]
+    assert sum(isinstance(message, Telemetry) for message in told) == pytest.approx(125, abs=1)
+    assert sum(isinstance(message, Counters) for message in told) == 1
 
 
 def test_speed_is_ticks_over_the_time_between_their_edges(ready) -> None:
