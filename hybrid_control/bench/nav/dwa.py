@@ -53,6 +53,7 @@ def window(
     return min(least, high), max(greatest, low)
 
 
+@numba.njit(cache=True, nogil=True)
 def admissible(distance: float, linear: float, angular: float, brake: float, yaw_brake: float) -> bool:
     """Whether the robot can stop before the obstacle: v <= sqrt(2 dist v'), |w| <= sqrt(2 dist w') (equation 14)."""
     return linear <= math.sqrt(2.0 * distance * brake) and abs(angular) <= math.sqrt(
@@ -60,6 +61,7 @@ def admissible(distance: float, linear: float, angular: float, brake: float, yaw
     )
 
 
+@numba.njit(cache=True, nogil=True)
 def heading_value(
     linear: float, angular: float, interval: float, yaw_brake: float, goal: tuple[float, float]
 ) -> float:
@@ -72,6 +74,34 @@ def heading_value(
     yaw += 0.5 * angular * braking
     off = math.atan2(goal[1] - y, goal[0] - x) - yaw
     return 1.0 - abs((off + math.pi) % (2.0 * math.pi) - math.pi) / math.pi
+
+
+@numba.njit(cache=True, nogil=True)
+def objectives(
+    points: FloatArray,
+    linear: FloatArray,
+    angular: FloatArray,
+    goal: tuple[float, float],
+    outline: tuple[float, float],
+    brakes: tuple[float, float],
+    reach: float,
+    look_ahead: float,
+    fastest: float,
+) -> FloatArray:
+    """Heading, clearance and velocity of each admissible pair of speeds, (3, v, w), each 0 .. 1; NaN for the others.
+
+    outline: half length and half width with the margin, m; brakes: m/s² and rad/s²; reach: m that obstacles are
+    looked for along a curvature; fastest: m/s that counts as 1.
+    """
+    terms = np.full((3, linear.size, angular.size), np.nan)
+    for i in range(linear.size):
+        for j in range(angular.size):
+            way = free_way(points, linear[i], angular[j], outline[0], outline[1], reach)
+            if admissible(way, linear[i], angular[j], brakes[0], brakes[1]):
+                terms[0, i, j] = heading_value(linear[i], angular[j], look_ahead, brakes[1], goal)
+                terms[1, i, j] = way / reach
+                terms[2, i, j] = linear[i] / fastest
+    return terms
 
 
 def smoothed(values: FloatArray) -> FloatArray:
@@ -117,19 +147,12 @@ class Dwa(ScanDriver):
         linear = np.linspace(v_low, v_high, self.samples[0])
         angular = np.linspace(w_low, w_high, self.samples[1])
         goal = (view.distance * math.cos(view.bearing), view.distance * math.sin(view.bearing))
-        half_length, half_width = 0.5 * robot.length + self.margin, 0.5 * robot.width + self.margin
-        brake, yaw_brake = 0.5 * robot.deceleration, 0.5 * robot.yaw_acceleration
+        outline = (0.5 * robot.length + self.margin, 0.5 * robot.width + self.margin)
+        brakes = (0.5 * robot.deceleration, 0.5 * robot.yaw_acceleration)
         reach = max(min(FARTHEST, view.distance), 0.3)
-        terms = np.full((3, linear.size, angular.size), np.nan)
-        for i, a in enumerate(linear.tolist()):
-            for j, b in enumerate(angular.tolist()):
-                way = free_way(view.points, a, b, half_length, half_width, reach)
-                if admissible(way, a, b, brake, yaw_brake):
-                    terms[:, i, j] = (
-                        heading_value(a, b, self.look_ahead, yaw_brake, goal),
-                        way / reach,
-                        a / robot.max_speed,
-                    )
+        terms = objectives(
+            view.points, linear, angular, goal, outline, brakes, reach, self.look_ahead, robot.max_speed
+        )
         if np.isnan(terms[0]).all():
             self._speed = (0.0, math.copysign(0.6, view.bearing))
             return self._speed

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;border-bottom:1px solid #ddd;text-align:right}"
+    "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:85em;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
     "td:first-child,th:first-child{text-align:left}.bar{fill:#4c78a8}.whisker{stroke:#222}"
     "figure{display:inline-block;margin:.4em;width:20em}figure img{width:100%}figcaption{font-size:.8em}"
+    "pre{overflow-x:auto}.wide{overflow-x:auto}"
     ".no{background:#f3c6c0}.yes{background:#cfe8cf}.some{background:#f7e7b5}"
 )
 PICTURES = 60  # on the page; the rest lie in the folder
@@ -27,18 +28,20 @@ def _interval(value: Mapping[str, Any], key: str, digits: int) -> str:
 def _bars(by_policy: Mapping[str, Mapping[str, Any]], pick: Any, greatest: float, title: str) -> str:
     """Horizontal bars with their intervals, as SVG."""
     height = 26 * len(by_policy) + 30
+    left = 20 + 8 * max(len(name) for name in by_policy)  # px
     parts = [
-        f'<svg width="520" height="{height}" role="img" aria-label="{title}"><text x="0" y="14">{title}</text>'
+        f'<svg width="{left + 430}" height="{height}" role="img" aria-label="{title}">'
+        f'<text x="0" y="14">{title}</text>'
     ]
     for k, (name, summary) in enumerate(by_policy.items()):
         value, low, high = pick(summary)
         y, scale = 26 * k + 24, 360 / greatest
         parts.append(
             f'<text x="0" y="{y + 14}">{html.escape(name)}</text>'
-            f'<rect class="bar" x="90" y="{y}" width="{value * scale:.1f}" height="18"/>'
-            f'<line class="whisker" x1="{90 + low * scale:.1f}" x2="{90 + high * scale:.1f}" '
+            f'<rect class="bar" x="{left}" y="{y}" width="{value * scale:.1f}" height="18"/>'
+            f'<line class="whisker" x1="{left + low * scale:.1f}" x2="{left + high * scale:.1f}" '
             f'y1="{y + 9}" y2="{y + 9}"/>'
-            f'<text x="{95 + max(high, value) * scale:.1f}" y="{y + 14}">{value:.3f}</text>'
+            f'<text x="{left + 5 + max(high, value) * scale:.1f}" y="{y + 14}">{value:.3f}</text>'
         )
     return "".join(parts) + "</svg>"
 
@@ -95,10 +98,11 @@ def make_page(
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style>"
-        f"<h1>{html.escape(title)}</h1><table>{head}{''.join(body)}</table>"
+        f"<h1>{html.escape(title)}</h1><div class="wide"><table>{head}{''.join(body)}</table></div>"
         "<p>In brackets: 95 % intervals, Wilson for proportions and bootstrap for means. Time: of successful episodes."
         f" A contact ends an episode; those while the robot stood are counted apart.</p>{bars}"
         f"{''.join(f'<pre>{html.escape(text)}</pre>' for text in texts)}"
-        f"<h2>Worlds</h2><p>Successes of trials · mean score.</p><table><tr><th>world{names}{''.join(by_world)}</table>"
+        f"<h2>Worlds</h2><p>Successes of trials · mean score.</p>"
+        f'<div class="wide"><table><tr><th>world{names}{"".join(by_world)}</table></div>'
         f"<h2>Failed episodes</h2>{''.join(figures) or '<p>None.</p>'}{more}</html>\n"
     )
