@@ -10,10 +10,10 @@ from typing import Any
 
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:85em;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;border-bottom:1px solid #ddd;text-align:right}"
+    "td,th,pre{white-space:nowrap}pre{white-space:pre;overflow-x:auto}.wide{overflow-x:auto}"
     "td:first-child,th:first-child{text-align:left}.bar{fill:#4c78a8}.whisker{stroke:#222}"
     "figure{display:inline-block;margin:.4em;width:20em}figure img{width:100%}figcaption{font-size:.8em}"
-    "pre{overflow-x:auto}.wide{overflow-x:auto}"
     ".no{background:#f3c6c0}.yes{background:#cfe8cf}.some{background:#f7e7b5}"
 )
 PICTURES = 60  # on the page; the rest lie in the folder
@@ -98,7 +98,7 @@ def make_page(
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style>"
-        f"<h1>{html.escape(title)}</h1><div class="wide"><table>{head}{''.join(body)}</table></div>"
+        f"<h1>{html.escape(title)}</h1><div class='wide'><table>{head}{''.join(body)}</table></div>"
         "<p>In brackets: 95 % intervals, Wilson for proportions and bootstrap for means. Time: of successful episodes."
         f" A contact ends an episode; those while the robot stood are counted apart.</p>{bars}"
         f"{''.join(f'<pre>{html.escape(text)}</pre>' for text in texts)}"
