@@ -214,7 +214,7 @@ def elements(root: ET.Element) -> dict[tuple[str, ...], dict[str, object]]:
             values = {}
             for key, value in child.attrib.items():
                 is_numbers = re.fullmatch(r"[-+.\deE ]+", value)
-                values[key] = [round(float(v), 6) + 0.0 for v in value.split()] if is_numbers else value
+                values[key] = [float(f"{float(v) + 0.0:.7g}") for v in value.split()] if is_numbers else value
             if child.tag == "origin":
                 values = {key: values.get(key, [0.0] * 3) for key in ("xyz", "rpy")}
                 if not any(values["xyz"] + values["rpy"]):
