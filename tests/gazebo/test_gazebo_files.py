@@ -1,0 +1,193 @@
+"""SDF for each release of Gazebo: valid for libsdformat, plugins and parameters as the release's source has them,
+bridged topics of the types that the nodes on the other side use."""
+
+import ctypes
+import ctypes.util
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hybrid_control.messages import Pose
+from hybrid_control.sim import gazebo
+from hybrid_control.sim.robot import JACKAL, QUAD
+from hybrid_control.sim.worlds import generate
+
+HERE = Path(__file__).parent
+PLUGINS = json.loads((HERE / "gazebo_plugins.json").read_text())
+PAIRS = json.loads((HERE / "ros_gz_bridge_pairs.json").read_text())
+RELEASES = list(gazebo.RELEASES.values())
+each_release = pytest.mark.parametrize("to", RELEASES, ids=lambda r: r.name)
+
+
+def sdformat() -> ctypes.CDLL:
+    """libsdformat, whatever version is there; its C entry points are those behind `gz sdf`."""
+    for major in range(16, 11, -1):
+        name = ctypes.util.find_library(f"sdformat{major}")
+        if name is not None:
+            return ctypes.CDLL(name)
+    pytest.skip("libsdformat is not installed: apt-get install libsdformat12-12 (Debian 12, Ubuntu 22.04)")
+
+
+def both(to):
+    """A world with a rover and a quadrotor in namespaces of their own."""
+    world = generate("default", 1)
+    robots = [
+        (gazebo.rover_model(JACKAL, to, "one"), gazebo.standing(JACKAL, world.start)),
+        (gazebo.quadrotor_model(QUAD, to, "two"), gazebo.standing(QUAD, Pose(0.0, 1.0, 0.5))),
+    ]
+    return gazebo.world_sdf(world, to, robots=robots)
+
+
+@each_release
+def test_worlds_and_robots_are_valid_for_a_real_parser(to, tmp_path, capfd):
+    parser = sdformat()
+    for name, text in (
+        ("world", both(to)),
+        ("rover", gazebo.model_sdf(gazebo.rover_model(JACKAL, to))),
+        ("quadrotor", gazebo.model_sdf(gazebo.quadrotor_model(QUAD, to))),
+    ):
+        file = tmp_path / f"{name}.sdf"
+        file.write_text(text)
+        assert parser.cmdCheck(str(file).encode()) == 0, capfd.readouterr().err
+    # the parser does refuse what is wrong
+    wrong = tmp_path / "wrong.sdf"
+    wrong.write_text(both(to).replace("<child>left_wheel</child>", "<child>nothing</child>"))
+    assert parser.cmdCheck(str(wrong).encode()) != 0
+    capfd.readouterr()
+
+
+@each_release
+def test_every_plugin_and_parameter_exists_in_the_release(to):
+    known = PLUGINS[to.name]["plugins"]
+    root = ET.fromstring(both(to))
+    plugins = list(root.iter("plugin"))
+    # world: 6; rover: 2; quadrotor: 4 rotors, control, odometry
+    assert len(plugins) == 14
+    for plugin in plugins:
+        file, name = plugin.get("filename"), plugin.get("name")
+        assert file in known
+        assert name in known[file]["classes"], f"{file} has no {name}"
+        for element in plugin.iter():
+            if element is not plugin:
+                assert element.tag in known[file]["parameters"], f"{name} reads no <{element.tag}>"
+
+
+@each_release
+def test_every_bridged_pair_of_types_is_one_that_ros_gz_bridge_converts(to):
+    for topics in (gazebo.ROVER_TOPICS, gazebo.QUADROTOR_TOPICS):
+        for stamped in (True, False):
+            for entry in gazebo.bridge_entries(to, "robot", topics, stamped_cmd_vel=stamped):
+                package, _, gz = str(entry["gz_type_name"]).rpartition(".")
+                assert package == to.messages
+                assert f"{entry['ros_type_name']} {gz}" in PAIRS[to.name]["pairs"]
+
+
+@each_release
+def test_every_bridged_topic_is_one_that_the_model_has(to):
+    for model, topics, commands in (
+        (gazebo.rover_model(JACKAL, to, "a/b"), gazebo.ROVER_TOPICS, ""),
+        (gazebo.quadrotor_model(QUAD, to, "a/b"), gazebo.QUADROTOR_TOPICS, "a_b"),
+    ):
+        named = {"/clock", "/a_b/cmd_vel"} if commands else {"/clock"}
+        tags = ("topic", "odom_topic", "tf_topic", "camera_info_topic")
+        named |= {e.text for tag in tags for e in model.iter(tag)}
+        entries = gazebo.bridge_entries(to, "a/b", topics, commands=commands)
+        assert {e["gz_topic_name"] for e in entries} == named
+        assert all(
+            e["gz_topic_name"] in ("/clock", f"/a/b/{e['ros_topic_name']}", "/a_b/cmd_vel") for e in entries
+        )
+    control = gazebo.quadrotor_model(QUAD, to, "a/b")
+    plugin = next(p for p in control.findall("plugin") if str(p.get("name")).endswith("VelocityControl"))
+    assert f"/{plugin.findtext('robotNamespace')}/{plugin.findtext('commandSubTopic')}" == "/a_b/cmd_vel"
+
+
+def test_the_bridge_file_says_what_the_entries_say():
+    entries = gazebo.bridge_entries(gazebo.FORTRESS)
+    assert yaml.safe_load(gazebo.bridge_yaml(entries)) == entries
+
+
+def test_only_one_of_two_bridges_carries_the_clock(tmp_path):
+    world = generate("open")
+    session = gazebo.prepare(
+        tmp_path, world, gazebo.HARMONIC, starts={"r1": world.start, "r2": Pose(0.0, 2.0, 1.0)}
+    )
+    bridges = [yaml.safe_load(robot.bridge_file.read_text()) for robot in session.robots]
+    topics = [{e["gz_topic_name"] for e in bridge} for bridge in bridges]
+    assert topics[0] & topics[1] == set()
+    assert ["/clock" in t for t in topics] == [True, False]
+    assert [r.name for r in session.robots] == ["r1", "r2"]
+    # 10 m ahead of r1; seen from r2, which stands 2 m to the left and looks 1 rad to the left
+    assert session.robots[0].goal == pytest.approx((10.0, 0.0))
+    x, y = session.robots[1].goal
+    assert (x, y) == pytest.approx((10 * 0.5403023 - 2 * 0.8414710, -10 * 0.8414710 - 2 * 0.5403023))
+    spawn = session.robots[1].spawn_arguments(session.world_name)
+    assert dict(zip(spawn[::2], spawn[1::2], strict=True)) == {
+        "-world": "open", "-file": str(tmp_path / "r2.sdf"), "-name": "r2", "-x": "0", "-y": "2", "-z": "0", "-Y": "1",
+    }  # fmt: skip
+    assert session.command[:2] == ("gz", "sim")
+    assert session.command[-1] == str(session.world_file)
+
+
+def test_a_drone_flies_to_the_goal_in_the_world_frame(tmp_path):
+    world = generate("open")
+    robot = gazebo.prepare(tmp_path, world, gazebo.FORTRESS, QUAD, {"": Pose(1.0, 2.0, 3.0)}).robots[0]
+    assert robot.goal == world.goal
+    assert robot.place.xyz[2] > QUAD.height / 2
+
+
+@each_release
+def test_all_standing_obstacles_are_in_one_model_and_one_link(to):
+    world = generate("field", 2)
+    root = ET.fromstring(gazebo.world_sdf(world, to))
+    models = {m.get("name"): m for m in root.iter("model")}
+    assert set(models) == {"ground", "obstacles", "goal_beacon"}
+    (link,) = models["obstacles"].findall("link")
+    assert len(link.findall("collision")) == len(world.cylinders) == len(link.findall("visual"))
+    assert all(m.findtext("static") == "true" for m in models.values())
+
+
+def test_no_beam_meets_the_goals_beacon_and_nothing_touches_it():
+    model = next(
+        m for m in ET.fromstring(both(gazebo.FORTRESS)).iter("model") if m.get("name") == "goal_beacon"
+    )
+    assert not list(model.iter("collision"))
+    for visual in model.iter("visual"):
+        z = float(visual.findtext("pose").split()[2])
+        lengths = [float(e.text) for tag in ("length", "radius") for e in visual.iter(tag)]
+        half = lengths[0] / 2 if visual.get("name") == "pole" else lengths[0]
+        assert z - half > JACKAL.lidar_z + 0.2
+
+
+def test_physics_are_as_asked():
+    world = generate("open")
+    root = ET.fromstring(gazebo.world_sdf(world, gazebo.IONIC, gazebo.Physics(0.004, 0.5, "ogre")))
+    assert float(root.findtext("world/physics/max_step_size")) == 0.004
+    assert float(root.findtext("world/physics/real_time_factor")) == 0.5
+    assert root.findtext("world/plugin/render_engine") == "ogre"
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda: gazebo.Physics(step=0.5), "a step of 0.5 s"),
+        (lambda: gazebo.Physics(real_time_factor=-1), "real-time factor of -1"),
+        (lambda: gazebo.Physics(render_engine="vulkan"), "'vulkan'; expected ogre2 or ogre"),
+        (lambda: gazebo.release("garden"), "'garden'; there are fortress, harmonic, ionic"),
+        (lambda: gazebo.rover_model(JACKAL, gazebo.IONIC, "two words"), "namespace 'two words'"),
+        (lambda: gazebo.rover_model(JACKAL, gazebo.IONIC, lidar_rate=0), "a rate of 0 Hz"),
+    ],
+)
+def test_what_is_impossible_is_refused_in_one_line(call, reason):
+    with pytest.raises(ValueError, match=reason) as refusal:
+        call()
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("jazzy", "harmonic"), ("Kilted", "ionic"), ("fortress", "fortress")]
+)
+def test_a_release_is_known_by_its_name_or_its_ros(name, expected):
+    assert gazebo.release(name).name == expected
