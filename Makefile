@@ -42,7 +42,7 @@ soak-firmware: setup  ## ten minutes of the serial link on the emulated chip, th
 
 soak: setup  ## an hour of the loop at 1 kHz, a minute of hammered mailboxes (SOAK_S=seconds of the hour)
 	@$(env) SOAK_S=60 python -m pytest tests/realtime/test_realtime_mailbox.py -k half --timeout 600
-	@$(env) SOAK_S=$(or $(SOAK_S),3600) python -m pytest tests/realtime/test_realtime_loop.py -k long --timeout 7200
+	@$(env) SOAK_S=$(or $(SOAK_S),3600) python -m pytest tests/realtime/test_realtime_loop.py -k long_as -s --timeout 7200
 
 lock:  ## resolve the dependencies anew
 	@.venv/bin/python -m pip install -q uv
