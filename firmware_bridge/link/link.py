@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 ROUND_TRIPS = 512
 _HELLO_EVERY = 0.1
+_LISTEN = 0.02
 _ACK_WITHIN = 0.1
 _TRIES = 10
 _CLOCK_SLACK_US = 500_000
@@ -255,13 +256,13 @@ class Link(WheelDriver):
         self._decoder.reset()
         self._torn = True  # whatever is on the line, our first delimiter ends it
         self._handshake(transport)
-        heard = time.monotonic()
+        listened = 0.0  # s without a frame; when this computer had no time to listen does not count
         while not self._closing.is_set():
-            data = transport.read(0.02)
+            begun = time.monotonic()
+            data = transport.read(_LISTEN)
             now = time.monotonic()
-            if self._take(data):
-                heard = now
-            elif now - heard > self.config.silence:
+            listened = 0.0 if self._take(data) else listened + min(now - begun, 2 * _LISTEN)
+            if listened > self.config.silence:
                 raise LinkError(f"{self.config.address}: silent for {self.config.silence} s")
             self._repeat_requests(now)
         command.send_velocity(self.port, np.zeros(int(self.port[command.WHEELS])))
@@ -287,7 +288,7 @@ class Link(WheelDriver):
             if now >= due:
                 due = now + _HELLO_EVERY
                 self._send(Hello(PROTOCOL_VERSION, self._nonce))
-            data = transport.read(0.02)
+            data = transport.read(_LISTEN)
             received += len(data)
             self._take(data)
             if self._session:
