@@ -9,6 +9,7 @@ brings files up to date with the code: values stay, what is new comes in, what i
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -118,6 +119,23 @@ REFLEX: tuple[Parameter, ...] = (
     *GAINS,
 )
 
+#: Gains that are weights and parameters of the reflex's network: a board has them from when it was loaded.
+ON_BOARD = (
+    "planner_gain", "goal_gain", "avoidance_gain", "approach_gain", "excitation_gain", "inhibition_gain",
+    "time_constant", "threshold",
+)  # fmt: skip
+
+BOARD_BRIDGE: tuple[Parameter, ...] = (
+    AUTOSTART,
+    Parameter("backend", "spinnaker", "", "the board; as the reflex's", choices=("spinnaker", "loihi")),
+    Parameter(
+        "connection", "", "",
+        "how the board is met where it differs from the usual, such as 'listen=10.0.0.1, table=reflex.keys.json'",
+    ),
+    *(p for p in SETTINGS if p.name == "network_file"),
+    *(dataclasses.replace(p, live=False) for p in GAINS if p.name in ON_BOARD),
+)  # fmt: skip
+
 FIRMWARE_BRIDGE: tuple[Parameter, ...] = (
     AUTOSTART,
     Parameter(
@@ -211,6 +229,7 @@ NODES: dict[str, tuple[Parameter, ...]] = {
     "rate_to_spike_node": RATE_TO_SPIKE,
     "reflex_node": REFLEX,
     "firmware_bridge_node": FIRMWARE_BRIDGE,
+    "board_bridge_node": BOARD_BRIDGE,
     "replay_node": REPLAY,
 }
 

@@ -26,7 +26,7 @@ from firmware_bridge.boards.board import Board, BoardConfig, Health
 from firmware_bridge.boards.echo import INPUT, OUTPUT, Probes, with_echo
 from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, IpTagSet, Kind, SdpHeader
 from firmware_bridge.boards.spinnaker_form import CAPABILITIES, Form, spinnaker_form
-from firmware_bridge.boards.spinnaker_wiring import Wiring, WiringError, find, neurons_by_key, read_database
+from firmware_bridge.boards.spinnaker_wiring import Wiring, WiringError, read_database
 from hybrid_control.messages import Population, SpikeTrain, layout
 from hybrid_control.snn import Network
 
@@ -204,7 +204,7 @@ class SpinnakerBoard(Board):
         """What came since the last call. Also keeps up handshake, tag and probes, so it must be called steadily."""
         if self._live is None:
             raise ValueError("SpiNNaker: not connected")
-        neurons: list[np.ndarray] = []
+        neurons: list[int] = []
         arrivals: list[int] = []
         echoes = 0
         end = time.monotonic() + 1.0
@@ -225,15 +225,14 @@ class SpinnakerBoard(Board):
             self._send_atoms(np.array([self._echo_first + self._probes.send(now)]))
         begin = self._last_ns if 0 <= now - self._last_ns < 2**31 else now - 1
         self._last_ns = now
-        sizes = [n.size for n in neurons]
+        self._received += len(neurons)
         since = np.clip(np.array(arrivals, np.int64) - begin, 0, now - begin).astype(np.uint32)
-        empty = np.zeros(0, np.uint32)
         return SpikeTrain(
             begin, max(now - begin, 0) + 1, self.outputs or (Population("none", 0, 1),),
-            np.concatenate(neurons) if neurons else empty, np.repeat(since, sizes),
+            np.array(neurons, np.uint32), since,
         )  # fmt: skip
 
-    def _drain(self, neurons: list[np.ndarray], arrivals: list[int]) -> int:
+    def _drain(self, neurons: list[int], arrivals: list[int]) -> int:
         """Take the packets that wait; returns how many probes came back."""
         assert self._live is not None
         echoes = 0
@@ -259,42 +258,42 @@ class SpinnakerBoard(Board):
             if not self._running:
                 self._refused["not running"] += 1
                 continue
-            found = find(self._output_table, packet.full_keys)
-            if (found < 0).any():
+            atoms = [self._output_atom.get(key, -1) for key in packet.full_keys.tolist()]
+            if -1 in atoms:
                 self._refused["key"] += 1
                 continue
-            stamp = self._judge(packet, found)
+            stamp = self._judge(packet, atoms)
             if stamp is None:
                 continue
             self.heard_ns = now
-            place = self._output_place[found]
-            for channel in found[place < 0] - self._echo_at:
-                self._probes.back(int(channel), now, stamp)
-                echoes += 1
-            spikes = place[place >= 0]
-            if spikes.size:
-                self._received += spikes.size
-                neurons.append(spikes)
-                arrivals.append(now)
+            for atom in atoms:
+                place = self._output_place[atom]
+                if place >= 0:
+                    neurons.append(place)
+                    arrivals.append(now)
+                else:
+                    self._probes.back(atom - self._echo_at, now, stamp)
+                    echoes += 1
         return echoes
 
-    def _judge(self, packet: eieio.DataPacket, found: np.ndarray) -> float | None:
+    def _judge(self, packet: eieio.DataPacket, atoms: list[int]) -> float | None:
         """The packet's time on the board in s (NaN without a stamp), or None for one to ignore."""
         times = packet.full_payloads
         if not packet.is_time or times is None or not times.size:
             return math.nan
         bits = 32 if packet.kind.wide else 16
-        first = int(times.min())
-        if self._newest >= 0:
-            ahead = (first - self._newest) % (1 << bits)
-            if ahead >= 1 << (bits - 1):
-                self._refused["out of order"] += 1
-                return None
-        if (self._last_time[found] == times).any() or np.unique(found).size != found.size:
+        stamps = times.tolist()
+        # serial numbers: half of all are behind
+        if self._newest >= 0 and (min(stamps) - self._newest) % (1 << bits) >= 1 << (bits - 1):
+            self._refused["out of order"] += 1
+            return None
+        spikes = set(zip(atoms, stamps, strict=True))
+        if len(spikes) != len(atoms) or any(self._last_time[a] == t for a, t in spikes):
             self._refused["repeated"] += 1
             return None
-        self._last_time[found] = times
-        self._newest = int(times.max()) % (1 << bits)
+        for atom, stamp in zip(atoms, stamps, strict=True):
+            self._last_time[atom] = stamp
+        self._newest = max(stamps)
         return self._newest * (self.wiring.time_step if self.wiring else 1e-3)
 
     # -- handshake -----------------------------------------------------------------------------------------------
@@ -362,10 +361,11 @@ class SpinnakerBoard(Board):
         self._running = self._tagged = False
         self._tag_sent = -math.inf
         self._input_keys = np.array(wiring.input_keys, np.uint32)
-        self._output_table = neurons_by_key([k for label in labels for k in wiring.output_keys[label]])
-        self._output_place = _places(self.form.outputs, self.outputs, missing=-1)
+        every = [key for label in labels for key in wiring.output_keys[label]]
+        self._output_atom = {key: atom for atom, key in enumerate(every)}
+        self._output_place = _places(self.form.outputs, self.outputs, missing=-1).tolist()
         self._echo_at = next(p.first for p in self.form.outputs if p.name == OUTPUT)
-        self._last_time = np.full(self._output_place.size, -1, np.int64)
+        self._last_time = [-1] * len(every)
         self._newest = -1
         self._probes.forget()
         self.wiring = wiring
@@ -393,7 +393,7 @@ class SpinnakerBoard(Board):
     def _begin(self) -> None:
         self._running = self._wanted
         self._newest = -1
-        self._last_time[:] = -1
+        self._last_time = [-1] * len(self._last_time)
         self._steps = 0
         self._probes.forget()
 

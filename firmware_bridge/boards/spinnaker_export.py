@@ -124,6 +124,7 @@ def main():
     build(arrays, arguments.bridge, arguments.notify_port)
     if arguments.virtual:
         set_config("Database", "wait_on_confirmation", "False")
+        set_config("Reports", "keep_input_output_database", "True")
         sim.run(1.0)
         write_table()
     elif arguments.ms > 0:

@@ -171,7 +171,7 @@ class TestSdpAndScp:
         assert decode_iptag(header, content) == request
 
     def test_the_answer_goes_back_to_who_asked(self) -> None:
-        header, content = decode_sdp(IpTagSet(1, sequence=77).encode())
+        header, _ = decode_sdp(IpTagSet(1, sequence=77).encode())
         answer = scp_answer(header, 77)
         assert len(answer) == 18
         assert decode_scp_answer(answer) == (ScpCode.OK, 77)

@@ -1,4 +1,5 @@
-"""Our SpiNNaker wire against the code of its makers: SpiNNMan's codec, SpiNNFrontEndCommon's client, sPyNNaker's mapping.
+# ruff: noqa: E402, I001
+"""Our SpiNNaker wire against its makers' code: SpiNNMan's codec, SpiNNFrontEndCommon's client, sPyNNaker's mapping.
 
 `scripts/spinnaker.sh` makes the environment. PEERS_SECONDS=60 drives 10,000 packets a second for a minute each way.
 """
@@ -217,10 +218,8 @@ class TestTheirClientAgainstOurEmulator:
         high, low = keys[3] >> 16, keys[3] & 0xFFFF
         sent = []
         for kind in Kind:
-            if kind.wide:
-                shapes = [{"prefix": None}, {"prefix": low}]
-            else:
-                shapes = [{"prefix": high, "upper": True}]
+            narrow = {"prefix": high, "upper": True}
+            shapes = [{"prefix": None}, {"prefix": low}] if kind.wide else [narrow]
             for shape in shapes:
                 for timed in (False, True):
                     for base in (None, 500):
@@ -296,10 +295,6 @@ def machine(port: int, output: int, pipe, receives: bool) -> None:
     """Our side, in a process of its own: sends packets to their client, or takes theirs."""
     emulator = Emulator(network(), (BOARD, eieio.SCAMP_PORT), ("127.0.0.1", port), ("127.0.0.1", output))
     log: list[tuple[int, int]] = []
-
-    class Logged(Emulator):
-        pass
-
     keys = emulator.wiring.output_keys["ring"]
     atom_of = {key: i for i, key in enumerate(emulator.wiring.input_keys)}
 
@@ -406,7 +401,6 @@ def test_10000_packets_a_second_of_every_type_from_their_codec_to_our_bridge(tmp
     config = SpinnakerConfig(listen="127.0.0.1", output_port=0, scamp_port=emulator.address[1], table=table)
     board = SpinnakerBoard(config)
     keys = list(emulator.wiring.output_keys["ring"])
-    first = next(p.first for p in board.outputs) if board.outputs else 0
     context = multiprocessing.get_context("spawn")
     ours, other = context.Pipe()
     with emulator, board:
@@ -450,12 +444,8 @@ def test_the_exported_script_maps_on_a_virtual_board_and_tells_our_bridge_where_
             [sys.executable, str(files[0]), "--virtual", "--notify-port", str(port), "--bridge", "127.0.0.1"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        while process.poll() is None:
-            board.receive()
-            if board.wiring is not None:
-                break
-            time.sleep(0.01)
         output, _ = process.communicate(timeout=60)
+        wait_for(lambda: (board.receive(), board.wiring)[1])
         assert process.returncode == 0, output.decode()[-2000:]
         assert board.wiring is not None, output.decode()[-2000:]
         assert board.wiring == Wiring.load(tmp_path / "reflex.keys.json")
@@ -468,7 +458,8 @@ def test_weights_have_the_scale_that_spynnaker_gives_them(tmp_path: Path) -> Non
 
     export(network(), tmp_path / "reflex.py")
     program = (
-        "import sys, json\nsys.argv = ['reflex.py', '--virtual']\nimport reflex\nkept = []\nmake = reflex.sim.Population\n"
+        "import sys, json\nsys.argv = ['reflex.py', '--virtual']\n"
+        "import reflex\nkept = []\nmake = reflex.sim.Population\n"
         "def population(*a, **k):\n    kept.append(make(*a, **k))\n    return kept[-1]\n"
         "reflex.sim.Population = population\nend = reflex.sim.end\n"
         "def ended():\n"

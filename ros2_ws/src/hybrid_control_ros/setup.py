@@ -11,6 +11,8 @@ NODES = (
     "composed_node",
     "firmware_bridge_node",
     "reflex_wheels_node",
+    "board_bridge_node",
+    "reflex_board_node",
 )
 
 setup(

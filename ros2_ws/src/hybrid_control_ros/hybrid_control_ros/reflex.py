@@ -23,7 +23,7 @@ from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
 from hybrid_control.messages import SpikeTrain, Twist
-from hybrid_control.parameters import Value
+from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling
 from hybrid_control.realtime.loop import PeriodicLoop
 from hybrid_control.realtime.stepped import SteppedLoop
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hybrid_control_ros.direct import DirectPath
 
 _JUMP_NS = 1_000_000_000  # simulated time that is gone through command by command and not jumped over
+_BOARD_RATE = 1000.0  # Hz, ticks of the boards
 _PERCENTS = (50.0, 99.0, 99.9, 100.0)
 _MISSED_SHARE = 1e-3  # of the ticks, above which diagnostics warn
 _LEVELS = {
@@ -59,7 +60,8 @@ class ReflexNode(ManagedNode):
     In real time the loop has its own thread, and another one sends commands at command_rate and one more right after
     the tick that has seen a new scan. With use_sim_time the same tick is stepped by /clock, and commands fall due in
     simulated time. listens: whether planner/spikes come over the topic; without, by put_spikes.
-    direct: what the loop sends wheel speeds by, beside cmd_vel.
+    direct: what the loop sends wheel speeds by, beside cmd_vel. board_topics: whether a board that runs the network is
+    met over reflex/inputs and board/spikes; without, by the mailboxes of `reflex`.
     """
 
     kind = "reflex_node"
@@ -69,10 +71,12 @@ class ReflexNode(ManagedNode):
         values: Mapping[str, Value] | None = None,
         listens: bool = True,
         direct: DirectPath | None = None,
+        board_topics: bool = True,
         **options: object,
     ) -> None:
         super().__init__(values, **options)
         self._listens = listens
+        self._board_topics = board_topics
         self._direct = direct
         self._reflex: Reflex | None = None
         self._loop: PeriodicLoop | SteppedLoop | None = None
@@ -89,9 +93,16 @@ class ReflexNode(ManagedNode):
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
 
+    @property
+    def reflex(self) -> Reflex | None:
+        """The reflex, once the node is configured."""
+        return self._reflex
+
     # -- lifecycle -----------------------------------------------------------------------------------------------
 
     def configure(self) -> None:
+        if self.value("backend") != "numba" and self.value("rate") != _BOARD_RATE:
+            raise ParameterError(f"rate: with a board it must be {_BOARD_RATE:g} Hz, the board's own")
         self._stepped = bool(self.get_parameter("use_sim_time").value)
         clock = self.now_ns if self._stepped else time.monotonic_ns
         self._reflex = Reflex(self.values(SETTINGS), self.values(GAINS), clock)
@@ -112,6 +123,10 @@ class ReflexNode(ManagedNode):
             self.listen(SpikeTrainMessage, "planner/spikes", self._on_spikes, qos.SENSOR)
         if self._stepped:
             self.listen(ClockMessage, "/clock", self._on_clock, qos.CLOCK)
+        if self._board_topics and self.value("backend") != "numba":
+            self._inputs_topic = self.talk(SpikeTrainMessage, "reflex/inputs", qos.STREAM)
+            self.listen(SpikeTrainMessage, "board/spikes", self._on_board_spikes, qos.SENSOR)
+            self.every(1.0 / self.value("rate"), self._send_inputs)
         if self.value("spikes_rate") > 0:
             self.every(1.0 / self.value("spikes_rate"), self._send_spikes)
         self.every(0.1, self._send_status)
@@ -227,6 +242,24 @@ class ReflexNode(ManagedNode):
         """The planner's spikes of one window; ValueError where the reflex can't use them."""
         if self.active and self._reflex is not None:
             self._reflex.put_planner_spikes(train, self.now_ns())
+
+    def _on_board_spikes(self, message: SpikeTrainMessage) -> None:
+        if not self.active or self._reflex is None:
+            return
+        try:
+            self._reflex.put_board_spikes(convert.spike_train(message))
+        except ValueError as error:
+            self.refuse("board/spikes", error)
+
+    def _send_inputs(self) -> None:
+        """What the newest ticks have for the board."""
+        if not self.active or self._reflex is None:
+            return
+        train = self._reflex.take_board_spikes()
+        if train is not None:
+            loop_ns = self.now_ns() if self._stepped else time.monotonic_ns()
+            train = dataclasses.replace(train, stamp_ns=self.now_ns() - (loop_ns - train.stamp_ns))
+            self._inputs_topic.publish(convert.spike_train_message(train))
 
     # -- commands ------------------------------------------------------------------------------------------------
 
