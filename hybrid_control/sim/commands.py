@@ -51,6 +51,9 @@ class RunOptions:
     viewer: bool = False
     composed: bool = False
     firmware: bool = False
+    backend: str = "numba"
+    without_board: str | None = None
+    kill_board: When | None = None
     model: Path | None = None
     network: Path | None = None
     domain: int | None = None
@@ -163,6 +166,17 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         )
     if args.composed and args.kill_planner_at:
         raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
+    if args.kill_board_at and args.backend == "numba":
+        raise ValueError("--kill-board-at: there is no board; add --backend spinnaker or loihi")
+    if args.backend != "numba":
+        if args.composed or args.real_time_factor != 1.0:
+            raise ValueError(
+                "--backend: the board's emulator runs in real time, and the reflex in its bridge's process; leave out "
+                "--real-time-factor and --composed"
+            )
+        from firmware_bridge.boards.emulated import emulated_config, emulator_command
+
+        emulator_command(args.backend, Path("board.nir"), emulated_config(args.backend))
     if args.firmware:
         from firmware_bridge.firmware.build import check_tools
 
@@ -182,6 +196,9 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         viewer=args.viewer,
         composed=args.composed,
         firmware=args.firmware,
+        backend=args.backend,
+        without_board=args.without_board,
+        kill_board=parse_when(args.kill_board_at, "--kill-board-at") if args.kill_board_at else None,
         model=args.model,
         network=args.network,
         domain=args.domain,
@@ -294,6 +311,19 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="the motor firmware on an emulated ATmega328P between reflex and wheels (needs gcc-avr and libsimavr)",
     )
+    add(
+        "--backend",
+        choices=("numba", "spinnaker", "loihi"),
+        default=defaults.backend,
+        help="what runs the reflex's network: this processor, or a board's emulator behind the board's wire "
+        "(default: %(default)s)",
+    )
+    add(
+        "--without-board",
+        choices=("numba", "stop"),
+        help="what the reflex does while the board is silent (default: as the parameters say)",
+    )
+    add("--kill-board-at", metavar="WHEN", help="test: kill the board's emulator then")
     add(
         "--params",
         type=Path,

@@ -1,8 +1,8 @@
 """The board bridge node: spikes between the reflex and the neuromorphic board that runs its network.
 
 In a process of its own it meets the reflex over the topics reflex/inputs and board/spikes; in the program
-reflex_board_node both share a process and the reflex's mailboxes, with no message between them. Nobody waits for anybody:
-where the board is silent the reflex sees that by itself. Never tried with a board, see docs/boards.md.
+reflex_board_node both share a process and the reflex's mailboxes, with no message between them. Nobody waits for
+anybody: where the board is silent the reflex sees that by itself. Never tried with a board, see docs/boards.md.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 
 import hybrid_control
-from hybrid_control.node_parameters import NODES
+from hybrid_control.node_parameters import NODES, ON_BOARD
 from hybrid_control.parameters import Value
 from hybrid_control.report.run import MODES
 from hybrid_control.sim.commands import Fault, RunOptions, When
@@ -179,6 +179,10 @@ def parameters(options: RunOptions, seed: int) -> dict[str, dict[str, Value]]:
     values["rate_to_spike_node"]["seed"] = seed
     if options.model:
         values["planner_node"]["model_file"] = str(options.model.resolve())
+    if options.backend != "numba":
+        values["reflex_node"]["backend"] = options.backend
+    if options.without_board:
+        values["reflex_node"]["without_board"] = options.without_board
     if options.network:
         values["reflex_node"]["network_file"] = str(options.network.resolve())
     return values
@@ -196,14 +200,20 @@ class Run:
         self._robot = robot(options.robot)
         self._parameters = parameters(options, seed)
         # what steers, and what has to be there before it
-        self._nodes = [*_STEERING, *(["firmware_bridge_node"] if options.firmware else [])]
+        self._nodes = [
+            *_STEERING,
+            *(["firmware_bridge_node"] if options.firmware else []),
+            *(["board_bridge_node"] if options.backend != "numba" else []),
+        ]
         self._firmware: dict[str, Any] | None = None
+        self._board_command: list[str] = []
         self._simulated = options.real_time_factor != 1.0
         self._judge = Judge(options.duration)
         self._events: list[dict[str, Any]] = []
         self._faults = list(options.faults)
         self._restore: list[tuple[float, Fault]] = []
         self._kill = options.kill_planner
+        self._kill_board = options.kill_board
         self._rates: deque[tuple[float, int]] = deque()
         self._begun_ns: int | None = None
         self._first_distance = self._world.straight_distance
@@ -219,6 +229,8 @@ class Run:
         self._folder.mkdir(parents=True, exist_ok=False)
         if self._options.firmware:
             self._build_firmware()
+        if self._options.backend != "numba":
+            self._prepare_board()
         file = self._folder / "params.yaml"
         given = {
             name: {"ros__parameters": {"use_sim_time": self._simulated and name != "sim_node", **values}}
@@ -282,6 +294,30 @@ class Run:
             "initial_yaw": start.yaw,
         }
 
+    # -- the board -----------------------------------------------------------------------------------------------
+
+    def _prepare_board(self) -> None:
+        """Write the board's network into the run's folder, and tell its emulator and the bridge where they meet."""
+        from firmware_bridge.boards.emulated import emulated_config, emulator_command
+        from firmware_bridge.boards.registry import format_config
+        from firmware_bridge.boards.split import split
+        from hybrid_control.reflex.network import build_network, with_gains
+        from hybrid_control.snn import Network
+
+        backend, reflex = self._options.backend, self._parameters["reflex_node"]
+        file = str(reflex["network_file"])
+        network = Network.load(Path(file)) if file else build_network()
+        gains = {name: float(reflex[name]) for name in ON_BOARD}
+        split(with_gains(network, gains)).board.save(self._folder / "board.nir")
+        config = emulated_config(backend)
+        self._board_command = emulator_command(backend, (self._folder / "board.nir").resolve(), config)
+        self._parameters["board_bridge_node"] |= {
+            "backend": backend,
+            "connection": format_config(config),
+            "network_file": file,
+            **gains,
+        }
+
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _start_processes(self, children: Children, file: Path) -> None:
@@ -292,9 +328,12 @@ class Run:
             emulate += ["--link", str(self._parameters["firmware_bridge_node"]["port"])]
             emulate += ["--wheels", str(self._parameters["sim_node"]["wheel_port"])]
             children.start("firmware", "hybrid_control.cli", emulate)
+        if self._board_command:
+            children.run("board", self._board_command)
         for name in names:
             ros = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(file)]
-            children.start(name, f"hybrid_control_ros.{name}", ros)
+            program = "reflex_board_node" if self._board_command and name == "reflex_node" else name
+            children.start(name, f"hybrid_control_ros.{program}", ros)
 
     def _with_ros(self, context: Context, children: Children) -> None:
         node = Node(
@@ -342,7 +381,8 @@ class Run:
                 for t in waiting:
                     t.poll()
                     if t.failed:
-                        child = children.all.get(t.name) or children.all["composed_node"]
+                        within = "composed_node" if self._options.composed else "reflex_node"
+                        child = children.all.get(t.name) or children.all[within]
                         raise StartError(
                             f"{t.name}: {child.last_words() or 'refused to start'} (log: {child.log})"
                         )
@@ -378,6 +418,8 @@ class Run:
             time.sleep(_TICK)
         if self._options.firmware:
             self._await_firmware(children, recorder)
+        if self._board_command:
+            self._await_board(children)
         goal.publish(self._goal_message())
         self._transit(node, executor, children, ["sim_node"], *activate)
 
@@ -385,6 +427,15 @@ class Run:
         """Wait until the firmware's encoders are read, so that nothing drives before its wheels can."""
         while not recorder.counts.get("/odom", 0) and not self._interrupt.requested:
             child = children.all["firmware"]
+            if not child.alive or time.monotonic() > self._give_up:
+                raise StartError(f"{child.last_words() or child.end_text()} (log: {child.log})")
+            time.sleep(_TICK)
+
+    def _await_board(self, children: Children) -> None:
+        """Wait until the emulator has been started by its bridge, so that a run does not begin without it."""
+        log = children.all["reflex_node"].log
+        while not self._interrupt.requested and log is not None and b": started" not in log.read_bytes():
+            child = children.all["board"]
             if not child.alive or time.monotonic() > self._give_up:
                 raise StartError(f"{child.last_words() or child.end_text()} (log: {child.log})")
             time.sleep(_TICK)
@@ -410,6 +461,8 @@ class Run:
         mourned: float | None = None
         if self._firmware is not None:
             self._note(f"wheels are driven by the motor firmware on an {self._firmware['chip']}")
+        if self._board_command:
+            self._note(f"the reflex's network runs on an emulated board ({self._options.backend})")
         while not self._interrupt.requested:
             now = time.monotonic()
             if parameters is not None:
@@ -446,6 +499,9 @@ class Run:
                 self._note(f"{recorder.note}; driving goes on")
             if parameters is not None:
                 self._inject(parameters)
+            if self._kill_board is not None and self._due(self._kill_board):
+                self._kill_board = None
+                children.all["board"].process.kill()
             if self._kill is not None and self._due(self._kill):
                 self._kill = None
                 children.all["planner_node"].process.kill()
@@ -550,6 +606,7 @@ class Run:
             "real_time_factor": self._options.real_time_factor,
             "composed": self._options.composed,
             "firmware": self._firmware,
+            "backend": self._options.backend,
             "versions": versions() | self._firmware_version(),
             "events": self._events,
             "recording": self._recording_note,
