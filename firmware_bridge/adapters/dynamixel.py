@@ -68,11 +68,12 @@ class Dynamixel(PolledDriver):
 
     def _check(self, servo: int, result: int, error: int) -> None:
         if result != self._sdk.COMM_SUCCESS:
-            text = self._packets.getTxRxResult(result).strip("[] ")
+            text = self._packets.getTxRxResult(result).removeprefix("[TxRxResult] ")
             raise LinkError(f"{self.config.address}: servo {servo}: {text}")
         if error & 0x7F:
             raise LinkError(
-                f"{self.config.address}: servo {servo}: {self._packets.getRxPacketError(error).strip('[] ')}"
+                f"{self.config.address}: servo {servo}:"
+                f" {self._packets.getRxPacketError(error).removeprefix('[RxPacketError] ')}"
             )
 
     def _open(self) -> None:
@@ -98,10 +99,14 @@ class Dynamixel(PolledDriver):
         self._guard(servo, lambda: self._packets.write1ByteTxRx(self._port, servo, address, value))
 
     def _guard(self, servo: int, call: Any) -> Any:
-        try:
-            *data, result, error = call()
-        except OSError as fault:
-            raise LinkError(f"{self.config.address}: connection lost ({fault})") from None
+        """What a call of the SDK reads; once more if there is no answer, which a shared bus may lose now and then."""
+        for _ in range(2):
+            try:
+                *data, result, error = call()
+            except OSError as fault:
+                raise LinkError(f"{self.config.address}: connection lost ({fault})") from None
+            if result == self._sdk.COMM_SUCCESS:
+                break
         self._check(servo, result, error)
         return data[0] if data else None
 

@@ -1,6 +1,7 @@
 """ODrive over its ASCII protocol, with its watchdog armed so that it stops by itself when the host goes silent.
 
-Commands as its documentation gives them: ``v axis turns_per_s torque``, ``f axis``, ``r`` and ``w property``, ``sc``.
+Commands as its documentation gives them: ``v axis turns_per_s torque``, ``f axis``, ``r`` and ``w property``, ``sc``,
+``u axis``. Firmware 0.5 (ODrive 3.x) and 0.6 (Pro, S1) differ in the name of an axis's errors; either will do.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from firmware_bridge.link.frames import LinkError
 from firmware_bridge.wheels import WheelState
 
 _CLOSED_LOOP, _IDLE = 8, 1
+_ERROR_NAMES = ("active_errors", "error")  # of firmware 0.6 and 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class Odrive(LineDriver):
         self.odrive = config
         self._zero: list[float] | None = None
         self._armed = False
+        self._error_name = _ERROR_NAMES[0]
         self._errors: tuple[str, ...] = ()
         self._looked_at = 0.0
         self._battery: float | None = None
@@ -63,12 +66,23 @@ class Odrive(LineDriver):
     def _open(self) -> None:
         super()._open()
         self._battery = self._ask("r vbus_voltage")[0]
+        self._error_name = self._find_error_name(self.odrive.axes[0])
         for axis in self.odrive.axes:
             self._say(f"w axis{axis}.config.watchdog_timeout {self.odrive.watchdog}")
             self._say(f"w axis{axis}.config.enable_watchdog 1")
             if self._ask(f"r axis{axis}.config.enable_watchdog")[0] != 1:
                 raise LinkError(f"{self.config.address}: axis {axis} did not arm its watchdog")
         self._armed = False
+
+    def _find_error_name(self, axis: int) -> str:
+        for name in _ERROR_NAMES:
+            question = f"r axis{axis}.{name}"
+            self._say(question)
+            if self._read_line(question).isdigit():
+                return name
+        raise LinkError(
+            f"{self.config.address}: axis {axis} tells no errors; expected ODrive firmware 0.5 or 0.6"
+        )
 
     def _clear(self) -> None:
         self._say("sc")
@@ -97,7 +111,7 @@ class Odrive(LineDriver):
         if time.monotonic() - self._looked_at > 0.1:
             self._looked_at = time.monotonic()
             self._battery = self._ask("r vbus_voltage")[0]
-            errors = [int(self._ask(f"r axis{axis}.active_errors")[0]) for axis in o.axes]
+            errors = [int(self._ask(f"r axis{axis}.{self._error_name}")[0]) for axis in o.axes]
             self._errors = tuple(f"axis{a}:{e:#x}" for a, e in zip(o.axes, errors, strict=True) if e)
         if self._zero is None:
             self._zero = [position for position, _ in readings]

@@ -6,18 +6,16 @@ No hardware was used. docs/firmware.md says what else each was tried against.
 from __future__ import annotations
 
 import math
-import os
 import struct
 import sys
-import threading
 import time
-import tty
 from collections.abc import Callable, Iterator
 
 import pytest
 from firmware_bridge_wait import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
+from wheel_devices import ArduinoDevice, Device, OdriveDevice, ServoBus, VescDevice
 
 from firmware_bridge.adapters import (
     ArduinoText,
@@ -31,163 +29,6 @@ from firmware_bridge.adapters import (
 )
 from firmware_bridge.adapters import vesc as codec
 from firmware_bridge.link import LinkError
-
-
-class Device:
-    """The other end of a pty: two wheels that turn as fast as they are told, and a watchdog where there is one."""
-
-    watchdog = math.inf
-
-    def __init__(self) -> None:
-        self.master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.address = os.ttyname(self._slave)
-        os.set_blocking(self.master, False)
-        self.speeds = [0.0, 0.0]  # rad/s
-        self.angles = [0.0, 0.0]
-        self.mute = False
-        self.pending = b""
-        self._at = self.fed = time.monotonic()
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._end.wait(0.001):
-            now = time.monotonic()
-            if now - self.fed > self.watchdog:
-                self.bite()
-            self.angles = [a + s * (now - self._at) for a, s in zip(self.angles, self.speeds, strict=True)]
-            self._at = now
-            try:
-                self.pending += os.read(self.master, 4096)
-            except BlockingIOError:
-                continue
-            if not self.mute:
-                self.react()
-
-    def bite(self) -> None:
-        self.speeds = [0.0, 0.0]
-
-    def react(self) -> None:
-        raise NotImplementedError
-
-    def write(self, data: bytes) -> None:
-        os.write(self.master, data)
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join()
-        os.close(self.master)
-        os.close(self._slave)
-
-
-class ArduinoDevice(Device):
-    """ros_arduino_bridge: 1320 ticks a turn, 30 loops a second."""
-
-    gains: tuple[int, ...] = ()
-
-    def react(self) -> None:
-        while b"\r" in self.pending:
-            line, _, self.pending = self.pending.partition(b"\r")
-            name, *words = line.decode().split() or [""]
-            if name == "e":
-                self.write("{} {}\r\n".format(*(int(a * 1320 / math.tau) for a in self.angles)).encode())
-            elif name == "m" and len(words) == 2:
-                self.speeds = [int(w) * 30 * math.tau / 1320 for w in words]
-                self.write(b"OK\r\n")
-            elif name == "u" and len(words) == 1:
-                self.gains = tuple(int(w) for w in words[0].split(":"))
-                self.write(b"OK\r\n")
-            else:
-                self.write(b"Invalid Command\r\n")
-
-
-class OdriveDevice(Device):
-    """Two axes, the second mounted mirrored; turns and turns per second; a watchdog on each axis."""
-
-    def __init__(self) -> None:
-        self.armed = [False, False]
-        self.errors = [0, 0]
-        self.enabled = 0
-        super().__init__()
-
-    def bite(self) -> None:
-        if any(self.armed):
-            self.errors = [0x1000000] * 2
-        self.armed = [False, False]
-        self.speeds = [0.0, 0.0]
-
-    def react(self) -> None:
-        while b"\n" in self.pending:
-            line, _, self.pending = self.pending.partition(b"\n")
-            match line.decode().split():
-                case ["v", axis, speed, _]:
-                    self.fed = time.monotonic()
-                    self.speeds[int(axis)] = float(speed) * math.tau if self.armed[int(axis)] else 0.0
-                case ["f", axis]:
-                    angle, speed = self.angles[int(axis)] / math.tau, self.speeds[int(axis)] / math.tau
-                    self.write(f"{angle:.6f} {speed:.6f}\r\n".encode())
-                case ["r", "vbus_voltage"]:
-                    self.write(b"24.10\r\n")
-                case ["r", name] if name.endswith("enable_watchdog"):
-                    self.write(f"{self.enabled}\r\n".encode())
-                case ["r", name] if name.endswith("active_errors"):
-                    self.write(f"{self.errors[int(name[4])]}\r\n".encode())
-                case ["w", name, value] if name.endswith("enable_watchdog"):
-                    self.enabled, self.fed = int(value), time.monotonic()
-                case ["w", name, value] if name.endswith("watchdog_timeout"):
-                    self.watchdog = float(value)
-                case ["w", name, value] if name.endswith("requested_state"):
-                    self.armed[int(name[4])] = value == "8" and not self.errors[int(name[4])]
-                case ["sc"]:
-                    self.errors = [0, 0]
-                case ["u", _]:
-                    self.fed = time.monotonic()
-
-
-class VescDevice(Device):
-    """Two VESCs, 7 pole pairs, the second on CAN with id 1 and mounted mirrored; a timeout of 0.2 s."""
-
-    watchdog = 0.2
-    per_rad = 7 * 60 / math.tau
-
-    def react(self) -> None:
-        payloads, self.pending = codec.decode_packets(self.pending)
-        for payload in payloads:
-            i = 0
-            if payload[0] == 34:
-                i, payload = payload[1], payload[2:]
-            if payload[0] == 0:
-                self.write(codec.encode_packet(bytes([0, 6, 2]) + b"60\0"))
-            elif payload[0] in (6, 8):
-                self.fed = time.monotonic()
-                self.speeds[i] = (
-                    struct.unpack(">i", payload[1:])[0] / self.per_rad if payload[0] == 8 else 0.0
-                )
-            elif payload[0] == 4:
-                tachometer = int(self.angles[i] * 6 * 7 / math.tau)
-                tachometer = (tachometer + 2**31 - 5 + 2**31) % 2**32 - 2**31  # wraps after 5 counts
-                values = (
-                    300,
-                    310,
-                    150,
-                    100,
-                    0,
-                    0,
-                    120,
-                    round(self.speeds[i] * self.per_rad),
-                    118,
-                    0,
-                    0,
-                    0,
-                    0,
-                )
-                self.write(
-                    codec.encode_packet(
-                        struct.pack(">BhhiiiihihiiiiiiB", 4, *values, tachometer, 0, 0) + b"\0" * 9
-                    )
-                )
 
 
 @pytest.fixture
@@ -295,8 +136,47 @@ def test_arduino_gains_are_sent(device: ArduinoDevice) -> None:
         assert device.gains == (20, 12, 0, 50)
 
 
-@pytest.mark.parametrize("device", [VescDevice], indirect=True)
-def test_an_adapter_for_another_device_says_what_it_got(device: VescDevice) -> None:
+@pytest.mark.parametrize("device", [ArduinoDevice], indirect=True)
+def test_arduino_without_a_speed_loop_is_driven_by_its_duty(device: ArduinoDevice) -> None:
+    with make(device, full_speed=25.0) as driver:
+        assert driver.wait_connected(5.0)
+        # 10 of 25 rad/s are 102 of 255, -40 is more than all it has
+        keep_sending(
+            driver, (10.0, -40.0), lambda: device.speeds == pytest.approx((102 * 25 / 255, -25.0), abs=1e-9)
+        )
+        assert "o" in device.said
+        wait_for(lambda: device.speeds == [0.0, 0.0])  # not renewed: stopped
+    assert device.said.count("r") == 1
+
+
+@pytest.mark.parametrize("device", [ArduinoDevice], indirect=True)
+def test_arduino_counts_begin_anew_with_each_connection_and_positions_go_on(device: ArduinoDevice) -> None:
+    device.angles = [50.0, 50.0]  # what it had turned before
+    with make(device) as driver:
+        assert driver.wait_connected(5.0)
+        wait_for(driver.state)
+        assert driver.state().positions == (0.0, 0.0)
+        keep_sending(driver, (8.0, 8.0), lambda: driver.state().positions[0] > 1.0)
+        device.mute = True
+        wait_for(lambda: not driver.status().connected)
+        device.pending, device.mute = b"", False
+        assert driver.wait_connected(5.0)
+        before = driver.state().positions[0]
+        wait_for(lambda: driver.status().counts["sent"] and device.said.count("r") == 2)
+        keep_sending(driver, (8.0, 8.0), lambda: driver.state().positions[0] > before + 0.5)
+        assert driver.state().positions[0] < before + 3.0
+
+
+@pytest.mark.parametrize("device", [OdriveDevice], indirect=True)
+def test_an_odrive_of_firmware_05_tells_its_errors_by_their_older_name(device: OdriveDevice) -> None:
+    device.errors_are_called = "error"
+    with make(device) as driver:
+        assert driver.wait_connected(5.0), driver.status().error
+        device.errors[1] = 0x800
+        wait_for(lambda: driver.state() and driver.state().faults == ("axis1:0x800",))
+
+
+def test_an_adapter_for_another_device_says_what_it_got() -> None:
     class Chatter(ArduinoDevice):
         def react(self) -> None:
             self.pending = b""
@@ -310,14 +190,29 @@ def test_an_adapter_for_another_device_says_what_it_got(device: VescDevice) -> N
         chatter.close()
 
 
-def test_vesc_packets_are_those_that_its_tool_sends() -> None:
-    # widely published request for values; set RPM -12345 as pyvesc 1.0.5 encodes it
+def test_vesc_packets_are_those_of_the_published_protocol() -> None:
+    # the request for values that many sources print, and -12345 erpm as pyvesc 1.0.5 encodes it
     assert codec.encode_packet(b"\x04").hex() == "020104408403"
-    assert codec.encode_packet(struct.pack(">Bi", 8, -12345)).hex() == SET_RPM
+    assert codec.encode_packet(struct.pack(">Bi", 8, -12345)).hex() == "020508ffffcfc7292c03"
     assert codec.encode_packet(bytes(300))[:3].hex() == "03012c"
 
 
-SET_RPM = "020508ffffcfc7292c03"
+@given(st.binary(min_size=1, max_size=400))
+def test_vesc_packets_are_those_of_pyvesc(payload: bytes) -> None:
+    packets = pytest.importorskip(
+        "pyvesc.packet.codec", reason="needs pyvesc: pip install pyvesc==1.0.5 pythoncrc"
+    )
+    assert packets.frame(payload) == codec.encode_packet(payload)
+    assert codec.decode_packets(packets.frame(payload)) == ([payload], b"")
+    assert packets.unframe(codec.encode_packet(payload)) == (payload, len(codec.encode_packet(payload)))
+
+
+@given(st.integers(-(2**31), 2**31 - 1))
+def test_pyvesc_understands_the_speed_that_is_commanded(erpm: int) -> None:
+    pyvesc = pytest.importorskip("pyvesc", reason="needs pyvesc: pip install pyvesc==1.0.5 pythoncrc")
+    message, _ = pyvesc.decode(codec.encode_packet(struct.pack(">Bi", codec.SET_RPM, erpm)))
+    assert (type(message).__name__, message.rpm) == ("SetRPM", erpm)
+    assert codec.encode_packet(bytes([codec.GET_VALUES])) == pyvesc.encode_request(pyvesc.GetValues)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=3), st.integers(0, 900))
@@ -351,6 +246,7 @@ def test_vesc_values_are_parsed_or_refused(payload: bytes) -> None:
     [
         lambda: ArduinoTextConfig(address="x", ticks_per_rev=0),
         lambda: ArduinoTextConfig(address="x", rate=math.nan),
+        lambda: ArduinoTextConfig(address="x", full_speed=0.0),
         lambda: OdriveConfig(address="x", directions=(1,)),
         lambda: OdriveConfig(address="x", watchdog=0.001),
         lambda: VescConfig(address="x", directions=(1, 2)),
@@ -369,50 +265,6 @@ def test_dynamixel_without_its_sdk_says_what_to_install(monkeypatch: pytest.Monk
         Dynamixel(DynamixelConfig(address="x"))
 
 
-class ServoBus(Device):
-    """Two X-series servos by protocol 2.0; the maker's SDK is the independent peer that speaks with them."""
-
-    def __init__(self) -> None:
-        self.registers = [bytearray(150) for _ in range(2)]
-        super().__init__()
-
-    @staticmethod
-    def crc(data: bytes) -> int:
-        """CRC-16/UMTS: polynomial 0x8005, start 0, not reflected."""
-        value = 0
-        for byte in data:
-            value ^= byte << 8
-            for _ in range(8):
-                value = ((value << 1) ^ 0x8005) & 0xFFFF if value & 0x8000 else value << 1
-        return value
-
-    def react(self) -> None:
-        while len(self.pending) >= 10:
-            assert self.pending[:4] == b"\xff\xff\xfd\x00"
-            end = 7 + struct.unpack_from("<H", self.pending, 5)[0]
-            if len(self.pending) < end:
-                return
-            packet, self.pending = self.pending[:end], self.pending[end:]
-            assert self.crc(packet[:-2]) == struct.unpack("<H", packet[-2:])[0]
-            self.answer(packet[4], packet[7], packet[8:-2])
-
-    def answer(self, servo: int, instruction: int, parameters: bytes) -> None:
-        i, data = servo - 1, b""
-        registers = self.registers[i]
-        registers[128:132] = round(self.speeds[i] * 60 / math.tau / 0.229).to_bytes(4, "little", signed=True)
-        registers[132:136] = round(self.angles[i] * 4096 / math.tau).to_bytes(4, "little", signed=True)
-        registers[144:146] = (118).to_bytes(2, "little")
-        address = struct.unpack_from("<H", parameters)[0] if len(parameters) >= 2 else 0
-        if instruction == 2:
-            data = bytes(registers[address : address + struct.unpack_from("<H", parameters, 2)[0]])
-        elif instruction == 3:
-            registers[address : address + len(parameters) - 2] = parameters[2:]
-            goal = int.from_bytes(registers[104:108], "little", signed=True) * 0.229 * math.tau / 60
-            self.speeds[i] = goal if registers[64] and registers[11] == 1 else 0.0
-        status = b"\xff\xff\xfd\x00" + struct.pack("<BHBB", servo, 4 + len(data), 0x55, 0) + data
-        self.write(status + struct.pack("<H", self.crc(status)))
-
-
 def test_dynamixel_servos_driven_by_the_makers_sdk() -> None:
     pytest.importorskip("dynamixel_sdk", reason="needs PyPI dynamixel-sdk")
     bus = ServoBus()
@@ -420,7 +272,7 @@ def test_dynamixel_servos_driven_by_the_makers_sdk() -> None:
         with Dynamixel(DynamixelConfig(address=bus.address, watchdog=0.5, command_timeout=0.3)) as driver:
             assert driver.wait_connected(5.0), driver.status().error
             assert bus.registers[0][98] == 25  # watchdog of 0.5 s in units of 20 ms
-            keep_sending(driver, (3.0, -2.0), lambda: driver.state().positions[0] > 1.0)
+            keep_sending(driver, (3.0, -2.0), lambda: driver.state() and driver.state().positions[0] > 1.0)
             assert (bus.speeds[0], -bus.speeds[1]) == pytest.approx((3.0, -2.0), abs=0.03)
             assert driver.state().speeds == pytest.approx((3.0, -2.0), abs=0.03)
             assert driver.state().battery == pytest.approx(11.8)

@@ -3,83 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import socket
-import threading
 import time
-import tty
 from collections.abc import Callable, Iterator
 
 import pytest
 from firmware_bridge_wait import wait_for
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
+from wheel_devices import FakeDevice
 
 from firmware_bridge.commands import add_commands
 from firmware_bridge.firmware.build import BuildError, build_firmware
 from firmware_bridge.link import (
-    Capabilities,
-    Fault,
     Frame,
-    FrameDecoder,
     Hello,
     Limits,
     Link,
     LinkConfig,
     LinkError,
-    Telemetry,
     open_transport,
 )
-from firmware_bridge.link.messages import Ack, Message, unpack
+from firmware_bridge.link.messages import Ack, Message
 from firmware_bridge.link.transport import find_port
-
-DEVICE = Capabilities(1, 0, 2, 0, 200, 100, 0.1, 1320, 18.0, "00000001", "fake")
-
-
-class FakeDevice:
-    """A device on a pty that does what a function says with every message it gets."""
-
-    def __init__(self, react: Callable[[FakeDevice, Frame, Message], None]) -> None:
-        self.master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.address = os.ttyname(self._slave)
-        self.session, self.sequence = 1, 0
-        self.got: list[Message] = []
-        self._react = react
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        os.set_blocking(self.master, False)
-        self._thread.start()
-
-    def _run(self) -> None:
-        decoder = FrameDecoder()
-        while not self._end.wait(0.002):
-            try:
-                data = os.read(self.master, 4096)
-            except BlockingIOError:
-                continue
-            for frame in decoder.feed(data):
-                message = unpack(frame.type, frame.payload)
-                self.got.append(message)
-                self._react(self, frame, message)
-
-    def send(self, message: Message, session: int | None = None) -> None:
-        self.sequence = (self.sequence + 1) & 0xFFFF
-        session = self.session if session is None else session
-        os.write(self.master, Frame(message.TYPE, session, self.sequence, message.pack()).encode())
-
-    def welcome(self, hello: Hello, version: int = 1) -> None:
-        self.send(dataclasses.replace(DEVICE, version=version, nonce=hello.nonce))
-
-    def telemetry(self, ticks: tuple[int, int] = (0, 0), time_us: int = 0) -> None:
-        self.send(Telemetry(time_us, 0, False, False, Fault(0), 12.0, 0, ticks, (0.0, 0.0), ()))
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join()
-        os.close(self.master)
-        os.close(self._slave)
 
 
 @pytest.fixture
