@@ -2,7 +2,7 @@
 
 import pytest
 
-REAL_TIME = ("ros", "run", "realtime", "firmware_bridge", "firmware_node")
+REAL_TIME = ("ros", "run", "launch", "realtime", "firmware_bridge", "firmware_node")
 
 
 def pytest_collection_modifyitems(config, items):

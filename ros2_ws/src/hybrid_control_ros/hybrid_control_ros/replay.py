@@ -74,9 +74,8 @@ class ReplayNode(ManagedNode):
                 chosen[topic] = kind
         missing = wanted - {topic.strip("/") for topic in chosen}
         if missing or not chosen:
-            raise ParameterError(
-                f"topics: {', '.join(sorted(missing)) or 'none to play'} in {self._file}; it has {', '.join(sorted(kinds))}"
-            )
+            which, there = ", ".join(sorted(missing)) or "nothing to play", ", ".join(sorted(kinds))
+            raise ParameterError(f"topics: {which} in {self._file}; it has {there}")
         for topic, kind in chosen.items():
             try:
                 message = message_class(kind)

@@ -193,7 +193,7 @@ class Manager:
 
     def close(self) -> None:
         """Leave the graph."""
-        self._executor.shutdown(timeout_sec=0.2)
+        self._executor.shutdown(timeout_sec=0.05)
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
 

@@ -15,7 +15,7 @@ from hybrid_control_ros.run.manager import Manager
 from hybrid_control_ros.run.processes import Child, Children
 from hybrid_control_ros.run.supervisor import Interrupt
 
-_END = 1.6  # s that the programs may take to end before they are killed
+_END = 1.3  # s that the programs may take to end before they are killed; a node of ours takes 1.2 at most
 
 
 class _Robot:
