@@ -455,6 +455,12 @@ class Reflex:
         places = np.arange(begin, head) % t.SPIKE_LOG
         times = self.context["log_time"][0][places]
         neurons = self.context["log_neuron"][0][places]
+        # the loop goes on writing: what it came round to meanwhile is no longer what was asked for
+        lost = int(self.context["log_head"][0]) - t.SPIKE_LOG + 1 - begin
+        if lost > 0:
+            times, neurons = times[lost:], neurons[lost:]
+        if not times.size:
+            return None
         first = int(times[0])
         duration = max(now_ns - first, int(times[-1]) - first) + 1
         return SpikeTrain(stamp_ns - (now_ns - first), duration, SPIKE_LAYOUT, neurons, times - first)
