@@ -13,6 +13,8 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage, SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode
 
+_AHEAD_NS = 1_000_000_000  # a clock that is set back by more than this was reset, and windows begin anew
+
 
 class RateToSpikeNode(ManagedNode):
     """Sends the spikes of one window after another, each as it begins, for as long as rates are fresh.
@@ -78,6 +80,8 @@ class RateToSpikeNode(ManagedNode):
         if self._stale:
             self._next_ns = 0
             return
+        if self._window_ns < self._next_ns - now_ns < _AHEAD_NS:
+            return  # a timer that catches up, as it does where simulated time jumps, is not to send windows of later
         # one window follows on the other; after a pause, or where time was lost, they begin anew
         begin_ns = self._next_ns if abs(now_ns - self._next_ns) <= self._window_ns else now_ns
         self._next_ns = begin_ns + self._window_ns
