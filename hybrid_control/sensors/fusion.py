@@ -22,11 +22,12 @@ MAX_FUTURE_NS = 50_000_000
 class Fused:
     """What all sources say together.
 
-    points: (n, 2) m, the nearest obstacle of each bearing in the robot's frame. approach: (SECTORS,) m/s. oldest_ns:
-    stamp of the oldest reading in it; expires_ns: ROS time at which the first of them is too old.
+    points: (n, 2) m, the nearest obstacle of each bearing in the robot's frame. sectors: (SECTORS,) m, the nearest in
+    each, inf for none. approach: (SECTORS,) m/s, how fast it comes nearer. oldest_ns: stamp of the oldest reading in it; expires_ns: ROS time at which the first of them is too old.
     """
 
     points: Points
+    sectors: NDArray[np.float32]
     approach: NDArray[np.float32]
     oldest_ns: int
     expires_ns: int
@@ -125,8 +126,10 @@ class Fusion:
             state = self._states[topic]
             if source.ranging or state.stamp_ns < 0 or (now_ns - state.stamp_ns) * 1e-9 > source.timeout:
                 continue
+            seen = state.approach > 0
+            sectors[seen] = np.minimum(sectors[seen], np.float32(horizon))
             # speed = distance / time to contact
-            approach = np.maximum(approach, state.approach * np.minimum(sectors, np.float32(horizon)))
+            approach[seen] = np.maximum(approach[seen], state.approach[seen] * sectors[seen])
         oldest = min(state.stamp_ns for _, state in ranging)
         expires = min(state.stamp_ns + round(source.timeout * 1e9) for source, state in ranging)
-        return Fused(points, approach.astype(np.float32), oldest, expires)
+        return Fused(points, sectors, approach, oldest, expires)

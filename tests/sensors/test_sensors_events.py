@@ -181,6 +181,7 @@ def test_sensors_fusion_turns_times_to_contact_into_speeds_and_forgets_them():
     assert fused is not None
     assert fused.approach[36] == pytest.approx(2.0, rel=1e-3)  # 1 m in half a second
     assert fused.approach[30] == pytest.approx(3.3, rel=1e-3)  # nobody sees how far: as far as obstacles push
+    assert fused.sectors[[30, 36, 40]] == pytest.approx([1.65, 1.0, np.inf], rel=1e-3)
     late = fusion.fuse(now + 101 * MS, 1.65)
     assert late is not None
     assert not late.approach.any()
