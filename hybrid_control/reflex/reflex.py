@@ -27,7 +27,7 @@ from hybrid_control.reflex.network import (
     build_network,
     with_gains,
 )
-from hybrid_control.reflex.percept import MAX_BEAMS, SECTORS, approach_speeds, perceive
+from hybrid_control.reflex.percept import MAX_BEAMS, MAX_POINTS, NEAR, SECTORS, approach_speeds, perceive
 from hybrid_control.reflex.tick import Mode, Reason
 from hybrid_control.snn import Engine, Network
 from hybrid_control.snn.energy import LOIHI, estimate
@@ -259,6 +259,40 @@ class Reflex:
             )
             self._ages["scan"] = received
             self._boxes["scan"].write(record, scan.stamp_ns, received)
+
+    def put_points(
+        self,
+        points: NDArray[np.float32],
+        sectors: NDArray[np.float32],
+        approach: NDArray[np.float32],
+        oldest_ns: int,
+        expires_ns: int,
+        now_ns: int,
+    ) -> None:
+        """What several sensors see together (`hybrid_control.sensors.Fused`), in place of `put_scan`.
+
+        points: (n, 2) m in the robot's frame, in order of bearing; sectors: (SECTORS,) m, inf for none; approach:
+        (SECTORS,) m/s. oldest_ns, expires_ns: ROS time of the oldest reading, and at which the first of them is too
+        old: the robot then stops. Refused where that has come, or `gains.scan_timeout` has gone by.
+        """
+        with self._lock:
+            limit = round(float(self._gains["scan_timeout"]) * 1e9)
+            age = max(now_ns - oldest_ns, limit - (expires_ns - now_ns))
+            if age > limit:
+                raise self._refuse("sensors", f"a reading is {(age - limit) * 1e-9:.3f} s too old")
+            received = self._clock() - max(age, 0)
+            record = self._boxes["scan"].new()
+            near = np.flatnonzero(np.hypot(points[:, 0], points[:, 1]) <= NEAR)
+            near = near[:: max(1, -(-near.size // MAX_POINTS))]  # thinned evenly, so that no side goes unseen
+            record["points"][: near.size] = points[near]
+            record["count"], record["sectors"], record["approach"] = near.size, sectors, approach
+            self._nearest = float(
+                nearest_distance(
+                    record["points"], near.size, self.context["half_length"][0], self.context["half_width"][0]
+                )
+            )
+            self._ages["scan"] = received
+            self._boxes["scan"].write(record, oldest_ns, received)
 
     def put_planner_spikes(self, train: SpikeTrain, now_ns: int) -> None:
         """A window of the planner's spikes (populations heading and speed), delivered over the ticks that follow.
