@@ -41,13 +41,6 @@ class _Timer:
         return statistics.median(self.seconds) if self.seconds else None
 
 
-class _TimedPlanner:
-    """A planner whose `plan` is timed."""
-
-    def __init__(self, planner: Any, timer: _Timer) -> None:
-        self.plan = timer.wrap(planner.plan)
-
-
 def multiply_accumulates(model: Path) -> int | None:
     """Multiply-accumulates of one inference of an ONNX model, by its convolutions and matrix products.
 
@@ -83,7 +76,7 @@ def _instrument(driver: Any, timers: dict[str, _Timer]) -> None:
     if hasattr(driver, "steer"):
         driver.steer = timers["decision"].wrap(driver.steer)
     if getattr(driver, "planner", None) is not None:
-        driver.planner = _TimedPlanner(driver.planner, timers["planner"])
+        driver.planner.plan = timers["planner"].wrap(driver.planner.plan)
     if hasattr(driver, "reflex"):
         begin = driver.begin
 

@@ -239,6 +239,8 @@ class Harness:
         """Let the fault befall the planner from half way on."""
         fault, half = self.setup.fault, 0.5 * simulator.goal_distance()
         driver.image_fault = None
+        if isinstance(driver, LockStep):
+            driver.planner_dies_at = math.inf
         driver.planner_latency_ns = round(LATENCY * 1e9)
         if fault == "late":
             driver.planner_latency_ns += round(LATE * 1e9)
@@ -252,6 +254,8 @@ class Harness:
             last.append(image)
             del last[1:]
             if fault == "planner-dies":
+                if isinstance(driver, LockStep):
+                    driver.planner_dies_at = min(driver.planner_dies_at, time)  # what else it tells ends too
                 return None
             return last[0] if fault == "frozen" else np.zeros_like(image)
 

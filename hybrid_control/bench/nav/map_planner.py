@@ -157,6 +157,8 @@ class MapPlanner:
     good the planner is. simulator: whose true pose it is asked at. Without any way to the goal it names the bearing.
     """
 
+    max_rate = MAX_RATE
+
     def __init__(self, world: World, simulator: Simulated, seed: int) -> None:
         self.simulator = simulator
         self._field = way_field(world)
