@@ -25,13 +25,14 @@ from hybrid_control.sim.description import (
     Description,
     Link,
     Placement,
+    ball_inertia,
     describe,
     sensor_frames,
 )
-from hybrid_control.sim.model import Appearance, obstacle_looks
+from hybrid_control.sim.model import Appearance, Look, obstacle_looks
 from hybrid_control.sim.robot import JACKAL, QuadModel, RobotModel, Vehicle
 from hybrid_control.sim.urdf import text, to_string, urdf
-from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds import Mover, World
 
 SDF_VERSION = "1.9"  # the newest that Fortress reads
 
@@ -108,7 +109,7 @@ def _add(parent: ET.Element, tag: str, value: object = None, **attributes: str) 
     element = ET.SubElement(parent, tag, attributes)
     if isinstance(value, bool):
         element.text = "true" if value else "false"
-    elif isinstance(value, float | int | np.floating):
+    elif isinstance(value, float | np.floating):
         element.text = text((float(value),))
     elif value is not None:
         element.text = str(value)
@@ -460,14 +461,10 @@ def world_sdf(
 ) -> str:
     """A world as an SDF file: ground, light, a beacon at the goal, and all standing obstacles in one static model.
 
-    robots: models with the poses at which they stand. Frames named start, goal, bounds_low and bounds_high carry what
-    SDF has no words for; read_gazebo() reads them. ValueError where obstacles move: Gazebo has no such model.
+    robots: models with the places at which they stand. Frames named start, goal, bounds_low, bounds_high, and
+    mover0_from and mover0_to of each obstacle that moves, carry what SDF has no words for; read_gazebo() reads them.
     """
     physics = physics or Physics()
-    if world.movers:
-        raise ValueError(
-            f"world {world.name!r}: {len(world.movers)} of its obstacles move, which an SDF file cannot say"
-        )
     root = ET.Element("sdf", version=SDF_VERSION)
     element = _add(root, "world", name=world_name(world))
     stepping = _add(element, "physics", name="physics", type="ignored")
@@ -505,7 +502,11 @@ def world_sdf(
         _pose(_add(element, "frame", name=name), place)
 
     _ground(element)
-    _obstacles(element, world, appearance or Appearance())
+    looks = obstacle_looks(world, appearance or Appearance())
+    standing = len(world.cylinders) + len(world.boxes)
+    _obstacles(element, world, looks[:standing])
+    for i, (mover, look) in enumerate(zip(world.movers, looks[standing:], strict=True)):
+        _mover(element, to, f"mover{i}", mover, look, physics.step)
     _beacon(element, world)
     for model, at in robots:
         _pose(model, at)
@@ -531,10 +532,9 @@ def _ground(world: ET.Element) -> None:
             _add(element, "cast_shadows", False)
 
 
-def _obstacles(element: ET.Element, world: World, appearance: Appearance) -> None:
+def _obstacles(element: ET.Element, world: World, looks: Sequence[Look]) -> None:
     """All that stands, in one model: hundreds of models cost Gazebo memory and time that one does not."""
-    looks = iter(obstacle_looks(world, appearance))
-    if not len(world.cylinders) + len(world.boxes):
+    if not looks:
         return
     link = _static(element, "obstacles")
     solids: list[tuple[str, str, tuple[float, ...], Placement]] = []
@@ -542,17 +542,88 @@ def _obstacles(element: ET.Element, world: World, appearance: Appearance) -> Non
         solids.append((f"cylinder{i}", "cylinder", (radius,), Placement((x, y, 0.0))))
     for i, (x, y, length, width, yaw) in enumerate(world.boxes.tolist()):
         solids.append((f"box{i}", "box", (length, width), Placement((x, y, 0.0), (0.0, 0.0, yaw))))
-    for name, kind, size, at in solids:
-        look = next(looks)
-        colour = [c * t for c, t in zip(PALETTE[look.material % len(PALETTE)], look.tint, strict=True)]
+    for (name, kind, size, at), look in zip(solids, looks, strict=True):
         place = Placement((at.xyz[0], at.xyz[1], look.height / 2), at.rpy)
         for tag in ("collision", "visual"):
             solid = _add(link, tag, name=name if tag == "collision" else f"{name}_visual")
             _pose(solid, place)
             _geometry(solid, kind, (*size, look.height))
             if tag == "visual":
-                _material(solid, (*colour, 1.0))
+                _material(solid, _colour(look))
                 _add(solid, "cast_shadows", False)
+
+
+def _colour(look: Look) -> tuple[float, float, float, float]:
+    red, green, blue = (c * t for c, t in zip(PALETTE[look.material % len(PALETTE)], look.tint, strict=True))
+    return red, green, blue, 1.0
+
+
+def _mover(element: ET.Element, to: Release, name: str, mover: Mover, look: Look, step: float) -> None:
+    """An obstacle that walks to and fro: a velocity that turns round each time the trip is over.
+
+    Gazebo has no such obstacle. VelocityControl keeps its speed; the clock triggers the first turn, and each turn the
+    next one, a trip later. A turn comes a step or two late, so that in the course of minutes its place drifts.
+    """
+    (ax, ay), (bx, by) = mover.a, mover.b
+    trip_ms = round(math.dist(mover.a, mover.b) / mover.speed * 1e3) if mover.speed > 0 else 0
+    x, y = mover.at(0.0)
+    model = _add(element, "model", name=name)
+    _pose(model, Placement((x, y, look.height / 2)))
+    link = _add(model, "link", name="link")
+    _add(link, "gravity", False)
+    inertial = _add(link, "inertial")
+    _add(inertial, "mass", 70.0)
+    inertia = _add(inertial, "inertia")
+    for tag, moment in zip(("ixx", "iyy", "izz"), ball_inertia(70.0, 0.5), strict=True):
+        _add(inertia, tag, moment)
+    for tag in ("collision", "visual"):
+        solid = _add(link, tag, name=name if tag == "collision" else f"{name}_visual")
+        _geometry(solid, "cylinder", (mover.radius, look.height))
+        if tag == "visual":
+            _material(solid, _colour(look))
+            _add(solid, "cast_shadows", False)
+    for frame, (px, py) in ((f"{name}_from", mover.a), (f"{name}_to", mover.b)):
+        _pose(_add(element, "frame", name=frame), Placement((px, py, 0.0)))
+
+    away = mover.phase % 1.0 < 0.5  # from a to b
+    velocity = ((bx - ax) / trip_ms * 1e3, (by - ay) / trip_ms * 1e3) if trip_ms else (0.0, 0.0)
+    sign = 1.0 if away else -1.0
+    control = {
+        "topic": f"/{name}/velocity",
+        "initial_linear": text((sign * velocity[0], sign * velocity[1], 0.0)),
+    }
+    _plugin(model, to, "velocity-control", "VelocityControl", control)
+    if not trip_ms:
+        return
+
+    def turn(
+        delay_ms: int, topic: str, kind: str, matches: Mapping[str, int], end: str, factor: float
+    ) -> None:
+        """When the message comes, and the delay is over: announce the end that is reached, and go back from it."""
+        plugin = _add(
+            model,
+            "plugin",
+            filename=to.plugin.format("triggered-publisher"),
+            name=to.system.format("TriggeredPublisher"),
+        )
+        heard = _add(plugin, "input", type=f"{to.messages}.{kind}", topic=topic)
+        for field, value in matches.items():
+            _add(heard, "match", value, field=field)
+        if delay_ms:
+            _add(plugin, "delay_ms", delay_ms)
+        _add(plugin, "output", type=f"{to.messages}.Empty", topic=f"/{name}/{end}")
+        vx, vy = text((factor * velocity[0],)), text((factor * velocity[1],))
+        twist = f"linear: {{x: {vx}, y: {vy}}}"
+        _add(plugin, "output", twist, type=f"{to.messages}.Twist", topic=f"/{name}/velocity")
+
+    left = (0.5 if away else 1.0) - mover.phase % 1.0  # of the round trip, to the first turn
+    step_ns = round(step * 1e9)
+    first_ns = max(1, round(left * 2 * trip_ms * 1e6 / step_ns)) * step_ns
+    seconds, nanoseconds = divmod(first_ns, 1_000_000_000)
+    when = {"sim.sec": seconds, "sim.nsec": nanoseconds}
+    turn(0, "/clock", "Clock", when, "to" if away else "from", -sign)
+    turn(trip_ms, f"/{name}/to", "Empty", {}, "from", 1.0)
+    turn(trip_ms, f"/{name}/from", "Empty", {}, "to", -1.0)
 
 
 def _beacon(element: ET.Element, world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ LOWEST = 0.05  # m; what ends below, a ground plane or a mark on it, is no obsta
 WALL = 0.02  # m, thickness of a polygon's edges
 
 # Frames of an SDF world that say what its models cannot
-FRAMES = ("start", "goal", "bounds_low", "bounds_high")
+FRAMES = re.compile(r"start|goal|bounds_(low|high)|mover\d+_(from|to)")
 
 
 def _numbers(
@@ -97,11 +98,16 @@ def read_gazebo(
         str(m.get("name")): _pose(m, f"{path}: state of {m.get('name')!r}")
         for m in world.findall("state/model")
     }
+    frames = {
+        str(f.get("name")): _pose(f, f"{path}: frame {f.get('name')!r}")
+        for f in world.findall("frame")
+        if FRAMES.fullmatch(str(f.get("name")))
+    }
     cylinders: list[tuple[float, ...]] = []
     boxes: list[tuple[float, ...]] = []
     for model in world.findall("model"):
         name = str(model.get("name"))
-        if model.find("joint") is not None:
+        if model.find("joint") is not None or f"{name}_from" in frames:
             continue
         placed = state.get(name) or _pose(model, f"{path}: model {name!r}")
         for link in model.findall("link"):
@@ -109,11 +115,6 @@ def read_gazebo(
             for collision in link.findall("collision"):
                 pose = _within(link_pose, _pose(collision, f"{path}: model {name!r}"))
                 _add(collision, pose, f"{path}: model {name!r}", cylinders, boxes)
-    frames = {
-        str(f.get("name")): _pose(f, f"{path}: frame {f.get('name')!r}")
-        for f in world.findall("frame")
-        if f.get("name") in FRAMES
-    }
     if start is None and "start" in frames:
         x, y, _, yaw = frames["start"]
         start = Pose(x, y, yaw)
@@ -123,7 +124,25 @@ def read_gazebo(
     if "bounds_low" not in frames or "bounds_high" not in frames:
         return read
     bounds = (*frames["bounds_low"][:2], *frames["bounds_high"][:2])
-    return World(str(world.get("name")), read.start, read.goal, bounds, read.cylinders, read.boxes)
+    movers = tuple(
+        _mover(model, frames, f"{path}: model {model.get('name')!r}")
+        for model in world.findall("model")
+        if f"{model.get('name')}_from" in frames
+    )
+    return World(str(world.get("name")), read.start, read.goal, bounds, read.cylinders, read.boxes, movers)
+
+
+def _mover(model: ET.Element, frames: dict[str, Placed], where: str) -> Mover:
+    """A moving obstacle as `world export` writes it: its ends are frames, its pose and velocity those at time 0."""
+    name = model.get("name")
+    (ax, ay), (bx, by) = frames[f"{name}_from"][:2], frames.get(f"{name}_to", frames[f"{name}_from"])[:2]
+    (radius,) = _numbers(model.find("link/collision/geometry/cylinder/radius"), 1, f"{where}: radius")
+    vx, vy, _ = _numbers(model.find("plugin/initial_linear"), 3, f"{where}: initial_linear", (0.0,) * 3)
+    x, y, _, _ = _pose(model, where)
+    length = math.dist((ax, ay), (bx, by))
+    share = min(math.dist((ax, ay), (x, y)) / length, 1.0) if length else 0.0
+    away = vx * (bx - ax) + vy * (by - ay) >= 0
+    return Mover(radius, (ax, ay), (bx, by), math.hypot(vx, vy), share / 2 if away else 1 - share / 2)
 
 
 def _add(
