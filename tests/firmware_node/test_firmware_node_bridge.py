@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import struct
 import time
 
@@ -19,8 +21,12 @@ from hybrid_control_ros.reflex import ReflexNode
 from hybrid_control_ros.simulator import SimNode
 from hybrid_control_ros.wheel_drivers import make_driver, make_kinematics
 from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import Log
 from sensor_msgs.msg import BatteryState, JointState, Range
+from wheel_devices import ArduinoDevice, FakeDevice, OdriveDevice, ServoBus, VescDevice
 
+import firmware_bridge.link
+from firmware_bridge.link import Hello, LinkConfig, open_transport
 from hybrid_control.node_parameters import FIRMWARE_BRIDGE
 from hybrid_control.parameters import ParameterError, check_all
 
@@ -29,25 +35,25 @@ def speeds(emulator):
     return [wheel["speed"] for wheel in emulator.state()["wheels"]]
 
 
-def drive(bench, kind=Twist, linear=0.0, angular=0.0):
+def drive(graph, kind=Twist, linear=0.0, angular=0.0):
     """A cmd_vel that goes on until its timer is cancelled."""
 
     def message():
         made = kind()
         twist = made.twist if kind is TwistStamped else made
         if kind is TwistStamped:
-            made.header.stamp = bench.tester.get_clock().now().to_msg()
+            made.header.stamp = graph.tester.get_clock().now().to_msg()
         twist.linear.x, twist.angular.z = linear, angular
         return made
 
-    return bench.repeat(bench.tester.create_publisher(kind, "cmd_vel", 1), message)
+    return graph.repeat(graph.tester.create_publisher(kind, "cmd_vel", 1), message)
 
 
 @pytest.mark.parametrize("kind", [Twist, TwistStamped])
-def test_firmware_node_turns_wheels_by_cmd_vel_and_tells_what_they_do(bench, emulated, kind):
-    odom, joints = bench.collect(Odometry, "odom"), bench.collect(JointState, "joint_states")
-    battery, ranges = bench.collect(BatteryState, "battery_state"), bench.collect(Range, "range/range_0")
-    bench.start(
+def test_firmware_node_turns_wheels_by_cmd_vel_and_tells_what_they_do(graph, emulated, kind):
+    odom, joints = graph.collect(Odometry, "odom"), graph.collect(JointState, "joint_states")
+    battery, ranges = graph.collect(BatteryState, "battery_state"), graph.collect(Range, "range/range_0")
+    graph.start(
         FirmwareBridgeNode,
         port=emulated.address,
         stamped_cmd_vel=kind is TwistStamped,
@@ -55,12 +61,12 @@ def test_firmware_node_turns_wheels_by_cmd_vel_and_tells_what_they_do(bench, emu
         track=0.4,
         initial_x=3.0,
     )
-    bench.until(lambda: odom)
+    graph.until(lambda: odom)
     assert odom[0].pose.pose.position.x == 3.0
-    drive(bench, kind, linear=0.5, angular=0.5)
+    drive(graph, kind, linear=0.5, angular=0.5)
     # (0.5 -/+ 0.5 * 0.4 / 2) / 0.1 = 4 and 6 rad/s
-    bench.until(lambda: speeds(emulated) == pytest.approx([4.0, 6.0], rel=0.05))
-    bench.until(lambda: odom[-1].pose.pose.position.x > 3.3)
+    graph.until(lambda: speeds(emulated) == pytest.approx([4.0, 6.0], rel=0.05))
+    graph.until(lambda: odom[-1].pose.pose.position.x > 3.3)
     twist = odom[-1].twist.twist
     assert twist.linear.x == pytest.approx(0.5, rel=0.1)
     assert twist.angular.z == pytest.approx(0.5, rel=0.3)
@@ -71,106 +77,106 @@ def test_firmware_node_turns_wheels_by_cmd_vel_and_tells_what_they_do(bench, emu
     assert yaw == pytest.approx((right - left) * 0.25, abs=0.1)
     assert joints[-1].name == ["left_wheel", "right_wheel"]
     assert joints[-1].position[1] > joints[-1].position[0] > 0
-    bench.until(lambda: battery and ranges)
+    graph.until(lambda: battery and ranges)
     assert battery[-1].voltage == pytest.approx(12.0, abs=0.5)
     assert ranges[-1].range == pytest.approx(2.0, abs=0.05)
 
 
-def test_firmware_node_stops_when_commands_cease_and_when_it_is_deactivated(bench, emulated):
-    node = bench.start(FirmwareBridgeNode, port=emulated.address, stamped_cmd_vel=False, command_timeout=0.1)
-    timer = drive(bench, linear=0.6)
-    bench.until(lambda: min(speeds(emulated)) > 5)
+def test_firmware_node_stops_when_commands_cease_and_when_it_is_deactivated(graph, emulated):
+    node = graph.start(FirmwareBridgeNode, port=emulated.address, stamped_cmd_vel=False, command_timeout=0.1)
+    timer = drive(graph, linear=0.6)
+    graph.until(lambda: min(speeds(emulated)) > 5)
     timer.cancel()
-    bench.until(lambda: max(speeds(emulated)) == 0.0, 3.0)
+    graph.until(lambda: max(speeds(emulated)) == 0.0, 3.0)
     timer.reset()
-    bench.until(lambda: min(speeds(emulated)) > 5)
+    graph.until(lambda: min(speeds(emulated)) > 5)
     node.trigger_deactivate()
-    bench.until(lambda: max(speeds(emulated)) == 0.0, 3.0)
+    graph.until(lambda: max(speeds(emulated)) == 0.0, 3.0)
     time.sleep(0.3)
     assert max(speeds(emulated)) == 0.0  # though cmd_vel goes on
     assert "stop" in node.driver.state().faults
     node.trigger_activate()
-    bench.until(lambda: min(speeds(emulated)) > 5)
+    graph.until(lambda: min(speeds(emulated)) > 5)
 
 
-def test_firmware_node_refuses_old_and_impossible_commands(bench, emulated):
-    node = bench.start(FirmwareBridgeNode, port=emulated.address)
-    bench.until(lambda: node.driver.status().connected)
-    publisher = bench.tester.create_publisher(TwistStamped, "cmd_vel", 1)
-    bench.until(lambda: publisher.get_subscription_count())
+def test_firmware_node_refuses_old_and_impossible_commands(graph, emulated):
+    node = graph.start(FirmwareBridgeNode, port=emulated.address)
+    graph.until(lambda: node.driver.status().connected)
+    publisher = graph.tester.create_publisher(TwistStamped, "cmd_vel", 1)
+    graph.until(lambda: publisher.get_subscription_count())
     old = TwistStamped()
     old.header.stamp.sec = 1
     old.twist.linear.x = 1.0
     wrong = TwistStamped()
-    wrong.header.stamp = bench.tester.get_clock().now().to_msg()
+    wrong.header.stamp = graph.tester.get_clock().now().to_msg()
     wrong.twist.linear.x = math.nan
     publisher.publish(old)
-    bench.until(lambda: node.refused["cmd_vel"] == 1)
+    graph.until(lambda: node.refused["cmd_vel"] == 1)
     publisher.publish(wrong)
-    bench.until(lambda: node.refused["cmd_vel"] == 2)
+    graph.until(lambda: node.refused["cmd_vel"] == 2)
     time.sleep(0.2)
     assert speeds(emulated) == [0.0, 0.0]
 
 
-def test_firmware_node_says_what_is_missing_and_goes_on_trying_until_it_is_there(bench, emulated, tmp_path):
-    diagnostics = bench.collect(DiagnosticArray, "/diagnostics")
+def test_firmware_node_says_what_is_missing_and_goes_on_trying_until_it_is_there(graph, emulated, tmp_path):
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
 
     def levels():
         return [s.level for d in diagnostics for s in d.status if s.name == "firmware_bridge_node"]
 
     emulated.command("unplug")
-    node = bench.start(FirmwareBridgeNode, port=emulated.address, stamped_cmd_vel=False)
-    bench.until(lambda: "there is no such port" in node.driver.status().error)
-    bench.until(lambda: DiagnosticStatus.ERROR in levels())
+    node = graph.start(FirmwareBridgeNode, port=emulated.address, stamped_cmd_vel=False)
+    graph.until(lambda: "there is no such port" in node.driver.status().error)
+    graph.until(lambda: DiagnosticStatus.ERROR in levels())
     emulated.command("plug")
-    drive(bench, linear=0.6)
-    bench.until(lambda: min(speeds(emulated)) > 5)
-    bench.until(lambda: DiagnosticStatus.OK in levels())
+    drive(graph, linear=0.6)
+    graph.until(lambda: min(speeds(emulated)) > 5)
+    graph.until(lambda: DiagnosticStatus.OK in levels())
     emulated.command("unplug")
-    bench.until(lambda: max(speeds(emulated)) == 0.0, 3.0)
+    graph.until(lambda: max(speeds(emulated)) == 0.0, 3.0)
     emulated.command("plug")
-    bench.until(lambda: min(speeds(emulated)) > 5)
+    graph.until(lambda: min(speeds(emulated)) > 5)
     assert node.driver.status().connections == 2
 
 
-def test_firmware_node_tells_a_fault_and_clears_it_when_asked(bench, emulated):
+def test_firmware_node_tells_a_fault_and_clears_it_when_asked(graph, emulated):
     from std_srvs.srv import Trigger
 
-    node = bench.start(FirmwareBridgeNode, port=emulated.address, stamped_cmd_vel=False)
-    drive(bench, linear=0.6)
-    bench.until(lambda: min(speeds(emulated)) > 5)
+    node = graph.start(FirmwareBridgeNode, port=emulated.address, stamped_cmd_vel=False)
+    drive(graph, linear=0.6)
+    graph.until(lambda: min(speeds(emulated)) > 5)
     emulated.command("bumper 1")
-    bench.until(lambda: "motors off: bumper" in node.report()[1])
-    bench.until(lambda: max(speeds(emulated)) == 0.0)
+    graph.until(lambda: "motors off: bumper" in node.report()[1])
+    graph.until(lambda: max(speeds(emulated)) == 0.0)
     emulated.command("bumper 0")
     time.sleep(0.2)
     assert max(speeds(emulated)) == 0.0
-    client = bench.tester.create_client(Trigger, "firmware_bridge_node/clear_faults")
-    bench.until(client.service_is_ready)
+    client = graph.tester.create_client(Trigger, "firmware_bridge_node/clear_faults")
+    graph.until(client.service_is_ready)
     time.sleep(0.2)
     answer = client.call_async(Trigger.Request())
-    bench.until(answer.done)
+    graph.until(answer.done)
     assert answer.result().success
-    bench.until(lambda: min(speeds(emulated)) > 5)
+    graph.until(lambda: min(speeds(emulated)) > 5)
 
 
-def test_firmware_node_loop_of_the_reflex_sends_to_the_firmware_itself(bench, emulated):
+def test_firmware_node_loop_of_the_reflex_sends_to_the_firmware_itself(graph, emulated):
     direct = DirectPath()
-    reflex = bench.start(ReflexNode, {"direct": direct}, priority=0)
-    bridge = bench.start(
-        FirmwareBridgeNode, {"direct": direct}, port=emulated.address, command_rate=200.0, direct=True
+    reflex = graph.start(ReflexNode, options={"direct": direct}, priority=0)
+    bridge = graph.start(
+        FirmwareBridgeNode, options={"direct": direct}, port=emulated.address, command_rate=200.0, direct=True
     )
     # without a scan the reflex commands zero, and that is what leaves, at the rate asked for
     sent = lambda: direct.report()["frames sent by the loop"]  # noqa: E731
-    bench.until(lambda: sent() > 20)
+    graph.until(lambda: sent() > 20)
     begun, before = time.monotonic(), sent()
     time.sleep(1.0)
     rate = (sent() - before) / (time.monotonic() - begun)
     assert 100 < rate < 220
-    bench.until(lambda: bridge.driver.state().motors_on)
+    graph.until(lambda: bridge.driver.state().motors_on)
     # what the tick commands is what the wheels do
     reflex._loop.stop()
-    bench.until(lambda: not bridge.driver.state().motors_on)
+    graph.until(lambda: not bridge.driver.state().motors_on)
     bridge.trigger_deactivate()
     count = sent()
     time.sleep(0.1)
@@ -222,15 +228,15 @@ def _idle_tick():
     return tick
 
 
-def test_firmware_node_refuses_the_direct_path_without_a_reflex_in_its_process(bench, emulated):
-    node = FirmwareBridgeNode({"port": emulated.address, "direct": True}, context=bench.context)
+def test_firmware_node_refuses_the_direct_path_without_a_reflex_in_its_process(graph, emulated):
+    node = FirmwareBridgeNode({"port": emulated.address, "direct": True}, context=graph.context)
     try:
         assert not node.start()
     finally:
         node.end()
 
 
-def test_firmware_node_simulated_wheels_turn_as_the_firmware_s_do(bench, built_firmware, tmp_path):
+def test_firmware_node_simulated_wheels_turn_as_the_firmware_s_do(graph, built_firmware, tmp_path):
     import socket
 
     from hybrid_control_msgs.msg import SimState
@@ -240,19 +246,115 @@ def test_firmware_node_simulated_wheels_turn_as_the_firmware_s_do(bench, built_f
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    states = bench.collect(SimState, "sim/state")
+    states = graph.collect(SimState, "sim/state")
     with Emulator(*built_firmware, link=tmp_path / "port", wheels=port) as emulator:
-        bench.start(FirmwareBridgeNode, port=emulator.address, stamped_cmd_vel=False)
-        sim = bench.start(SimNode, world="open", camera=False, wheel_port=port)
-        timer = drive(bench, linear=0.5)
-        bench.until(lambda: states and states[-1].linear_x == pytest.approx(0.5, abs=0.03))
+        graph.start(FirmwareBridgeNode, port=emulator.address, stamped_cmd_vel=False)
+        sim = graph.start(SimNode, world="open", camera=False, wheel_port=port)
+        timer = drive(graph, linear=0.5)
+        graph.until(lambda: states and states[-1].linear_x == pytest.approx(0.5, abs=0.03))
         timer.cancel()
-        bench.until(lambda: states[-1].linear_x == pytest.approx(0.0, abs=0.01))
+        graph.until(lambda: states[-1].linear_x == pytest.approx(0.0, abs=0.01))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wrong:
             while not sim.refused["wheel speeds"]:
                 wrong.sendto(struct.pack("=2d", math.nan, 1.0), ("127.0.0.1", port))
                 wrong.sendto(b"abc", ("127.0.0.1", port))
                 time.sleep(0.002)
+
+
+@pytest.mark.parametrize(
+    ("kind", "driver", "more"),
+    [
+        (ArduinoDevice, "ros_arduino_bridge", {"ticks_per_rev": 1320}),
+        (OdriveDevice, "odrive", {}),
+        (VescDevice, "vesc", {"pole_pairs": 7}),
+        (ServoBus, "dynamixel", {}),
+    ],
+)
+def test_firmware_node_drives_every_controller_and_stops_it_when_commands_cease(graph, kind, driver, more):
+    if driver == "dynamixel":
+        pytest.importorskip("dynamixel_sdk", reason="needs PyPI dynamixel-sdk")
+    odom = graph.collect(Odometry, "odom")
+    device = kind()
+    device.slack = 20.0  # its own stop is another test's business
+    mirrored = 1 if kind is ArduinoDevice else -1
+    try:
+        node = graph.start(
+            FirmwareBridgeNode, driver=driver, port=device.address, wheel_radius=0.1, track=0.4, **more
+        )
+        timer = drive(graph, TwistStamped, linear=0.3, angular=0.5)
+        # (0.3 -/+ 0.5 * 0.4 / 2) / 0.1 = 2 and 4 rad/s
+        graph.until(lambda: device.speeds == pytest.approx([2.0, mirrored * 4.0], abs=0.08))
+        graph.until(lambda: odom and odom[-1].pose.pose.position.x > 0.1)
+        graph.until(lambda: odom[-1].twist.twist.linear.x == pytest.approx(0.3, abs=0.05))
+        assert odom[-1].pose.pose.position.y > 0.0
+        timer.cancel()
+        graph.until(lambda: device.speeds == [0.0, 0.0])
+        assert node.driver.status().connected
+    finally:
+        for made in list(graph._nodes):
+            graph.remove(made)
+        device.close()
+
+
+def test_firmware_node_says_in_one_line_what_is_wrong_at_its_port_and_goes_on_trying(
+    graph, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(firmware_bridge.link, "LinkConfig", functools.partial(LinkConfig, answer=0.4))
+    said = graph.collect(Log, "/rosout")
+    port = tmp_path / "port"
+
+    def mute(device, frame, message):
+        pass
+
+    def chatter(device, frame, message):
+        os.write(device.master, b"$GPGGA,123519,4807.038,N\r\n")
+
+    def newer(device, frame, message):
+        device.welcome(message, version=2)
+
+    def late(device, frame, message):
+        if isinstance(message, Hello):
+            time.sleep(0.3)
+            device.welcome(message)
+
+    (tmp_path / "file").write_text("")
+    devices = [FakeDevice(how) for how in (mute, mute, chatter, newer, late)]
+    busy = open_transport(devices[0].address)
+    try:
+        node = graph.start(FirmwareBridgeNode, port=str(port))
+
+        def lines():
+            return [m.msg for m in said if "no wheels" in m.msg]
+
+        for target, expected in (
+            (None, "there is no such port"),
+            (tmp_path / "file", "is no serial port"),
+            (devices[0].address, "the port is busy: another program has it open"),
+            (devices[1].address, "no answer within 0.4 s"),
+            (devices[2].address, "no frame of this protocol; another device, or not 500000 baud"),
+            (devices[3].address, "firmware speaks version 2 of the protocol, this side version 1"),
+        ):
+            if target is not None:
+                point(port, target)
+            graph.until(lambda expected=expected: any(expected in line for line in lines()), what=expected)
+            assert node.active
+        point(port, devices[4].address)
+        graph.until(lambda: node.driver.status().connected)
+        assert all(str(port) in line and "\n" not in line for line in lines())
+        assert len(lines()) == 6  # one for each, though it tried many times
+    finally:
+        for made in list(graph._nodes):
+            graph.remove(made)
+        busy.close()
+        for device in devices:
+            device.close()
+
+
+def point(port, target):
+    """The port's name now leads to another device, in one step."""
+    new = port.with_suffix(".new")
+    new.symlink_to(target)
+    new.replace(port)
 
 
 def made(**values):

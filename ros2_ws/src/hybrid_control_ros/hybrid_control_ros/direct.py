@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, float64, int64
+from numba import carray, cfunc, int64
 from numpy.typing import NDArray
 
 from firmware_bridge.kinematics import Kinematics, Velocity
@@ -31,7 +31,7 @@ _DIRECT = np.dtype(
         ("not_sent", np.int64),
         ("slowest_ns", np.int64),
         ("took", np.int64, (BINS,)),  # from the end of a tick to the end of its frame's write
-        ("tick", np.int64),  # the reflex's tick, its context, and linear_x and angular_z of its command
+        ("tick", np.int64),  # the reflex's tick, its context, and its command
         ("context", np.int64),
         ("command", np.int64),
         ("port", np.int64),
@@ -39,7 +39,11 @@ _DIRECT = np.dtype(
         ("last_ns", np.int64),  # time of the tick that sent last
         ("wheels", np.int64),
         ("max_speed", np.float64),  # rad/s
-        ("matrix", np.float64, (_MAX_WHEELS, 2)),  # rad/s of each wheel for 1 m/s and 1 rad/s of the body
+        (
+            "matrix",
+            np.float64,
+            (_MAX_WHEELS, 3),
+        ),  # rad/s of each wheel for 1 of linear_x, linear_y, angular_z
         ("speeds", np.float64, (_MAX_WHEELS,)),
     ],
     align=True,
@@ -57,10 +61,14 @@ def _tick(context: Any, now_ns: int) -> int:
     if code == TICK_OK and d.on and not waits:
         d.last_ns = now_ns
         begun = monotonic_ns()
-        command = carray(as_pointer(d.command), 2, float64)
+        command = carray(as_pointer(d.command), 1, COMMAND)[0]
         largest = 0.0
         for i in range(d.wheels):
-            d.speeds[i] = d.matrix[i, 0] * command[0] + d.matrix[i, 1] * command[1]
+            d.speeds[i] = (
+                d.matrix[i, 0] * command.linear_x
+                + d.matrix[i, 1] * command.linear_y
+                + d.matrix[i, 2] * command.angular_z
+            )
             largest = max(largest, abs(d.speeds[i]))
         if largest > d.max_speed:
             for i in range(d.wheels):
@@ -85,19 +93,19 @@ class DirectPath:
     def wrap(self, reflex: Reflex) -> tuple[int, NDArray[Any]]:
         """Tick and context for a loop: those of the reflex with what sends behind it."""
         d = self._record[0]
-        command = reflex.context.ctypes.data + CONTEXT.fields["command"][1] + COMMAND.fields["linear_x"][1]  # type: ignore[index]
+        command = reflex.context.ctypes.data + CONTEXT.fields["command"][1]  # type: ignore[index]
         d["tick"], d["context"], d["command"] = reflex.tick_address, reflex.context.ctypes.data, command
         return _tick.address, self._record
 
     def connect(self, port: Port, kinematics: Kinematics, max_speed: float, rate: float) -> None:
         """Say where frames go: rate in Hz, max_speed of a wheel in rad/s. ParameterError for steered wheels."""
-        ahead, turning = (kinematics.to_wheels(Velocity(*v)) for v in ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
-        if ahead.steering or len(ahead.speeds) > _MAX_WHEELS:
+        units = [kinematics.to_wheels(Velocity(*v)) for v in np.eye(3).tolist()]
+        n = len(units[0].speeds)
+        if units[0].steering or n > _MAX_WHEELS:
             raise ParameterError("direct: needs wheels that are not steered, 8 at most")
         self.enable(False)
         d = self._record[0]
-        n = len(ahead.speeds)
-        d["matrix"][:n, 0], d["matrix"][:n, 1] = ahead.speeds, turning.speeds
+        d["matrix"][:n] = np.array([unit.speeds for unit in units]).T
         d["wheels"], d["max_speed"] = n, max_speed
         d["period_ns"] = round(1e9 / rate)
         self._port = port  # kept, its address is what the loop knows
