@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 from pathlib import Path
 
 
@@ -117,6 +119,8 @@ def _warm_wheels() -> None:
     from firmware_bridge.link.command import new_port, send_velocity
 
     send_velocity(new_port(), np.zeros(2))  # there is no session: nothing is sent
+    with contextlib.suppress(ImportError):  # there is no direct path without the ROS workspace
+        importlib.import_module("hybrid_control_ros.direct")  # compiles when it is imported
 
 
 def _warm_simulator() -> None:

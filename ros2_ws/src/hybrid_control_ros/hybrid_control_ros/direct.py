@@ -39,11 +39,8 @@ _DIRECT = np.dtype(
         ("last_ns", np.int64),  # time of the tick that sent last
         ("wheels", np.int64),
         ("max_speed", np.float64),  # rad/s
-        (
-            "matrix",
-            np.float64,
-            (_MAX_WHEELS, 3),
-        ),  # rad/s of each wheel for 1 of linear_x, linear_y, angular_z
+        # rad/s of each wheel for 1 of linear_x, linear_y, angular_z
+        ("matrix", np.float64, (_MAX_WHEELS, 3)),
         ("speeds", np.float64, (_MAX_WHEELS,)),
     ],
     align=True,
