@@ -46,6 +46,10 @@ def layout(**sizes: int) -> tuple[Population, ...]:
     return tuple(populations)
 
 
+#: What a planner says and a reflex hears: the wished direction and the wished speed, each as a population of neurons.
+PLANNER_POPULATIONS: tuple[Population, ...] = layout(heading=72, speed=8)
+
+
 def _frozen(values: ArrayLike, dtype: type, name: str) -> NDArray:
     array: NDArray = np.array(values, dtype=dtype)
     if array.ndim != 1:

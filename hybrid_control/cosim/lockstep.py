@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.coding import encoder
-from hybrid_control.route.memory import RouteMemory
-from hybrid_control.messages import Goal, Odometry, RateVector
+from hybrid_control.messages import PLANNER_POPULATIONS, Goal, Odometry, RateVector
 from hybrid_control.parameters import Value
 from hybrid_control.planner.planner import BlindError
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.reflex import Reflex
-from hybrid_control.reflex.network import PLANNER_LAYOUT
+from hybrid_control.route import Guide
 from hybrid_control.sim.geometry import clearance
 from hybrid_control.sim.robot import JACKAL, RobotModel
 from hybrid_control.sim.simulator import Contact, Event, Simulator
@@ -32,7 +31,6 @@ from hybrid_control.sim.worlds import World
 if TYPE_CHECKING:
     from hybrid_control.sim.model import Appearance
 
-MAX_RATE = 200.0  # Hz, the planner's highest rate
 WINDOW_NS = 10_000_000  # spikes are encoded and commands are sent a hundred times a second
 GOAL_RADIUS = 0.5  # m, of the robot's true place from the goal
 NOTE_WAY = 10  # windows between two points of the way
@@ -42,6 +40,10 @@ ImageFault = Callable[[NDArray[np.uint8], float], "NDArray[np.uint8] | None"]
 
 class Plans(Protocol):
     """What an episode asks of a planner; `planner.Planner` is one."""
+
+    @property
+    def max_rate(self) -> float:
+        """The highest rate in Hz."""
 
     def plan(self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
         """Rates of the populations heading (72) and speed (8) in Hz; BlindError where the image shows nothing."""
@@ -160,7 +162,7 @@ class LockStep:
     """Planner, encoder, reflex and simulator, ready to drive one world after another; a Driver by itself.
 
     planner: None leaves the reflex alone. planner_rate, Hz, and planner_latency, s, from image to rates. code: name
-    of an encoder. settings, gains: of the reflex. memory: whether a `route.RouteMemory` leads planner and reflex to
+    of an encoder. settings, gains: of the reflex. memory: whether a `route.Guide` leads planner and reflex to
     the goal by points on the way. exchange: called with the time in ns after each tick, to move spikes between the
     reflex and a board. ValueError as the parts raise it.
     """
@@ -175,7 +177,7 @@ class LockStep:
         code: str = "poisson",
         settings: Mapping[str, Value] | None = None,
         gains: Mapping[str, Value] | None = None,
-        memory: bool = False,
+        memory: bool = True,
         exchange: Callable[[int], None] | None = None,
     ) -> None:
         self.exchange = exchange
@@ -202,8 +204,8 @@ class LockStep:
     ) -> Episode:
         """Drive one world to its goal, to the first contact, or until `duration` simulated seconds have passed.
 
-        planner_dies_at: s, no rates from then on. image_fault: given each image and the time in s, returns what the
-        planner sees instead, None for no image.
+        planner_dies_at: s, no rates and no points on the way from then on. image_fault: given each image and the
+        time in s, returns what the planner sees instead, None for no image.
         """
         self.planner_dies_at, self.image_fault = planner_dies_at, image_fault
         with Simulator(world, self.robot, seed, camera=self.camera, appearance=appearance) as simulator:
@@ -216,17 +218,21 @@ class LockStep:
         self._now = 0
         self.reflex.reset()
         self._loop = SteppedLoop(self.reflex.tick, self.reflex.context, self.reflex.rate)
-        size = sum(p.size for p in PLANNER_LAYOUT)
+        size = sum(p.size for p in PLANNER_POPULATIONS)
         options: dict[str, float] = {}
         if self.code == "poisson":
             options = {"seed": seed}
-        elif self.code == "latency":
-            options = {"max_rate": MAX_RATE, "period": WINDOW_NS * 1e-9}
+        elif self.code == "latency" and self.planner is not None:
+            options = {"max_rate": self.planner.max_rate, "period": WINDOW_NS * 1e-9}
         self._spikes = encoder(self.code, size, **options)
         self.reflex.activate()
-        self._goal = self._aim = goal
+        self._aim = goal
         self.reflex.put_goal(goal)
-        self._route: RouteMemory | None = None
+        self.guide: Guide | None = None
+        if self.memory:
+            settings = self.reflex.settings
+            self.guide = Guide(float(settings["lidar_x"]), float(settings["lidar_yaw"]))
+            self.guide.put_goal(goal)
         self._odometry: Odometry | None = None
         self._pending: list[RateVector] = []
         self._rates: RateVector | None = None
@@ -238,24 +244,23 @@ class LockStep:
         self._now = max(self._now, stamp)
         if kind == "scan":
             self.reflex.put_scan(value, stamp)
-            if self._route is not None and self._odometry is not None:
-                self._route.remember(value, self._odometry)
+            if self.guide is not None:
+                self.guide.put_scan(value)
         elif kind == "odometry":
             self._odometry = value
             self.reflex.put_odometry(value, stamp)
-            self._find_way(value, stamp)
+            if self.guide is not None and stamp * 1e-9 < self.planner_dies_at:
+                self._find_way(self.guide, value, stamp)
         elif kind == "camera" and stamp >= self._next_plan and self._odometry is not None:
             self._plan(value, self._odometry, stamp)
         self._now = stamp
 
-    def _find_way(self, odometry: Odometry, stamp: int) -> None:
-        if not self.memory:
-            return
-        if self._route is None:
-            self._route = RouteMemory(odometry.pose, self._goal)
-        if self._route.due(stamp):
-            self._aim = self._route.point(odometry.pose, stamp)
-            self.reflex.put_goal(self._aim)
+    def _find_way(self, guide: Guide, odometry: Odometry, stamp: int) -> None:
+        guide.put_odometry(odometry)
+        point = guide.point(stamp)
+        if point is not None:
+            self._aim = point
+            self.reflex.put_waypoint(point, stamp)
 
     def _plan(self, image: Any, odometry: Odometry, stamp: int) -> None:
         seconds = stamp * 1e-9
@@ -275,7 +280,7 @@ class LockStep:
         if self._rates is not None and now_ns - self._rates.stamp_ns > 400_000_000:
             self._rates = None
         if self._rates is not None:
-            vector = RateVector(now_ns, self._rates.rates, PLANNER_LAYOUT)
+            vector = RateVector(now_ns, self._rates.rates, PLANNER_POPULATIONS)
             self.reflex.put_planner_spikes(self._spikes.train(vector, WINDOW_NS), now_ns)
         self._advance(now_ns)
         command = self.reflex.command()

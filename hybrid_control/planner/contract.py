@@ -16,12 +16,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from hybrid_control.messages import Float32Array, Population, layout
+from hybrid_control.messages import PLANNER_POPULATIONS, Float32Array
 
 VERSION = 1
-HEADING_NEURONS = 72
-SPEED_NEURONS = 8
-POPULATIONS: tuple[Population, ...] = layout(heading=HEADING_NEURONS, speed=SPEED_NEURONS)
+POPULATIONS = PLANNER_POPULATIONS
+HEADING_NEURONS, SPEED_NEURONS = (p.size for p in POPULATIONS)
 
 #: Preferred direction of each heading neuron, rad, body frame, counter-clockwise; number 36: 2.5 deg left.
 HEADINGS: NDArray[np.float64] = (

@@ -54,6 +54,11 @@ class Planner:
         """What the model says about itself."""
         return self._info
 
+    @property
+    def max_rate(self) -> float:
+        """The highest rate in Hz that the model says a neuron has."""
+        return self._info.max_rate
+
     def plan(
         self,
         image: UInt8Array,

@@ -24,16 +24,15 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.messages import Population, layout
+from hybrid_control.messages import PLANNER_POPULATIONS, Population, layout
 from hybrid_control.reflex.percept import SECTORS, sector_directions
 from hybrid_control.snn import Network, gaussian_ring, one_to_one
 
 MOTOR = 16  # neurons in each motor population
-SPEED = 8  # neurons in the planner's speed population
+SPEED = PLANNER_POPULATIONS[1].size  # neurons in the planner's speed population
 GLOBAL = 8  # neurons of global inhibition
 
-# What the planner sends, and what goes out on reflex/spikes.
-PLANNER_LAYOUT: tuple[Population, ...] = layout(heading=SECTORS, speed=SPEED)
+# What goes out on reflex/spikes.
 SPIKE_LAYOUT: tuple[Population, ...] = layout(
     ring=SECTORS, left=MOTOR, right=MOTOR, forward=MOTOR, reverse=MOTOR
 )

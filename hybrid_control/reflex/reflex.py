@@ -13,16 +13,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.messages import Goal, Odometry, RangeScan, SpikeTrain, Twist, VerticalRanges
+from hybrid_control.messages import (
+    PLANNER_POPULATIONS,
+    Goal,
+    Odometry,
+    RangeScan,
+    SpikeTrain,
+    Twist,
+    VerticalRanges,
+)
 from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.reflex import tick as t
 from hybrid_control.reflex.gains import GAINS, SETTINGS
 from hybrid_control.reflex.guard import nearest_distance
+from hybrid_control.reflex.movers import TRACK, TRACKS, watch
 from hybrid_control.reflex.network import (
     BOARD_INPUTS,
     BOARD_OUTPUTS,
     GAINED,
-    PLANNER_LAYOUT,
     SPIKE_LAYOUT,
     build_network,
     with_gains,
@@ -56,6 +64,7 @@ _SPIKE_PLACE = np.concatenate(
 )
 MAX_FUTURE_NS = 50_000_000  # a stamp further ahead of the clock than this comes from another clock
 APPROACH_SMOOTHING = 0.4
+WATCH_NS = 200_000_000  # age of the odometry, against the scan, beyond which nothing that moves is followed
 
 REASONS = {
     Reason.NONE: "planner and sensors are fresh",
@@ -142,6 +151,10 @@ class Reflex:
         self._boxes = t.mailboxes()
         self._sectors = np.full(SECTORS, np.inf, np.float32)
         self._approach = np.zeros(SECTORS, np.float32)
+        self._motion: Odometry | None = None
+        self._tracks: NDArray[Any] = np.zeros(TRACKS, TRACK)
+        self._goal: Goal | None = None
+        self._waypoint_until: int | None = None  # by the loop's clock; None while the goal itself is aimed at
         self._nearest = math.inf
         self.context: NDArray[Any] = np.zeros(1, t.CONTEXT)
         self._log_tail = self._board_tail = 0
@@ -252,6 +265,7 @@ class Reflex:
             approach_speeds(record["sectors"], self._sectors, interval, APPROACH_SMOOTHING, self._approach)
             self._sectors = record["sectors"].copy()
             record["count"], record["approach"] = count, self._approach
+            record["moving"] = self._watch(scan, interval, record)
             self._nearest = float(
                 nearest_distance(
                     record["points"], count, self.context["half_length"][0], self.context["half_width"][0]
@@ -259,6 +273,28 @@ class Reflex:
             )
             self._ages["scan"] = received
             self._boxes["scan"].write(record, scan.stamp_ns, received)
+
+    def _watch(self, scan: RangeScan, interval: float, record: NDArray[Any]) -> int:
+        """What moves, and which motions it leaves the robot; nothing is followed without fresh odometry."""
+        motion = self._motion
+        if (
+            motion is None
+            or not 0 <= scan.stamp_ns - motion.stamp_ns < WATCH_NS
+            or self.settings["holonomic"]
+        ):
+            return 0
+        g, s = self._gains, self.settings
+        record["fastest"], record["fastest_turn"] = (
+            max(float(g[limit]), 0.1) for limit in ("max_speed", "max_yaw_rate")
+        )
+        return watch(
+            self._tracks, scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max,
+            float(s["lidar_x"]), float(s["lidar_yaw"]), motion.pose.x, motion.pose.y, motion.pose.yaw,
+            motion.twist.linear_x, motion.twist.angular_z, (scan.stamp_ns - motion.stamp_ns) * 1e-9, interval,
+            record["sectors"], float(record["fastest"]), float(record["fastest_turn"]),
+            float(g["max_acceleration"]), t.MAX_YAW_ACCELERATION,
+            float(s["robot_length"]) / 2, float(s["robot_width"]) / 2, record["times"],
+        )  # fmt: skip
 
     def put_points(
         self,
@@ -301,9 +337,11 @@ class Reflex:
         the window before it, stamps as `gains.planner_timeout` says.
         """
         with self._lock:
-            if [(p.name, p.size) for p in train.populations] != [(p.name, p.size) for p in PLANNER_LAYOUT]:
+            if [(p.name, p.size) for p in train.populations] != [
+                (p.name, p.size) for p in PLANNER_POPULATIONS
+            ]:
                 have = ", ".join(f"{p.name} ({p.size})" for p in train.populations)
-                want = ", ".join(f"{p.name} ({p.size})" for p in PLANNER_LAYOUT)
+                want = ", ".join(f"{p.name} ({p.size})" for p in PLANNER_POPULATIONS)
                 raise self._refuse("planner spikes", f"populations {have}; expected {want}")
             if train.neuron.size > t.MAX_SPIKES:
                 raise self._refuse(
@@ -343,6 +381,11 @@ class Reflex:
             ):
                 record[name] = value
             self._ages["motion"] = received
+            self._motion = odometry
+            until = self._waypoint_until
+            if self._goal is not None and until is not None and self._clock() > until:
+                self._waypoint_until = None
+                self._aim_at(self._goal)
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
 
     def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:
@@ -356,12 +399,30 @@ class Reflex:
     def put_goal(self, goal: Goal) -> None:
         """Where to go, in the odometry's frame. The same goal again changes nothing."""
         with self._lock:
-            newest = self._boxes["goal"].read()
-            if newest["sequence"] and (newest["value"]["x"], newest["value"]["y"]) == (goal.x, goal.y):
+            if self._goal is None or (self._goal.x, self._goal.y) != (goal.x, goal.y):
+                self._goal, self._waypoint_until = goal, None
+                self._aim_at(goal)
+
+    def put_waypoint(self, point: Goal, now_ns: int) -> None:
+        """A point on the way to the goal, or where the goal lies by a better reckoning, in the odometry's frame.
+
+        It stands in for the goal until the next one, but for `gains.planner_timeout` at most: whoever thinks about
+        the way may die. Without a goal it is ignored; a stamp as `gains.planner_timeout` says.
+        """
+        with self._lock:
+            if self._goal is None:
                 return
-            record = self._boxes["goal"].new()
-            record["x"], record["y"] = goal.x, goal.y
-            self._boxes["goal"].write(record, goal.stamp_ns, self._clock())
+            received = self._received("waypoint", point.stamp_ns, now_ns, "planner_timeout")
+            self._waypoint_until = received + round(float(self._gains["planner_timeout"]) * 1e9)
+            self._aim_at(point)
+
+    def _aim_at(self, point: Goal) -> None:
+        newest = self._boxes["goal"].read()
+        if newest["sequence"] and (newest["value"]["x"], newest["value"]["y"]) == (point.x, point.y):
+            return
+        record = self._boxes["goal"].new()
+        record["x"], record["y"] = point.x, point.y
+        self._boxes["goal"].write(record, point.stamp_ns, self._clock())
 
     def put_board_spikes(self, train: SpikeTrain) -> None:
         """The spikes that a board's network gave since the last call, which may be none: a sign of its life.
@@ -447,6 +508,8 @@ class Reflex:
         self.context[:] = np.zeros(1, t.CONTEXT)
         self._boxes = t.mailboxes()
         self._last_stamp.clear()
+        self._goal, self._waypoint_until, self._motion = None, None, None
+        self._tracks = np.zeros(TRACKS, TRACK)
         self._ages = dict.fromkeys(self._ages, -1)
         self._sectors[:], self._approach[:], self._nearest = np.inf, 0.0, math.inf
         self._log_tail = self._board_tail = 0

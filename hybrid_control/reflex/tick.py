@@ -18,6 +18,7 @@ from hybrid_control.realtime.compiled import store_release
 from hybrid_control.reflex import holonomic
 from hybrid_control.reflex.gains import GAINS
 from hybrid_control.reflex.guard import guard
+from hybrid_control.reflex.movers import SPEEDS, TURNS, evade
 from hybrid_control.reflex.network import BANDS, BOARD_INPUTS, MOTOR, SPEED
 from hybrid_control.reflex.percept import MAX_POINTS, SECTORS, sector_directions
 from hybrid_control.snn import kernels
@@ -90,6 +91,10 @@ SCAN = np.dtype(
         ("points", np.float32, (MAX_POINTS, 2)),
         ("sectors", np.float32, (SECTORS,)),
         ("approach", np.float32, (SECTORS,)),
+        ("moving", np.int64),  # things that move nearby; the rest only where there are some
+        ("fastest", np.float64),  # ends of the table of motions, m/s and rad/s
+        ("fastest_turn", np.float64),
+        ("times", np.float32, (SPEEDS, TURNS)),  # s that each stays clear of what moves
     ],
     align=True,
 )
@@ -541,6 +546,9 @@ def run_tick(c: Any, now_ns: int) -> int:
                 v = c.vertical.value
                 vertical = holonomic.climb(v.up, v.down, c.hover_height, c.vertical_clearance, c.max_climb)
         else:
+            seen = c.scan.value
+            if seen.moving > 0:
+                linear, angular, _ = evade(seen.times, linear, angular, seen.fastest, seen.fastest_turn)
             linear, angular, guarded = guard(
                 c.scan.value.points, c.scan.value.count, linear, angular, age, g.max_acceleration,
                 c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.messages import Goal, Odometry, Pose, RangeScan
-from hybrid_control.route.align import align, settle
+from hybrid_control.route.align import align, foreseen, normals, settle
 from hybrid_control.route.field import FloatArray, GeodesicField, march
 
 CELL = 0.1  # m
@@ -22,11 +22,7 @@ MARGIN = 6.0  # m of grid around start and goal
 SEEN_TO = 5.0  # m, readings beyond are not used
 HIT, SURE, MOST = 3, 3, 9  # what a reading adds, from where on a cell is taken for occupied, and the most
 ALIGN_NS = 90_000_000  # least time between two scans that are laid over the grid
-PERIOD_NS = 200_000_000  # between two solutions
-RADII = (
-    0.30,
-    0.24,
-)  # m, of the disc that has to get through; the next where there is no way for the one before
+RADII = (0.30, 0.24)  # m, of the disc that has to get through; the second where there is no way for the first
 WIDE = 0.60  # m of clearance from which a way costs its length and no more
 TIGHT_COST = 3.0  # cost of a metre with the least clearance
 LOOKAHEAD = 1.5  # m
@@ -73,10 +69,6 @@ def see(
                 if grid[i, j] == 0:
                     surfaces[i, j, :] = 0.0
             last_i, last_j = i, j
-    for k in range(ranges.size):
-        if range_min <= ranges[k] <= limit:
-            c, s = math.cos(angles[k]), math.sin(angles[k])
-            settle(surfaces, x0, y0, CELL, x + ranges[k] * c, y + ranges[k] * s, -c, -s)
     for i in range(rows):
         for j in range(columns):
             if hit[i, j]:
@@ -103,17 +95,22 @@ class RouteMemory:
     """The grid of one drive and the point on the way to the goal.
 
     start: where the robot begins, by odometry; goal: where it is to go. The grid's frame is that of the odometry at
-    the start; `correction` (x, y, yaw) leads from the odometry's frame to the grid's as it drifts.
+    the start; `correction` (x, y, yaw) leads from the odometry's frame to the grid's as it drifts. lidar_x, lidar_yaw:
+    the range sensor's place ahead of the robot's centre in m, and its turn against it in rad.
     """
 
-    def __init__(self, start: Pose, goal: Goal) -> None:
+    def __init__(self, start: Pose, goal: Goal, lidar_x: float = 0.0, lidar_yaw: float = 0.0) -> None:
         self.goal = goal
+        self._lidar_x, self._lidar_yaw = lidar_x, lidar_yaw
         self.x0, self.y0 = min(start.x, goal.x) - MARGIN, min(start.y, goal.y) - MARGIN
         width, height = abs(start.x - goal.x) + 2 * MARGIN, abs(start.y - goal.y) + 2 * MARGIN
         self.grid = np.zeros((math.ceil(height / CELL), math.ceil(width / CELL)), np.int16)
-        self.surfaces = np.zeros((*self.grid.shape, 5))
+        self.surfaces = np.zeros((*self.grid.shape, 6))
         self.correction = Pose()
-        self._due = 0
+        self._spread = np.zeros((3, 3))
+        self._aligned: Pose | None = (
+            None  # where odometry had the robot when a scan was last laid over the grid
+        )
         self._next_align = 0
 
     def place(self, pose: Pose) -> Pose:
@@ -137,34 +134,43 @@ class RouteMemory:
         x = pose.x + twist.linear_x * age * math.cos(yaw)
         y = pose.y + twist.linear_x * age * math.sin(yaw)
         ranges = np.where(np.isnan(scan.ranges), 0.0, scan.ranges).astype(np.float64)
-        beams = (scan.angle_min + scan.angle_increment * np.arange(ranges.size)).astype(np.float64)
+        beams: FloatArray = np.arange(ranges.size, dtype=np.float64)
+        beams = scan.angle_min + scan.angle_increment * beams + self._lidar_yaw
         place = self.place(Pose(x, y, yaw))
+        seen = (ranges >= scan.range_min) & (ranges <= SEEN_TO)
+        points = ranges[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
+        points[:, 0] += self._lidar_x
+        facing, time = normals(points), scan.stamp_ns * 1e-9
         if scan.stamp_ns >= self._next_align:
             self._next_align = scan.stamp_ns + ALIGN_NS
-            place = self._align(Pose(x, y, yaw), place, ranges, beams, scan.range_min)
+            place = self._align(Pose(x, y, yaw), place, points, facing, time)
+        lidar = place.x + self._lidar_x * math.cos(place.yaw), place.y + self._lidar_x * math.sin(place.yaw)
         see(
-            self.grid, self.surfaces, self.x0, self.y0, place.x, place.y, ranges, place.yaw + beams, scan.range_min,
-            SEEN_TO,
+            self.grid, self.surfaces, self.x0, self.y0, *lidar, ranges, place.yaw + beams, scan.range_min, SEEN_TO
         )  # fmt: skip
+        settle(self.surfaces, self.x0, self.y0, CELL, place.x, place.y, place.yaw, points, facing, time)
 
     def _align(
-        self, odometry: Pose, place: Pose, ranges: FloatArray, beams: FloatArray, least: float
+        self, odometry: Pose, place: Pose, points: FloatArray, facing: FloatArray, time: float
     ) -> Pose:
-        """The place on the grid where the scan fits best; the correction follows it."""
-        seen = (ranges >= least) & (ranges <= SEEN_TO)
-        points = ranges[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
-        x, y, yaw = align(self.surfaces, self.x0, self.y0, CELL, place.x, place.y, place.yaw, points)
+        """The place on the grid where the points (n, 2) of the body frame fit best; the correction follows it."""
+        before, self._aligned = self._aligned or odometry, odometry
+        dx, dy = odometry.x - before.x, odometry.y - before.y
+        turned = self.correction.yaw
+        c, s = math.cos(turned), math.sin(turned)
+        spread = foreseen(self._spread, c * dx - s * dy, s * dx + c * dy, odometry.yaw - before.yaw)
+        (x, y, yaw), self._spread = align(
+            self.surfaces, self.x0, self.y0, CELL, (place.x, place.y, place.yaw), spread, points, facing, time
+        )
         turn = yaw - odometry.yaw
         c, s = math.cos(turn), math.sin(turn)
         self.correction = Pose(x - c * odometry.x + s * odometry.y, y - s * odometry.x - c * odometry.y, turn)
         return Pose(x, y, yaw)
 
-    def due(self, now_ns: int) -> bool:
-        """Whether it is time for a new point."""
-        if now_ns < self._due:
-            return False
-        self._due = now_ns + PERIOD_NS
-        return True
+    def distance(self, pose: Pose) -> float:
+        """Metres in a straight line from a pose of the odometry to the goal."""
+        place = self.place(pose)
+        return math.hypot(self.goal.x - place.x, self.goal.y - place.y)
 
     def point(self, pose: Pose, stamp_ns: int) -> Goal:
         """The point to drive to, in the odometry's frame: AHEAD m from the pose on the way's direction, or the goal.
@@ -173,7 +179,7 @@ class RouteMemory:
         """
         place = self.place(pose)
         goal = Goal(stamp_ns, *self._to_odometry(self.goal.x, self.goal.y))
-        distance, _ = place.to_body(self.goal.x, self.goal.y)
+        distance = self.distance(pose)
         if distance < LOOKAHEAD:
             return goal
         clear = clearances(self.grid, WIDE + CELL)

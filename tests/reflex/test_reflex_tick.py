@@ -8,12 +8,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist, layout
+from hybrid_control.messages import (
+    PLANNER_POPULATIONS,
+    Goal,
+    Odometry,
+    Pose,
+    RangeScan,
+    SpikeTrain,
+    Twist,
+    layout,
+)
 from hybrid_control.parameters import ParameterError
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.reflex import InputRefused, Mode, Reflex
 from hybrid_control.reflex.gains import GAINS
-from hybrid_control.reflex.network import PLANNER_LAYOUT, build_network
+from hybrid_control.reflex.network import build_network
 from hybrid_control.reflex.percept import sector_directions
 
 MS = 1_000_000
@@ -49,7 +58,7 @@ class Rig:
         counts = self.rng.poisson(rates * 0.010)
         neuron = np.repeat(np.arange(80), counts)
         offset = np.sort(self.rng.integers(0, 10 * MS, neuron.size))
-        return SpikeTrain(self.now, 10 * MS, PLANNER_LAYOUT, self.rng.permutation(neuron), offset)
+        return SpikeTrain(self.now, 10 * MS, PLANNER_POPULATIONS, self.rng.permutation(neuron), offset)
 
     def run(self, seconds):
         for _ in range(round(seconds * 100)):
@@ -351,15 +360,15 @@ def test_gains_take_effect_while_it_drives():
     "gain", [p.name for p in GAINS if p.name not in ("planner_timeout", "odometry_timeout", "lateral_gain")]
 )
 def test_every_gain_changes_what_the_robot_does(gain):
-    """Low and high ends of each range must differ in the motion over a second past a post."""
+    """Low and high ends of each range must differ in the motion over a second past a wall, too wide to be a person."""
     parameter = next(p for p in GAINS if p.name == gain)
     motions = []
     for value in (parameter.low, parameter.high):
-        rig = Rig(gains={gain: value}, planner=0.3, posts=[(0.25, 1.0, 0.2)])
+        rig = Rig(gains={gain: value}, planner=0.3, posts=[(0.25, 1.0, 0.6)])
         motion = []
         for step in range(60):
-            # the post comes nearer, and the scan pauses for a while
-            rig.posts = [(0.25, max(1.0 - 0.02 * step, 0.40), 0.2)]
+            # the wall comes nearer, and the scan pauses for a while
+            rig.posts = [(0.25, max(1.0 - 0.02 * step, 0.40), 0.6)]
             rig.seeing = not 30 < step <= 45
             command = rig.run(0.05 if step < 30 else 0.01)
             motion.append((command.twist.linear_x, command.twist.angular_z))
@@ -449,7 +458,7 @@ def test_a_planner_that_floods_is_held_to_its_windows():
     rig = Rig()
     refused = 0
     for k in range(100):  # ten windows of 10 ms in each millisecond
-        train = SpikeTrain(rig.now + k * MS // 10, 10 * MS, PLANNER_LAYOUT, [3], [0])
+        train = SpikeTrain(rig.now + k * MS // 10, 10 * MS, PLANNER_POPULATIONS, [3], [0])
         try:
             rig.reflex.put_planner_spikes(train, rig.now + k * MS // 10)
         except InputRefused:
@@ -469,7 +478,7 @@ def test_whatever_comes_in_the_command_is_finite_and_within_bounds(data):
         neurons = data.draw(st.lists(st.integers(0, 79), max_size=200))
         with contextlib.suppress(InputRefused):
             rig.reflex.put_planner_spikes(
-                SpikeTrain(stamp, 10 * MS, PLANNER_LAYOUT, neurons, [0] * len(neurons)), rig.now
+                SpikeTrain(stamp, 10 * MS, PLANNER_POPULATIONS, neurons, [0] * len(neurons)), rig.now
             )
         rig.reflex.put_goal(Goal(rig.now, data.draw(st.floats(-1e6, 1e6)), data.draw(st.floats(-1e6, 1e6))))
         twist = rig.run(0.05).twist if rig.now % (50 * MS) else rig.reflex.command().twist

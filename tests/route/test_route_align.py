@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
-from hybrid_control.route.align import STEADY, align, line_near, settle
+from hybrid_control.route.align import GATE, STEADY, align, equations, foreseen, normals, settle
 from hybrid_control.route.memory import RouteMemory
 from hybrid_control.sim.geometry import cast_rays
 
@@ -30,41 +30,64 @@ def odometry(pose, stamp=0):
     return Odometry(stamp, pose, Twist(stamp))
 
 
+def enter(surfaces, x0, *readings, time=0.0):
+    """Readings (x, y, normal's x, normal's y) of a robot at the origin that looks along x."""
+    rows = np.array(readings, float)
+    settle(surfaces, x0, 0.0, CELL, 0.0, 0.0, 0.0, rows[:, :2].copy(), rows[:, 2:].copy(), time)
+
+
 def wall(y=0.5):
-    surfaces = np.zeros((20, 20, 5))
-    for x in np.arange(0.05, 2.0, 0.02):
-        settle(surfaces, 0.0, 0.0, CELL, x, y, 0.0, -1.0)
+    surfaces = np.zeros((20, 20, 6))
+    enter(surfaces, 0.0, *((x, y, 0.0, -1.0) for x in np.arange(0.05, 2.0, 0.02)))
     return surfaces
 
 
+def correction_of(surfaces, *readings, time=9.0):
+    """The normal equations' right side and the points used, for a robot at the origin that looks along x."""
+    rows = np.array(readings, float)
+    points, facing = rows[:, :2].copy(), rows[:, 2:].copy()
+    _, right, used = equations(surfaces, 0.0, 0.0, CELL, 0.0, 0.0, 0.0, points, facing, time)
+    return right, used
+
+
 def test_a_cell_keeps_the_mean_of_its_first_readings():
-    surfaces = np.zeros((5, 5, 5))
-    for x in (1.21, 1.23, 1.25):
-        settle(surfaces, 1.0, 0.0, CELL, x, 0.35, 0.0, -1.0)
-    n, sx, sy, *_ = surfaces[3, 2]
-    assert (n, sx / n, sy / n) == pytest.approx((3, 0.23, 0.35))
+    surfaces = np.zeros((5, 5, 6))
+    enter(surfaces, 1.0, *((x, 0.35, 0.0, -1.0) for x in (1.21, 1.23, 1.25)), time=7.0)
+    assert surfaces[3, 2] == pytest.approx((3.0, 3 * 0.23, 3 * 0.35, 0.0, -3.0, 7.0))
     for _ in range(100):
-        settle(surfaces, 1.0, 0.0, CELL, 1.29, 0.35, 0.0, -1.0)
+        enter(surfaces, 1.0, (1.29, 0.35, 0.0, -1.0))
     assert surfaces[3, 2, 0] == STEADY
-    settle(surfaces, 1.0, 0.0, CELL, -9.0, 99.0, 0.0, -1.0)  # out of the grid: nothing
+    enter(surfaces, 1.0, (-9.0, 99.0, 0.0, -1.0))  # out of the grid: nothing
+    assert surfaces[:, :, 0].sum() == STEADY
 
 
-def test_a_wall_is_a_line_and_a_lone_cell_is_none():
-    found, _, y, nx, ny = line_near(wall(0.52), CELL, 1.03, 0.55, 0.0, -1.0)
-    assert found
-    assert y == pytest.approx(0.52)
-    assert (abs(nx), abs(ny)) == pytest.approx((0.0, 1.0), abs=1e-6)
-    lone = np.zeros((20, 20, 5))
-    settle(lone, 0.0, 0.0, CELL, 1.0, 1.0, 0.0, -1.0)
-    assert not line_near(lone, CELL, 1.0, 1.0, 0.0, -1.0)[0]
+def test_a_straight_wall_faces_the_robot_and_a_lone_point_nowhere():
+    points = np.column_stack((np.full(20, 2.0), np.linspace(-0.3, 0.3, 20)))
+    np.testing.assert_allclose(normals(points), np.tile((-1.0, 0.0), (20, 1)), atol=1e-9)
+    np.testing.assert_array_equal(normals(np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])), np.zeros((3, 2)))
 
 
-def test_the_other_side_of_a_thin_wall_is_another_surface():
+def test_a_point_before_its_surface_is_drawn_to_it_along_the_normal():
+    right, used = correction_of(wall(0.52), (1.03, 0.48, 0.0, -1.0))
+    assert used == 1
+    assert right[:2] == pytest.approx((0.0, (1.0 - (0.04 / GATE) ** 2) ** 2 * 0.04))
+    assert right[2] == pytest.approx(1.03 * right[1])
+
+
+def test_what_faces_another_way_what_was_just_first_seen_and_what_is_far_does_not_count():
+    for reading, time in (
+        ((1.03, 0.48, 0.0, 1.0), 9.0),  # the other side of a thin wall
+        ((1.03, 0.48, 0.0, -1.0), -1.0),
+        ((1.03, 0.35, 0.0, -1.0), 9.0),
+    ):
+        assert correction_of(wall(0.52), reading, time=time)[1] == 0
+
+
+def test_the_other_side_of_a_thin_wall_is_not_mixed_with_the_first():
     surfaces = wall(0.52)
     before = surfaces.copy()
-    settle(surfaces, 0.0, 0.0, CELL, 1.03, 0.57, 0.0, 1.0)
+    enter(surfaces, 0.0, (1.03, 0.57, 0.0, 1.0))
     np.testing.assert_array_equal(surfaces, before)
-    assert not line_near(surfaces, CELL, 1.03, 0.55, 0.0, 1.0)[0]
 
 
 def test_a_displaced_scan_is_brought_back():
@@ -74,19 +97,43 @@ def test_a_displaced_scan_is_brought_back():
     seen = ranges_from(Pose(0.3, 0.2, 0.1), seed=9)
     angles = -math.pi + 2 * math.pi / 360 * np.arange(360)
     points = (seen[:, None] * np.column_stack((np.cos(angles), np.sin(angles))))[seen < 5.0]
-    x, y, yaw = align(memory.surfaces, memory.x0, memory.y0, CELL, 0.36, 0.13, 0.13, points)
+    (x, y, yaw), _ = align(
+        memory.surfaces,
+        memory.x0,
+        memory.y0,
+        CELL,
+        (0.36, 0.13, 0.13),
+        np.diag((0.01, 0.01, 0.01)),
+        points,
+        normals(points),
+        9.0,
+    )
     assert (x, y) == pytest.approx((0.3, 0.2), abs=0.02)
     assert yaw == pytest.approx(0.1, abs=0.01)
 
 
 def test_along_a_bare_wall_the_odometry_is_believed_and_across_it_the_wall():
     points = np.column_stack((np.linspace(-0.5, 0.5, 60), np.full(60, 0.3)))
-    x, y, yaw = align(wall(0.5), 0.0, 0.0, CELL, 1.0, 0.25, 0.0, points)
+    facing = np.tile((0.0, -1.0), (60, 1))
+    (x, y, yaw), _ = align(
+        wall(0.5), 0.0, 0.0, CELL, (1.0, 0.25, 0.0), np.diag((1.0, 1.0, 1.0)), points, facing, 9.0
+    )
     assert (x, y, yaw) == pytest.approx((1.0, 0.2, 0.0), abs=0.005)
 
 
 def test_nothing_seen_changes_nothing():
-    assert align(np.zeros((9, 9, 5)), 0.0, 0.0, CELL, 0.3, 0.4, 0.5, np.empty((0, 2))) == (0.3, 0.4, 0.5)
+    spread = np.diag((0.1, 0.2, 0.3))
+    pose, after = align(
+        np.zeros((9, 9, 6)), 0.0, 0.0, CELL, (0.3, 0.4, 0.5), spread, np.empty((0, 2)), np.empty((0, 2)), 9.0
+    )
+    assert pose == (0.3, 0.4, 0.5)
+    np.testing.assert_array_equal(after, spread)
+
+
+def test_a_doubt_about_the_yaw_becomes_one_about_the_place_by_the_way_driven():
+    after = foreseen(np.diag((0.0, 0.0, 0.01)), 2.0, 0.0, 0.0)
+    assert after[1, 1] - after[0, 0] == pytest.approx(0.01 * 2.0**2)
+    assert after[1, 2] == pytest.approx(0.01 * 2.0)
 
 
 def test_the_point_on_the_way_leads_to_the_true_goal_although_the_odometry_drifts():

@@ -25,7 +25,7 @@ def scan_from(pose, boxes, stamp=0, beams=360):
 
 
 def no_surfaces(grid):
-    return np.zeros((*grid.shape, 5))
+    return np.zeros((*grid.shape, 6))
 
 
 def odometry(pose, stamp=0, linear=0.0, angular=0.0):
@@ -75,7 +75,7 @@ def test_clearances_are_distances_between_cells():
 
 def test_in_the_open_it_points_at_the_goal_and_near_the_goal_it_is_the_goal():
     memory = RouteMemory(Pose(), GOAL)
-    memory.remember(scan_from(Pose(), np.empty((0, 5))), odometry(Pose()))
+    memory.remember(scan_from(Pose(), np.empty((0, 6))), odometry(Pose()))
     point = memory.point(Pose(), 5)
     assert (point.x, point.y) == (pytest.approx(AHEAD, abs=0.05), pytest.approx(0.0, abs=0.1))
     near = memory.point(Pose(7.5, 0.0, 0.0), 5)
