@@ -72,6 +72,7 @@ RUN = np.dtype(
         ("camera_period", np.float64),
         ("planner_period_ns", np.int64),
         ("planner_latency_ns", np.int64),
+        ("waypoint_lasts_ns", np.int64),  # without a next one
         ("planner", np.int64),  # whether there is one
         ("route", np.int64),  # whether points on the way stand in for the goal
         ("planner_dies_within", np.float64),  # m from the goal, -1 for never
@@ -195,6 +196,7 @@ def _episode(
     next_tick = -1
     error = 0.0
     alive = run.planner != 0
+    aim_until = -1
     seen_odometry = False
     contact = False
     points = 0
@@ -215,9 +217,14 @@ def _episode(
                 sent_odometry += 1
                 _reckon(run, motion, counts, state, (now - odometry_ns) * 1e-9)
                 odometry_ns, seen_odometry = now, True
+                if 0 <= aim_until < now:
+                    aim_until = -1
+                    goal.x, goal.y = frame[3], frame[4]
+                    write_mailbox(c.goal_box, address_of(goal), now, now)
                 write_mailbox(c.motion_box, address_of(motion), now, now)
-                if run.route and now >= next_route:
+                if run.route and alive and now >= next_route:
                     next_route = now + ROUTE_NS
+                    aim_until = now + run.waypoint_lasts_ns
                     _aim(field, free, frame, state, motion, goal)
                     write_mailbox(c.goal_box, address_of(goal), now, now)
             elif scan_due == due:
@@ -299,7 +306,8 @@ class CompiledRunner:
     """Runs whole episodes of one reflex over the kinematic world, one after another.
 
     reflex: with its settings and gains; its clock does not matter. planner: whether the stand-in of the ANN drives it;
-    route: whether a stand-in of the route memory does. The goal's place and the way to it come from `way_field`.
+    route: whether a stand-in of the route memory does, as long as the planner lives. The goal's place and the way to
+    it come from `way_field`.
     """
 
     def __init__(
@@ -339,6 +347,7 @@ class CompiledRunner:
             1e9 / rate for rate in (robot.lidar_rate, robot.odometry_rate, robot.camera_rate)
         )
         run["planner_period_ns"], run["planner_latency_ns"] = self._planner_period_ns, self.planner_latency_ns
+        run["waypoint_lasts_ns"] = round(float(reflex.gains["planner_timeout"]) * 1e9)
         run["planner"], run["route"] = self.planner, self.route
         half = 0.5 * simulator.goal_distance()
         run["planner_dies_within"] = half if planner_dies_half_way else -1.0
