@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, int64
+from numba import carray, cfunc, float64, int64
 from numpy.typing import NDArray
 
 from firmware_bridge.kinematics import Kinematics, Velocity
@@ -22,6 +22,7 @@ from hybrid_control.reflex import Reflex
 from hybrid_control.reflex.tick import COMMAND, CONTEXT
 
 _MAX_WHEELS = 8
+_FIELDS = ("linear_x", "linear_y", "angular_z")
 
 _DIRECT = np.dtype(
     [
@@ -31,15 +32,15 @@ _DIRECT = np.dtype(
         ("not_sent", np.int64),
         ("slowest_ns", np.int64),
         ("took", np.int64, (BINS,)),  # from the end of a tick to the end of its frame's write
-        ("tick", np.int64),  # the reflex's tick, its context, and its command
+        ("tick", np.int64),  # the reflex's tick, its context, and where it puts _FIELDS of its command
         ("context", np.int64),
-        ("command", np.int64),
+        ("command", np.int64, (3,)),
         ("port", np.int64),
         ("period_ns", np.int64),  # least time from one frame to the next
         ("last_ns", np.int64),  # time of the tick that sent last
         ("wheels", np.int64),
         ("max_speed", np.float64),  # rad/s
-        # rad/s of each wheel for 1 of linear_x, linear_y, angular_z
+        # rad/s of each wheel for 1 of each of _FIELDS
         ("matrix", np.float64, (_MAX_WHEELS, 3)),
         ("speeds", np.float64, (_MAX_WHEELS,)),
     ],
@@ -58,14 +59,11 @@ def _tick(context: Any, now_ns: int) -> int:
     if code == TICK_OK and d.on and not waits:
         d.last_ns = now_ns
         begun = monotonic_ns()
-        command = carray(as_pointer(d.command), 1, COMMAND)[0]
         largest = 0.0
         for i in range(d.wheels):
-            d.speeds[i] = (
-                d.matrix[i, 0] * command.linear_x
-                + d.matrix[i, 1] * command.linear_y
-                + d.matrix[i, 2] * command.angular_z
-            )
+            d.speeds[i] = 0.0
+            for k in range(3):
+                d.speeds[i] += d.matrix[i, k] * carray(as_pointer(d.command[k]), 1, float64)[0]
             largest = max(largest, abs(d.speeds[i]))
         if largest > d.max_speed:
             for i in range(d.wheels):
@@ -90,8 +88,10 @@ class DirectPath:
     def wrap(self, reflex: Reflex) -> tuple[int, NDArray[Any]]:
         """Tick and context for a loop: those of the reflex with what sends behind it."""
         d = self._record[0]
-        command = reflex.context.ctypes.data + CONTEXT.fields["command"][1]  # type: ignore[index]
-        d["tick"], d["context"], d["command"] = reflex.tick_address, reflex.context.ctypes.data, command
+        context = reflex.context.ctypes.data
+        d["tick"], d["context"] = reflex.tick_address, context
+        # by address, since numba's cache would not notice a change of the record that the reflex keeps
+        d["command"] = [context + CONTEXT.fields["command"][1] + COMMAND.fields[name][1] for name in _FIELDS]  # type: ignore[index]
         return _tick.address, self._record
 
     def connect(self, port: Port, kinematics: Kinematics, max_speed: float, rate: float) -> None:
