@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -30,9 +31,11 @@ from hybrid_control.realtime.stepped import SteppedLoop
 from hybrid_control.realtime.watchdog import Watchdog
 from hybrid_control.reflex import Reflex
 from hybrid_control.reflex.gains import GAINS, SETTINGS
+from hybrid_control.sensors import Fused, read_sources
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode
+from hybrid_control_ros.sensing import Sensing
 
 if TYPE_CHECKING:
     from hybrid_control_ros.direct import DirectPath
@@ -89,6 +92,7 @@ class ReflexNode(ManagedNode):
         self._halted = False
         self._fault = ""
         self._scan_frame = ""
+        self._sensing: Sensing | None = None  # where more than one scan is seen by
         self._next_command_ns = -1
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
@@ -116,7 +120,13 @@ class ReflexNode(ManagedNode):
         )
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
-        self.listen(LaserScan, "scan", self._on_scan, qos.SENSOR)
+        self._sensing = None
+        if str(self.value("sensors")).split() == ["scan", "laser"]:
+            self.listen(LaserScan, "scan", self._on_scan, qos.SENSOR)
+        else:
+            sources = read_sources(str(self.value("sensors")))
+            horizon = partial(self.value, "avoidance_distance")
+            self._sensing = Sensing(self, sources, self._base_frame, horizon, self._on_fused)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
         if self._listens:
@@ -151,6 +161,8 @@ class ReflexNode(ManagedNode):
             loop.warm()
         reflex.reset()
         self._scan_frame = self.value("scan_frame")
+        if self._sensing is not None:
+            self._sensing.reset()
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
         self._next_command_ns = -1
@@ -190,6 +202,7 @@ class ReflexNode(ManagedNode):
     def cleanup(self) -> None:
         self._reflex = self._loop = None
         self._command_topic = None
+        self._sensing = None
 
     def halt(self) -> None:
         with self._command_lock:
@@ -215,6 +228,13 @@ class ReflexNode(ManagedNode):
             self._wake.set()
         except ValueError as error:
             self.refuse("scan", error)
+
+    def _on_fused(self, fused: Fused, now_ns: int) -> None:
+        if self.active and self._reflex is not None:
+            self._reflex.put_points(
+                fused.points, fused.sectors, fused.approach, fused.oldest_ns, fused.expires_ns, now_ns
+            )
+            self._wake.set()
 
     def _on_odometry(self, message: OdometryMessage) -> None:
         if not self.active or self._reflex is None:
@@ -403,6 +423,8 @@ class ReflexNode(ManagedNode):
             "gains version": status.gains_version,
             "hangs": self._watchdog.hangs if self._watchdog is not None else 0,
         }
+        if self._sensing is not None:
+            values |= self._sensing.report(self.now_ns())
         level = _LEVELS.get(status.mode, DiagnosticStatus.OK)
         message = f"{_MODES[status.mode]}: {status.reason}" if status.reason else _MODES[status.mode]
         total = status.ticks + status.missed

@@ -1,0 +1,187 @@
+"""The topics that the parameter `sensors` names, as points in the robot's frame: messages in, `Fused` out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
+
+from hybrid_control.parameters import ParameterError
+from hybrid_control.sensors import Frames, Fused, Fusion, Mount, Source, readings
+from hybrid_control.sensors.events import EventDecoder, Looming
+from hybrid_control_ros import convert, qos
+from hybrid_control_ros.node import ManagedNode
+
+_TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+_TF_STATIC = QoSProfile(
+    depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+
+
+def _package(module: str, name: str, why: str) -> Any:
+    """A message type of a package that need not be there; ParameterError where it is not."""
+    try:
+        return getattr(__import__(f"{module}.msg", fromlist=[name]), name)
+    except ImportError:
+        package = module.replace("_", "-")
+        raise ParameterError(
+            f"sensors: {why} needs {module} (apt install ros-$ROS_DISTRO-{package})"
+        ) from None
+
+
+class Sensing:
+    """Listens to sources until the node's cleanup.
+
+    put: takes what all sources see together, each time that one of them has spoken; its ValueError counts as a refusal.
+    horizon: m, as for `Fusion.fuse`.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        sources: tuple[Source, ...],
+        base_frame: str,
+        horizon: Callable[[], float],
+        put: Callable[[Fused, int], None],
+    ) -> None:
+        self._node, self._base, self._horizon, self._put = node, base_frame, horizon, put
+        self.fusion = Fusion(sources)
+        self._frames = Frames()
+        self._mounts: dict[tuple[str, str], Mount] = {}
+        self._cameras: dict[str, tuple[float, float, float, float]] = {}
+        self._decoders: dict[str, tuple[EventDecoder, Looming]] = {}
+        if any(s.mount is None for s in sources):
+            self._listen_to_frames([s.topic for s in sources if s.mount is None])
+        for source in sources:
+            self._listen(source)
+
+    def reset(self) -> None:
+        """Forget every reading; frames stay."""
+        self.fusion.reset()
+        self._decoders.clear()
+
+    def report(self, now_ns: int) -> dict[str, object]:
+        """For diagnostics."""
+        missing = self.fusion.missing(now_ns)
+        values: dict[str, object] = {f"{t} age [s]": age for t, age in self.fusion.ages(now_ns).items()}
+        return values | ({"sensors missing": ", ".join(missing)} if missing else {})
+
+    def _listen_to_frames(self, topics: list[str]) -> None:
+        why = f"{', '.join(topics)} without x, y, z, roll, pitch or yaw is looked up in TF, which"
+        kind = _package("tf2_msgs", "TFMessage", why)
+        self._node.listen(kind, "/tf", self._on_frames, _TF)
+        self._node.listen(kind, "/tf_static", self._on_frames, _TF_STATIC)
+
+    def _on_frames(self, message: Any) -> None:
+        for each in message.transforms:
+            t, q = each.transform.translation, each.transform.rotation
+            try:
+                mount = Mount.of_quaternion((t.x, t.y, t.z), q.x, q.y, q.z, q.w)
+            except ValueError as error:
+                self._node.refuse(f"tf of {each.child_frame_id}", error)
+                continue
+            self._frames.put(each.header.frame_id, each.child_frame_id, mount)
+        self._mounts.clear()
+
+    def _listen(self, source: Source) -> None:
+        kinds: dict[str, tuple[Any, Callable[[Source, Any], None]]] = {
+            "laser": (LaserScan, self._on_laser),
+            "points": (PointCloud2, self._on_cloud),
+            "depth": (Image, self._on_depth),
+            "range": (Range, self._on_range),
+        }
+        if source.kind == "events":
+            kinds["events"] = (_package("event_camera_msgs", "EventPacket", source.topic), self._on_events)
+        kind, take = kinds[source.kind]
+        self._node.listen(kind, source.topic, lambda m: self._receive(source, m, take), qos.SENSOR)
+        if source.kind == "depth":
+            parts = source.topic.rsplit("/", 1)
+            info = "/".join([*parts[:-1], "camera_info"])
+            self._node.listen(CameraInfo, info, lambda m: self._on_info(source, m), qos.SENSOR)
+
+    def _receive(self, source: Source, message: Any, take: Callable[[Source, Any], None]) -> None:
+        if not self._node.active:
+            return
+        try:
+            take(source, message)
+            now = self._node.now_ns()
+            fused = self.fusion.fuse(now, self._horizon())
+            if fused is not None:
+                self._put(fused, now)
+        except ValueError as error:
+            self._node.refuse(source.topic, error)
+
+    def _mount(self, source: Source, frame: str) -> Mount:
+        """Of the message's frame; of a camera's body where it was given by hand."""
+        if source.mount is not None:
+            return source.mount
+        key = (source.topic, frame)
+        if key not in self._mounts:
+            self._mounts[key] = self._frames.mount(frame, self._base)
+        return self._mounts[key]
+
+    def _points(self, source: Source, message: Any, points: readings.Points) -> None:
+        self.fusion.put_points(source.topic, points, convert.to_ns(message.header.stamp), self._node.now_ns())
+
+    def _on_laser(self, source: Source, message: LaserScan) -> None:
+        mount = self._mount(source, message.header.frame_id)
+        self._points(source, message, readings.laser_points(convert.range_scan(message), mount))
+
+    def _on_range(self, source: Source, message: Range) -> None:
+        mount = self._mount(source, message.header.frame_id)
+        points = readings.range_points(
+            message.range, message.min_range, message.max_range, message.field_of_view, mount
+        )
+        self._points(source, message, points)
+
+    def _on_cloud(self, source: Source, message: PointCloud2) -> None:
+        mount = self._mount(source, message.header.frame_id)
+        fields = {f.name: (int(f.offset), int(f.datatype)) for f in message.fields}
+        points = readings.cloud_points(
+            message.data, fields, message.width, message.height, message.point_step, message.row_step,
+            bool(message.is_bigendian), mount, source.low, source.high,
+        )  # fmt: skip
+        self._points(source, message, points)
+
+    def _on_info(self, source: Source, message: CameraInfo) -> None:
+        k = message.k
+        self._cameras[source.topic] = (float(k[0]), float(k[4]), float(k[2]), float(k[5]))
+
+    def _on_depth(self, source: Source, message: Image) -> None:
+        if source.topic not in self._cameras:
+            raise ValueError("no camera_info beside it yet, which says how the camera sees")
+        mount = self._mount(source, message.header.frame_id)
+        # TF tells of the optical frame, which the image is in; by hand the camera's body is given
+        mount = mount.optical() if source.mount is not None else mount
+        points = readings.depth_points(
+            message.data, message.encoding, message.width, message.height, message.step, bool(message.is_bigendian),
+            self._cameras[source.topic], mount, source.low, source.high, source.max,
+        )  # fmt: skip
+        self._points(source, message, points)
+
+    def _on_events(self, source: Source, message: Any) -> None:
+        mount = self._mount(source, message.header.frame_id)
+        if source.topic not in self._decoders:
+            # by TF the frame is the optical one: its z looks ahead
+            ahead = mount.rotation[:, 0 if source.mount is not None else 2]
+            yaw = math.atan2(ahead[1], ahead[0])
+            self._decoders[source.topic] = (
+                EventDecoder(),
+                Looming(message.width, message.height, source.fov, yaw),
+            )
+        decoder, looming = self._decoders[source.topic]
+        if (message.width, message.height) != (looming.width, looming.height):
+            raise ValueError(f"a picture of {message.width} x {message.height}, before of another size")
+        looming.put(
+            decoder.decode(
+                message.encoding, np.frombuffer(message.events, np.uint8).tobytes(), message.width, message.height,
+                message.time_base, message.is_bigendian,
+            )
+        )  # fmt: skip
+        self.fusion.put_rates(
+            source.topic, looming.rates(), convert.to_ns(message.header.stamp), self._node.now_ns()
+        )
