@@ -111,10 +111,12 @@ REFLEX: tuple[Parameter, ...] = (
     Parameter("base_frame", "base_link", "", "frame_id of a stamped cmd_vel"),
     Parameter("scan_frame", "", "", "frame of the scan, others are refused; empty for that of the first one"),
     Parameter(
-        "sensors", "scan laser", "",
-        "topics that obstacles are seen by, parted by ';': TOPIC KIND KEY=NUMBER..., kinds laser, points, depth, range and "
-        "events (docs/sensors.md); 'scan laser' alone is mounted by lidar_x and lidar_yaw",
-    ),  # fmt: skip
+        "sensors",
+        "scan laser",
+        "",
+        "topics that obstacles are seen by, parted by ';': TOPIC KIND KEY=NUMBER..., kinds laser, points, depth, range "
+        "and events (docs/sensors.md); 'scan laser' alone is mounted by lidar_x and lidar_yaw",
+    ),
     Parameter("command_rate", 100.0, "Hz", "commands a second, beside one for every new scan", 10.0, 1000.0),
     Parameter("spikes_rate", 50.0, "Hz", "messages a second on reflex/spikes; 0 for none", 0.0, 100.0),
     Parameter(
