@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import select
 import socket
 import sys
 import time
@@ -214,7 +215,7 @@ class SpinnakerBoard(Board):
             awaited = self.config.stepped and self._running and self._steps > 1 and not echoes
             if not awaited or time.monotonic() > end:
                 break
-            time.sleep(0)
+            select.select([self._live], [], [], 0.05)
         now = time.monotonic_ns()
         if (
             self._running
