@@ -21,6 +21,7 @@ import numpy as np
 from firmware_bridge.boards.board import Board, BoardConfig, BoardRefusal, Capabilities, Health, Layout
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.processes.board_protocol import Ignored, Packet, Status
+from firmware_bridge.boards.split import spiking
 from hybrid_control.messages import SpikeTrain, layout
 from hybrid_control.snn import Network
 
@@ -32,12 +33,16 @@ _LONGEST_NS = 1_000_000_000  # of a window that `receive` returns
 
 @dataclass(frozen=True)
 class UdpConfig(BoardConfig):
-    """Where the process listens. timeout: s for an answer; load_timeout: s for it to take a network in."""
+    """Where the process listens.
+
+    timeout: s for an answer; load_timeout: for it to take a network in; tick_timeout: for a tick of a stepped board.
+    """
 
     host: str = "127.0.0.1"
     port: int = 17950
     timeout: float = 2.0
     load_timeout: float = 60.0
+    tick_timeout: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,10 +140,10 @@ class UdpBoard(Board):
             raise
 
     def program(self, network: Network) -> tuple[int, bytes]:
-        """The file that the process is sent, and its kind."""
+        """The file that the process is sent, and its kind: a NIR file in which every population spikes."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.nir"
-            network.save(path)
+            spiking(network, self.config.dt).save(path)
             return wire.NIR_FILE, path.read_bytes()
 
     def load(self, network: Network) -> None:
@@ -240,10 +245,10 @@ class UdpBoard(Board):
         return whole
 
     def _wait_for_tick(self, neurons: list[int], times: list[int]) -> None:
-        end = time.monotonic() + 1.0
+        end = time.monotonic() + self.config.tick_timeout
         while not self._drain(neurons, times):
             if time.monotonic() > end:
-                raise TimeoutError(f"{self.name}: no answer to tick {self._tick + 1} for 1 s")
+                raise TimeoutError(f"{self.name}: no answer to tick {self._tick + 1}")
             if not select.select([self._open()], [], [], _RETRY)[0]:
                 neurons.clear()
                 times.clear()
