@@ -30,8 +30,9 @@ from hybrid_control.cosim.lockstep import WINDOW_NS
 from hybrid_control.realtime import address_of, write_mailbox
 from hybrid_control.reflex import Reflex
 from hybrid_control.reflex import tick as t
+from hybrid_control.reflex.movers import TRACK, TRACKS, watch
 from hybrid_control.reflex.percept import SECTORS, approach_speeds, perceive
-from hybrid_control.reflex.reflex import APPROACH_SMOOTHING
+from hybrid_control.reflex.reflex import APPROACH_SMOOTHING, WATCH_NS
 from hybrid_control.route.field import GeodesicField
 from hybrid_control.sim.geometry import FloatArray, clearance
 from hybrid_control.sim.kinematic import (
@@ -85,6 +86,11 @@ RUN = np.dtype(
         ("range_max", np.float64),
         ("lidar_x", np.float64),
         ("lidar_yaw", np.float64),
+        ("fastest", np.float64),  # as `Reflex._watch` takes them from the gains
+        ("fastest_turn", np.float64),
+        ("max_acceleration", np.float64),
+        ("half_length", np.float64),
+        ("half_width", np.float64),
         ("metres_per_count", np.float64, (2,)),
         ("odometry_track", np.float64),
         ("counts_per_rad", np.float64),
@@ -164,6 +170,7 @@ def _episode(
     train: Any,
     motion: Any,
     goal: Any,
+    tracks: Any,
     state: FloatArray,
     base: FloatArray,
     cylinders: FloatArray,
@@ -180,7 +187,8 @@ def _episode(
 ) -> int:
     """Drives until the goal, a contact or the end; fills `run` and `way`. Returns how many points the way has.
 
-    scan, train, motion, goal: records of the reflex's mailboxes' values; channels: the encoder's state.
+    scan, train, motion, goal: records of the reflex's mailboxes' values; tracks: of what moves; channels: the
+    encoder's state.
     """
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
     fixed = cylinders.shape[0] - movers.shape[0]
@@ -244,6 +252,15 @@ def _episode(
                 approach_speeds(scan.sectors, sectors, interval, APPROACH_SMOOTHING, approach)
                 sectors[:] = scan.sectors
                 scan.approach[:] = approach
+                scan.moving = 0
+                if seen_odometry and now - odometry_ns < WATCH_NS:
+                    scan.fastest, scan.fastest_turn = run.fastest, run.fastest_turn
+                    scan.moving = watch(
+                        tracks, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
+                        run.lidar_x, run.lidar_yaw, motion.x, motion.y, motion.yaw, motion.linear_x, motion.angular_z,
+                        (now - odometry_ns) * 1e-9, interval, scan.sectors, run.fastest, run.fastest_turn,
+                        run.max_acceleration, t.MAX_YAW_ACCELERATION, run.half_length, run.half_width, scan.times,
+                    )  # fmt: skip
                 scan_ns = now
                 write_mailbox(c.scan_box, address_of(scan), now, now)
             else:
@@ -357,6 +374,12 @@ class CompiledRunner:
         run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
         run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
         run["lidar_x"], run["lidar_yaw"] = reflex.settings["lidar_x"], reflex.settings["lidar_yaw"]
+        gains = reflex.gains
+        run["fastest"] = max(float(gains["max_speed"]), 0.1)
+        run["fastest_turn"] = max(float(gains["max_yaw_rate"]), 0.1)
+        run["max_acceleration"] = gains["max_acceleration"]
+        run["half_length"] = float(reflex.settings["robot_length"]) / 2
+        run["half_width"] = float(reflex.settings["robot_width"]) / 2
         run["metres_per_count"] = odometry.metres_per_count
         run["odometry_track"], run["counts_per_rad"] = odometry.track, odometry.counts_per_rad
         run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate
@@ -373,7 +396,8 @@ class CompiledRunner:
         state, base, cylinders, movers, boxes = simulator.arrays
         points = _episode(
             run[0], reflex.context[0], np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0],
-            state, base, cylinders, movers, boxes, simulator.beams, field.field, field.free, frame,
+            np.zeros(TRACKS, TRACK), state, base, cylinders, movers, boxes, simulator.beams,
+            field.field, field.free, frame,
             encoder("poisson", t.CHANNELS, seed=seed).state, simulator.lidar_rng,
             np.random.default_rng([seed, 31]), way,
         )  # fmt: skip
