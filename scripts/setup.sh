@@ -114,11 +114,11 @@ if [ "${1:-}" != --no-workspace ]; then
     mark_done workspace "$want"
   fi
   # 4. numba's cache, so that nothing compiles when a robot starts
-  want=$(digest .venv/.done-dependencies $(find hybrid_control firmware_bridge -name '*.py' | LC_ALL=C sort))
+  want=$(digest .venv/.done-workspace $(find hybrid_control firmware_bridge -name '*.py' | LC_ALL=C sort))
   if ! done_before warm "$want"; then
     say "compiling the reflex (once)"
     # numba notices changes of a file, but not of the files whose functions it inlined from
-    find hybrid_control firmware_bridge -name '*.nb[ic]' -delete
+    find hybrid_control firmware_bridge ros2_ws -name '*.nb[ic]' -delete
     (. scripts/env.sh; quietly python -m hybrid_control warm)
     mark_done warm "$want"
   fi
