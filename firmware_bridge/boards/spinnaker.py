@@ -279,11 +279,15 @@ class SpinnakerBoard(Board):
 
     def _judge(self, packet: eieio.DataPacket, atoms: list[int]) -> float | None:
         """The packet's time on the board in s (NaN without a stamp), or None for one to ignore."""
-        times = packet.full_payloads
-        if not packet.is_time or times is None or not times.size:
+        if not packet.is_time or not atoms:
+            return math.nan
+        if packet.payloads is not None:
+            stamps = (packet.payloads | np.uint32(packet.payload_base or 0)).tolist()
+        elif packet.payload_base is not None:
+            stamps = [packet.payload_base] * len(atoms)
+        else:
             return math.nan
         bits = 32 if packet.kind.wide else 16
-        stamps = times.tolist()
         # serial numbers: half of all are behind
         if self._newest >= 0 and (min(stamps) - self._newest) % (1 << bits) >= 1 << (bits - 1):
             self._refused["out of order"] += 1
