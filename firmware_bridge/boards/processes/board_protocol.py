@@ -309,9 +309,13 @@ class Simulator(Protocol):
 
 @dataclass
 class Peer:
-    """A board's side of the protocol around a simulator, without a socket: datagrams in, datagrams out."""
+    """A board's side of the protocol around a simulator, without a socket: datagrams in, datagrams out.
+
+    loaded: numbers of input and output neurons of a network that the simulator has already, None for none.
+    """
 
     simulator: Simulator
+    loaded: tuple[int, int] | None = None
     running: bool = False
     stepped: bool = False
     dt_ns: int = 1_000_000
@@ -326,7 +330,7 @@ class Peer:
         self._heard = (0, 0)  # the host's time, and ours when it was heard
         self._parts: dict[int, bytes] = {}
         self._file: tuple[int, int] | None = None
-        self._answer = Loaded(0, MORE, 0, 0, "")
+        self._answer = Loaded(0, DONE, *self.loaded, "") if self.loaded else Loaded(0, MORE, 0, 0, "")
         self._waiting: list[int] = []
         self._parts_heard = 0  # of the stepped tick that is being sent
         self._result: tuple[int, ...] = ()
@@ -502,10 +506,10 @@ def serve(peer: Peer, sock: socket.socket, ended: Callable[[], bool], parent: An
             send(peer.advance(now), peer.host)
 
 
-def main(simulator: Simulator, description: str) -> None:
+def main(simulator: Simulator, description: str, loaded: tuple[int, int] | None = None) -> None:
     """Serve a simulator as a program, with --host and --port, until SIGTERM or until stdin closes where it is a pipe.
 
-    Prints "ready HOST PORT" when it can be reached.
+    loaded: as for Peer. Prints "ready HOST PORT" when it can be reached.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -519,4 +523,4 @@ def main(simulator: Simulator, description: str) -> None:
         sys.stdout.write(f"ready {host} {port}\n")
         sys.stdout.flush()
         pipe = sys.stdin if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode) else None
-        serve(Peer(simulator), sock, lambda: bool(ended), pipe)
+        serve(Peer(simulator, loaded), sock, lambda: bool(ended), pipe)

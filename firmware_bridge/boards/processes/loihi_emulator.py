@@ -91,7 +91,11 @@ class LoihiEmulator:
         """A fresh emulator of the same network."""
         for _, _, spikes in self._inputs:
             spikes.spikes.clear()
-        self._emulator = EmulatorInterface(self._model, seed=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # it fills integers with NaN before it writes them
+            self._emulator = EmulatorInterface(self._model, seed=0)
         self._slices = [self._emulator.block_info.slices[block] for block in self._outputs]
 
     def step(self, spikes: Sequence[int]) -> Sequence[int]:

@@ -1,0 +1,101 @@
+"""Writes a network for Loihi: its integers, a script that runs them on nengo-loihi, and the Lava template.
+
+`hybrid-control boards export --target loihi`. Never run on a chip.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from firmware_bridge.boards.loihi import loihi_program
+from firmware_bridge.boards.loihi_form import LoihiProgram
+from firmware_bridge.boards.processes import board_protocol
+from hybrid_control.snn import Network
+
+_PROCESSES = Path(board_protocol.__file__).parent
+_SCRIPT = '''"""{name} as a board behind the board protocol, on {what}.
+
+Written by `hybrid-control boards export --target loihi`; {state}.
+The network is {program}:
+{table}
+Run it with an interpreter that has {needs}:
+
+    python {script} [--host ADDRESS] [--port PORT]
+
+A host may send another network with LOAD; until then it is this one.
+"""
+
+from pathlib import Path
+
+from board_protocol import LOIHI_PROGRAM, main
+from {module} import {kind}
+
+if __name__ == "__main__":
+    board = {kind}()
+    loaded = board.load(LOIHI_PROGRAM, (Path(__file__).resolve().parent / "{program}").read_bytes())
+    main(board, "{name} on {what}", loaded)
+'''
+
+
+def export(network: Network, out: Path) -> list[Path]:
+    """Write OUT.py (nengo-loihi), OUT_lava.py (Lava), OUT.npz (the integers) and the modules that both import.
+
+    network: one whose inputs are all spikes. BoardRefusal where a chip can't run it, OSError where it can't be written.
+    """
+    program = loihi_program(network)
+    numbers = out.with_suffix(".npz")
+    lava = out.with_name(f"{out.stem}_lava.py")
+    numbers.write_bytes(program.to_bytes())
+    common = {"name": out.stem, "program": numbers.name, "table": _table(program)}
+    out.write_text(
+        _SCRIPT.format(
+            **common,
+            what="nengo-loihi's emulator of Loihi 1",
+            state="never run on a chip",
+            needs="nengo-loihi 1.1.0 (scripts/loihi.sh makes one)",
+            script=out.name,
+            module="loihi_emulator",
+            kind="LoihiEmulator",
+        )
+    )
+    lava.write_text(
+        _SCRIPT.format(
+            **common,
+            what="Lava",
+            state="a template, run on Lava's simulation alone, never on a chip",
+            needs="lava-nc 0.10.0 (Python 3.10)",
+            script=lava.name,
+            module="lava_process",
+            kind="LavaBoard",
+        )
+    )
+    written = [out, lava, numbers]
+    for name in ("board_protocol.py", "loihi_emulator.py", "lava_process.py"):
+        copy = out.with_name(name)
+        copy.write_text((_PROCESSES / name).read_text())
+        written.append(copy)
+    return written
+
+
+def _table(program: LoihiProgram) -> str:
+    """Cores and synapses, a line each."""
+    lines = [f"  {p.name}: {p.size} input neurons" for p in program.inputs]
+    lines += [
+        f"  {p.name}: {p.size} compartments, decay_u {_range(p.decay_u)}, decay_v {_range(p.decay_v)}, "
+        f"vth {_range(p.vth)}"
+        for p in program.populations
+    ]
+    lines += [
+        f"  {j.name}: {j.source} -> {j.target}, {int((j.weights != 0).sum())} synapses, "
+        f"{_range(j.weights // 2**j.exponent)} times 2^{j.exponent}"
+        for j in program.projections
+    ]
+    return "\n".join(lines)
+
+
+def _range(values: ArrayLike) -> str:
+    low, high = int(np.min(values)), int(np.max(values))
+    return str(low) if low == high else f"{low} .. {high}"
