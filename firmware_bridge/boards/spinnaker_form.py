@@ -41,8 +41,8 @@ CAPABILITIES = Capabilities(
         "Linear": "projection",
         "Delay": "delay of the projection before it",
     },
-    neurons=48 * 16 * NEURONS_PER_CORE,
-    synapses=48 * 100 * 2**20 // 4,
+    neurons=48 * 16 * NEURONS_PER_CORE,  # a board of 48 chips with 16 cores for neurons each
+    synapses=48 * 100 * 2**20 // 4,  # 4 bytes each in about 100 MiB of a chip's SDRAM
     weight_bits=WEIGHT_BITS,
     delay=(1, MAX_DELAY),
     dt=(1e-3, 1e-3),

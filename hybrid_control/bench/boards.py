@@ -111,9 +111,11 @@ def drive_seeds(
             yield _drive(lock_step, load_world(world, seed), seed, duration, None)
         return
     from firmware_bridge.boards.emulated import EmulatedBoard
+    from firmware_bridge.boards.quantise import report
     from firmware_bridge.boards.split import split
 
     network = split(lock_step.reflex.board_network()).board
+    sys.stdout.write(report(network, backend, 1.0) + "\n")
     for seed in seeds:
         emulated = EmulatedBoard(backend, network, stepped=True)
         with emulated as board:

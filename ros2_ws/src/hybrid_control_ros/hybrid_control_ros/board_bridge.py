@@ -20,6 +20,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from firmware_bridge.boards import Board, new_board
 from firmware_bridge.boards.pump import HasNetwork, Pump
+from firmware_bridge.boards.quantise import report
 from firmware_bridge.boards.registry import parse_config
 from firmware_bridge.boards.split import split
 from hybrid_control.messages import SpikeTrain
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from hybrid_control_ros.reflex import ReflexNode
 
 _ATTEMPT = 1.0  # s of one attempt to start the board, between which the node can end
+_COMPARED = 0.5  # s of simulated time in which the board's network is compared with the engine's
 _PATIENCE = 5.0  # s that the thread may take to end
 _WAITING = 64  # windows of the reflex that wait for the board at most
 
@@ -113,7 +115,11 @@ class BoardBridgeNode(ManagedNode):
             raise ParameterError(
                 f"backend: {backend!r}, but that of the reflex is {self._reflex_node.value('backend')!r}"
             )
-        self.board.load(split(self._network()).board)
+        network = split(self._network()).board
+        self.board.load(network)
+        # what the board makes of the network is said before anything is sent
+        for line in report(network, backend, _COMPARED).splitlines():
+            self.get_logger().info(line)
         self.board.connect()
         self._peer = _Mailboxes(self._reflex_node) if self._reflex_node is not None else _Topics(self)
         self._error = "waiting for the board"
