@@ -376,6 +376,34 @@ def test_every_gain_changes_what_the_robot_does(gain):
     assert motions[0] != motions[1]
 
 
+# points on the way
+
+
+def test_a_waypoint_stands_in_for_the_goal_until_it_grows_old():
+    rig = Rig(goal=(8.0, 0.0), planner=None)
+    rig.run(0.3)
+    rig.reflex.put_waypoint(Goal(rig.now, 0.0, 4.0), rig.now)
+    assert rig.run(0.45).twist.angular_z > 0.5
+    assert abs(rig.run(1.0).twist.angular_z) < 0.2, "after planner_timeout the goal counts again"
+
+
+def test_it_has_arrived_where_the_waypoint_is_and_another_goal_sets_it_off_again():
+    rig = Rig(goal=(2.0, 0.0), planner=None)
+    rig.reflex.put_waypoint(Goal(rig.now, 0.1, 0.0), rig.now)
+    assert rig.run(0.1).mode is Mode.ARRIVED
+    rig.reflex.put_goal(Goal(rig.now, 3.0, 0.0))
+    assert rig.run(0.1).mode is Mode.REFLEX_ONLY
+
+
+def test_a_waypoint_without_a_goal_moves_nothing():
+    reflex = Reflex(clock=lambda: 0)
+    reflex.put_waypoint(Goal(0, 1.0, 0.0), 0)
+    assert reflex.context["goal"]["sequence"] == 0
+    reflex.put_goal(Goal(0, 1.0, 0.0))
+    with pytest.raises(InputRefused, match="waypoint refused: its stamp is"):
+        reflex.put_waypoint(Goal(0, 1.0, 0.0), 10**10)
+
+
 # what is refused
 
 

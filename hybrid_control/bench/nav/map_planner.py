@@ -168,8 +168,6 @@ class MapPlanner:
         self._rng = np.random.default_rng([seed, 31])
         self._error = 0.0
 
-    max_rate = MAX_RATE
-
     def plan(self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
         """Rates of the heading and speed populations, as `planner.Planner.plan` gives them."""
         self._error = erring(self._error, float(self._rng.normal(0.0, ERROR)))

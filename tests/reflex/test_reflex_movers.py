@@ -1,0 +1,123 @@
+"""What moves around the robot: found in scans, followed, and kept clear of."""
+
+import math
+
+import numpy as np
+import pytest
+
+from hybrid_control.reflex.movers import (
+    HORIZON,
+    RETREAT,
+    SPEEDS,
+    TRACK,
+    TRACKS,
+    TURNS,
+    clear_times,
+    clusters,
+    evade,
+    follow,
+    moves,
+    speed_of,
+    turn_of,
+)
+from hybrid_control.sim.geometry import cast_rays
+
+ANGLES = -math.pi + 2 * math.pi / 360 * np.arange(360)
+NO_BOXES = np.empty((0, 5))
+AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and of no turn
+
+
+def found_in(*cylinders, boxes=NO_BOXES):
+    ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), boxes)
+    found = np.empty((32, 4))
+    return found[: clusters(ranges.astype(np.float32), -math.pi, 2 * math.pi / 360, 0.05, 10.0, found)]
+
+
+def table(*movers, linear=1.0, standing=()):
+    times = np.zeros((SPEEDS, TURNS), np.float32)
+    stands = np.array(standing, float).reshape(-1, 2)
+    clear_times(
+        np.array(movers, float), len(movers), stands, linear, 0.0, 1.0, 2.2, 2.0, 8.0, 0.25, 0.22, times
+    )
+    return times
+
+
+@pytest.mark.parametrize(("x", "y"), [(2.0, 0.0), (1.0, 1.0), (-3.0, -0.5), (-2.0, 0.0)])
+def test_a_person_is_found_where_he_stands(x, y):
+    (cluster,) = found_in((x, y, 0.25))
+    assert cluster[:2] == pytest.approx((x, y), abs=0.03)
+    assert cluster[2] == pytest.approx(0.25, abs=0.03)
+    assert cluster[3] == 0.0
+
+
+def test_a_wall_is_nobody_and_who_stands_before_one_is_somebody():
+    wall = np.array([[3.0, 0.0, 0.2, 6.0, 0.0]])
+    assert len(found_in(boxes=wall)) == 0
+    assert len(found_in((2.0, 0.0, 0.25), boxes=wall)) == 1
+
+
+def test_who_is_half_hidden_is_marked():
+    clear = {round(c[0]): c[3] for c in found_in((1.0, 0.0, 0.2), (3.0, 0.65, 0.25))}
+    assert clear == {1: 0.0, 3: 1.0}
+
+
+def test_a_walker_is_told_from_a_post_within_half_a_second():
+    tracks = np.zeros(TRACKS, TRACK)
+    rng = np.random.default_rng(0)
+    for k in range(20):
+        now = np.array([[2.0, -1.0 + 0.8 * 0.025 * k, 0.25, 0.0], [1.0, 1.0, 0.2, 0.0]])
+        now[:, :2] += rng.normal(0.0, 0.01, (2, 2))
+        follow(tracks, now, 2, 0.025)
+    alive = tracks[tracks["alive"] == 1]
+    assert len(alive) == 2
+    walker, post = sorted(alive, key=lambda track: track["x"], reverse=True)
+    assert moves(walker)
+    assert not moves(post)
+    assert (walker["vx"], walker["vy"]) == pytest.approx((0.0, 0.8), abs=0.15)
+
+
+def test_a_walker_who_is_not_seen_for_long_is_forgotten():
+    tracks = np.zeros(TRACKS, TRACK)
+    follow(tracks, np.array([[2.0, 0.0, 0.25, 0.0]]), 1, 0.025)
+    for _ in range(40):
+        follow(tracks, np.empty((0, 4)), 0, 0.025)
+    assert not tracks["alive"].any()
+
+
+def test_motions_stay_clear_for_as_long_as_it_takes_to_meet():
+    # 3 m ahead, coming at 1 m/s: driving at 1 m/s they meet after (3 - 0.25 - 0.25) / 2 = 1.25 s
+    times = table((3.0, 0.0, -1.0, 0.0, 0.25))
+    assert 1.1 <= times[AHEAD, STRAIGHT] <= 1.4
+    assert times[AHEAD, STRAIGHT] < times[AHEAD // 2, STRAIGHT]
+    assert (table((3.0, 0.0, 1.5, 0.0, 0.25)) == HORIZON).all(), (
+        "who goes away faster than it can drive is no matter"
+    )
+    assert (table((-3.0, 0.0, 0.0, 1.0, 0.25)) == HORIZON).all()
+
+
+def test_a_way_that_something_standing_closes_is_no_way_out():
+    comes = (-1.2, 0.0, 1.0, 0.0, 0.25)  # from behind
+    assert table(comes)[AHEAD, STRAIGHT] == HORIZON
+    closed = table(comes, linear=0.0, standing=[(0.5, y) for y in np.arange(-1.0, 1.0, 0.05)])
+    assert closed[AHEAD, STRAIGHT] < HORIZON
+
+
+def test_a_wish_that_is_clear_stays_as_it_is():
+    clear = np.full((SPEEDS, TURNS), HORIZON, np.float32)
+    assert evade(clear, 0.43, -0.21, 1.0, 2.2) == (0.43, -0.21, False)
+
+
+def test_of_the_motions_that_are_clear_the_nearest_is_taken():
+    times = np.full((SPEEDS, TURNS), HORIZON, np.float32)
+    times[AHEAD - 2 :, :] = 0.5
+    linear, angular, other = evade(times, 1.0, 0.0, 1.0, 2.2)
+    assert other
+    assert 0.0 <= linear <= speed_of(AHEAD - 3, 1.0)
+    assert angular == 0.0
+
+
+def test_the_table_reaches_from_retreat_to_full_speed_and_from_turn_to_turn():
+    assert (speed_of(0, 2.0), speed_of(AHEAD, 2.0)) == pytest.approx((-2.0 * RETREAT, 2.0))
+    assert (turn_of(0, 1.5), turn_of(STRAIGHT, 1.5), turn_of(TURNS - 1, 1.5)) == pytest.approx(
+        (-1.5, 0.0, 1.5)
+    )
