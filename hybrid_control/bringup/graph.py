@@ -493,7 +493,7 @@ _KINDS: dict[str, tuple[tuple[Argument, ...], str, Callable[[_Build], Graph]]] =
     ),
     "replay": (
         (
-            *_common("sim", True),
+            *_common("replay", True),
             Argument("file", "", "the recording, an MCAP file such as out/RUN/run.mcap"),
             Argument("rate", "1.0", "recorded seconds in a second"),
             Argument("loop", "false", "begin anew at the end", ("true", "false")),

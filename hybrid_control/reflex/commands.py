@@ -78,6 +78,7 @@ def _warm(arguments: argparse.Namespace) -> int:
 
     steps = {
         "the spiking engine, the reflex and its loop": _warm_reflex,
+        "the sensors": _warm_sensors,
         "the codes": _warm_codes,
         "the wheel side": _warm_wheels,
         "the simulator": _warm_simulator,
@@ -100,6 +101,12 @@ def _warm_reflex() -> None:
     reflex.engine.run(1)
     SteppedLoop(reflex.tick, reflex.context, reflex.rate).advance(0)
     PeriodicLoop(reflex.tick, reflex.context, reflex.rate).warm()
+
+
+def _warm_sensors() -> None:
+    from hybrid_control.sensors import warm
+
+    warm()
 
 
 def _warm_codes() -> None:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.messages import RangeScan
 from hybrid_control.reflex.percept import SECTORS, approach_speeds
-from hybrid_control.sensors.readings import Points, nearest_of_each_bearing
-from hybrid_control.sensors.sources import Source
+from hybrid_control.sensors.events import ENCODINGS, EVENT, EventDecoder, Looming
+from hybrid_control.sensors.mounts import Mount
+from hybrid_control.sensors.readings import Points, depth_points, laser_points, nearest_of_each_bearing
+from hybrid_control.sensors.sources import Source, read_sources
 
 SMOOTHING = 0.4  # weight of a new speed of approach, as in hybrid_control.reflex
 _STEADY = 0.5  # s between two readings beyond which nothing is said of speeds
@@ -23,7 +26,8 @@ class Fused:
     """What all sources say together.
 
     points: (n, 2) m, the nearest obstacle of each bearing in the robot's frame. sectors: (SECTORS,) m, the nearest in
-    each, inf for none. approach: (SECTORS,) m/s, how fast it comes nearer. oldest_ns: stamp of the oldest reading in it; expires_ns: ROS time at which the first of them is too old.
+    each, inf for none. approach: (SECTORS,) m/s, how fast it comes nearer. oldest_ns: stamp of the oldest reading in
+    it; expires_ns: ROS time at which the first of them is too old.
     """
 
     points: Points
@@ -133,3 +137,19 @@ class Fusion:
         oldest = min(state.stamp_ns for _, state in ranging)
         expires = min(state.stamp_ns + round(source.timeout * 1e9) for source, state in ranging)
         return Fused(points, sectors, approach, oldest, expires)
+
+
+def warm() -> None:
+    """Compile everything that a source calls, so that nothing compiles while a robot drives."""
+    scan = RangeScan(0, 0.0, 0.1, 0.1, 5.0, np.ones(3, np.float32))
+    points = laser_points(scan, Mount.of())
+    depth = np.ones((2, 2), np.float32).tobytes()
+    depth_points(depth, "32FC1", 2, 2, 8, False, (1.0, 1.0, 0.5, 0.5), Mount.of(), -1.0, 1.0, 5.0)
+    fusion = Fusion(read_sources("scan laser"))
+    fusion.put_points("scan", points, 1, 1)
+    fusion.fuse(1, 1.0)
+    looming = Looming(8, 8, 1.0, 0.0)
+    for encoding in ENCODINGS:
+        looming.put(EventDecoder().decode(encoding, bytes(8), 8, 8, 0))
+    looming.put(np.zeros(1, EVENT))
+    looming.rates()

@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
 
 from hybrid_control.parameters import ParameterError
-from hybrid_control.sensors import Frames, Fused, Fusion, Mount, Source, readings
+from hybrid_control.sensors import Frames, Fused, Fusion, Mount, Source, readings, warm
 from hybrid_control.sensors.events import EventDecoder, Looming
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
@@ -49,6 +49,7 @@ class Sensing:
         put: Callable[[Fused, int], None],
     ) -> None:
         self._node, self._base, self._horizon, self._put = node, base_frame, horizon, put
+        warm()
         self.fusion = Fusion(sources)
         self._frames = Frames()
         self._mounts: dict[tuple[str, str], Mount] = {}
