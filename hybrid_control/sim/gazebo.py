@@ -444,6 +444,9 @@ PALETTE = (
     (0.30, 0.70, 0.70),
 )
 BEACON = (1.0, 0.0, 0.9, 1.0)
+MOVER_MASS = 1000.0  # kg; a robot that it runs into does not turn it aside
+MOVER_GAP = 0.03  # m to the ground, on which it would otherwise rub
+RAIL_MARGIN = 2.0  # m
 BEACON_BOTTOM = 0.6  # m; the beacon begins above the lidar's plane, so that no beam meets it
 
 
@@ -506,7 +509,7 @@ def world_sdf(
     standing = len(world.cylinders) + len(world.boxes)
     _obstacles(element, world, looks[:standing])
     for i, (mover, look) in enumerate(zip(world.movers, looks[standing:], strict=True)):
-        _mover(element, to, f"mover{i}", mover, look, physics.step)
+        _mover(element, to, i, mover, look, physics.step)
     _beacon(element, world)
     for model, at in robots:
         _pose(model, at)
@@ -551,6 +554,13 @@ def _obstacles(element: ET.Element, world: World, looks: Sequence[Look]) -> None
             if tag == "visual":
                 _material(solid, _colour(look))
                 _add(solid, "cast_shadows", False)
+            elif world.movers:
+                _meets(solid, 1)
+
+
+def _meets(collision: ET.Element, mask: int) -> None:
+    """Lets a solid meet only those that share a bit with it; a robot has all 16."""
+    _add(_add(_add(collision, "surface"), "contact"), "collide_bitmask", mask)
 
 
 def _colour(look: Look) -> tuple[float, float, float, float]:
@@ -558,49 +568,62 @@ def _colour(look: Look) -> tuple[float, float, float, float]:
     return red, green, blue, 1.0
 
 
-def _mover(element: ET.Element, to: Release, name: str, mover: Mover, look: Look, step: float) -> None:
-    """An obstacle that walks to and fro: a velocity that turns round each time the trip is over.
+def _mover(element: ET.Element, to: Release, number: int, mover: Mover, look: Look, step: float) -> None:
+    """An obstacle that walks to and fro: it slides on a rail whose velocity turns round each time the trip is over.
 
-    Gazebo has no such obstacle. VelocityControl keeps its speed; the clock triggers the first turn, and each turn the
-    next one, a trip later. A turn comes a step or two late, so that in the course of minutes its place drifts.
+    Gazebo has no such obstacle. The clock triggers the first turn, and each turn the next one, a trip later. It meets
+    robots and goes through everything else, as in the embedded simulator. The rail is longer than the way: a joint
+    that reaches its end would stick there.
     """
-    (ax, ay), (bx, by) = mover.a, mover.b
-    trip_ms = round(math.dist(mover.a, mover.b) / mover.speed * 1e3) if mover.speed > 0 else 0
+    name = f"mover{number}"
+    length = math.dist(mover.a, mover.b)
+    trip_ms = round(length / mover.speed * 1e3) if mover.speed > 0 else 0
     x, y = mover.at(0.0)
     model = _add(element, "model", name=name)
     _pose(model, Placement((x, y, look.height / 2)))
     link = _add(model, "link", name="link")
-    _add(link, "gravity", False)
     inertial = _add(link, "inertial")
-    _add(inertial, "mass", 70.0)
+    _add(inertial, "mass", MOVER_MASS)
     inertia = _add(inertial, "inertia")
-    for tag, moment in zip(("ixx", "iyy", "izz"), ball_inertia(70.0, 0.5), strict=True):
+    for tag, moment in zip(("ixx", "iyy", "izz"), ball_inertia(MOVER_MASS, 1.0), strict=True):
         _add(inertia, tag, moment)
     for tag in ("collision", "visual"):
         solid = _add(link, tag, name=name if tag == "collision" else f"{name}_visual")
-        _geometry(solid, "cylinder", (mover.radius, look.height))
+        _geometry(solid, "cylinder", (mover.radius, look.height - 2 * MOVER_GAP))
         if tag == "visual":
             _material(solid, _colour(look))
             _add(solid, "cast_shadows", False)
+        else:
+            _meets(solid, 2 << number % 15)
     for frame, (px, py) in ((f"{name}_from", mover.a), (f"{name}_to", mover.b)):
         _pose(_add(element, "frame", name=frame), Placement((px, py, 0.0)))
 
-    away = mover.phase % 1.0 < 0.5  # from a to b
-    velocity = ((bx - ax) / trip_ms * 1e3, (by - ay) / trip_ms * 1e3) if trip_ms else (0.0, 0.0)
-    sign = 1.0 if away else -1.0
-    control = {
-        "topic": f"/{name}/velocity",
-        "initial_linear": text((sign * velocity[0], sign * velocity[1], 0.0)),
-    }
-    _plugin(model, to, "velocity-control", "VelocityControl", control)
-    if not trip_ms:
+    (ax, ay), (bx, by) = mover.a, mover.b
+    done = math.dist(mover.a, (x, y))
+    rail = _add(model, "joint", name="rail", type="prismatic" if length else "fixed")
+    _add(rail, "parent", "world")
+    _add(rail, "child", "link")
+    if not length or not trip_ms:
         return
+    axis = _add(rail, "axis")
+    _add(axis, "xyz", text(((bx - ax) / length, (by - ay) / length, 0.0)))
+    limit = _add(axis, "limit")
+    _add(limit, "lower", -done - RAIL_MARGIN)
+    _add(limit, "upper", length - done + RAIL_MARGIN)
+    away = mover.phase % 1.0 < 0.5  # from a to b
+    speed = length / trip_ms * 1e3
+    control = {
+        "joint_name": "rail",
+        "initial_velocity": speed if away else -speed,
+        "topic": f"/{name}/velocity",
+    }
+    _plugin(model, to, "joint-controller", "JointController", control)
 
     def turn(
-        delay_ms: int, topic: str, kind: str, matches: Mapping[str, int], end: str, factor: float
+        delay_ms: int, topic: str, kind: str, matches: Mapping[str, int], end: str, speed: float
     ) -> None:
         """When the message comes, and the delay is over: announce the end that is reached, and go back from it."""
-        plugin = _add(
+        plugin = ET.SubElement(
             model,
             "plugin",
             filename=to.plugin.format("triggered-publisher"),
@@ -612,18 +635,17 @@ def _mover(element: ET.Element, to: Release, name: str, mover: Mover, look: Look
         if delay_ms:
             _add(plugin, "delay_ms", delay_ms)
         _add(plugin, "output", type=f"{to.messages}.Empty", topic=f"/{name}/{end}")
-        vx, vy = text((factor * velocity[0],)), text((factor * velocity[1],))
-        twist = f"linear: {{x: {vx}, y: {vy}}}"
-        _add(plugin, "output", twist, type=f"{to.messages}.Twist", topic=f"/{name}/velocity")
+        velocity = f"data: {text((speed,))}"
+        _add(plugin, "output", velocity, type=f"{to.messages}.Double", topic=f"/{name}/velocity")
 
     left = (0.5 if away else 1.0) - mover.phase % 1.0  # of the round trip, to the first turn
     step_ns = round(step * 1e9)
     first_ns = max(1, round(left * 2 * trip_ms * 1e6 / step_ns)) * step_ns
     seconds, nanoseconds = divmod(first_ns, 1_000_000_000)
     when = {"sim.sec": seconds, "sim.nsec": nanoseconds}
-    turn(0, "/clock", "Clock", when, "to" if away else "from", -sign)
-    turn(trip_ms, f"/{name}/to", "Empty", {}, "from", 1.0)
-    turn(trip_ms, f"/{name}/from", "Empty", {}, "to", -1.0)
+    turn(0, "/clock", "Clock", when, "to" if away else "from", -speed if away else speed)
+    turn(trip_ms, f"/{name}/to", "Empty", {}, "from", speed)
+    turn(trip_ms, f"/{name}/from", "Empty", {}, "to", -speed)
 
 
 def _beacon(element: ET.Element, world: World) -> None:

@@ -137,12 +137,11 @@ def _mover(model: ET.Element, frames: dict[str, Placed], where: str) -> Mover:
     name = model.get("name")
     (ax, ay), (bx, by) = frames[f"{name}_from"][:2], frames.get(f"{name}_to", frames[f"{name}_from"])[:2]
     (radius,) = _numbers(model.find("link/collision/geometry/cylinder/radius"), 1, f"{where}: radius")
-    vx, vy, _ = _numbers(model.find("plugin/initial_linear"), 3, f"{where}: initial_linear", (0.0,) * 3)
+    (velocity,) = _numbers(model.find("plugin/initial_velocity"), 1, f"{where}: initial_velocity", (0.0,))
     x, y, _, _ = _pose(model, where)
     length = math.dist((ax, ay), (bx, by))
     share = min(math.dist((ax, ay), (x, y)) / length, 1.0) if length else 0.0
-    away = vx * (bx - ax) + vy * (by - ay) >= 0
-    return Mover(radius, (ax, ay), (bx, by), math.hypot(vx, vy), share / 2 if away else 1 - share / 2)
+    return Mover(radius, (ax, ay), (bx, by), abs(velocity), share / 2 if velocity >= 0 else 1 - share / 2)
 
 
 def _add(

@@ -4,6 +4,7 @@ bridged topics of the types that the nodes on the other side use."""
 import ctypes
 import ctypes.util
 import json
+import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def test_worlds_and_robots_are_valid_for_a_real_parser(to, tmp_path, capfd):
     parser = sdformat()
     for name, text in (
         ("world", both(to)),
+        ("crossing", gazebo.world_sdf(generate("crossing", 1), to)),
         ("rover", gazebo.model_sdf(gazebo.rover_model(JACKAL, to))),
         ("quadrotor", gazebo.model_sdf(gazebo.quadrotor_model(QUAD, to))),
     ):
@@ -62,10 +64,10 @@ def test_worlds_and_robots_are_valid_for_a_real_parser(to, tmp_path, capfd):
 @each_release
 def test_every_plugin_and_parameter_exists_in_the_release(to):
     known = PLUGINS[to.name]["plugins"]
-    root = ET.fromstring(both(to))
-    plugins = list(root.iter("plugin"))
-    # world: 6; rover: 2; quadrotor: 4 rotors, control, odometry
-    assert len(plugins) == 14
+    crossing = ET.fromstring(gazebo.world_sdf(generate("crossing", 1), to))
+    plugins = [*ET.fromstring(both(to)).iter("plugin"), *crossing.iter("plugin")]
+    # world: 6; rover: 2; quadrotor: 4 rotors, control, odometry; once more the world: 6; each of 5 that move: 4
+    assert len(plugins) == 14 + 6 + 20
     for plugin in plugins:
         file, name = plugin.get("filename"), plugin.get("name")
         assert file in known
@@ -136,6 +138,37 @@ def test_a_drone_flies_to_the_goal_in_the_world_frame(tmp_path):
     robot = gazebo.prepare(tmp_path, world, gazebo.FORTRESS, QUAD, {"": Pose(1.0, 2.0, 3.0)}).robots[0]
     assert robot.goal == world.goal
     assert robot.place.xyz[2] > QUAD.height / 2
+
+
+def test_what_moves_meets_robots_and_nothing_else():
+    root = ET.fromstring(gazebo.world_sdf(generate("crossing", 1), gazebo.FORTRESS))
+    masks = {
+        model.get("name"): {
+            int(c.findtext("surface/contact/collide_bitmask", "65535")) for c in model.iter("collision")
+        }
+        for model in root.iter("model")
+    }
+    movers = [masks[f"mover{i}"].pop() for i in range(5)]
+    assert all(mask & 65535 for mask in movers)
+    for i, mask in enumerate(movers):
+        assert not any(mask & other for other in (*masks["obstacles"], *movers[:i]))
+
+
+def test_what_moves_turns_first_when_the_embedded_simulators_does():
+    world = generate("crossing", 1)
+    root = ET.fromstring(gazebo.world_sdf(world, gazebo.FORTRESS, gazebo.Physics(0.005)))
+    for i, mover in enumerate(world.movers):
+        model = next(m for m in root.iter("model") if m.get("name") == f"mover{i}")
+        first = model.find("plugin/input[@topic='/clock']")
+        sec, nsec = (int(match.text) for match in first.findall("match"))
+        # the clock goes in steps of 5 ms, so only a multiple of them is ever seen
+        assert nsec % 5_000_000 == 0
+        at = sec + nsec * 1e-9
+        ends = [math.dist(mover.at(at), end) for end in (mover.a, mover.b)]
+        assert min(ends) < 0.01
+        end = (f"/mover{i}/from", f"/mover{i}/to")[ends.index(min(ends))]
+        plugin = next(p for p in model.findall("plugin") if first in list(p))
+        assert end in [o.get("topic") for o in plugin.findall("output")]
 
 
 @each_release
