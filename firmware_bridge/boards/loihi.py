@@ -87,14 +87,11 @@ def emulated_config(stepped: bool = False) -> LoihiConfig:
 
 
 def emulator_command(network_file: Path, config: LoihiConfig) -> list[str]:
-    """The command that runs the emulator for a board's network file, such that a board of this config finds it.
+    """The command that runs the emulator such that a board of this config finds it; ValueError without its environment.
 
-    The network itself comes over the wire; here it is only looked at, so that one that can't run is refused before
-    anything starts. BoardRefusal for such a one, ValueError where there is no environment.
+    network_file is not read: the network comes over the wire, when the board loads it.
     """
-    loihi_program(Network.load(network_file), config.dt)
-    python = environment(config)
-    return [str(python), str(EMULATOR), "--host", config.host, "--port", str(config.port)]
+    return [str(environment(config)), str(EMULATOR), "--host", config.host, "--port", str(config.port)]
 
 
 def emulator_version(config: LoihiConfig | None = None) -> str:

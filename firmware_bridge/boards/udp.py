@@ -132,6 +132,7 @@ class UdpBoard(Board):
         self._address = (socket.gethostbyname(self.config.host), self.config.port)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wire.BUFFER)
         try:
             self.name = self._ask(wire.HELLO, (), wire.WELCOME, self.config.timeout).body
         except OSError:

@@ -299,7 +299,5 @@ def test_ticks_of_another_length_than_the_chip_can_have_are_refused() -> None:
 
 
 def test_without_its_environment_the_emulator_says_how_to_get_it(tmp_path: Path) -> None:
-    file = tmp_path / "board.nir"
-    _with(lambda n: None).save(file)
     with pytest.raises(ValueError, match=r"no nengo-loihi: .*; scripts/loihi.sh makes its environment"):
-        emulator_command(file, LoihiConfig(python=tmp_path / "python"))
+        emulator_command(tmp_path / "board.nir", LoihiConfig(python=tmp_path / "python"))

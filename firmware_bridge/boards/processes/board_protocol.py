@@ -44,6 +44,7 @@ START_BODY = struct.Struct("<IB3x")
 SPIKES_HEAD = struct.Struct("<HBB")
 STATUS_BODY = struct.Struct("<B3xIIIII" + "I" * len(REASONS))
 
+BUFFER = 4 << 20  # bytes of a socket's queue, as far as the system gives them
 HOST_SILENCE_NS = 500_000_000  # a running board whose host says nothing for so long lets its time stand still
 SESSION_NS = 1_000_000_000  # after so long another session may take over
 
@@ -475,6 +476,7 @@ def serve(peer: Peer, sock: socket.socket, ended: Callable[[], bool], parent: An
     """
     clock = time.monotonic_ns
     sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     watch = [sock] if parent is None else [sock, parent]
     due = 0
 
