@@ -83,6 +83,10 @@ PLANNER: tuple[Parameter, ...] = (
     Parameter(
         "odometry_timeout", 0.5, "s", "age of the newest odometry beyond which nothing is planned", 0.05, 5.0
     ),
+    Parameter(
+        "route_memory", True, "", "a memory of the scans leads planner and reflex to the goal, by planner/waypoint"
+    ),
+    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw")),
     ODOM_FRAME,
 )
 

@@ -15,9 +15,9 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage
 from hybrid_control_ros.planner import PlannerNode
 from nav_msgs.msg import Odometry as OdometryMessage
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, LaserScan
 
-from hybrid_control.messages import Goal, Odometry, Pose, Twist
+from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
@@ -139,6 +139,38 @@ def test_ros_planner_tells_diagnostics_of_inference_time_rate_and_refusals(graph
     assert 0 < float(values["inference p50 [ms]"]) <= float(values["inference p99 [ms]"])
 
 
+def test_ros_planner_leads_round_what_the_scans_saw(graph, model_file):
+    bench = Bench(graph, model_file)
+    points = graph.collect(PoseStamped, "planner/waypoint", qos.COMMAND)
+    lidar = graph.publisher(LaserScan, "scan")
+    graph.until(lambda: lidar.get_subscription_count() == 1)
+    bench.ready()
+    # a wall 1.5 m ahead, from 3 m to the right to 1 m to the left: the way is on the left
+    angles = np.linspace(-np.pi, np.pi, 360, endpoint=False)
+    with np.errstate(divide="ignore"):
+        ranges = np.where(np.cos(angles) > 0, 1.5 / np.cos(angles), np.inf)
+    ranges[~((ranges * np.sin(angles) < 1.0) & (ranges * np.sin(angles) > -3.0))] = np.inf
+
+    def led():
+        bench.tell()
+        scan = RangeScan(bench.node.now_ns(), -np.pi, 2 * np.pi / 360, 0.05, 10.0, ranges)
+        lidar.publish(convert.scan_message(scan, "lidar"))
+        time.sleep(0.03)
+        return len(points) > 1
+
+    graph.until(led)
+    point = points[-1].message
+    assert point.header.frame_id == "odom"
+    assert np.arctan2(point.pose.position.y, point.pose.position.x) > 0.3
+    assert bench.node._aim is not None
+
+
+def test_ros_planner_without_route_memory_does_not_listen_to_scans(graph, model_file):
+    bench = Bench(graph, model_file, route_memory=False)
+    assert bench.node.count_subscribers("scan") == 0
+    assert bench.node.count_publishers("planner/waypoint") == 0
+
+
 def test_ros_planner_goes_through_its_lifecycle_twice_and_leaves_no_thread_or_topic(graph, model_file):
     node = graph.add(PlannerNode, model_file=str(model_file))
 
@@ -151,7 +183,7 @@ def test_ros_planner_goes_through_its_lifecycle_twice_and_leaves_no_thread_or_to
             assert graph.transition("planner_node", name)
             if name == "activate":
                 assert "/planner/rates" in topics()
-                assert threading.active_count() == threads + 1
+                assert threading.active_count() == threads + 2  # images, and the way
         assert topics() == before
         assert threading.active_count() == threads
     assert graph.transition("planner_node", "shutdown")

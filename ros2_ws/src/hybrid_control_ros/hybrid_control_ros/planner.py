@@ -1,4 +1,4 @@
-"""The planner node: camera, odometry and goal in, planner/rates out."""
+"""The planner node: camera, scan, odometry and goal in, planner/rates and planner/waypoint out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry as OdometryMessage
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
 from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.parameters import Value
 from hybrid_control.planner.contract import DEFAULT_MODEL
 from hybrid_control.planner.planner import BlindError, Planner
+from hybrid_control.route import Guide
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage
 from hybrid_control_ros.node import ManagedNode
@@ -27,6 +28,8 @@ _WAIT = 0.1  # seconds after which the thread looks whether it is to end
 class PlannerNode(ManagedNode):
     """Plans on the newest image, in a thread of its own, never on a queue of old ones.
 
+    With route_memory another thread enters the newest scan into a memory of the way, and the points on the way that
+    come of it go to the reflex and stand in for the goal here.
     hand_over: gets each RateVector in memory, in the planner's thread.
     """
 
@@ -43,6 +46,10 @@ class PlannerNode(ManagedNode):
         self._planner: Planner | None = None
         self._odometry: Odometry | None = None
         self._goal: Goal | None = None
+        self._aim: Goal | None = None
+        self._scan: LaserScan | None = None
+        self._scan_frame = ""
+        self._guide_thread: threading.Thread | None = None
         self._image: Image | CompressedImage | None = None
         self._arrived = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -56,29 +63,37 @@ class PlannerNode(ManagedNode):
         self._planner = Planner(
             self.value("model_file") or DEFAULT_MODEL, min_contrast=self.value("min_contrast")
         )
-        self._odometry = self._goal = None
+        self._odometry = self._goal = self._aim = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
         kind = CompressedImage if self.value("compressed") else Image
         self.listen(kind, "camera/image_raw", self._on_image, qos.SENSOR)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
+        if self.value("route_memory"):
+            self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
+            self.listen(LaserScan, "scan", self._on_scan, qos.SENSOR)
 
     def activate(self) -> None:
         self._ending = False
-        self._image = None
+        self._image = self._scan = self._aim = None
+        self._scan_frame = ""
         self._done, self._blind = 0, False
         self._seconds.clear()
         self._reported = (time.monotonic(), 0)
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
         self._thread.start()
+        if self.value("route_memory"):
+            self._guide_thread = threading.Thread(target=self._guide, name="route", daemon=True)
+            self._guide_thread.start()
 
     def deactivate(self) -> None:
-        if self._thread is not None:
-            with self._arrived:
-                self._ending = True
-                self._arrived.notify()
-            self._thread.join(1.0)
-            self._thread = None
+        with self._arrived:
+            self._ending = True
+            self._arrived.notify_all()
+        for thread in (self._thread, self._guide_thread):
+            if thread is not None:
+                thread.join(1.0)
+        self._thread = self._guide_thread = None
 
     def cleanup(self) -> None:
         self._planner = None
@@ -87,7 +102,7 @@ class PlannerNode(ManagedNode):
         if self.active:
             with self._arrived:
                 self._image = message
-                self._arrived.notify()
+                self._arrived.notify_all()
 
     def _on_odometry(self, message: OdometryMessage) -> None:
         try:
@@ -97,9 +112,49 @@ class PlannerNode(ManagedNode):
 
     def _on_goal(self, message: PoseStamped) -> None:
         try:
-            self._goal = convert.goal(message, self.value("odom_frame"))
+            goal = convert.goal(message, self.value("odom_frame"))
         except ValueError as error:
             self.refuse("goal_pose", error)
+            return
+        if self._goal is None or (goal.x, goal.y) != (self._goal.x, self._goal.y):
+            self._aim = None
+        self._goal = goal
+
+    def _on_scan(self, message: LaserScan) -> None:
+        if self.active:
+            with self._arrived:
+                self._scan = message
+                self._arrived.notify_all()
+
+    def _guide(self) -> None:
+        """Enter the newest scan into the memory, and tell the next point on the way when it is due."""
+        guide = Guide(self.value("lidar_x"), self.value("lidar_yaw"))
+        odometry_timeout = round(self.value("odometry_timeout") * 1e9)
+        while True:
+            with self._arrived:
+                while self._scan is None and not self._ending:
+                    self._arrived.wait(_WAIT)
+                message, self._scan = self._scan, None
+            if message is None or self._ending:
+                return
+            odometry, goal = self._odometry, self._goal
+            try:
+                if self._scan_frame and message.header.frame_id != self._scan_frame:
+                    raise ValueError(f"it is in frame {message.header.frame_id!r}, expected {self._scan_frame!r}")
+                self._scan_frame = message.header.frame_id
+                scan = convert.range_scan(message)
+            except ValueError as error:
+                self.refuse("scan", error)
+                continue
+            if odometry is None or goal is None or abs(scan.stamp_ns - odometry.stamp_ns) > odometry_timeout:
+                continue
+            guide.put_goal(goal)
+            guide.put_odometry(odometry)
+            guide.put_scan(scan)
+            point = guide.point(self.now_ns())
+            if point is not None and goal is self._goal and not self._ending:
+                self._aim = point
+                self._waypoints.publish(convert.goal_message(point, self.value("odom_frame")))
 
     def _work(self) -> None:
         period = 1.0 / self.value("rate")
@@ -132,7 +187,7 @@ class PlannerNode(ManagedNode):
                 self._arrived.wait_for(lambda: self._ending, max(0.0, begun + period - time.monotonic()))
 
     def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int, odometry_timeout: int) -> None:
-        odometry, goal, planner = self._odometry, self._goal, self._planner
+        odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
             goal is None
             or odometry is None

@@ -129,6 +129,7 @@ class ReflexNode(ManagedNode):
             self._sensing = Sensing(self, sources, self._base_frame, horizon, self._on_fused)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
+        self.listen(PoseStamped, "planner/waypoint", self._on_waypoint, qos.COMMAND)
         if self._listens:
             self.listen(SpikeTrainMessage, "planner/spikes", self._on_spikes, qos.SENSOR)
         if self._stepped:
@@ -251,6 +252,14 @@ class ReflexNode(ManagedNode):
             self._reflex.put_goal(convert.goal(message, self.value("odom_frame")))
         except ValueError as error:
             self.refuse("goal_pose", error)
+
+    def _on_waypoint(self, message: PoseStamped) -> None:
+        if not self.active or self._reflex is None:
+            return
+        try:
+            self._reflex.put_waypoint(convert.goal(message, self.value("odom_frame")), self.now_ns())
+        except ValueError as error:
+            self.refuse("planner/waypoint", error)
 
     def _on_spikes(self, message: SpikeTrainMessage) -> None:
         try:
