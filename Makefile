@@ -5,7 +5,7 @@ ARGS ?=
 env = . scripts/env.sh &&
 avr = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
 
-.PHONY: help setup sim sim-firmware test test-train test-peers soak soak-firmware lint lock clean
+.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test-train: setup  ## the tests that need torch (TORCH_INDEX=url of a CPU build'
 
 test-peers: setup  ## the engine against other SNN tools, in their own environment
 	@scripts/peers.sh $(ARGS)
+
+test-spinnaker: setup  ## SpiNNaker's wire against its makers' code (PEERS_SECONDS=60: a minute of 10,000 packets a second)
+	@scripts/spinnaker.sh $(ARGS)
 
 soak-firmware: setup  ## ten minutes of the serial link on the emulated chip, then cut cables, then fuzzers
 	@$(env) python -m firmware_bridge.firmware.soak
