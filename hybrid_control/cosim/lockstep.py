@@ -24,7 +24,7 @@ from hybrid_control.realtime import SteppedLoop
 from hybrid_control.reflex import Reflex
 from hybrid_control.route import Guide
 from hybrid_control.sim.geometry import clearance
-from hybrid_control.sim.robot import JACKAL, RobotModel
+from hybrid_control.sim.robot import JACKAL, RobotModel, Vehicle
 from hybrid_control.sim.simulator import Contact, Event, Simulator
 from hybrid_control.sim.worlds import World
 
@@ -54,7 +54,7 @@ class Driver(Protocol):
 
     camera: bool  # whether it looks at the camera's images
 
-    def begin(self, robot: RobotModel, goal: Goal, seed: int) -> None:
+    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
         """A new episode: forget what was, time is 0. goal: in the frame of the odometry."""
 
     def receive(self, event: Event) -> None:
@@ -113,17 +113,20 @@ def run_episode(
     driver: Driver,
     world: World,
     simulator: Simulated,
-    robot: RobotModel = JACKAL,
+    robot: Vehicle = JACKAL,
     seed: int = 0,
     *,
     duration: float = 90.0,
     goal_radius: float = GOAL_RADIUS,
     centre_contact: float | None = None,
+    act: Callable[[int], str] | None = None,
 ) -> Episode:
     """Drive a simulator of the world to the goal, to the first contact, or until `duration` simulated s have passed.
 
     seed: for what the driver draws. goal_radius: m, of the robot's true centre. centre_contact: m; where given, a
-    contact is the centre coming this near to a standing obstacle, besides those that the simulator notes.
+    contact is the centre coming this near to a standing obstacle, besides those that the simulator notes. act: where
+    given, it asks the driver at a time in ns, gives the simulator the command, and returns the mode; for vehicles that
+    take more than a speed and a yaw rate.
     """
     driver.begin(robot, Goal(0, *world.goal), seed)
     modes: dict[str, int] = {}
@@ -134,8 +137,11 @@ def run_episode(
         until = (window + 1) * WINDOW_NS
         for event in simulator.advance(until):
             driver.receive(event)
-        linear, angular, mode = driver.command(until)
-        simulator.set_command(linear, angular)
+        if act is None:
+            linear, angular, mode = driver.command(until)
+            simulator.set_command(linear, angular)
+        else:
+            mode = act(until)
         modes[mode] = modes.get(mode, 0) + 1
         pose = simulator.truth().pose
         if window % NOTE_WAY == 0:
@@ -171,7 +177,7 @@ class LockStep:
         self,
         planner: Plans | None,
         *,
-        robot: RobotModel = JACKAL,
+        robot: Vehicle = JACKAL,
         planner_rate: float = 15.0,
         planner_latency: float = 0.04,
         code: str = "poisson",
@@ -208,12 +214,16 @@ class LockStep:
         time in s, returns what the planner sees instead, None for no image.
         """
         self.planner_dies_at, self.image_fault = planner_dies_at, image_fault
+        if not isinstance(self.robot, RobotModel):
+            raise ValueError(
+                f"lock step: {self.robot.name} does not drive; a drone takes cosim.flight.Flight"
+            )
         with Simulator(world, self.robot, seed, camera=self.camera, appearance=appearance) as simulator:
             return run_episode(
                 self, world, simulator, self.robot, seed, duration=duration, goal_radius=goal_radius
             )
 
-    def begin(self, robot: RobotModel, goal: Goal, seed: int) -> None:
+    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
         """Reset and activate the reflex, seed the spikes."""
         self._now = 0
         self.reflex.reset()

@@ -60,7 +60,7 @@ SETTINGS: tuple[Parameter, ...] = (
     Parameter("goal_tolerance", 0.15, "m",
               "distance to the goal, by odometry, at which the robot has arrived", 0.05, 5.0),
     Parameter("holonomic", False, "", "the vehicle moves in any direction, as a drone does: cmd_vel has a linear.y"),
-    Parameter("response_time", 0.35, "s", "how late a holonomic vehicle's speed follows a command", 0.0, 2.0),
+    Parameter("response_time", 0.5, "s", "time constant with which a holonomic vehicle follows a command", 0.0, 2.0),
     Parameter("hover_height", 0.0, "m",
               "height above the ground to keep with the range sensors up and down; 0 leaves it to the autopilot",
               0.0, 20.0),

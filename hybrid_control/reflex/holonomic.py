@@ -22,6 +22,7 @@ SLIDES = (
 )  # off the wished direction
 HEIGHT_GAIN = 1.0  # 1/s, climb for a metre that is missing
 WAY_OUT_SPEED = 0.2  # m/s
+REACTION = 0.1  # s, in which a command takes its way
 
 
 @numba.njit(cache=True, nogil=True)
@@ -47,6 +48,8 @@ def is_free(
     y: float,
     angular: float,
     horizon: float,
+    drift_x: float,
+    drift_y: float,
     half_length: float,
     half_width: float,
     margin: float,
@@ -54,13 +57,16 @@ def is_free(
 ) -> bool:
     """Whether the outline stays `margin` m off all points for `horizon` s, and for `ahead` m more on the same way.
 
+    x, y: m/s and angular: rad/s in the body frame; drift_x, drift_y: m that the body moves besides.
     A point that is nearer than that at the start is no reason to refuse motion that does not bring it nearer.
     """
     way = math.hypot(x, y) * horizon
     stretch = 1.0 + ahead / way if way > 1e-6 else 1.0
-    reach = math.hypot(half_length, half_width) + margin + way * stretch
+    reach = math.hypot(half_length, half_width) + margin + way * stretch + math.hypot(drift_x, drift_y)
     for k in range(1, STEPS + 1):
         px, py, yaw = displacement(x * stretch, y * stretch, angular, horizon * k / STEPS)
+        px += drift_x * k / STEPS
+        py += drift_y * k / STEPS
         c = math.cos(yaw)
         s = math.sin(yaw)
         for i in range(count):
@@ -86,6 +92,8 @@ def guard(
     x: float,
     y: float,
     angular: float,
+    moving_x: float,
+    moving_y: float,
     age: float,
     response: float,
     deceleration: float,
@@ -97,7 +105,9 @@ def guard(
     """The command as far as it is safe: (x, y m/s, angular rad/s, whether it was changed).
 
     points: (n, 2) m in the body frame at the time of the scan, the first `count` of them valid; age: s since then.
-    The vehicle is taken to move as commanded for the scan's age and its response time, then to brake. Tried in turn:
+    moving_x, moving_y: m/s, how it moves now. Its speed follows a command as a low pass of time constant `response`
+    does: told to stop, it goes on for its speed times that. On top of this it is taken to move as commanded for the
+    scan's age and a reaction time, and to brake. Tried in turn:
     less and less speed, the share of it that points 30° and 60° to either side, the same without the turn, the turn
     alone, a stop. No answer is faster than the command.
     """
@@ -105,6 +115,7 @@ def guard(
         return x, y, angular, False
     speed = math.hypot(x, y)
     ahead = max(front - margin, 0.0)
+    dx, dy = moving_x * response, moving_y * response
     if speed > 0.0:
         for turn in (angular, 0.0):
             for slide in SLIDES:
@@ -112,16 +123,18 @@ def guard(
                 sx, sy = share * x - math.sin(slide) * y, math.sin(slide) * x + share * y
                 for k in range(SCALES):
                     scale = share * (1.0 - k / SCALES)
-                    horizon = min(age + response + 0.5 * speed * scale / deceleration, 2.0)
+                    horizon = min(age + REACTION + 0.5 * speed * scale / deceleration, 2.0)
                     vx, vy = scale * sx, scale * sy
-                    if is_free(points, count, vx, vy, turn, horizon, half_length, half_width, margin, ahead):
+                    if is_free(
+                        points, count, vx, vy, turn, horizon, dx, dy, half_length, half_width, margin, ahead
+                    ):
                         return vx, vy, turn, k > 0 or slide != 0.0 or turn != angular
             if angular == 0.0:
                 break
     for part in (1.0, 0.5):
         turn = angular * part
         if turn != 0.0 and is_free(
-            points, count, 0.0, 0.0, turn, age + response, half_length, half_width, margin, 0.0
+            points, count, 0.0, 0.0, turn, age + REACTION, dx, dy, half_length, half_width, margin, 0.0
         ):
             return 0.0, 0.0, turn, True
     return 0.0, 0.0, 0.0, True
@@ -145,7 +158,7 @@ def way_out(
     for k in range(8):
         direction = math.pi - (1 - 2 * (k % 2)) * ((k + 1) // 2) * math.pi / 4
         x, y = slow * math.cos(direction), slow * math.sin(direction)
-        if is_free(points, count, x, y, 0.0, horizon, half_length, half_width, margin, 0.0):
+        if is_free(points, count, x, y, 0.0, horizon, 0.0, 0.0, half_length, half_width, margin, 0.0):
             return x, y
     return 0.0, 0.0
 

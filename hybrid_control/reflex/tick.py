@@ -419,7 +419,7 @@ def _way_out(c: Any, age: float, fastest: float) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True)
 def _any_direction(
-    c: Any, linear: float, angular: float, age: float, fastest: float
+    c: Any, linear: float, angular: float, age: float, fastest: float, now_ns: int
 ) -> tuple[float, float, float, bool]:
     """The guarded command of a holonomic vehicle: (x, y m/s, rad/s, whether it was changed).
 
@@ -434,9 +434,12 @@ def _any_direction(
     if speed > fastest:
         linear *= fastest / speed
         lateral *= fastest / speed
+    moving_x, moving_y = c.motion.value.linear_x, c.motion.value.linear_y
+    if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > g.odometry_timeout * 1e9:
+        moving_x, moving_y = c.command.linear_x, c.command.linear_y
     x, y, turn, changed = holonomic.guard(
-        c.scan.value.points, c.scan.value.count, linear, lateral, angular, age, c.response, g.max_acceleration,
-        c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
+        c.scan.value.points, c.scan.value.count, linear, lateral, angular, moving_x, moving_y, age, c.response,
+        g.max_acceleration, c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
     )  # fmt: skip
     if c.back_off > 0.0 and changed and max(abs(x), abs(y)) < 0.02:
         x, y = holonomic.way_out(
@@ -541,7 +544,7 @@ def run_tick(c: Any, now_ns: int) -> int:
         age = max(now_ns - c.scan.received_ns, 0) * 1e-9
         lateral = vertical = 0.0
         if c.holonomic:
-            linear, lateral, angular, guarded = _any_direction(c, linear, angular, age, fastest)
+            linear, lateral, angular, guarded = _any_direction(c, linear, angular, age, fastest, now_ns)
             if c.hover_height > 0.0:
                 v = c.vertical.value
                 vertical = holonomic.climb(v.up, v.down, c.hover_height, c.vertical_clearance, c.max_climb)

@@ -108,22 +108,24 @@ class DriftingOdometry:
     def __init__(self, robot: QuadModel, start: Pose, rng: np.random.Generator) -> None:
         self._scale = 1.0 + rng.normal(0.0, robot.odometry_scale_error)
         self._drift = rng.normal(0.0, robot.gyro_drift)
+        self._yaw = start.yaw
         self.reading = Odometry(0, start, Twist(0))
 
     def update(self, true: Odometry) -> None:
-        """The true twist of now, held since the last update."""
+        """The true speed of now, held since the last update, and the true yaw."""
         old = self.reading
         dt = (true.stamp_ns - old.stamp_ns) * 1e-9
-        turn = true.twist.angular_z + self._drift
+        turn = math.remainder(true.pose.yaw - self._yaw, 2.0 * math.pi) + self._drift * dt
+        self._yaw = true.pose.yaw
         forward, left = self._scale * true.twist.linear_x, self._scale * true.twist.linear_y
-        middle = old.pose.yaw + 0.5 * turn * dt
+        middle = old.pose.yaw + 0.5 * turn
         c, s = math.cos(middle), math.sin(middle)
         pose = Pose(
             old.pose.x + (c * forward - s * left) * dt,
             old.pose.y + (s * forward + c * left) * dt,
-            old.pose.yaw + turn * dt,
+            old.pose.yaw + turn,
         )
-        twist = Twist(true.stamp_ns, forward, left, true.twist.linear_z, turn)
+        twist = Twist(true.stamp_ns, forward, left, true.twist.linear_z, turn / dt)
         self.reading = Odometry(true.stamp_ns, pose, twist)
 
 

@@ -10,7 +10,7 @@ from hybrid_control.cosim.lockstep import ImageFault
 from hybrid_control.messages import Goal, Odometry, RateVector
 from hybrid_control.planner.contract import decode_heading, decode_speed
 from hybrid_control.planner.planner import BlindError
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import Vehicle
 from hybrid_control.sim.simulator import Event
 
 
@@ -27,7 +27,7 @@ class PlannerAlone:
         self.planner_latency_ns = round(latency * 1e9)
         self.image_fault: ImageFault | None = None
 
-    def begin(self, robot: RobotModel, goal: Goal, seed: int) -> None:
+    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
         """Forget the episode before."""
         self.robot, self.goal = robot, goal
         self._odometry: Odometry | None = None

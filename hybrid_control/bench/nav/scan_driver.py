@@ -10,7 +10,7 @@ import numpy as np
 
 from hybrid_control.messages import Goal, Odometry, RangeScan
 from hybrid_control.sim.geometry import FloatArray
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import Vehicle
 from hybrid_control.sim.simulator import Event
 
 PERIOD_NS = 50_000_000
@@ -44,7 +44,7 @@ class ScanDriver(abc.ABC):
 
     camera = False
 
-    def begin(self, robot: RobotModel, goal: Goal, seed: int) -> None:
+    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
         """Forget the episode before."""
         self.robot, self.goal = robot, goal
         self._scan: RangeScan | None = None
@@ -80,7 +80,7 @@ class ScanDriver(abc.ABC):
         return *self._command, "DRIVING"
 
 
-def turn_to(heading: float, speed: float, robot: RobotModel) -> tuple[float, float]:
+def turn_to(heading: float, speed: float, robot: Vehicle) -> tuple[float, float]:
     """A command towards a body-frame heading in rad: proportional turn, slower the further off, on the spot behind."""
     angular = min(max(3.0 * heading, -robot.max_yaw_rate), robot.max_yaw_rate)
     return speed * max(math.cos(heading), 0.0) ** 2, angular
