@@ -139,7 +139,7 @@ _WORLD = (
 
 #: Drivers of sensors by name: package, executable, parameters, and the topics that are ours. Never run here.
 LIDARS: dict[str, tuple[str, str, Mapping[str, Value], tuple[tuple[str, str], ...]]] = {
-    "sllidar": ("sllidar_ros2", "sllidar_node", {"frame_id": "lidar"}, ()),
+    "rplidar": ("rplidar_ros", "rplidar_composition", {"frame_id": "lidar"}, ()),
     "urg": ("urg_node", "urg_node_driver", {"laser_frame_id": "lidar"}, ()),
 }
 CAMERAS: dict[str, tuple[str, str, Mapping[str, Value], tuple[tuple[str, str], ...]]] = {
