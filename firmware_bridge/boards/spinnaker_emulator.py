@@ -193,16 +193,20 @@ class Emulator:
                 data, sender = self._board.recvfrom(2048)
             except (BlockingIOError, ConnectionRefusedError):
                 return
-            try:
-                header, content = eieio.decode_sdp(data)
-                if header.destination[2:] == (0, 0):
-                    self._manage(header, content, sender)
-                elif header.destination[:3] == CORE:
-                    self._live_input(content)
-                else:
-                    self.refused["place"] += 1
-            except EieioError:
-                self.refused["malformed"] += 1
+            self.handle(data, sender)
+
+    def handle(self, datagram: bytes, sender: Address) -> None:
+        """Take in one datagram; what can't be used is counted."""
+        try:
+            header, content = eieio.decode_sdp(datagram)
+            if header.destination[2:] == (0, 0):
+                self._manage(header, content, sender)
+            elif header.destination[:3] == CORE:
+                self._live_input(content)
+            else:
+                self.refused["place"] += 1
+        except EieioError:
+            self.refused["malformed"] += 1
 
     def _manage(self, header: eieio.SdpHeader, content: bytes, sender: Address) -> None:
         """Answer what the monitor processor is asked: to set a tag."""
