@@ -196,6 +196,12 @@ class BoardBridgeNode(ManagedNode):
             "spikes from the board": health.received,
             **{f"refused packets: {reason}": count for reason, count in health.refused.items()},
         }
+        if math.isfinite(health.round_trip):
+            # a line of the run's report: what the board's wire adds to the way from scan to command
+            values["note on the board"] = (
+                f"{board.capabilities.board}: to the board and back in {health.round_trip * 1e3:.1f} ms "
+                f"(99 %: {health.round_trip_p99 * 1e3:.1f} ms), {health.loss * 100:.1f} % of the probes lost"
+            )
         if not self.active:
             return DiagnosticStatus.OK, "", values
         if self._error:
