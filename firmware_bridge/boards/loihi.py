@@ -83,7 +83,7 @@ def emulated_config(stepped: bool = False) -> LoihiConfig:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    return LoihiConfig(port=port, stepped=stepped, timeout=60.0)
+    return LoihiConfig(port=port, stepped=stepped, timeout=60.0, tick_timeout=20.0)
 
 
 def emulator_command(network_file: Path, config: LoihiConfig) -> list[str]:
