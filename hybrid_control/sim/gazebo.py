@@ -443,6 +443,7 @@ PALETTE = (
     (0.45, 0.45, 0.50),
     (0.30, 0.70, 0.70),
 )
+SKY, AMBIENT = "0.7 0.82 0.95 1", "0.5 0.5 0.5 1"
 BEACON = (1.0, 0.0, 0.9, 1.0)
 MOVER_MASS = 1000.0  # kg; a robot that it runs into does not turn it aside
 MOVER_GAP = 0.03  # m to the ground, on which it would otherwise rub
@@ -481,11 +482,13 @@ def world_sdf(
         ("contact", "Contact"),
     ):
         _plugin(element, to, file, system)
-    _plugin(element, to, "sensors", "Sensors", {"render_engine": physics.render_engine})
+    # cameras see the sky and the light that are said here, the window those of the scene
+    drawing = {"render_engine": physics.render_engine, "background_color": SKY, "ambient_light": AMBIENT}
+    _plugin(element, to, "sensors", "Sensors", drawing)
     _add(element, "gravity", "0 0 -9.81")
     scene = _add(element, "scene")
-    _add(scene, "ambient", "0.5 0.5 0.5 1")
-    _add(scene, "background", "0.7 0.82 0.95 1")
+    _add(scene, "ambient", AMBIENT)
+    _add(scene, "background", SKY)
     _add(scene, "shadows", False)
     _add(scene, "grid", False)
     light = _add(element, "light", name="sun", type="directional")
