@@ -32,8 +32,9 @@ def row(policy="vfh", index=0, trial=0, **values):
 def test_rows_are_the_same_from_one_process_and_from_two():
     scenes = load_scenes("forest:2")
     setup = Setup(level="kinematic", rules="barn")
-    one = run(setup, scenes, ["straight", "vfh"], 2, jobs=1, progress=False)
-    assert run(setup, scenes, ["straight", "vfh"], 2, jobs=2, progress=False) == one
+    policies = ["straight", "vfh", "hybrid"]
+    one = run(setup, scenes, policies, 2, jobs=1, progress=False)
+    assert run(setup, scenes, policies, 2, jobs=2, progress=False) == one
     assert [(r["policy"], r["index"], r["trial"]) for r in one[:5]] == [
         ("straight", 0, 0), ("straight", 0, 1), ("straight", 1, 0), ("straight", 1, 1), ("vfh", 0, 0)
     ]  # fmt: skip
