@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from pathlib import Path
@@ -44,11 +45,18 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     monitor = actions.add_parser("monitor", help="connect and show what the firmware reports; moves nothing")
     monitor.add_argument("port", help="/dev/..., serial:NUMBER or tcp://HOST:PORT")
     monitor.add_argument("--baud", type=int, default=500_000)
-    monitor.add_argument("--seconds", type=float, default=float("inf"), help="end after this time")
+    monitor.add_argument("--seconds", type=_seconds, default=math.inf, help="end after this time")
     monitor.add_argument("--clear", action="store_true", help="clear latched faults first")
     monitor.set_defaults(run=_monitor)
     for parser in (build, flash, emulate):
         parser.add_argument("--out", type=Path, default=_BUILD, help=f"build directory ({_BUILD})")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not value >= 0:
+        raise ValueError(f"{text} s must be >= 0")
+    return value
 
 
 def _say(text: str) -> None:
@@ -107,7 +115,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
                 error = link.status().error
                 if error != shown:
                     shown = error
-                    _say(error or f"connected to {link.capabilities}")
+                    _say(error or _connected(link))
                 if not error:
                     _say(_line(link))
                 if time.monotonic() >= end:
@@ -116,6 +124,16 @@ def _monitor(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             pass
         return 0 if link.status().connections else 1
+
+
+def _connected(link: Link) -> str:
+    c = link.capabilities
+    assert c is not None
+    return (
+        f"connected to {c.name} {c.serial}: {c.wheels} wheels of at most {c.max_speed:g} rad/s,"
+        f" {c.ticks_per_rev} ticks a turn, {c.ranges} range sensors, control {c.control_hz} Hz,"
+        f" telemetry {c.telemetry_hz} Hz, motors off {c.timeout:g} s after a command"
+    )
 
 
 def _line(link: Link) -> str:

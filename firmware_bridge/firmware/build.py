@@ -63,9 +63,12 @@ def check_tools() -> None:
         raise BuildError(f"{', '.join(missing)} not installed; on Debian and Ubuntu: apt install {PACKAGES}")
 
 
-def run_tool(command: list[str]) -> str:
-    """Standard output of a tool; BuildError with the first lines of its complaint if it fails."""
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def run_tool(command: list[str], timeout: float | None = None) -> str:
+    """Standard output of a tool; BuildError with the first line of its complaint if it fails, or takes too long (s)."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"{Path(command[0]).name} is not done within {timeout:g} s") from None
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines()
         wanted = [line for line in lines if "error" in line] or lines[:1] or ["no message"]
@@ -117,8 +120,16 @@ def build_host_library(out: Path) -> Path:
     return library
 
 
-def flash(image: FirmwareImage, port: str, baud: int = 115_200) -> None:
+def flash(image: FirmwareImage, port: str, baud: int = 115_200, timeout: float = 60.0) -> None:
     """Writes the firmware to a board with the Arduino boot loader, by avrdude. BuildError if it fails."""
     avrdude = _tool("avrdude", "avrdude")
+    if not Path(port).exists():
+        raise BuildError(
+            f"{port}: there is no such port; `python -m serial.tools.list_ports` lists those there are"
+        )
     target = ["-p", "m328p", "-c", "arduino", "-P", port, "-b", str(baud)]
-    run_tool([avrdude, "-q", *target, "-D", "-U", f"flash:w:{image.hex}:i"])
+    try:
+        run_tool([avrdude, "-q", *target, "-D", "-U", f"flash:w:{image.hex}:i"], timeout)
+    except BuildError as error:
+        hint = "is it an Uno or Nano, and its boot loader's baud rate right (older Nanos: --boot-baud 57600)?"
+        raise BuildError(f"{port}: {error}; {hint}") from None

@@ -1,7 +1,7 @@
 /* Runs the firmware's ELF on libsimavr, paced to the wall clock, with motors, encoders, battery, bumpers and range
  * sensors simulated around the chip and its UART on a pty or a TCP port.
  *
- *   emulator ELF [--link PATH] [--tcp PORT] [--wheels PORT] [--fast]
+ *   emulator ELF [--link PATH] [--tcp PORT] [--wheels PORT]
  *
  * Commands come as lines on stdin, each is answered by one line of JSON on stdout. End of stdin ends it.
  *   state | edges | battery MV | bumper MASK | range I MM | stall I 0/1 | encoder I 0/1/2 | cut 0/1 | flip PPM | inject HEX
@@ -569,12 +569,9 @@ static void tell_wheels(void)
 
 int main(int argc, char **argv)
 {
-    bool fast = false;
     int tcp = -1;
     for (int i = 2; i < argc; i++) {
-        if (!strcmp(argv[i], "--fast"))
-            fast = true;
-        else if (!strcmp(argv[i], "--link") && i + 1 < argc)
+        if (!strcmp(argv[i], "--link") && i + 1 < argc)
             link_path = argv[++i];
         else if (!strcmp(argv[i], "--tcp") && i + 1 < argc)
             tcp = atoi(argv[++i]);
@@ -629,10 +626,8 @@ int main(int argc, char **argv)
 
     after_reset();
     resets = 0;
-    if (!fast) { /* a real chip waits for no other program; where that may not be had, it goes without */
-        prctl(PR_SET_TIMERSLACK, 1000UL);
-        setpriority(PRIO_PROCESS, 0, -10);
-    }
+    prctl(PR_SET_TIMERSLACK, 1000UL);
+    setpriority(PRIO_PROCESS, 0, -10); /* a real chip waits for no other program; only root may, others go without */
     int64_t start = wall_ns();
     avr_cycle_count_t origin = avr->cycle;
     for (unsigned slice = 0;; slice++) {
@@ -656,8 +651,6 @@ int main(int argc, char **argv)
             last_rx_wall = now;
         if (!last_high_wall)
             last_high_wall = now;
-        if (fast)
-            continue;
         int64_t due = start + (int64_t)((double)(avr->cycle - origin) * 1e9 / CLOCK_HZ);
         if (now - due > MAX_LAG_NS) { /* the computer was busy: less is made up, so much is lost to the chip */
             start += now - due;

@@ -17,8 +17,7 @@ class Emulator:
 
     elf: the firmware. program: the compiled emulator. link: path of a symbolic link to the pty that stays the
     same when it is unplugged and plugged. tcp: serve a TCP port instead (0: any free one). wheels: UDP port
-    of this machine that is told the wheels' speeds every 2 ms, two doubles, rad/s. fast: do not wait for the wall
-    clock.
+    of this machine that is told the wheels' speeds every 2 ms, two doubles, rad/s.
     """
 
     def __init__(
@@ -29,13 +28,11 @@ class Emulator:
         link: Path | None = None,
         tcp: int | None = None,
         wheels: int | None = None,
-        fast: bool = False,
     ) -> None:
         command = [str(program), str(elf)]
         command += ["--link", str(link)] if link is not None else []
         command += ["--tcp", str(tcp)] if tcp is not None else []
         command += ["--wheels", str(wheels)] if wheels is not None else []
-        command += ["--fast"] if fast else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             first = self._answer()

@@ -15,7 +15,7 @@ from serial.tools.list_ports_common import ListPortInfo
 from wheel_devices import FakeDevice
 
 from firmware_bridge.commands import add_commands
-from firmware_bridge.firmware.build import BuildError, build_firmware
+from firmware_bridge.firmware.build import BuildError, build_firmware, flash
 from firmware_bridge.link import (
     Frame,
     Hello,
@@ -275,8 +275,24 @@ def test_the_command_line_monitors(emulator, capsys) -> None:
     arguments = parse("monitor", emulator.address, "--seconds", "1.5")
     assert arguments.run(arguments) == 0
     out = capsys.readouterr().out
-    assert "hc-wheels" in out
+    assert "connected to hc-wheels 00000001: 2 wheels of at most 18 rad/s" in out
     assert "battery 1" in out
+
+
+def test_flashing_says_in_one_line_what_is_missing(image, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BuildError, match="avrdude is not installed"):
+        flash(image, "/dev/ttyACM0")
+    tool = tmp_path / "avrdude"
+    tool.write_text("#!/bin/sh\necho 'programmer is not responding' >&2\nexit 1\n")
+    tool.chmod(0o755)
+    with pytest.raises(BuildError, match="/none: there is no such port"):
+        flash(image, str(tmp_path / "none"))
+    with pytest.raises(BuildError, match="programmer is not responding; is it an Uno or Nano"):
+        flash(image, str(tool))
+    tool.write_text("#!/bin/sh\nexec /bin/sleep 30\n")
+    with pytest.raises(BuildError, match=r"not done within 0\.2 s"):
+        flash(image, str(tool), timeout=0.2)
 
 
 def test_monitoring_a_port_that_is_not_there_says_so(tmp_path, capsys) -> None:
