@@ -69,4 +69,7 @@ SETTINGS: tuple[Parameter, ...] = (
     Parameter("max_climb", 0.5, "m/s", "fastest speed up and down commanded", 0.05, 5.0),
     Parameter("priority", 80, "", "real-time priority (SCHED_FIFO) of the loop's thread; 0 asks for none", 0, 99),
     Parameter("core", -1, "", "processor core to keep the loop on; -1 for any", -1, 1023),
+    Parameter("standby", True, "",
+              "a second thread on another core runs the ticks that the loop's own is late for"),
+    Parameter("lock_memory", True, "", "keep the process in memory, so that no page fault delays a tick"),
 )

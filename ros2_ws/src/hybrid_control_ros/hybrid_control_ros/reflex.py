@@ -153,6 +153,8 @@ class ReflexNode(ManagedNode):
             reflex.rate,
             priority=self.value("priority") or None,
             cpu=core if core >= 0 else None,
+            standby=self.value("standby"),
+            lock_memory=self.value("lock_memory"),
         )
 
     def activate(self) -> None:
@@ -393,6 +395,7 @@ class ReflexNode(ManagedNode):
         if isinstance(self._loop, PeriodicLoop):
             loop = self._loop.status()
             status.ticks, status.missed = loop.ticks, loop.missed
+            status.standby_ticks = loop.standby_ticks
             status.lateness_us = [loop.lateness.percentile(p) * 1e6 for p in _PERCENTS]
             status.tick_cost_us = [loop.cost.percentile(p) * 1e6 for p in _PERCENTS]
         elif isinstance(self._loop, SteppedLoop):
@@ -420,6 +423,7 @@ class ReflexNode(ManagedNode):
             "rate [Hz]": status.rate,
             "ticks": status.ticks,
             "missed": status.missed,
+            "run by the standby": status.standby_ticks,
             **{f"lateness {n} [us]": v for n, v in zip(names, status.lateness_us.tolist(), strict=True)},
             **{f"tick cost {n} [us]": v for n, v in zip(names, status.tick_cost_us.tolist(), strict=True)},
             "scan age [s]": status.scan_age,
