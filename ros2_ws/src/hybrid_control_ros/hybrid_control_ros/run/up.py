@@ -64,22 +64,23 @@ class _Robot:
 
     def _mourn(self, program: Program, child: Child, now: float) -> int | None:
         code = child.process.returncode
+        said = child.end_text().removeprefix(f"{self.graph.namespace}/")
         if program.essential:
-            self.say(f"{child.end_text()}: everything is ended")
+            self.say(f"{said}: everything is ended")
             return 0 if code == 0 else 1
         if code == 2 and program.managed:
-            self.say(f"{child.end_text()}; the reason stands above")
+            self.say(f"{said}; the reason stands above")
             return 2  # what was asked for does not work
         if not program.restart:
             if code:
-                self.say(child.end_text())
+                self.say(said)
             return None
         if self._restarts[program.name] >= MAX_RESTARTS:
-            self.say(f"{child.end_text()} for the {MAX_RESTARTS + 1}th time: everything is ended")
+            self.say(f"{said} for the {MAX_RESTARTS + 1}th time: everything is ended")
             return 1
         self._restarts[program.name] += 1
         self._due[program.name] = now + RESTART_DELAY
-        self.say(f"{child.end_text()}; it is started again")
+        self.say(f"{said}; it is started again")
         return None
 
 
