@@ -202,15 +202,12 @@ def compare(
     dt: float = 1e-3,
     options: Mapping[str, Any] | None = None,
 ) -> Comparison:
-    """Run two networks on the numba engine, in float64, and compare the spikes of populations of the same name.
+    """Run two networks on the numba engine, as the robot runs it, and compare the spikes of populations of one name.
 
     inputs: by the name of the Input, (ticks, size) spikes of each tick. options: of Engine, for `changed`.
     """
-    given = {name: np.asarray(x, dtype=np.float64)[:ticks] for name, x in inputs.items()}
-    first, second = (
-        Engine(net, dtype=np.float64, dt=dt, **more)
-        for net, more in ((original, {}), (changed, options or {}))
-    )
+    given = {name: np.asarray(x, dtype=np.float32)[:ticks] for name, x in inputs.items()}
+    first, second = (Engine(net, dt=dt, **more) for net, more in ((original, {}), (changed, options or {})))
     names = [
         n
         for n in first.populations
@@ -364,11 +361,11 @@ def report(
     lines += made.lines()
     if quantised.program is not None:
         exact = integer_spikes(quantised.program, given, ticks)
-        engine = Engine(quantised.network, dtype=np.float64)
+        engine = Engine(quantised.network)
         ran = engine.run({n: given[n] for n in engine.input_names}, record=list(exact))
         rounded = compare_spikes({n: ran[n]["spikes"] for n in exact}, exact, ticks)
         lines.append(
-            "the same again, quantised in float64 and in Loihi's integers (u and v rounded towards 0):"
+            "the same again, by the numba engine and in Loihi's integers (u and v rounded towards 0):"
         )
         lines += rounded.lines()
     return "\n".join(lines)
