@@ -174,6 +174,10 @@ FIRMWARE_BRIDGE: tuple[Parameter, ...] = (
         "encoder ticks in a turn of the wheel (ros_arduino_bridge)", 1, 10_000_000,
     ),
     Parameter(
+        "full_speed", 0.0, "rad/s",
+        "wheel speed at full duty, where a ros_arduino_bridge has no tuned speed loop; 0 where it has", 0.0, 1000.0,
+    ),
+    Parameter(
         "kinematics", "differential", "", "how wheels and body move together",
         choices=("differential", "skid", "mecanum", "ackermann"),
     ),

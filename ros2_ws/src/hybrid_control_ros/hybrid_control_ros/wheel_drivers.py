@@ -56,7 +56,8 @@ def make_driver(values: Mapping[str, Value]) -> WheelDriver:
     if kind == "ros_arduino_bridge":
         from firmware_bridge.adapters.arduino_text import ArduinoText, ArduinoTextConfig
 
-        return ArduinoText(ArduinoTextConfig(ticks_per_rev=v["ticks_per_rev"], **more))
+        more |= {"ticks_per_rev": v["ticks_per_rev"], "full_speed": v["full_speed"] or None}
+        return ArduinoText(ArduinoTextConfig(**more))
     motors, directions = _integers(v, "motors"), _integers(v, "directions")
     if (kind != "vesc" and None in motors) or None in directions:
         raise ParameterError("motors, directions: 'local' is for the motors of VESCs alone")
