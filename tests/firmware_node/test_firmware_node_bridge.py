@@ -372,7 +372,10 @@ def test_firmware_node_makes_the_driver_and_the_base_that_the_parameters_name():
     vesc = made(driver="vesc", motors="local, 7", baud=230400)
     assert isinstance(vesc, Vesc)
     assert (vesc.vesc.can_ids, vesc.vesc.baud) == ((None, 7), 230400)
-    assert isinstance(made(driver="ros_arduino_bridge"), ArduinoText)
+    arduino = made(driver="ros_arduino_bridge", full_speed=25.0)
+    assert isinstance(arduino, ArduinoText)
+    assert arduino.arduino.full_speed == 25.0
+    assert made(driver="ros_arduino_bridge").arduino.full_speed is None
     for kind, wheels in (("differential", 2), ("skid", 4), ("mecanum", 4), ("ackermann", 2)):
         base = make_kinematics(check_all(FIRMWARE_BRIDGE, {"kinematics": kind, "wheels_per_side": 2}))
         assert len(base.wheels) == wheels
