@@ -38,14 +38,19 @@ EXPONENTS = range(6, 15)
 VTH_UNIT, VTH_MAX = 64, 131_071 * 64
 BIAS_MANTISSA, BIAS_EXPONENT = 4095, 7
 INPUT_BITS, STATE_BITS = 21, 23  # of the sum of a tick's weights, and of u and v, without their sign
-COMPARTMENTS, IN_AXONS = 1024, 4096  # of a core, which holds one population here
+CORES, COMPARTMENTS, AXONS, SYNAPSE_BITS = (
+    128,
+    1024,
+    4096,
+    2**20,
+)  # of a chip, and of a core: one population here
 MAX_COUNT = 4  # spikes of one input in one tick that are counted on when sums are kept from overflowing
 
 CAPABILITIES = Capabilities(
     board="Loihi 1 (nengo-loihi's emulator)",
     models={"LIF": "a compartment with decay_u = 4095", "CubaLIF": "a compartment", "IF": "decay_v = 0"},
-    neurons=128 * COMPARTMENTS,
-    synapses=128 * 1024 * 1024 // 9,  # 128 cores of 128 KiB, 9 bits and more for each
+    neurons=CORES * COMPARTMENTS,
+    synapses=CORES * SYNAPSE_BITS // 14,  # a weight and an index of 6 bits or more
     weight_bits=8,
     delay=(1, 1),
     dt=(1e-6, 1e-1),  # a tick has no length on the chip; the host paces it
@@ -137,12 +142,7 @@ def loihi_form(network: Network, dt: float = 1e-3) -> tuple[LoihiProgram, Networ
     populations, projections = [], []
     for name, node in cells.items():
         into = [(j, s, w) for j, s, t, w in found if t == name]
-        if sizes[name] > COMPARTMENTS or sum(sizes[s] for _, s, _ in into) > IN_AXONS:
-            raise BoardRefusal(
-                f"population {name!r} of {sizes[name]} neurons with {sum(sizes[s] for _, s, _ in into)} axons "
-                f"into it fits no core ({COMPARTMENTS} and {IN_AXONS})",
-                f"populations of at most {COMPARTMENTS} neurons",
-            )
+        _check_core(name, sizes, into, [t for _, s, t, _ in found if s == name])
         population, made = _population(name, node, into, set(inputs), dt)
         populations.append(population)
         projections += made
@@ -158,6 +158,8 @@ def loihi_form(network: Network, dt: float = 1e-3) -> tuple[LoihiProgram, Networ
             output_of.append(of[0])
     if not populations or not outputs:
         raise BoardRefusal("a network without spiking neurons or without an Output", "one with both")
+    if len(populations) > CORES:
+        raise BoardRefusal(f"{len(populations)} populations, a core each", f"at most {CORES}")
     program = LoihiProgram(
         dt,
         layout(**{n: sizes[n] for n in inputs}),
@@ -167,6 +169,33 @@ def loihi_form(network: Network, dt: float = 1e-3) -> tuple[LoihiProgram, Networ
         tuple(projections),
     )
     return program, _as_network(network, program, cells)
+
+
+def _check_core(
+    name: str, sizes: dict[str, int], into: list[tuple[str, str, NDArray[np.float64]]], out_to: list[str]
+) -> None:
+    """BoardRefusal where a population with what leads to it and from it is more than a core holds."""
+    if sizes[name] > COMPARTMENTS:
+        raise BoardRefusal(
+            f"population {name!r} of {sizes[name]} neurons fits no core",
+            f"populations of at most {COMPARTMENTS} neurons",
+        )
+    for axons, way in (sum(sizes[s] for _, s, _ in into), "into"), (sizes[name] * len(out_to), "out of"):
+        if axons > AXONS:
+            raise BoardRefusal(f"{axons} axons {way} {name!r}", f"at most {AXONS}, as a core has")
+    # a synapse is a weight of 8 bits and an index; 64 of them share 10 bits more, in words of 64 bits
+    index = max(6, math.ceil(math.log2(sizes[name])))
+    bits = 0
+    for _, _, weights in into:
+        for synapses in np.count_nonzero(weights, axis=0):
+            whole, rest = divmod(int(synapses), 64)
+            bits += 64 * (
+                whole * -(-(64 * (8 + index) + 10) // 64) + -(-(rest * (8 + index) + 10) // 64) * bool(rest)
+            )
+    if bits > SYNAPSE_BITS:
+        raise BoardRefusal(
+            f"the synapses into {name!r} take {bits:,} bits", f"at most {SYNAPSE_BITS:,}, as a core has"
+        )
 
 
 def _check_nodes(network: Network, known: set[str]) -> None:

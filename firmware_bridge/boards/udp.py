@@ -166,7 +166,7 @@ class UdpBoard(Board):
         inputs, outputs = (sum(p.size for p in populations) for populations in (self.inputs, self.outputs))
         if loaded.state == wire.REFUSED:
             self.inputs = self.outputs = ()
-            raise BoardRefusal(f"{self.name} refuses the network: {loaded.text}", "what its page says")
+            raise BoardRefusal(f"{self.name} refuses the network: {loaded.text}", "as it says")
         if loaded.state != wire.DONE or (loaded.inputs, loaded.outputs) != (inputs, outputs):
             self.inputs = self.outputs = ()
             raise ConnectionError(

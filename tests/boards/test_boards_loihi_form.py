@@ -262,8 +262,26 @@ def _with(change) -> Network:  # type: ignore[no-untyped-def]
                 n.add_population("big", nir.LIF, 1025, tau=0.01),
                 n.connect("in", "big", np.ones((1025, 2))),
             ),
-            "population 'big' of 1025 neurons",
+            "population 'big' of 1025 neurons fits no core",
             "at most 1024 neurons",
+        ),
+        (
+            lambda n: (
+                n.add_input("many", 4097),
+                n.connect("many", "cell", np.ones((2, 4097))),
+            ),
+            "4099 axons into 'cell'",
+            "at most 4096",
+        ),
+        (
+            # 1,024 weights of 8 + 10 bits and 10 for each 64 of them: 16 times 1,162 bits, in 19 words of 64
+            lambda n: (
+                n.add_input("many", 60),
+                n.add_population("wide", nir.LIF, 1024, tau=0.01),
+                n.connect("many", "wide", np.full((1024, 60), 0.1)),
+            ),
+            f"the synapses into 'wide' take {60 * 16 * 19 * 64:,} bits",
+            "at most 1,048,576",
         ),
         (
             lambda n: n.add_population("flat", nir.LIF, 2, tau=0.01, v_threshold=0.0),

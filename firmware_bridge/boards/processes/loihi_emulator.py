@@ -20,6 +20,7 @@ with warnings.catch_warnings():
     warnings.simplefilter(
         "ignore", UserWarning
     )  # nengo 4 is newer than 1.1.0 knows; what is used here is its own
+    from nengo.exceptions import BuildError
     from nengo_loihi.block import Axon, LoihiBlock, Synapse
     from nengo_loihi.builder import Model
     from nengo_loihi.builder.validate import validate_block
@@ -45,6 +46,8 @@ class LoihiEmulator:
             self._build()
         except (KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
             raise ValueError(f"no Loihi program: {error}") from None
+        except (AssertionError, BuildError) as error:
+            raise ValueError(f"no core holds it: {error}") from None
         self.reset()
         return sum(n for _, n in self._meta["inputs"]), sum(n for _, n, _ in self._meta["outputs"])
 
