@@ -18,8 +18,8 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField, Range
 
 SENSORS = (
-    "scan laser x=0.1 timeout=0.25; rear laser x=-0.2 yaw=3.1416; sonar range x=0.2 y=0.1 yaw=0.3 timeout=0.2;"
-    "depth/image depth x=0.2 z=0.3; cloud points z=0.4"
+    "scan laser x=0.1 timeout=1; rear laser x=-0.2 yaw=3.1416 timeout=1; sonar range x=0.2 y=0.1 yaw=0.3 timeout=0.8;"
+    "depth/image depth x=0.2 z=0.3 timeout=1; cloud points z=0.4 timeout=1"
 )
 
 
@@ -75,35 +75,35 @@ class Robot:
 def test_launch_reflex_sees_by_a_mix_of_sensors_and_stops_when_one_of_them_is_silent(graph):
     status = graph.collect(ReflexStatus, "reflex/status")
     speed = graph.collect(TwistStamped, "cmd_vel")
-    node = graph.add(ReflexNode, sensors=SENSORS, priority=0, odometry_timeout=2.0)
+    node = graph.add(ReflexNode, sensors=SENSORS, priority=0, odometry_timeout=4.0, scan_timeout=1.5)
     robot = Robot(graph)
     assert node.start()
     graph.until(lambda: speed and speed[-1].twist.linear.x > 0.1, 30, "it drives")
     assert status[-1].mode == ReflexStatus.REFLEX_ONLY
     # the nearest is the cloud's point, 2 m to the right, seen from the outline
-    graph.until(lambda: status[-1].nearest_obstacle == pytest.approx(2.0 - 0.215, abs=0.01), 5)
+    graph.until(lambda: status[-1].nearest_obstacle == pytest.approx(2.0 - 0.215, abs=0.01), 15)
 
     # each of them alone stops the robot, in time, by what it sees ...
     robot.sonar = 0.15
-    graph.until(lambda: status[-1].nearest_obstacle < 0.15, 5, "the sonar's echo")
-    graph.until(lambda: speed[-1].twist.linear.x < 0.01, 5, "it stops for it")
+    graph.until(lambda: status[-1].nearest_obstacle < 0.15, 15, "the sonar's echo")
+    graph.until(lambda: speed[-1].twist.linear.x < 0.01, 15, "it stops for it")
     robot.sonar = math.inf
-    graph.until(lambda: speed[-1].twist.linear.x > 0.1, 5, "and goes on")
+    graph.until(lambda: speed[-1].twist.linear.x > 0.1, 15, "and goes on")
     robot.depth = 150
-    graph.until(lambda: speed[-1].twist.linear.x < 0.01, 5, "it stops for the depth image")
+    graph.until(lambda: speed[-1].twist.linear.x < 0.01, 15, "it stops for the depth image")
     robot.depth = 0
-    graph.until(lambda: speed[-1].twist.linear.x > 0.1, 5, "and goes on")
+    graph.until(lambda: speed[-1].twist.linear.x > 0.1, 15, "and goes on")
     # ... and by what it does not see
     for name in ("sonar", "rear"):
         robot.silent = {name}
-        graph.until(lambda: status[-1].mode == ReflexStatus.STOPPED, 5, f"stopped without {name}")
+        graph.until(lambda: status[-1].mode == ReflexStatus.STOPPED, 15, f"stopped without {name}")
         assert status[-1].reason == "the newest scan is too old"
         assert name in str(node.report()[2]["sensors missing"])
         robot.silent = set()
-        graph.until(lambda: speed[-1].twist.linear.x > 0.1, 5, "and goes on")
+        graph.until(lambda: speed[-1].twist.linear.x > 0.1, 15, "and goes on")
     # a reading that can't be is refused and counted, and is as good as none
     robot.sonar = math.nan
-    graph.until(lambda: status[-1].mode == ReflexStatus.STOPPED, 5)
+    graph.until(lambda: status[-1].mode == ReflexStatus.STOPPED, 15)
     assert node.refused["sonar"] > 0
 
 
@@ -113,7 +113,9 @@ def test_launch_reflex_says_which_transform_is_missing_and_drives_once_it_is_the
     from hybrid_control_ros.sensing import _TF_STATIC
 
     speed = graph.collect(TwistStamped, "cmd_vel")
-    node = graph.add(ReflexNode, sensors="scan laser timeout=0.3", priority=0, odometry_timeout=2.0)
+    node = graph.add(
+        ReflexNode, sensors="scan laser timeout=1", priority=0, odometry_timeout=4.0, scan_timeout=1.5
+    )
     Robot(graph)
     assert node.start()
     graph.until(lambda: node.refused["scan"] > 2, 10)
