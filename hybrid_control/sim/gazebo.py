@@ -445,6 +445,7 @@ PALETTE = (
 )
 SKY, AMBIENT = "0.7 0.82 0.95 1", "0.5 0.5 0.5 1"
 BEACON = (1.0, 0.0, 0.9, 1.0)
+FOOT = 0.26  # m; up to here an obstacle is darker: just below the rover's camera, so that it is seen from close by
 MOVER_MASS = 1000.0  # kg; a robot that it runs into does not turn it aside
 MOVER_GAP = 0.03  # m to the ground, on which it would otherwise rub
 RAIL_MARGIN = 2.0  # m
@@ -549,16 +550,19 @@ def _obstacles(element: ET.Element, world: World, looks: Sequence[Look]) -> None
     for i, (x, y, length, width, yaw) in enumerate(world.boxes.tolist()):
         solids.append((f"box{i}", "box", (length, width), Placement((x, y, 0.0), (0.0, 0.0, yaw))))
     for (name, kind, size, at), look in zip(solids, looks, strict=True):
-        place = Placement((at.xyz[0], at.xyz[1], look.height / 2), at.rpy)
-        for tag in ("collision", "visual"):
-            solid = _add(link, tag, name=name if tag == "collision" else f"{name}_visual")
-            _pose(solid, place)
-            _geometry(solid, kind, (*size, look.height))
-            if tag == "visual":
-                _material(solid, _colour(look))
-                _add(solid, "cast_shadows", False)
-            elif world.movers:
-                _meets(solid, 1)
+        x, y, _ = at.xyz
+        collision = _add(link, "collision", name=name)
+        _pose(collision, Placement((x, y, look.height / 2), at.rpy))
+        _geometry(collision, kind, (*size, look.height))
+        if world.movers:
+            _meets(collision, 1)
+        # two colours: a camera close to one of a single colour would see nothing at all
+        for part, low, high, shade in (("foot", 0.0, FOOT, 0.5), ("visual", FOOT, look.height, 1.0)):
+            visual = _add(link, "visual", name=f"{name}_{part}")
+            _pose(visual, Placement((x, y, (low + high) / 2), at.rpy))
+            _geometry(visual, kind, (*size, high - low))
+            _material(visual, _colour(look, shade))
+            _add(visual, "cast_shadows", False)
 
 
 def _meets(collision: ET.Element, mask: int) -> None:
@@ -566,8 +570,9 @@ def _meets(collision: ET.Element, mask: int) -> None:
     _add(_add(_add(collision, "surface"), "contact"), "collide_bitmask", mask)
 
 
-def _colour(look: Look) -> tuple[float, float, float, float]:
-    red, green, blue = (c * t for c, t in zip(PALETTE[look.material % len(PALETTE)], look.tint, strict=True))
+def _colour(look: Look, shade: float = 1.0) -> tuple[float, float, float, float]:
+    hue = PALETTE[look.material % len(PALETTE)]
+    red, green, blue = (shade * c * t for c, t in zip(hue, look.tint, strict=True))
     return red, green, blue, 1.0
 
 

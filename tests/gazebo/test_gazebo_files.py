@@ -178,7 +178,16 @@ def test_all_standing_obstacles_are_in_one_model_and_one_link(to):
     models = {m.get("name"): m for m in root.iter("model")}
     assert set(models) == {"ground", "obstacles", "goal_beacon"}
     (link,) = models["obstacles"].findall("link")
-    assert len(link.findall("collision")) == len(world.cylinders) == len(link.findall("visual"))
+    assert len(link.findall("collision")) == len(world.cylinders)
+    # what is drawn, a darker foot and the rest, is what is touched
+    visuals = {v.get("name"): v for v in link.findall("visual")}
+    assert len(visuals) == 2 * len(world.cylinders)
+    for collision in link.findall("collision"):
+        foot, rest = (visuals[f"{collision.get('name')}_{part}"] for part in ("foot", "visual"))
+        lengths = [float(e.findtext("geometry/cylinder/length")) for e in (foot, rest, collision)]
+        assert lengths[0] + lengths[1] == pytest.approx(lengths[2])
+        radii = {e.findtext("geometry/cylinder/radius") for e in (foot, rest, collision)}
+        assert len(radii) == 1
     assert all(m.findtext("static") == "true" for m in models.values())
 
 
