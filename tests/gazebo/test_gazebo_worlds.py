@@ -154,7 +154,7 @@ boxes = st.lists(st.tuples(numbers, numbers, sizes, sizes, st.floats(-1.5, 1.5))
 START, GOAL = Pose(-60.0, 60.0, 1.0), (60.0, -60.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(cylinders, boxes)
 def test_any_world_comes_back_from_sdf_mjcf_and_npz(tmp_path_factory, round_things, square_things):
     movers = (Mover(0.2, (1.0, 2.0), (3.0, -4.0), 0.7, 0.25),)
@@ -217,7 +217,7 @@ def test_an_index_after_a_file_of_one_world_is_refused(tmp_path):
         read_world(tmp_path / "w.sdf", 2)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 3000), st.binary(min_size=1, max_size=40))
 def test_damaged_npz_files_are_refused_or_read_as_a_world(tmp_path_factory, place, junk):
     folder = tmp_path_factory.mktemp("npz")
