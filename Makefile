@@ -5,7 +5,7 @@ ARGS ?=
 env = . scripts/env.sh &&
 avr = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
 
-.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware lint lock clean
+.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -38,9 +38,14 @@ test-peers: setup  ## the engine against other SNN tools, in their own environme
 test-spinnaker: setup  ## SpiNNaker's wire against its makers' code (PEERS_SECONDS=60: a minute of 10,000 packets a second)
 	@scripts/spinnaker.sh $(ARGS)
 
-soak-firmware: setup  ## ten minutes of the serial link on the emulated chip, then cut cables, then fuzzers
+soak-firmware: export EXTRA_PACKAGES = $(avr)
+soak-firmware: setup  ## ten minutes of the serial link on the emulated chip, then it is cut, pulled, killed and frozen
 	@$(env) python -m firmware_bridge.firmware.soak
 	@$(env) python -m firmware_bridge.firmware.soak --faults 15
+
+fuzz-firmware: export EXTRA_PACKAGES = $(avr) clang libclang-rt-dev
+fuzz-firmware: setup  ## 10 million bytes through each decoder of the link, by libFuzzer and atheris
+	@$(env) python -c 'import atheris' 2>/dev/null || python -m pip install -q 'atheris>=3'
 	@$(env) python -m firmware_bridge.firmware.fuzz --seed 1
 
 soak: setup  ## an hour of the loop at 1 kHz, a minute of hammered mailboxes (SOAK_S=seconds of the hour)

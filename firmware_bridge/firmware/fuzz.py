@@ -29,7 +29,7 @@ def build_fuzzer(out: Path) -> Path:
     """Compiles fuzz.c for libFuzzer into out/fuzz; coverage is that of the firmware alone. BuildError without clang."""
     clang = shutil.which("clang")
     if clang is None:
-        raise BuildError("clang is not installed; on Debian and Ubuntu: apt install clang")
+        raise BuildError("clang is not installed; on Debian and Ubuntu: apt install clang libclang-rt-dev")
     out.mkdir(parents=True, exist_ok=True)
     objects = []
     for name in (*PORTABLE, "fuzz"):

@@ -1,4 +1,4 @@
-"""The fuzzers, briefly; `make soak-firmware` runs them for 10 million bytes each."""
+"""The fuzzers, briefly; `make fuzz-firmware` runs them for 10 million bytes each."""
 
 from __future__ import annotations
 

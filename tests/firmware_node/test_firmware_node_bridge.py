@@ -286,10 +286,10 @@ def test_firmware_node_drives_every_controller_and_stops_it_when_commands_cease(
         graph.until(lambda: device.speeds == pytest.approx([2.0, mirrored * 4.0], abs=0.08))
         graph.until(lambda: odom and odom[-1].pose.pose.position.x > 0.1)
         graph.until(lambda: odom[-1].twist.twist.linear.x == pytest.approx(0.3, abs=0.05))
-        assert odom[-1].pose.pose.position.y > 0.0
+        graph.until(lambda: odom[-1].pose.pose.position.y > 0.0)
         timer.cancel()
         graph.until(lambda: device.speeds == [0.0, 0.0])
-        assert node.driver.status().connected
+        graph.until(lambda: node.driver.status().connected)
     finally:
         for made in list(graph._nodes):
             graph.remove(made)
