@@ -337,8 +337,14 @@ def machine(port: int, output: int, pipe, receives: bool) -> None:
                     emulator.take()  # their tag requests
 
             pipe.send((pace(count, send), emulator.tags_set, dict(emulator.refused)))
-        pipe.recv()
+        # their client waits without end for the answer to a tag, so it is given until they have stopped
+        while not pipe.poll(0.01):
+            emulator.take()
         emulator._tell(CommandCode.STOP_PAUSE)
+        end = time.monotonic() + 3.0
+        while time.monotonic() < end:
+            emulator.take()
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("receives", [False, True])
@@ -380,8 +386,9 @@ def test_10000_packets_a_second_between_their_client_and_our_machine(receives: b
         assert tags >= 1 + int(SECONDS // 10.5)  # they set their tag again every 10 s
     finally:
         ours.send("end")
-        process.join(20)
+        time.sleep(1.0)
         connection.close()
+        process.join(20)
 
 
 def their_sender(address: tuple[str, int], keys: list[int], pipe) -> None:
