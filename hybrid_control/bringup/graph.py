@@ -358,6 +358,14 @@ def _robot(b: _Build) -> Graph:
     return b.graph([*drivers, *mind[:-1], wheels])
 
 
+def _drone(b: _Build) -> Graph:
+    drivers = [*b.driver("lidar", b.given["lidar"], LIDARS), *b.driver("camera", b.given["camera"], CAMERAS)]
+    over: dict[str, Value] = {"address": b.given["address"]} if b.given["address"] else {}
+    # it streams setpoints and tells where the drone is; it never arms by itself
+    bridge = b.node("mavlink_bridge_node", over=over, carries=True)
+    return b.graph([*drivers, bridge, *b.mind()])
+
+
 def _sim(b: _Build) -> Graph:
     from hybrid_control.sim.worlds import load_world
 
@@ -466,6 +474,16 @@ _KINDS: dict[str, tuple[tuple[Argument, ...], str, Callable[[_Build], Graph]]] =
         ),
         "a real rover, its wheels by our firmware bridge or by its own driver",
         _robot,
+    ),
+    "drone": (
+        (
+            *_common("quad", False),
+            Argument("address", "", "how the autopilot is reached; empty for what the parameters say"),
+            _named(_ROBOT[2], LIDARS),
+            _named(_ROBOT[3], CAMERAS),
+        ),
+        "a drone with a MAVLink autopilot; arming and flight mode stay with the pilot",
+        _drone,
     ),
     "sim": (
         (
