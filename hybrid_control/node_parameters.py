@@ -237,6 +237,37 @@ REPLAY: tuple[Parameter, ...] = (
     ),
 )  # fmt: skip
 
+MAVLINK_BRIDGE: tuple[Parameter, ...] = (
+    AUTOSTART,
+    Parameter(
+        "address", "udpin:0.0.0.0:14540", "",
+        "udpin:HOST:PORT to listen, udpout:HOST:PORT, a serial port, serial:NUMBER or tcp://HOST:PORT",
+    ),
+    Parameter("baud", 921_600, "", "baud rate of a serial port", 1200, 4_000_000),
+    Parameter("autopilot", "px4", "", "whose flight modes it has", choices=("px4", "ardupilot")),
+    Parameter("system_id", 1, "", "our MAVLink system, that of the vehicle we are on", 1, 255),
+    Parameter("component_id", 191, "", "our MAVLink component; 191 is an onboard computer", 1, 255),
+    Parameter("setpoint_rate", 50.0, "Hz", "velocity setpoints a second", 20.0, 1000.0),
+    Parameter(
+        "command_timeout", 0.25, "s", "age of the newest cmd_vel beyond which zero velocity is sent", 0.02, 2.0,
+    ),
+    Parameter(
+        "hold", 1.0, "s",
+        "how long zero velocity is sent until nothing is, and the autopilot's failsafe holds or lands", 0.0, 60.0,
+    ),
+    Parameter(
+        "heartbeat_timeout", 2.5, "s", "time without a heartbeat after which the link counts as lost", 1.0, 60.0
+    ),
+    Parameter("publish_rate", 50.0, "Hz", "messages a second of odometry, asked for and sent", 1.0, 200.0),
+    Parameter("ranges", True, "", "whether the autopilot's range sensors up and down go out on range/up, range/down"),
+    Parameter("max_speed", 2.0, "m/s", "largest speed; a faster command is refused", 0.05, 30.0),
+    Parameter("max_climb", 1.0, "m/s", "largest speed up and down; a faster command is refused", 0.05, 10.0),
+    Parameter("max_yaw_rate", 2.5, "rad/s", "largest yaw rate; a faster command is refused", 0.05, 10.0),
+    STAMPED_CMD_VEL,
+    ODOM_FRAME,
+    Parameter("base_frame", "base_link", "", "frame of the vehicle"),
+)  # fmt: skip
+
 #: Parameters by the name under which each node runs.
 NODES: dict[str, tuple[Parameter, ...]] = {
     "sim_node": SIM,
@@ -244,6 +275,7 @@ NODES: dict[str, tuple[Parameter, ...]] = {
     "rate_to_spike_node": RATE_TO_SPIKE,
     "reflex_node": REFLEX,
     "firmware_bridge_node": FIRMWARE_BRIDGE,
+    "mavlink_bridge_node": MAVLINK_BRIDGE,
     "board_bridge_node": BOARD_BRIDGE,
     "replay_node": REPLAY,
 }

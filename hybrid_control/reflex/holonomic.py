@@ -50,6 +50,7 @@ def is_free(
     horizon: float,
     drift_x: float,
     drift_y: float,
+    drift_yaw: float,
     half_length: float,
     half_width: float,
     margin: float,
@@ -57,14 +58,16 @@ def is_free(
 ) -> bool:
     """Whether the outline stays `margin` m off all points for `horizon` s, and for `ahead` m more on the same way.
 
-    x, y: m/s and angular: rad/s in the body frame; drift_x, drift_y: m that the body moves besides.
+    x, y: m/s and angular: rad/s in the body frame; drift_x, drift_y: m, and drift_yaw: rad, that the body
+    moves besides.
     A point that is nearer than that at the start is no reason to refuse motion that does not bring it nearer.
     """
     way = math.hypot(x, y) * horizon
     stretch = 1.0 + ahead / way if way > 1e-6 else 1.0
+    turning = angular + drift_yaw / horizon
     reach = math.hypot(half_length, half_width) + margin + way * stretch + math.hypot(drift_x, drift_y)
     for k in range(1, STEPS + 1):
-        px, py, yaw = displacement(x * stretch, y * stretch, angular, horizon * k / STEPS)
+        px, py, yaw = displacement(x * stretch, y * stretch, turning, horizon * k / STEPS)
         px += drift_x * k / STEPS
         py += drift_y * k / STEPS
         c = math.cos(yaw)
@@ -94,6 +97,7 @@ def guard(
     angular: float,
     moving_x: float,
     moving_y: float,
+    moving_yaw: float,
     age: float,
     response: float,
     deceleration: float,
@@ -105,9 +109,9 @@ def guard(
     """The command as far as it is safe: (x, y m/s, angular rad/s, whether it was changed).
 
     points: (n, 2) m in the body frame at the time of the scan, the first `count` of them valid; age: s since then.
-    moving_x, moving_y: m/s, how it moves now. Its speed follows a command as a low pass of time constant `response`
-    does: told to stop, it goes on for its speed times that. On top of this it is taken to move as commanded for the
-    scan's age and a reaction time, and to brake. Tried in turn:
+    moving_x, moving_y: m/s and moving_yaw: rad/s, how it moves now. It follows a command as a low pass of time
+    constant `response` does: told to stop, it goes on for its speed times that. On top of this it is taken to move as
+    commanded for the scan's age and a reaction time, and to brake. Tried in turn:
     less and less speed, the share of it that points 30° and 60° to either side, the same without the turn, the turn
     alone, a stop. No answer is faster than the command.
     """
@@ -115,7 +119,7 @@ def guard(
         return x, y, angular, False
     speed = math.hypot(x, y)
     ahead = max(front - margin, 0.0)
-    dx, dy = moving_x * response, moving_y * response
+    dx, dy, dyaw = moving_x * response, moving_y * response, moving_yaw * response
     if speed > 0.0:
         for turn in (angular, 0.0):
             for slide in SLIDES:
@@ -126,7 +130,19 @@ def guard(
                     horizon = min(age + REACTION + 0.5 * speed * scale / deceleration, 2.0)
                     vx, vy = scale * sx, scale * sy
                     if is_free(
-                        points, count, vx, vy, turn, horizon, dx, dy, half_length, half_width, margin, ahead
+                        points,
+                        count,
+                        vx,
+                        vy,
+                        turn,
+                        horizon,
+                        dx,
+                        dy,
+                        dyaw,
+                        half_length,
+                        half_width,
+                        margin,
+                        ahead,
                     ):
                         return vx, vy, turn, k > 0 or slide != 0.0 or turn != angular
             if angular == 0.0:
@@ -134,7 +150,7 @@ def guard(
     for part in (1.0, 0.5):
         turn = angular * part
         if turn != 0.0 and is_free(
-            points, count, 0.0, 0.0, turn, age + REACTION, dx, dy, half_length, half_width, margin, 0.0
+            points, count, 0.0, 0.0, turn, age + REACTION, dx, dy, dyaw, half_length, half_width, margin, 0.0
         ):
             return 0.0, 0.0, turn, True
     return 0.0, 0.0, 0.0, True
@@ -158,7 +174,7 @@ def way_out(
     for k in range(8):
         direction = math.pi - (1 - 2 * (k % 2)) * ((k + 1) // 2) * math.pi / 4
         x, y = slow * math.cos(direction), slow * math.sin(direction)
-        if is_free(points, count, x, y, 0.0, horizon, 0.0, 0.0, half_length, half_width, margin, 0.0):
+        if is_free(points, count, x, y, 0.0, horizon, 0.0, 0.0, 0.0, half_length, half_width, margin, 0.0):
             return x, y
     return 0.0, 0.0
 

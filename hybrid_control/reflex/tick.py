@@ -434,12 +434,16 @@ def _any_direction(
     if speed > fastest:
         linear *= fastest / speed
         lateral *= fastest / speed
-    moving_x, moving_y = c.motion.value.linear_x, c.motion.value.linear_y
+    moving_x, moving_y, moving_yaw = (
+        c.motion.value.linear_x,
+        c.motion.value.linear_y,
+        c.motion.value.angular_z,
+    )
     if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > g.odometry_timeout * 1e9:
-        moving_x, moving_y = c.command.linear_x, c.command.linear_y
+        moving_x, moving_y, moving_yaw = c.command.linear_x, c.command.linear_y, c.command.angular_z
     x, y, turn, changed = holonomic.guard(
-        c.scan.value.points, c.scan.value.count, linear, lateral, angular, moving_x, moving_y, age, c.response,
-        g.max_acceleration, c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
+        c.scan.value.points, c.scan.value.count, linear, lateral, angular, moving_x, moving_y, moving_yaw, age,
+        c.response, g.max_acceleration, c.half_length, c.half_width, GUARD_MARGIN, g.stop_distance,
     )  # fmt: skip
     if c.back_off > 0.0 and changed and max(abs(x), abs(y)) < 0.02:
         x, y = holonomic.way_out(

@@ -142,7 +142,7 @@ def read_parameters(file: Path | None) -> dict[str, dict[str, Value]]:
 
 def options_of(args: argparse.Namespace) -> RunOptions:
     """Check what was typed; ValueError or OSError with one line where it can't be."""
-    from hybrid_control.sim.robot import robot
+    from hybrid_control.sim.robot import vehicle
     from hybrid_control.sim.worlds import load_world
 
     if not 0 < args.duration <= 3600:
@@ -155,7 +155,7 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         raise ValueError(f"--seeds {args.seeds}: expected 1 .. 1000")
     if args.domain is not None and not 0 <= args.domain <= 101:
         raise ValueError(f"--domain {args.domain}: expected 0 .. 101")
-    robot(args.robot)
+    vehicle(args.robot)
     load_world(args.world, args.seed)
     for option, file in (("--model", args.model), ("--network", args.network)):
         if file is not None and not file.is_file():
@@ -204,10 +204,21 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         domain=args.domain,
         kill_planner=parse_when(args.kill_planner_at, "--kill-planner-at") if args.kill_planner_at else None,
         faults=tuple(faults),
-        parameters=read_parameters(args.params),
+        parameters=_for_robot(args.robot, read_parameters(args.params)),
     )
     _check_model(options)
     return options
+
+
+def _for_robot(name: str, parameters: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+    """The parameters, the drone's settings over them where it flies, unless a file says holonomic."""
+    from hybrid_control.sim.robot import QUAD
+
+    if name == QUAD.name and not parameters["reflex_node"]["holonomic"]:
+        from hybrid_control.cosim.flight import QUAD_SETTINGS
+
+        parameters["reflex_node"] |= QUAD_SETTINGS
+    return parameters
 
 
 def _check_model(options: RunOptions) -> None:

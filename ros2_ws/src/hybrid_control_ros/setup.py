@@ -10,6 +10,7 @@ NODES = (
     "replay_node",
     "composed_node",
     "firmware_bridge_node",
+    "mavlink_bridge_node",
     "reflex_wheels_node",
     "board_bridge_node",
     "reflex_board_node",

@@ -23,7 +23,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
-from hybrid_control.messages import SpikeTrain, Twist
+from hybrid_control.messages import SpikeTrain, Twist, VerticalRanges
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling
 from hybrid_control.realtime.loop import PeriodicLoop
@@ -36,6 +36,7 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.sensing import Sensing
+from hybrid_control_ros.vertical import VerticalInput
 
 if TYPE_CHECKING:
     from hybrid_control_ros.direct import DirectPath
@@ -127,6 +128,8 @@ class ReflexNode(ManagedNode):
             sources = read_sources(str(self.value("sensors")))
             horizon = partial(self.value, "avoidance_distance")
             self._sensing = Sensing(self, sources, self._base_frame, horizon, self._on_fused)
+        if self.value("holonomic") and self.value("hover_height") > 0:
+            VerticalInput(self, self._on_vertical)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
         self.listen(PoseStamped, "planner/waypoint", self._on_waypoint, qos.COMMAND)
@@ -238,6 +241,10 @@ class ReflexNode(ManagedNode):
                 fused.points, fused.sectors, fused.approach, fused.oldest_ns, fused.expires_ns, now_ns
             )
             self._wake.set()
+
+    def _on_vertical(self, ranges: VerticalRanges) -> None:
+        if self.active and self._reflex is not None:
+            self._reflex.put_vertical(ranges, self.now_ns())
 
     def _on_odometry(self, message: OdometryMessage) -> None:
         if not self.active or self._reflex is None:

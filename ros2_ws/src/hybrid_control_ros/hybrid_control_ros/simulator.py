@@ -18,17 +18,19 @@ from geometry_msgs.msg import Twist as TwistMessage
 from hybrid_control_msgs.msg import SimState
 from nav_msgs.msg import Odometry as OdometryMessage
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import Image, Imu, LaserScan
+from sensor_msgs.msg import Image, Imu, LaserScan, Range
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_control.messages import Twist
 from hybrid_control.parameters import ParameterError, Value
-from hybrid_control.sim.robot import robot
-from hybrid_control.sim.simulator import Simulator
+from hybrid_control.sim.quadrotor import QuadSimulator
+from hybrid_control.sim.robot import QuadModel, RobotModel, vehicle
+from hybrid_control.sim.simulator import Simulator, VehicleSimulator
 from hybrid_control.sim.worlds import World, load_world
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
+from hybrid_control_ros.vertical import range_message
 
 MAP, BASE, LIDAR, CAMERA, IMU = "map", "base_link", "lidar", "camera", "imu"
 _WHEEL_SPEEDS = struct.Struct("=2d")  # rad/s, left and right
@@ -70,7 +72,9 @@ class SimNode(ManagedNode):
         if self.get_parameter("use_sim_time").value:
             raise ParameterError("use_sim_time: must be false, the simulator makes the time")
         self._world = load_world(self.value("world"), self.value("seed"))
-        self._robot = robot(self.value("robot"))
+        self._robot = vehicle(self.value("robot"))
+        if self.value("wheel_port") and not isinstance(self._robot, RobotModel):
+            raise ParameterError(f"wheel_port: the robot {self._robot.name!r} has no wheels; it must be 0")
         self._fault = {"camera": self.value("camera_fault"), "scan": self.value("scan_fault")}
         # a world that does not suit the robot is refused here, and not when it is to drive
         self._new_simulator().close()
@@ -78,6 +82,8 @@ class SimNode(ManagedNode):
         self._camera = self.talk(Image, "camera/image_raw", qos.SENSOR)
         self._scan = self.talk(LaserScan, "scan", qos.SENSOR)
         self._imu = self.talk(Imu, "imu", qos.SENSOR)
+        if isinstance(self._robot, QuadModel):
+            self._ranges = {side: self.talk(Range, f"range/{side}", qos.SENSOR) for side in ("up", "down")}
         if self.value("wheel_port"):
             self._wheels = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._wheels.setblocking(False)
@@ -116,9 +122,13 @@ class SimNode(ManagedNode):
         for name, value in changes.items():
             self._fault[name.removesuffix("_fault")] = str(value)
 
-    def _new_simulator(self) -> Simulator:
+    def _new_simulator(self) -> VehicleSimulator:
         assert self._world is not None
-        return Simulator(self._world, self._robot, self.value("seed"), camera=self.value("camera"))
+        seed, camera = self.value("seed"), self.value("camera")
+        if isinstance(self._robot, QuadModel):
+            return QuadSimulator(self._world, self._robot, seed, camera=camera)
+        assert isinstance(self._robot, RobotModel)
+        return Simulator(self._world, self._robot, seed, camera=camera)
 
     def _on_command(self, message: TwistStamped | TwistMessage) -> None:
         try:
@@ -140,7 +150,7 @@ class SimNode(ManagedNode):
             self._error = str(error)
             self.get_logger().error(f"the simulation has ended: {error}")
 
-    def _drive(self, simulator: Simulator, viewer: Any) -> None:
+    def _drive(self, simulator: VehicleSimulator, viewer: Any) -> None:
         clock_period = round(1e9 / self.value("clock_rate"))
         step = min(_STEP_NS, clock_period)
         if self.value("camera"):
@@ -158,9 +168,11 @@ class SimNode(ManagedNode):
                 elif late > _LATE_NS:
                     self._dropped_ns += late
             command, self._command = self._command, None
-            if command is not None:
+            if command is not None and isinstance(simulator, QuadSimulator):
+                simulator.set_twist(command)
+            elif command is not None:
                 simulator.set_command(command.linear_x, command.angular_z)
-            if self._wheels is not None:
+            if self._wheels is not None and isinstance(simulator, Simulator):
                 self._turn_wheels(simulator, self._wheels)
             # a stamp is the time at which it was so on the clock that the other nodes go by
             offset = ros_ns + self._dropped_ns if self._ros_stamps else 0
@@ -192,11 +204,16 @@ class SimNode(ManagedNode):
             except (struct.error, ValueError) as error:
                 self.refuse("wheel speeds", error)
 
-    def _publish(self, simulator: Simulator, kind: str, stamp_ns: int, value: Any) -> None:
+    def _publish(self, simulator: VehicleSimulator, kind: str, stamp_ns: int, value: Any) -> None:
         if kind == "scan":
             self._publish_scan(stamp_ns, value)
         elif kind == "camera":
             self._publish_camera(stamp_ns, value)
+        elif kind == "vertical":
+            assert isinstance(self._robot, QuadModel)
+            for side, distance in (("up", value.up), ("down", value.down)):
+                message = range_message(stamp_ns, side, distance, 0.02, self._robot.vertical_range_max)
+                self._ranges[side].publish(message)
         elif kind == "imu":
             message = Imu()
             message.header.stamp = convert.to_stamp(stamp_ns)
@@ -240,7 +257,7 @@ class SimNode(ManagedNode):
         self._frame = message
         self._camera.publish(message)
 
-    def _publish_state(self, simulator: Simulator, stamp_ns: int) -> None:
+    def _publish_state(self, simulator: VehicleSimulator, stamp_ns: int) -> None:
         truth = simulator.truth()
         message = SimState()
         message.header.stamp = convert.to_stamp(stamp_ns)
