@@ -345,7 +345,7 @@ def _tune(args: argparse.Namespace) -> int:
     pruned = sum(t.state.name == "PRUNED" for t in study.trials)
     how = [
         f"hybrid-control tune --worlds {args.worlds} --policy {args.policy} --rules {args.rules} --seed {args.seed} "
-        f"--budget {args.budget} --sampler {args.sampler} --finalists {args.finalists}"
+        f"--budget {args.budget} --sampler {args.sampler} --finalists {args.finalists} --level {args.level}"
         + (f" --duration {args.duration:g}" if args.duration else ""),
         f"Search: {len(study.trials)} sets ({pruned} given up early) in {len(scenes)} generated worlds, kinematic; the "
         f"best reached {study.best_value:.4f} (mean score, less {tune.CONTACT_COSTS:g} for a contact and up to "
