@@ -324,29 +324,43 @@ def _population(
             BIAS_MANTISSA * 2**BIAS_EXPONENT / np.maximum(np.abs(drive), 1e-12),
         ]
     )
-    scale = float(room.min())
+    most = float(room.min())
     tallest = float(height.max())
-    scale = math.floor(scale * tallest / VTH_UNIT) * VTH_UNIT / tallest
-    vth = np.round(height * scale / VTH_UNIT) * VTH_UNIT
-    if scale <= 0 or np.any(vth < VTH_UNIT):
-        raise BoardRefusal(
-            f"{name!r} is driven by up to {total.max() / height.min():.3g} thresholds a tick, so that its threshold "
-            "is less than one unit of vth",
-            "smaller weights, or fewer of them",
-        )
+    while True:
+        scale = math.floor(most * tallest / VTH_UNIT) * VTH_UNIT / tallest
+        vth = np.round(height * scale / VTH_UNIT) * VTH_UNIT
+        if scale <= 0 or np.any(vth < VTH_UNIT):
+            raise BoardRefusal(
+                f"{name!r} is driven by up to {total.max() / height.min():.3g} thresholds a tick, so that its "
+                "threshold is less than one unit of vth",
+                "smaller weights, or fewer of them",
+            )
+        rounded = [_rounded(w * scale) for w in weights]
+        sums = np.zeros(threshold.size)
+        for (_, s, _), (whole, _) in zip(into, rounded, strict=True):
+            sums += (MAX_COUNT if s in inputs else 1) * np.abs(whole).sum(axis=1)
+        states = sums * DECAY_ONE / (decay_u + 1) + np.abs(drive) * scale + 2**BIAS_EXPONENT
+        if sums.max() < 2.0**INPUT_BITS and states.max() < 2.0**STATE_BITS:
+            break
+        most *= 0.97  # many small weights were rounded up
     bias = drive * scale
     exponent = np.ceil(np.log2(np.maximum(np.abs(bias) / BIAS_MANTISSA, 1)))
     bias = np.round(bias / 2**exponent) * 2**exponent
-    made = []
-    for (projection, source, _), w in zip(into, weights, strict=True):
-        largest = float(np.abs(w).max(initial=0.0)) * scale
-        k = EXPONENTS[0]
-        while k < EXPONENTS[-1] and largest / 2**k > MANTISSA + 0.5:
-            k += 1
-        whole = np.clip(np.round(w * scale / 2**k), -MANTISSA, MANTISSA) * 2**k
-        made.append(Projection(projection, source, name, whole.astype(np.int32), k))
+    made = [
+        Projection(projection, source, name, whole.astype(np.int32), k)
+        for (projection, source, _), (whole, k) in zip(into, rounded, strict=True)
+    ]
     u, v, limit, offset = (k.astype(np.int32) for k in (decay_u, decay_v, vth, bias))
     return Population(name, threshold.size, u, v, limit, offset, scale), made
+
+
+def _rounded(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Weights as whole mantissas times 2^k, and k."""
+    largest = float(np.abs(weights).max(initial=0.0))
+    k = EXPONENTS[0]
+    while k < EXPONENTS[-1] and largest / 2**k > MANTISSA + 0.5:
+        k += 1
+    return np.clip(np.round(weights / 2**k), -MANTISSA, MANTISSA) * 2**k, k
 
 
 def _as_network(network: Network, program: LoihiProgram, cells: dict[str, nir.NIRNode]) -> Network:

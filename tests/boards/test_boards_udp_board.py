@@ -297,10 +297,11 @@ def test_sending_to_a_process_that_is_gone_raises_nothing_and_shows_as_silence()
         board.load(network())
         board.start()
         board.wait_running(5.0)
-    time.sleep(0.05)
     for _ in range(5):
         board.send(train(board, 1))
         board.receive()
+    time.sleep(0.05)
+    board.receive()
     assert board.silent
     board.close()
 
