@@ -19,7 +19,8 @@ QUAD_SETTINGS: Mapping[str, Value] = {
     "robot_length": QUAD.length,
     "robot_width": QUAD.width,
 }
-QUAD_GAINS: Mapping[str, Value] = {}
+QUAD_SPEED = 1.0  # m/s, the fastest that its measured success holds for
+QUAD_GAINS: Mapping[str, Value] = {"max_speed": QUAD_SPEED}
 
 
 class Flight(LockStep):

@@ -142,7 +142,7 @@ def read_parameters(file: Path | None) -> dict[str, dict[str, Value]]:
 
 def options_of(args: argparse.Namespace) -> RunOptions:
     """Check what was typed; ValueError or OSError with one line where it can't be."""
-    from hybrid_control.sim.robot import vehicle
+    from hybrid_control.sim.robot import RobotModel, vehicle
     from hybrid_control.sim.worlds import load_world
 
     if not 0 < args.duration <= 3600:
@@ -181,6 +181,8 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         from firmware_bridge.firmware.build import check_tools
 
         check_tools()
+        if not isinstance(vehicle(args.robot), RobotModel):
+            raise ValueError(f"--firmware: drives wheels, and the robot {args.robot!r} has none")
         if args.real_time_factor != 1.0:
             raise ValueError("--firmware: the emulated chip runs in real time; leave out --real-time-factor")
     faults = [parse_fault(text, "camera") for text in args.camera_fault]

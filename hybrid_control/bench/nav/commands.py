@@ -75,7 +75,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         "--baselines",
         type=Path,
         metavar="FILE",
-        help="settings of baselines, YAML as tune writes it, such as config/baselines_barn.yaml",
+        help="settings of baselines, YAML as tune writes it, such as config/tuned/baselines_barn.yaml",
     )
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
     add(
@@ -176,7 +176,7 @@ def _run(args: argparse.Namespace) -> int:
     from hybrid_control.bench.nav.summary import summaries, table
     from hybrid_control.messages import Pose
     from hybrid_control.planner.contract import DEFAULT_MODEL
-    from hybrid_control.sim.robot import robot
+    from hybrid_control.sim.robot import vehicle
 
     policies = _several(args.policy, "--policy", POLICIES)
     levels = _several(args.level, "--level", LEVELS)
@@ -242,7 +242,7 @@ def _run(args: argparse.Namespace) -> int:
 
         folder = args.json.with_name(args.json.stem + "_failures")
         named = [{**row, "policy": case(row)} for row in rows]
-        pictures = draw_failures(named, scenes, judged.robot(robot(args.robot)), judged.goal_radius, folder)
+        pictures = draw_failures(named, scenes, judged.robot(vehicle(args.robot)), judged.goal_radius, folder)
     if args.html is not None:
         from hybrid_control.bench.nav.page import make_page
 

@@ -21,6 +21,7 @@ from hybrid_control.bench.nav.scan_driver import Straight
 from hybrid_control.bench.nav.scenes import Scene
 from hybrid_control.bench.nav.vfh import Vfh
 from hybrid_control.cosim import Driver, Episode, LockStep, run_episode
+from hybrid_control.cosim.flight import QUAD_SPEED, Flight
 from hybrid_control.parameters import Value
 from hybrid_control.planner import contract
 from hybrid_control.planner.planner import Planner
@@ -28,8 +29,10 @@ from hybrid_control.reflex import Reflex
 from hybrid_control.reflex.gains import GAINS
 from hybrid_control.sim.grid import GeodesicField
 from hybrid_control.sim.kinematic import KinematicSimulator
-from hybrid_control.sim.robot import RobotModel, robot
+from hybrid_control.sim.quadrotor import QuadSimulator
+from hybrid_control.sim.robot import QuadModel, RobotModel, Vehicle, vehicle
 from hybrid_control.sim.simulator import Simulator
+from hybrid_control.sim.worlds import World
 
 BASELINES: dict[str, Any] = {"straight": Straight, "gap": WidestGap, "vfh": Vfh, "dwa": Dwa, "mppi": Mppi}
 REFLEXIVE: tuple[str, ...] = ("hybrid", "memoryless", "reflex")  # those that the reflex drives
@@ -65,7 +68,10 @@ class Setup:
 
     def __post_init__(self) -> None:
         rules(self.rules, self.max_speed)
-        robot(self.robot)
+        if not isinstance(vehicle(self.robot), RobotModel) and self.level != "physics":
+            raise ValueError(
+                f"--level {self.level}: the robot {self.robot!r} flies at the level physics alone"
+            )
         for what, value, known in (("--level", self.level, LEVELS), ("--fault", self.fault, FAULTS)):
             if value not in known:
                 raise ValueError(f"{what}: unknown {value!r}; there are {', '.join(known)}")
@@ -86,10 +92,16 @@ class Harness:
         self.rules = rules(setup.rules, setup.max_speed)
         if setup.duration is not None:
             self.rules = dataclasses.replace(self.rules, duration=setup.duration)
-        self.robot: RobotModel = self.rules.robot(robot(setup.robot))
+        self.vehicle: Vehicle = self.rules.robot(vehicle(setup.robot))
         self._drivers: dict[str, Driver] = {}
         self._runners: dict[str, CompiledRunner] = {}
         self._fields: dict[int, GeodesicField] = {}
+
+    @property
+    def robot(self) -> RobotModel:
+        """The rover; there is none where the robot flies."""
+        assert isinstance(self.vehicle, RobotModel), self.vehicle.name
+        return self.vehicle
 
     def driver(self, policy: str) -> Driver:
         """The policy of that name; ValueError where there is none."""
@@ -103,6 +115,10 @@ class Harness:
         return Planner(self.setup.model or contract.DEFAULT_MODEL)
 
     def _make(self, policy: str) -> Driver:
+        if isinstance(self.vehicle, QuadModel) and policy not in REFLEXIVE:
+            raise ValueError(
+                f"--policy {policy}: drives rovers; {self.vehicle.name} takes {', '.join(REFLEXIVE)}"
+            )
         if policy in BASELINES:
             given = {k: v for k, v in self.setup.settings.get(policy, {}).items() if k != "max_speed"}
             try:
@@ -113,6 +129,11 @@ class Harness:
         if policy == "planner":
             return PlannerAlone(self._planner())
         planner = None if policy == "reflex" else self._planner()
+        if isinstance(self.vehicle, QuadModel):
+            return Flight(
+                planner, robot=self.vehicle, planner_latency=LATENCY, settings=self._outline(), gains=self._gains(),
+                memory=policy == "hybrid",
+            )  # fmt: skip
         return LockStep(
             planner, robot=self.robot, planner_latency=LATENCY, settings=self._outline(), gains=self._gains(),
             memory=policy == "hybrid",
@@ -124,11 +145,12 @@ class Harness:
         return dataclasses.replace(self.robot, max_speed=min(self.robot.max_speed, fastest))
 
     def _outline(self) -> dict[str, Value]:
-        return {"robot_length": self.robot.length, "robot_width": self.robot.width}
+        return {"robot_length": self.vehicle.length, "robot_width": self.vehicle.width}
 
     def _gains(self) -> dict[str, Value]:
-        gains: dict[str, Value] = {"max_speed": self.robot.max_speed, **self.setup.gains}
-        gains["max_speed"] = min(float(gains["max_speed"]), self.robot.max_speed)
+        speed = QUAD_SPEED if isinstance(self.vehicle, QuadModel) else self.vehicle.max_speed
+        gains: dict[str, Value] = {"max_speed": speed, **self.setup.gains}
+        gains["max_speed"] = min(float(gains["max_speed"]), self.vehicle.max_speed)
         return gains
 
     def set_gains(self, gains: Mapping[str, Value]) -> None:
@@ -172,6 +194,8 @@ class Harness:
         """An episode of any policy's driver over a simulator."""
         driver = self.driver(policy)
         world = scene.world
+        if isinstance(driver, Flight):
+            return self._flown(driver, world, seed), driver.reflex
         if self.setup.level == "physics":
             simulator: Any = Simulator(world, self.robot, seed, camera=driver.camera)
         else:
@@ -194,6 +218,18 @@ class Harness:
         finally:
             simulator.close()
         return episode, driver.reflex if isinstance(driver, LockStep) else None
+
+    def _flown(self, driver: Flight, world: World, seed: int) -> Episode:
+        """An episode of a drone."""
+        with QuadSimulator(world, driver.model, seed, camera=driver.camera) as simulator:
+            self._break(driver, simulator)
+            return driver.fly(
+                simulator,
+                seed,
+                duration=self.rules.duration,
+                goal_radius=self.rules.goal_radius,
+                centre_contact=self.rules.centre_contact,
+            )
 
     def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
         """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.

@@ -11,10 +11,10 @@ import numpy as np
 
 from hybrid_control.bench.nav.scenes import Scene
 from hybrid_control.sim.plot import plot_world
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import Vehicle
 
 
-def draw(row: Mapping[str, Any], scene: Scene, robot: RobotModel, goal_radius: float, file: Path) -> None:
+def draw(row: Mapping[str, Any], scene: Scene, robot: Vehicle, goal_radius: float, file: Path) -> None:
     """Draws one episode's row, which has its way, as a PNG file."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle, Rectangle
@@ -47,7 +47,7 @@ def draw(row: Mapping[str, Any], scene: Scene, robot: RobotModel, goal_radius: f
 def draw_failures(
     rows: Sequence[Mapping[str, Any]],
     scenes: Sequence[Scene],
-    robot: RobotModel,
+    robot: Vehicle,
     goal_radius: float,
     folder: Path,
 ) -> list[Path]:

@@ -7,10 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 
-from hybrid_control.sim.robot import RobotModel
+from hybrid_control.sim.robot import RobotModel, Vehicle
+
+AnyVehicle = TypeVar("AnyVehicle", bound=Vehicle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Rules:
     centre_contact: float | None = None
     track: float | None = None
 
-    def robot(self, robot: RobotModel) -> RobotModel:
+    def robot(self, robot: AnyVehicle) -> AnyVehicle:
         """The robot under these rules.
 
         Under a contact rule for the centre the outline is the square within that circle, so that the
@@ -37,7 +40,9 @@ class Rules:
         """
         if self.centre_contact is not None:
             side = math.sqrt(2.0) * self.centre_contact
-            robot = dataclasses.replace(robot, length=side, width=side, track=self.track or robot.track)
+            robot = dataclasses.replace(robot, length=side, width=side)
+            if isinstance(robot, RobotModel) and self.track is not None:
+                robot = dataclasses.replace(robot, track=self.track)
         return dataclasses.replace(robot, max_speed=min(robot.max_speed, self.max_speed))
 
 

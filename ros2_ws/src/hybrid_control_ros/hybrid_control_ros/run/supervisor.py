@@ -40,7 +40,7 @@ from hybrid_control.node_parameters import NODES, ON_BOARD
 from hybrid_control.parameters import Value
 from hybrid_control.report.run import MODES
 from hybrid_control.sim.commands import Fault, RunOptions, When
-from hybrid_control.sim.robot import robot
+from hybrid_control.sim.robot import RobotModel, vehicle
 from hybrid_control.sim.worlds import load_world
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run.judge import Judge
@@ -197,7 +197,7 @@ class Run:
         self._options, self._seed, self._folder = options, seed, folder
         self._interrupt, self._display = interrupt, display
         self._world = load_world(options.world, seed)
-        self._robot = robot(options.robot)
+        self._robot = vehicle(options.robot)
         self._parameters = parameters(options, seed)
         # what steers, and what has to be there before it
         self._nodes = [
@@ -278,6 +278,7 @@ class Run:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
             self._parameters["sim_node"]["wheel_port"] = free.getsockname()[1]
+        assert isinstance(self._robot, RobotModel)
         start = self._world.start
         self._parameters["firmware_bridge_node"] |= {
             "driver": "link",
