@@ -4,6 +4,7 @@ SHELL := /bin/bash
 ARGS ?=
 env = . scripts/env.sh &&
 avr = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
+sdformat = $(shell . /etc/os-release && [ "$$VERSION_CODENAME" = bookworm ] && echo libsdformat12-12 sdformat-sdf)
 
 .PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware lint lock clean
 
@@ -20,8 +21,8 @@ sim-firmware: export EXTRA_PACKAGES = $(avr)
 sim-firmware: setup  ## the same drive with the motor firmware, on an emulated chip, between reflex and wheels
 	@$(env) hybrid-control sim --firmware $(ARGS)
 
-# the firmware's tests compile it and run it on an emulated chip
-test: export EXTRA_PACKAGES = $(avr)
+# the firmware's tests compile it and run it on an emulated chip; libsdformat reads what is made for Gazebo
+test: export EXTRA_PACKAGES = $(avr) $(sdformat)
 test: setup lint  ## set up, then run every test
 	@$(env) python -m pytest -n 2 --dist loadfile $(ARGS)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-REAL_TIME = ("ros", "run", "launch", "realtime", "firmware_bridge", "firmware_node")
+REAL_TIME = ("ros", "run", "launch", "realtime", "firmware_bridge", "firmware_node", "boards", "mavlink")
 
 
 def pytest_collection_modifyitems(config, items):
