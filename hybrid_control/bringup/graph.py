@@ -411,7 +411,7 @@ def _replay(b: _Build) -> Graph:
 def _gazebo(b: _Build) -> Graph:
     from hybrid_control.sim import gazebo
     from hybrid_control.sim.description import BASE
-    from hybrid_control.sim.robot import robot
+    from hybrid_control.sim.robot import vehicle
     from hybrid_control.sim.worlds import load_world
 
     world = load_world(b.given["world"], _int("seed", b.given["seed"], 0, 2**31 - 1))
@@ -425,7 +425,7 @@ def _gazebo(b: _Build) -> Graph:
     stamped = bool(Graph(b.kind, "", tuple(mind)).values("reflex_node")["stamped_cmd_vel"])
     folder = Path(b.given["folder"] or tempfile.mkdtemp(prefix="hybrid-control-gazebo-"))
     session = gazebo.prepare(
-        folder, world, gazebo.release(b.given["gazebo"]), robot(b.given["robot"]), {b.namespace: world.start}, physics,
+        folder, world, gazebo.release(b.given["gazebo"]), vehicle(b.given["robot"]), {b.namespace: world.start}, physics,
         gui=b.true("gui"), stamped_cmd_vel=stamped,
     )  # fmt: skip
     spawned = session.robots[0]
@@ -448,7 +448,7 @@ def _gazebo(b: _Build) -> Graph:
         ),
     ]  # fmt: skip
     for i, (frame, at) in enumerate(
-        gazebo.sensor_frame_aliases(robot(b.given["robot"]), spawned.name).items()
+        gazebo.sensor_frame_aliases(vehicle(b.given["robot"]), spawned.name).items()
     ):
         names = ("--x", "--y", "--z", "--roll", "--pitch", "--yaw")
         place = [word for pair in zip(names, map(str, (*at.xyz, *at.rpy)), strict=True) for word in pair]

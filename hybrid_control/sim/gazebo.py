@@ -764,7 +764,7 @@ def server_command(to: Release, world_file: str, gui: bool = False, verbosity: i
     return [*to.command, *shown, "-r", "-v", str(verbosity), world_file]
 
 
-def sensor_frame_aliases(robot: RobotModel, name: str) -> dict[str, Placement]:
+def sensor_frame_aliases(robot: Vehicle, name: str) -> dict[str, Placement]:
     """Frames NAME/base_link/SENSOR and their places in base_link.
 
     Fortress with ign-sensors before 6.4, as Ubuntu 22.04 itself packages it, names these in its messages, whatever the
