@@ -425,8 +425,8 @@ def _gazebo(b: _Build) -> Graph:
     stamped = bool(Graph(b.kind, "", tuple(mind)).values("reflex_node")["stamped_cmd_vel"])
     folder = Path(b.given["folder"] or tempfile.mkdtemp(prefix="hybrid-control-gazebo-"))
     session = gazebo.prepare(
-        folder, world, gazebo.release(b.given["gazebo"]), vehicle(b.given["robot"]), {b.namespace: world.start}, physics,
-        gui=b.true("gui"), stamped_cmd_vel=stamped,
+        folder, world, gazebo.release(b.given["gazebo"]), vehicle(b.given["robot"]), {b.namespace: world.start},
+        physics, gui=b.true("gui"), stamped_cmd_vel=stamped,
     )  # fmt: skip
     spawned = session.robots[0]
     clock = {"use_sim_time": True}
