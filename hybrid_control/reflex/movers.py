@@ -24,7 +24,9 @@ DEPTH = 0.15  # m by which what is beside a cluster must lie behind it, or it is
 GATE = 0.45  # m between a track's foretold place and the cluster that is taken for it
 READING_SD, HIDDEN_SD, ACCELERATION_SD = 0.04, 0.15, 1.0  # m, m of what is seen in part, m/s²
 COAST = 0.6  # s that a track lives without a reading
-LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 6, 0.15, 0.20  # what makes a track one that moves: -, m, m/s
+LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 8, 0.25, 0.20  # what makes a track one that moves: -, m, m/s
+STEADINESS = 0.6  # and the least share of its speed times its age that it has come; noise comes back
+ALONE = 0.25  # m around a cluster in which there is nothing else, or its outline is not sure
 FASTEST = 3.0  # m/s; what seems to move faster was mistaken for something else
 
 SPEEDS, TURNS = 9, 9  # the table's motions
@@ -39,9 +41,10 @@ TRACK = np.dtype(
         ("alive", np.int64),
         *(
             (n, np.float64)
-            for n in ("x", "y", "vx", "vy", "pp", "pv", "vv", "radius", "born_x", "born_y", "unseen")
+            for n in ("x", "y", "vx", "vy", "pp", "pv", "vv", "radius", "born_x", "born_y", "age", "unseen")
         ),
         ("readings", np.int64),
+        ("moving", np.int64),  # whether it has been seen to move
     ],
     align=True,
 )
@@ -111,6 +114,14 @@ def clusters(
         radius = 0.5 * width + 0.5 * r * abs(angle_increment)
         mx, my = sx / members, sy / members
         push = 1.0 + 0.25 * math.pi * radius / max(math.hypot(mx, my), 0.1)
+        for m in range(n):
+            if hidden:
+                break
+            q = ranges[m]
+            if range_min <= q <= range_max and abs(q - r) < 1.5 and (m - first) % n not in range(begin, k):
+                b = angle_min + m * angle_increment
+                away = math.hypot(q * math.cos(b) - mx * push, q * math.sin(b) - my * push)
+                hidden = away < radius + ALONE
         found[count, 0], found[count, 1], found[count, 2] = mx * push, my * push, radius
         found[count, 3] = 1.0 if hidden else 0.0
         count += 1
@@ -120,14 +131,7 @@ def clusters(
 @numba.njit(cache=True, nogil=True)
 def moves(track: Any) -> bool:
     """Whether a track is of something that moves."""
-    speed = math.hypot(track.vx, track.vy)
-    way = math.hypot(track.x - track.born_x, track.y - track.born_y)
-    return bool(
-        track.alive
-        and track.readings >= LEAST_READINGS
-        and way >= LEAST_WAY
-        and speed >= max(LEAST_SPEED, 2.0 * math.sqrt(track.vv))
-    )
+    return bool(track.alive and track.moving and math.hypot(track.vx, track.vy) >= LEAST_SPEED)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -143,6 +147,7 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
         t.pp += 2.0 * dt * t.pv + dt * dt * t.vv + 0.25 * q * dt**4
         t.pv += dt * t.vv + 0.5 * q * dt**3
         t.vv += q * dt * dt
+        t.age += dt
         t.unseen += dt
         if t.unseen > COAST:
             t.alive = 0
@@ -164,7 +169,7 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
             if best < 0 or found[k, 3] > 0.0:
                 continue
             t = tracks[best]
-            t.alive, t.readings, t.unseen = 1, 1, 0.0
+            t.alive, t.readings, t.moving, t.age, t.unseen = 1, 1, 0, 0.0, 0.0
             t.x, t.y, t.vx, t.vy = found[k, 0], found[k, 1], 0.0, 0.0
             t.born_x, t.born_y, t.radius = t.x, t.y, found[k, 2]
             t.pp, t.pv, t.vv = READING_SD * READING_SD, 0.0, 1.0
@@ -187,8 +192,13 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
             t.radius += 0.1 * (found[k, 2] - t.radius)
         t.readings += 1
         t.unseen = 0.0
-        if math.hypot(t.vx, t.vy) > FASTEST:
+        speed = math.hypot(t.vx, t.vy)
+        if speed > FASTEST:
             t.alive = 0
+        way = math.hypot(t.x - t.born_x, t.y - t.born_y)
+        steady = way >= max(LEAST_WAY, STEADINESS * speed * t.age)
+        if steady and t.readings >= LEAST_READINGS and speed >= max(LEAST_SPEED, 2.0 * math.sqrt(t.vv)):
+            t.moving = 1
 
 
 @numba.njit(cache=True, nogil=True)
