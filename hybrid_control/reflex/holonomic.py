@@ -122,6 +122,24 @@ def guard(
     dx, dy, dyaw = moving_x * response, moving_y * response, moving_yaw * response
     if speed > 0.0:
         for turn in (angular, 0.0):
+            # what it drifts before a command takes effect must be free by itself: the command may come too late
+            drifts = is_free(
+                points,
+                count,
+                0.0,
+                0.0,
+                turn,
+                age + REACTION,
+                dx,
+                dy,
+                dyaw,
+                half_length,
+                half_width,
+                margin,
+                0.0,
+            )
+            if not drifts:
+                continue
             for slide in SLIDES:
                 share = math.cos(slide)
                 sx, sy = share * x - math.sin(slide) * y, math.sin(slide) * x + share * y
