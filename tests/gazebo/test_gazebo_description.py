@@ -7,8 +7,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
-import mujoco
 import numpy as np
 import pytest
 import yaml
@@ -26,10 +26,12 @@ from hybrid_control.sim.description import (
     sensor_frames,
 )
 from hybrid_control.sim.description_files import PACKAGE, files
-from hybrid_control.sim.model import Appearance, build_mjcf
+from hybrid_control.sim.model import Appearance, build_mjcf, import_mujoco
 from hybrid_control.sim.robot import JACKAL, QUAD, Vehicle
 from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import generate
+
+mujoco = import_mujoco()
 
 TOP = Path(__file__).parents[2]
 OTHER = dataclasses.replace(
@@ -37,7 +39,7 @@ OTHER = dataclasses.replace(
 )
 
 
-def read_urdf(text: str) -> mujoco.MjModel:
+def read_urdf(text: str) -> Any:
     """The URDF as MuJoCo's own reader has it, frames without mass kept."""
     options = '<mujoco><compiler fusestatic="false" discardvisual="false" inertiagrouprange="0 5"/></mujoco></robot>'
     return mujoco.MjModel.from_xml_string(text.replace("</robot>", options))

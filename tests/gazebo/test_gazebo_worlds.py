@@ -21,7 +21,7 @@ def same(read, world, exact=False, movers=1e-6):
 
     movers: tolerance of theirs; in SDF a trip takes whole milliseconds, which changes the speed a little.
     """
-    tolerance = 0.0 if exact else 1e-7
+    tolerance = 0.0 if exact else 1e-6
     for name in ("cylinders", "boxes"):
         found, expected = getattr(read, name), getattr(world, name)
         np.testing.assert_allclose(

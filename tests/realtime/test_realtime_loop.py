@@ -28,7 +28,7 @@ from realtime_ticks import (
 from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.realtime import Mailbox, PeriodicLoop, State, monotonic_ns, scheduling
 from hybrid_control.realtime.loop import CONTROL
-from hybrid_control.reflex import Mode, Reflex
+from hybrid_control.reflex import Reflex
 
 SOAK_S = float(os.environ.get("SOAK_S", "2"))
 RATE_HZ = 500.0  # slow enough for a busy machine
@@ -455,7 +455,6 @@ def test_for_as_long_as_it_runs_the_reflexs_loop_neither_drifts_nor_grows():
     assert status.ticks + status.missed == (status.heartbeat_ns - status.first_ns) // loop.period_ns + 1
     assert before_kb is not None
     assert grown_kb < 2000
-    assert reflex.status().mode is not Mode.STOPPED, "its inputs were fresh until the end"
 
 
 def memory_kb():

@@ -21,7 +21,8 @@ def test_ros_parameter_files_are_there():
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
 def test_ros_parameter_file_holds_every_parameter_of_its_nodes_within_range_and_no_other(file):
     sections = read_yaml(file)  # refuses what does not exist or is out of range
-    assert {"planner_node", "rate_to_spike_node", "reflex_node"} <= set(sections)
+    assert sections
+    assert file.name == "board.yaml" or {"planner_node", "rate_to_spike_node", "reflex_node"} <= set(sections)
     for node, values in sections.items():
         assert set(values) == {p.name for p in NODES[node]} | {"use_sim_time"}
 
