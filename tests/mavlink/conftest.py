@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ros_graph import graph  # noqa: F401 (a fixture)
 
 if TYPE_CHECKING:
     from firmware_bridge.mavlink import Autopilot
