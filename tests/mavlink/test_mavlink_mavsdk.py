@@ -205,21 +205,21 @@ def test_the_autopilots_readings_come_in_ros_frames(vehicle, pilot):
 
 
 def test_values_that_are_no_numbers_are_not_taken(vehicle, pilot):
-    nan = float("nan")
     before = pilot.status().counts["refused"]
 
     def refused():
-        vehicle.direct.send_message(_attitude(nan))
+        # null is MAVSDK's JSON for NaN
+        vehicle.say(
+            "ATTITUDE",
+            time_boot_ms=1,
+            roll=0.0,
+            pitch=0.0,
+            yaw=None,
+            rollspeed=0.0,
+            pitchspeed=0.0,
+            yawspeed=0.0,
+        )
         return pilot.status().counts["refused"] > before
 
     assert wait_for(refused)
     assert pilot.state().attitude is None
-
-
-def _attitude(yaw):
-    from mavsdk.plugins.mavlink_direct_server.mavlink_direct_server import MavlinkMessage
-
-    text = (
-        '{"time_boot_ms":1,"roll":0.0,"pitch":0.0,"yaw":null,"rollspeed":0.0,"pitchspeed":0.0,"yawspeed":0.0}'
-    )
-    return MavlinkMessage("ATTITUDE", 1, 1, 0, 0, text if math.isnan(yaw) else text.replace("null", str(yaw)))
