@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
 
 from hybrid_control.bringup import graph
 
@@ -37,18 +41,31 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         parser.set_defaults(run=_up, kind=kind)
 
 
-def _up(args: argparse.Namespace) -> int:
-    names = [a.name for a in graph.arguments(args.kind)]
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    namespaces = given.pop("namespace", [""])
-    if len(set(namespaces)) < len(namespaces):
-        raise ValueError(f"namespace: the same one stands twice in {', '.join(namespaces)}")
-    graphs = [graph.build(args.kind, {**given, "namespace": namespace}) for namespace in namespaces]
+@contextlib.contextmanager
+def _nothing_to_end() -> Iterator[None]:
+    """A signal ends the process at once: an import that it broke off would be told as an error of that import."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda n, _: os._exit(128 + n)) for number in numbers}
     try:
-        from hybrid_control_ros.run.up import run
-    except ImportError as error:
-        raise ValueError(
-            f"ROS 2 or the workspace is not in this shell ({error}): source them, or run `make setup` once and "
-            "`. scripts/env.sh`"
-        ) from None
-    return run(graphs)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _up(args: argparse.Namespace) -> int:
+    with _nothing_to_end():
+        names = [a.name for a in graph.arguments(args.kind)]
+        given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+        namespaces = given.pop("namespace", [""])
+        if len(set(namespaces)) < len(namespaces):
+            raise ValueError(f"namespace: the same one stands twice in {', '.join(namespaces)}")
+        graphs = [graph.build(args.kind, {**given, "namespace": namespace}) for namespace in namespaces]
+        try:
+            from hybrid_control_ros.run.up import run
+        except ImportError as error:
+            raise ValueError(
+                f"ROS 2 or the workspace is not in this shell ({error}): source them, or run `make setup` once and "
+                "`. scripts/env.sh`"
+            ) from None
+    return int(run(graphs))

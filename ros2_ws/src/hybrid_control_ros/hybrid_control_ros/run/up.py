@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hybrid_control.bringup.graph import MAX_RESTARTS, RESTART_DELAY, Graph, Program, command
 from hybrid_control_ros.run.manager import Manager
@@ -84,21 +85,20 @@ class _Robot:
         return None
 
 
-def run(graphs: Sequence[Graph]) -> int:
+def run(graphs: Sequence[Graph]) -> NoReturn:
     """Run graphs, each a robot of its own, until a signal (status 0), or until something ends them (1; 2 for a
-    mistake in what was asked)."""
+    mistake in what was asked). The process ends here: to take a node of this many clients down piece by piece takes
+    DDS seconds."""
     with (
         Interrupt() as interrupt,
         tempfile.TemporaryDirectory(prefix="hybrid-control-") as folder,
         Children(None, {"PYTHONUNBUFFERED": "1"}) as children,
-        contextlib.ExitStack() as stack,
     ):
         robots = []
         for i, graph in enumerate(graphs):
             own = Path(folder) / str(i)
             own.mkdir()
             robots.append(_Robot(graph, children, own))
-            stack.callback(robots[-1].manager.close)
         status = 0
         while not interrupt.requested and not status:
             for robot in robots:
@@ -111,4 +111,6 @@ def run(graphs: Sequence[Graph]) -> int:
         for robot in robots:
             robot.manager.stop()
         children.end(_END)
-        return status
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
