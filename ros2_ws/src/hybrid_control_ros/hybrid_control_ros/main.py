@@ -148,7 +148,10 @@ def _prepare(kinds: Sequence[str], module: str) -> dict[str, dict[str, Value]]:
             )
         begun = time.monotonic()
         values = {kind: _values(kind, probe) for kind, probe in probes.items()}
-        importlib.import_module(module)
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise Refused(f"the Python package {error.name!r} is not installed: pip install {error.name}") from None
         time.sleep(max(0.0, begun + _DISCOVERY - time.monotonic()))
         for probe in probes.values():
             _check_alone(probe)
