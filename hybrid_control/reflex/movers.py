@@ -1,8 +1,9 @@
 """What moves around the robot: things tracked from scan to scan, and which motions they leave it.
 
 Clusters of the scan that stand alone and are no larger than a person are followed in the odometry's frame, each by a
-Kalman filter with constant velocity. From those that move follows, once a scan, for how long each of a table of
-motions would keep the robot's outline clear of them. The tick looks its wish up in that table (`evade`).
+Kalman filter with constant velocity. One moves if it comes to where the scans had seen free ground: a row of posts of
+which ever others come into sight seems to move, but not there. From those that move follows, once a scan, for how long
+each of a table of motions would keep the robot's outline clear of them. The tick looks its wish up in it (`evade`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ DEPTH = 0.15  # m by which what is beside a cluster must lie behind it, or it is
 GATE = 0.45  # m between a track's foretold place and the cluster that is taken for it
 READING_SD, HIDDEN_SD, ACCELERATION_SD = 0.04, 0.15, 1.0  # m, m of what is seen in part, m/s²
 COAST = 0.6  # s that a track lives without a reading
-LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 8, 0.25, 0.20  # what makes a track one that moves: -, m, m/s
-STEADINESS = 0.6  # and the least share of its speed times its age that it has come; noise comes back
-ALONE = 0.25  # m around a cluster in which there is nothing else, or its outline is not sure
+LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 6, 0.15, 0.20  # what makes a track one that moves: -, m, m/s
+LEAST_FRESH = 4  # and readings of it that lay to a part where it had been free
+FRESH_SHARE = 0.12  # of a cluster's readings, that part
 FASTEST = 3.0  # m/s; what seems to move faster was mistaken for something else
 
 SPEEDS, TURNS = 9, 9  # the table's motions
@@ -36,17 +37,40 @@ MARGIN = 0.10  # m kept from it
 STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
 RETREAT = 0.6  # largest speed backwards, as a share of that ahead
 
+CELL, CELLS = (
+    0.1,
+    160,
+)  # m, and cells to a side, of the ground around the robot on which the memory of free places lies
+SEEN_FREE = 5  # rays that must have passed a cell for it to have been free
+NEW = 0.5  # s that a place that was free counts as newly taken
+GONE = 0.15  # s without a reading after which a ray that passes a cell makes it free
+
 TRACK = np.dtype(
     [
         ("alive", np.int64),
         *(
             (n, np.float64)
-            for n in ("x", "y", "vx", "vy", "pp", "pv", "vv", "radius", "born_x", "born_y", "age", "unseen")
+            for n in ("x", "y", "vx", "vy", "pp", "pv", "vv", "radius", "born_x", "born_y", "unseen")
         ),
         ("readings", np.int64),
+        ("fresh", np.int64),  # readings that lay where it had been free
         ("moving", np.int64),  # whether it has been seen to move
     ],
     align=True,
+)
+
+GROUND = np.dtype(
+    [
+        ("key", np.int64),  # which place of the odometry's frame the cell stands for now
+        ("free", np.int64),  # rays that have passed since something was last there
+        ("was_free", np.int64),  # whether it was free before what is there now
+        ("since", np.float64),  # s, when what is there now was first seen; negative for nothing
+        ("hit", np.float64),  # s, when it was last seen
+    ],
+    align=True,
+)
+WATCHED = np.dtype(
+    [("time", np.float64), ("tracks", TRACK, (TRACKS,)), ("ground", GROUND, (CELLS, CELLS))], align=True
 )
 
 Float32Array = NDArray[np.float32]
@@ -62,8 +86,8 @@ def clusters(
     range_max: float,
     found: FloatArray,
 ) -> int:
-    """Fill `found` (n, 4) with the small things of a scan: centre x and y in the sensor's frame and radius, m, and 1
-    for those that something nearer or just behind them may hide a part of.
+    """Fill `found` (n, 6) with the small things of a scan: centre x and y in the sensor's frame and radius, m, 1 for
+    those that something nearer or just behind them may hide a part of, their first beam and how many.
 
     The arc that is seen of a disc of radius R has its mean R pi / 4 before the centre.
     """
@@ -114,16 +138,9 @@ def clusters(
         radius = 0.5 * width + 0.5 * r * abs(angle_increment)
         mx, my = sx / members, sy / members
         push = 1.0 + 0.25 * math.pi * radius / max(math.hypot(mx, my), 0.1)
-        for m in range(n):
-            if hidden:
-                break
-            q = ranges[m]
-            if range_min <= q <= range_max and abs(q - r) < 1.5 and (m - first) % n not in range(begin, k):
-                b = angle_min + m * angle_increment
-                away = math.hypot(q * math.cos(b) - mx * push, q * math.sin(b) - my * push)
-                hidden = away < radius + ALONE
         found[count, 0], found[count, 1], found[count, 2] = mx * push, my * push, radius
         found[count, 3] = 1.0 if hidden else 0.0
+        found[count, 4], found[count, 5] = (first + begin) % n, members
         count += 1
     return count
 
@@ -136,7 +153,10 @@ def moves(track: Any) -> bool:
 
 @numba.njit(cache=True, nogil=True)
 def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
-    """Let `dt` s pass for the tracks, and take in the clusters (x, y, radius) of a scan, in the odometry's frame."""
+    """Let `dt` s pass for the tracks, and take in the clusters of a scan, in the odometry's frame.
+
+    found: rows of x, y, radius, 1 where partly hidden, and the share that lies where it had been free.
+    """
     q = ACCELERATION_SD * ACCELERATION_SD
     for i in range(tracks.shape[0]):
         t = tracks[i]
@@ -147,7 +167,6 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
         t.pp += 2.0 * dt * t.pv + dt * dt * t.vv + 0.25 * q * dt**4
         t.pv += dt * t.vv + 0.5 * q * dt**3
         t.vv += q * dt * dt
-        t.age += dt
         t.unseen += dt
         if t.unseen > COAST:
             t.alive = 0
@@ -169,7 +188,7 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
             if best < 0 or found[k, 3] > 0.0:
                 continue
             t = tracks[best]
-            t.alive, t.readings, t.moving, t.age, t.unseen = 1, 1, 0, 0.0, 0.0
+            t.alive, t.readings, t.fresh, t.moving, t.unseen = 1, 1, 0, 0, 0.0
             t.x, t.y, t.vx, t.vy = found[k, 0], found[k, 1], 0.0, 0.0
             t.born_x, t.born_y, t.radius = t.x, t.y, found[k, 2]
             t.pp, t.pv, t.vv = READING_SD * READING_SD, 0.0, 1.0
@@ -195,10 +214,70 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
         speed = math.hypot(t.vx, t.vy)
         if speed > FASTEST:
             t.alive = 0
-        way = math.hypot(t.x - t.born_x, t.y - t.born_y)
-        steady = way >= max(LEAST_WAY, STEADINESS * speed * t.age)
-        if steady and t.readings >= LEAST_READINGS and speed >= max(LEAST_SPEED, 2.0 * math.sqrt(t.vv)):
+        if found[k, 4] > FRESH_SHARE:
+            t.fresh += 1
+        far = math.hypot(t.x - t.born_x, t.y - t.born_y) >= LEAST_WAY
+        sure = t.readings >= LEAST_READINGS and t.fresh >= LEAST_FRESH
+        if far and sure and speed >= max(LEAST_SPEED, 2.0 * math.sqrt(t.vv)):
             t.moving = 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _cell(ground: Any, i: int, j: int) -> Any:
+    """The record of the cell at column i and row j of the odometry's frame, empty where it stood for another."""
+    g = ground[j % CELLS, i % CELLS]
+    key = (i + (1 << 20)) * (1 << 22) + j + (1 << 20)
+    if g.key != key:
+        g.key, g.free, g.was_free, g.since, g.hit = key, 0, 0, -1.0, -1.0
+    return g
+
+
+@numba.njit(cache=True, nogil=True)
+def mark(
+    ground: Any,
+    time: float,
+    x: float,
+    y: float,
+    yaw: float,
+    ranges: Float32Array,
+    angle_min: float,
+    angle_increment: float,
+    range_min: float,
+    range_max: float,
+) -> None:
+    """Note where a scan, taken by a sensor at (x, y, yaw) at `time` s, has passed and where it has met something."""
+    n = ranges.shape[0]
+    stride = max(1, n // 180)
+    for k in range(n):
+        r = ranges[k]
+        angle = yaw + angle_min + k * angle_increment
+        c, s = math.cos(angle), math.sin(angle)
+        if k % stride == 0 and r >= range_min:
+            for m in range(1, int((min(r, FARTHEST) - 0.15) / CELL)):
+                i, j = math.floor((x + m * CELL * c) / CELL), math.floor((y + m * CELL * s) / CELL)
+                g = _cell(ground, i, j)
+                if time - g.hit > GONE:
+                    g.since = -1.0
+                    g.free += 1
+        if range_min <= r <= min(range_max, FARTHEST):
+            g = _cell(ground, math.floor((x + r * c) / CELL), math.floor((y + r * s) / CELL))
+            if g.since < 0.0:
+                g.since, g.was_free = time, g.free >= SEEN_FREE
+            g.hit, g.free = time, 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _newly_taken(ground: Any, time: float, i: int, j: int) -> bool:
+    """Whether something has come to a free cell lately, and nothing stood in it or beside it before."""
+    g = _cell(ground, i, j)
+    if not (g.was_free and g.since >= 0.0 and time - g.since < NEW):
+        return False
+    for p in range(-1, 2):
+        for q in range(-1, 2):
+            b = _cell(ground, i + p, j + q)
+            if b.since >= 0.0 and time - b.hit < 2.0 * GONE and (time - b.since >= NEW or not b.was_free):
+                return False
+    return True
 
 
 @numba.njit(cache=True, nogil=True)
@@ -328,7 +407,7 @@ def evade(
 
 @numba.njit(cache=True, nogil=True)
 def watch(
-    tracks: Any,
+    watched: Any,
     ranges: Float32Array,
     angle_min: float,
     angle_increment: float,
@@ -360,13 +439,36 @@ def watch(
     yaw += angular * age
     x += linear * age * math.cos(yaw)
     y += linear * age * math.sin(yaw)
-    found = np.empty((2 * TRACKS, 4))
+    tracks = watched.tracks
+    watched.time += interval
+    time = watched.time
+    sensor_x, sensor_y, turn = x + mount_x * math.cos(yaw), y + mount_x * math.sin(yaw), yaw + mount_yaw
+    mark(
+        watched.ground,
+        time,
+        sensor_x,
+        sensor_y,
+        turn,
+        ranges,
+        angle_min,
+        angle_increment,
+        range_min,
+        range_max,
+    )
+    found = np.empty((2 * TRACKS, 6))
     count = clusters(ranges, angle_min, angle_increment, range_min, range_max, found)
-    c, s = math.cos(yaw + mount_yaw), math.sin(yaw + mount_yaw)
+    c, s = math.cos(turn), math.sin(turn)
     for k in range(count):
+        fresh = 0
+        for m in range(int(found[k, 5])):
+            beam = (int(found[k, 4]) + m) % ranges.shape[0]
+            angle = turn + angle_min + beam * angle_increment
+            i = math.floor((sensor_x + ranges[beam] * math.cos(angle)) / CELL)
+            j = math.floor((sensor_y + ranges[beam] * math.sin(angle)) / CELL)
+            fresh += _newly_taken(watched.ground, time, i, j)
+        found[k, 4] = fresh / found[k, 5]
         u, v = found[k, 0], found[k, 1]
-        found[k, 0] = x + mount_x * math.cos(yaw) + c * u - s * v
-        found[k, 1] = y + mount_x * math.sin(yaw) + s * u + c * v
+        found[k, 0], found[k, 1] = sensor_x + c * u - s * v, sensor_y + s * u + c * v
     follow(tracks, found, count, interval)
     near = np.empty((TRACKS, 5))
     c, s = math.cos(yaw), math.sin(yaw)

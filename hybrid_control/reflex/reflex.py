@@ -26,7 +26,7 @@ from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.reflex import tick as t
 from hybrid_control.reflex.gains import GAINS, SETTINGS
 from hybrid_control.reflex.guard import nearest_distance
-from hybrid_control.reflex.movers import TRACK, TRACKS, watch
+from hybrid_control.reflex.movers import WATCHED, watch
 from hybrid_control.reflex.network import (
     BOARD_INPUTS,
     BOARD_OUTPUTS,
@@ -152,7 +152,7 @@ class Reflex:
         self._sectors = np.full(SECTORS, np.inf, np.float32)
         self._approach = np.zeros(SECTORS, np.float32)
         self._motion: Odometry | None = None
-        self._tracks: NDArray[Any] = np.zeros(TRACKS, TRACK)
+        self._watched: NDArray[Any] = np.zeros(1, WATCHED)
         self._goal: Goal | None = None
         self._waypoint_until: int | None = None  # by the loop's clock; None while the goal itself is aimed at
         self._nearest = math.inf
@@ -288,7 +288,7 @@ class Reflex:
             max(float(g[limit]), 0.1) for limit in ("max_speed", "max_yaw_rate")
         )
         return watch(
-            self._tracks, scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max,
+            self._watched[0], scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max,
             float(s["lidar_x"]), float(s["lidar_yaw"]), motion.pose.x, motion.pose.y, motion.pose.yaw,
             motion.twist.linear_x, motion.twist.angular_z, (scan.stamp_ns - motion.stamp_ns) * 1e-9, interval,
             record["sectors"], float(record["fastest"]), float(record["fastest_turn"]),
@@ -509,7 +509,7 @@ class Reflex:
         self._boxes = t.mailboxes()
         self._last_stamp.clear()
         self._goal, self._waypoint_until, self._motion = None, None, None
-        self._tracks = np.zeros(TRACKS, TRACK)
+        self._watched = np.zeros(1, WATCHED)
         self._ages = dict.fromkeys(self._ages, -1)
         self._sectors[:], self._approach[:], self._nearest = np.inf, 0.0, math.inf
         self._log_tail = self._board_tail = 0

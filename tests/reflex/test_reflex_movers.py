@@ -12,6 +12,7 @@ from hybrid_control.reflex.movers import (
     TRACK,
     TRACKS,
     TURNS,
+    WATCHED,
     clear_times,
     clusters,
     evade,
@@ -19,6 +20,7 @@ from hybrid_control.reflex.movers import (
     moves,
     speed_of,
     turn_of,
+    watch,
 )
 from hybrid_control.sim.geometry import cast_rays
 
@@ -29,7 +31,7 @@ AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and
 
 def found_in(*cylinders, boxes=NO_BOXES):
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), boxes)
-    found = np.empty((32, 4))
+    found = np.empty((32, 6))
     return found[: clusters(ranges.astype(np.float32), -math.pi, 2 * math.pi / 360, 0.05, 10.0, found)]
 
 
@@ -61,26 +63,43 @@ def test_who_is_half_hidden_is_marked():
     assert clear == {1: 0.0, 3: 1.0}
 
 
+def seen_by(watched, *cylinders):
+    """One more scan, 25 ms later, of a robot that stands at the origin; how many things move."""
+    ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), NO_BOXES)
+    ranges = ranges + np.random.default_rng(round(watched["time"] * 1e3)).normal(0.0, 0.01, 360)
+    times = np.zeros((SPEEDS, TURNS), np.float32)
+    return watch(
+        watched, ranges.astype(np.float32), -math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        0.0, 0.0, 0.0, 0.025, np.full(72, np.inf, np.float32), 1.0, 2.2, 2.0, 8.0, 0.25, 0.22, times,
+    )  # fmt: skip
+
+
 def test_a_walker_is_told_from_a_post_within_half_a_second():
-    tracks = np.zeros(TRACKS, TRACK)
-    rng = np.random.default_rng(0)
-    for k in range(20):
-        now = np.array([[2.0, -1.0 + 0.8 * 0.025 * k, 0.25, 0.0], [1.0, 1.0, 0.2, 0.0]])
-        now[:, :2] += rng.normal(0.0, 0.01, (2, 2))
-        follow(tracks, now, 2, 0.025)
-    alive = tracks[tracks["alive"] == 1]
-    assert len(alive) == 2
-    walker, post = sorted(alive, key=lambda track: track["x"], reverse=True)
-    assert moves(walker)
-    assert not moves(post)
-    assert (walker["vx"], walker["vy"]) == pytest.approx((0.0, 0.8), abs=0.15)
+    watched = np.zeros(1, WATCHED)[0]
+    for _ in range(10):
+        assert seen_by(watched, (2.0, -1.0, 0.25), (1.0, 1.0, 0.2)) == 0
+    for k in range(25):
+        moving = seen_by(watched, (2.0, -1.0 + 0.8 * 0.025 * k, 0.25), (1.0, 1.0, 0.2))
+    assert moving == 1
+    (walker,) = [track for track in watched["tracks"] if moves(track)]
+    assert (walker["x"], walker["y"]) == pytest.approx((2.0, -0.52), abs=0.1)
+    assert (walker["vx"], walker["vy"]) == pytest.approx((0.0, 0.8), abs=0.2)
+
+
+def test_posts_that_come_into_sight_one_after_another_do_not_move():
+    watched = np.zeros(1, WATCHED)[0]
+    row = [(2.0, y, 0.1) for y in np.arange(-1.0, 1.0, 0.25)]
+    hides = [(1.0, -0.5 + 0.01 * k, 0.3) for k in range(60)]
+    for screen in hides:
+        seen_by(watched, *row, screen)
+        assert not any(moves(track) and track["x"] > 1.6 for track in watched["tracks"])
 
 
 def test_a_walker_who_is_not_seen_for_long_is_forgotten():
     tracks = np.zeros(TRACKS, TRACK)
-    follow(tracks, np.array([[2.0, 0.0, 0.25, 0.0]]), 1, 0.025)
+    follow(tracks, np.array([[2.0, 0.0, 0.25, 0.0, 0.0]]), 1, 0.025)
     for _ in range(40):
-        follow(tracks, np.empty((0, 4)), 0, 0.025)
+        follow(tracks, np.empty((0, 5)), 0, 0.025)
     assert not tracks["alive"].any()
 
 

@@ -30,7 +30,7 @@ from hybrid_control.cosim.lockstep import WINDOW_NS
 from hybrid_control.realtime import address_of, write_mailbox
 from hybrid_control.reflex import Reflex
 from hybrid_control.reflex import tick as t
-from hybrid_control.reflex.movers import TRACK, TRACKS, watch
+from hybrid_control.reflex.movers import WATCHED, watch
 from hybrid_control.reflex.percept import SECTORS, approach_speeds, perceive
 from hybrid_control.reflex.reflex import APPROACH_SMOOTHING, WATCH_NS
 from hybrid_control.route.field import GeodesicField
@@ -170,7 +170,7 @@ def _episode(
     train: Any,
     motion: Any,
     goal: Any,
-    tracks: Any,
+    watched: Any,
     state: FloatArray,
     base: FloatArray,
     cylinders: FloatArray,
@@ -187,7 +187,7 @@ def _episode(
 ) -> int:
     """Drives until the goal, a contact or the end; fills `run` and `way`. Returns how many points the way has.
 
-    scan, train, motion, goal: records of the reflex's mailboxes' values; tracks: of what moves; channels: the
+    scan, train, motion, goal: records of the reflex's mailboxes' values; watched: what moves; channels: the
     encoder's state.
     """
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
@@ -256,7 +256,7 @@ def _episode(
                 if seen_odometry and now - odometry_ns < WATCH_NS:
                     scan.fastest, scan.fastest_turn = run.fastest, run.fastest_turn
                     scan.moving = watch(
-                        tracks, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
+                        watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
                         run.lidar_x, run.lidar_yaw, motion.x, motion.y, motion.yaw, motion.linear_x, motion.angular_z,
                         (now - odometry_ns) * 1e-9, interval, scan.sectors, run.fastest, run.fastest_turn,
                         run.max_acceleration, t.MAX_YAW_ACCELERATION, run.half_length, run.half_width, scan.times,
@@ -396,7 +396,7 @@ class CompiledRunner:
         state, base, cylinders, movers, boxes = simulator.arrays
         points = _episode(
             run[0], reflex.context[0], np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0],
-            np.zeros(TRACKS, TRACK), state, base, cylinders, movers, boxes, simulator.beams,
+            np.zeros(1, WATCHED)[0], state, base, cylinders, movers, boxes, simulator.beams,
             field.field, field.free, frame,
             encoder("poisson", t.CHANNELS, seed=seed).state, simulator.lidar_rng,
             np.random.default_rng([seed, 31]), way,
