@@ -151,6 +151,16 @@ class OdriveDevice(Device):
                     self.fed = time.monotonic()
 
 
+def crc16(data: bytes, polynomial: int) -> int:
+    """A CRC of 16 bits that starts at 0 and is not reflected."""
+    value = 0
+    for byte in data:
+        value ^= byte << 8
+        for _ in range(8):
+            value = ((value << 1) ^ polynomial) & 0xFFFF if value & 0x8000 else value << 1
+    return value
+
+
 class VescDevice(Device):
     """Two VESCs, 7 pole pairs, the second on CAN with id 1 and mounted mirrored; a timeout of 0.2 s."""
 
@@ -159,13 +169,8 @@ class VescDevice(Device):
 
     @staticmethod
     def crc(data: bytes) -> int:
-        """CRC-16/XMODEM: polynomial 0x1021, start 0, not reflected."""
-        value = 0
-        for byte in data:
-            value ^= byte << 8
-            for _ in range(8):
-                value = ((value << 1) ^ 0x1021) & 0xFFFF if value & 0x8000 else value << 1
-        return value
+        """CRC-16/XMODEM."""
+        return crc16(data, 0x1021)
 
     def say(self, payload: bytes) -> None:
         self.write(bytes([2, len(payload)]) + payload + struct.pack(">HB", self.crc(payload), 3))
@@ -206,13 +211,8 @@ class ServoBus(Device):
 
     @staticmethod
     def crc(data: bytes) -> int:
-        """CRC-16/UMTS: polynomial 0x8005, start 0, not reflected."""
-        value = 0
-        for byte in data:
-            value ^= byte << 8
-            for _ in range(8):
-                value = ((value << 1) ^ 0x8005) & 0xFFFF if value & 0x8000 else value << 1
-        return value
+        """CRC-16/UMTS."""
+        return crc16(data, 0x8005)
 
     def react(self) -> None:
         while len(self.pending) >= 10:

@@ -68,4 +68,4 @@ def _up(args: argparse.Namespace) -> int:
                 f"ROS 2 or the workspace is not in this shell ({error}): source them, or run `make setup` once and "
                 "`. scripts/env.sh`"
             ) from None
-    return int(run(graphs))
+    return run(graphs)

@@ -37,10 +37,8 @@ MARGIN = 0.10  # m kept from it
 STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
 RETREAT = 0.6  # largest speed backwards, as a share of that ahead
 
-CELL, CELLS = (
-    0.1,
-    160,
-)  # m, and cells to a side, of the ground around the robot on which the memory of free places lies
+CELL = 0.1  # m, of the ground around the robot on which the memory of free places lies
+CELLS = 160  # to a side
 SEEN_FREE = 5  # rays that must have passed a cell for it to have been free
 NEW = 0.5  # s that a place that was free counts as newly taken
 GONE = 0.15  # s without a reading after which a ray that passes a cell makes it free
