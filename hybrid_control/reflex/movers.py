@@ -38,7 +38,7 @@ STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
 RETREAT = 0.6  # largest speed backwards, as a share of that ahead
 
 CELL = 0.1  # m, of the ground around the robot on which the memory of free places lies
-CELLS = 160  # to a side
+CELLS = 256  # to a side; a power of two, more than twice FARTHEST
 SEEN_FREE = 5  # rays that must have passed a cell for it to have been free
 NEW = 0.5  # s that a place that was free counts as newly taken
 GONE = 0.15  # s without a reading after which a ray that passes a cell makes it free
@@ -68,7 +68,15 @@ GROUND = np.dtype(
     align=True,
 )
 WATCHED = np.dtype(
-    [("time", np.float64), ("tracks", TRACK, (TRACKS,)), ("ground", GROUND, (CELLS, CELLS))], align=True
+    [
+        ("time", np.float64),
+        ("sensor_x", np.float64),  # where the newest scan was taken, in the odometry's frame
+        ("sensor_y", np.float64),
+        ("sensor_yaw", np.float64),
+        ("tracks", TRACK, (TRACKS,)),
+        ("ground", GROUND, (CELLS, CELLS)),
+    ],
+    align=True,
 )
 
 Float32Array = NDArray[np.float32]
@@ -223,7 +231,7 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
 @numba.njit(cache=True, nogil=True)
 def _cell(ground: Any, i: int, j: int) -> Any:
     """The record of the cell at column i and row j of the odometry's frame, empty where it stood for another."""
-    g = ground[j % CELLS, i % CELLS]
+    g = ground[j & (CELLS - 1), i & (CELLS - 1)]
     key = (i + (1 << 20)) * (1 << 22) + j + (1 << 20)
     if g.key != key:
         g.key, g.free, g.was_free, g.since, g.hit = key, 0, 0, -1.0, -1.0
@@ -231,7 +239,7 @@ def _cell(ground: Any, i: int, j: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def mark(
+def _mark_met(
     ground: Any,
     time: float,
     x: float,
@@ -243,25 +251,38 @@ def mark(
     range_min: float,
     range_max: float,
 ) -> None:
-    """Note where a scan, taken by a sensor at (x, y, yaw) at `time` s, has passed and where it has met something."""
-    n = ranges.shape[0]
-    stride = max(1, n // 180)
-    for k in range(n):
+    """Note where a scan, taken by a sensor at (x, y, yaw) at `time` s, has met something."""
+    for k in range(ranges.shape[0]):
         r = ranges[k]
-        angle = yaw + angle_min + k * angle_increment
-        c, s = math.cos(angle), math.sin(angle)
-        if k % stride == 0 and r >= range_min:
-            for m in range(1, int((min(r, FARTHEST) - 0.15) / CELL)):
-                i, j = math.floor((x + m * CELL * c) / CELL), math.floor((y + m * CELL * s) / CELL)
-                g = _cell(ground, i, j)
-                if time - g.hit > GONE:
-                    g.since = -1.0
-                    g.free += 1
         if range_min <= r <= min(range_max, FARTHEST):
-            g = _cell(ground, math.floor((x + r * c) / CELL), math.floor((y + r * s) / CELL))
+            angle = yaw + angle_min + k * angle_increment
+            i, j = math.floor((x + r * math.cos(angle)) / CELL), math.floor((y + r * math.sin(angle)) / CELL)
+            g = _cell(ground, i, j)
             if g.since < 0.0:
                 g.since, g.was_free = time, g.free >= SEEN_FREE
             g.hit, g.free = time, 0
+
+
+@numba.njit(cache=True, nogil=True)
+def mark_passed(
+    watched: Any, ranges: Float32Array, angle_min: float, angle_increment: float, range_min: float
+) -> None:
+    """Note which ground the scan that `watch` took in last has passed over.
+
+    Apart from `watch`, which does not need it before the next scan: a walk over some 10,000 cells.
+    """
+    ground, time = watched.ground, watched.time
+    x, y = watched.sensor_x / CELL, watched.sensor_y / CELL
+    for k in range(0, ranges.shape[0], max(1, ranges.shape[0] // 180)):
+        r = ranges[k]
+        if r >= range_min:
+            angle = watched.sensor_yaw + angle_min + k * angle_increment
+            c, s = math.cos(angle), math.sin(angle)
+            for m in range(1, int((min(r, FARTHEST) - 0.15) / CELL)):
+                g = _cell(ground, math.floor(x + m * c), math.floor(y + m * s))
+                if time - g.hit > GONE:
+                    g.since = -1.0
+                    g.free += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -430,6 +451,7 @@ def watch(
     times: Float32Array,
 ) -> int:
     """Take in a scan; returns how many things move near the robot, and where some do fills `times` (`clear_times`).
+    `mark_passed` is to follow before the next scan.
 
     x, y, yaw, linear, angular: pose and speeds by odometry, `age` s before the scan; interval: s since the scan
     before; sectors: (n,) m, the nearest range of each sector, as `percept.perceive` has them.
@@ -441,17 +463,9 @@ def watch(
     watched.time += interval
     time = watched.time
     sensor_x, sensor_y, turn = x + mount_x * math.cos(yaw), y + mount_x * math.sin(yaw), yaw + mount_yaw
-    mark(
-        watched.ground,
-        time,
-        sensor_x,
-        sensor_y,
-        turn,
-        ranges,
-        angle_min,
-        angle_increment,
-        range_min,
-        range_max,
+    watched.sensor_x, watched.sensor_y, watched.sensor_yaw = sensor_x, sensor_y, turn
+    _mark_met(
+        watched.ground, time, sensor_x, sensor_y, turn, ranges, angle_min, angle_increment, range_min, range_max
     )
     found = np.empty((2 * TRACKS, 6))
     count = clusters(ranges, angle_min, angle_increment, range_min, range_max, found)

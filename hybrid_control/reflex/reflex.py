@@ -26,7 +26,7 @@ from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.reflex import tick as t
 from hybrid_control.reflex.gains import GAINS, SETTINGS
 from hybrid_control.reflex.guard import nearest_distance
-from hybrid_control.reflex.movers import WATCHED, watch
+from hybrid_control.reflex.movers import WATCHED, mark_passed, watch
 from hybrid_control.reflex.network import (
     BOARD_INPUTS,
     BOARD_OUTPUTS,
@@ -231,8 +231,11 @@ class Reflex:
         self._last_stamp[kind] = stamp_ns
         return self._clock() - max(age, 0)
 
-    def put_scan(self, scan: RangeScan, now_ns: int) -> None:
-        """A sweep of the range sensor. now_ns: the ROS clock.
+    def put_scan(
+        self, scan: RangeScan, now_ns: int, handed_over: Callable[[], object] | None = None
+    ) -> None:
+        """A sweep of the range sensor. now_ns: the ROS clock. handed_over: called as soon as the loop can see the
+        scan; what only the next scan needs is worked out after that.
 
         Refused: no beams or more than MAX_BEAMS, more than one turn in all, NaN, negative ranges (but -inf, which
         is read as range_min), and stamps as `gains.scan_timeout` says.
@@ -265,7 +268,8 @@ class Reflex:
             approach_speeds(record["sectors"], self._sectors, interval, APPROACH_SMOOTHING, self._approach)
             self._sectors = record["sectors"].copy()
             record["count"], record["approach"] = count, self._approach
-            record["moving"] = self._watch(scan, interval, record)
+            motion = self._motion_at(scan.stamp_ns)
+            record["moving"] = self._watch(scan, interval, motion, record) if motion else 0
             self._nearest = float(
                 nearest_distance(
                     record["points"], count, self.context["half_length"][0], self.context["half_width"][0]
@@ -273,16 +277,22 @@ class Reflex:
             )
             self._ages["scan"] = received
             self._boxes["scan"].write(record, scan.stamp_ns, received)
+            if handed_over is not None:
+                handed_over()
+            if motion:
+                mark_passed(
+                    self._watched[0], scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min
+                )
 
-    def _watch(self, scan: RangeScan, interval: float, record: NDArray[Any]) -> int:
-        """What moves, and which motions it leaves the robot; nothing is followed without fresh odometry."""
+    def _motion_at(self, stamp_ns: int) -> Odometry | None:
+        """What odometry says of a scan's time; None where it is stale: then nothing that moves is followed."""
         motion = self._motion
-        if (
-            motion is None
-            or not 0 <= scan.stamp_ns - motion.stamp_ns < WATCH_NS
-            or self.settings["holonomic"]
-        ):
-            return 0
+        if motion is None or self.settings["holonomic"] or not 0 <= stamp_ns - motion.stamp_ns < WATCH_NS:
+            return None
+        return motion
+
+    def _watch(self, scan: RangeScan, interval: float, motion: Odometry, record: NDArray[Any]) -> int:
+        """What moves, and which motions it leaves the robot."""
         g, s = self._gains, self.settings
         record["fastest"], record["fastest_turn"] = (
             max(float(g[limit]), 0.1) for limit in ("max_speed", "max_yaw_rate")

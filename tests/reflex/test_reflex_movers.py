@@ -17,6 +17,7 @@ from hybrid_control.reflex.movers import (
     clusters,
     evade,
     follow,
+    mark_passed,
     moves,
     speed_of,
     turn_of,
@@ -67,11 +68,14 @@ def seen_by(watched, *cylinders):
     """One more scan, 25 ms later, of a robot that stands at the origin; how many things move."""
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), NO_BOXES)
     ranges = ranges + np.random.default_rng(round(watched["time"] * 1e3)).normal(0.0, 0.01, 360)
+    ranges = ranges.astype(np.float32)
     times = np.zeros((SPEEDS, TURNS), np.float32)
-    return watch(
-        watched, ranges.astype(np.float32), -math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+    moving = watch(
+        watched, ranges, -math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0,
         0.0, 0.0, 0.0, 0.025, np.full(72, np.inf, np.float32), 1.0, 2.2, 2.0, 8.0, 0.25, 0.22, times,
     )  # fmt: skip
+    mark_passed(watched, ranges, -math.pi, 2 * math.pi / 360, 0.05)
+    return moving
 
 
 def test_a_walker_is_told_from_a_post_within_half_a_second():

@@ -30,7 +30,7 @@ from hybrid_control.cosim.lockstep import WINDOW_NS
 from hybrid_control.realtime import address_of, write_mailbox
 from hybrid_control.reflex import Reflex
 from hybrid_control.reflex import tick as t
-from hybrid_control.reflex.movers import WATCHED, watch
+from hybrid_control.reflex.movers import WATCHED, mark_passed, watch
 from hybrid_control.reflex.percept import SECTORS, approach_speeds, perceive
 from hybrid_control.reflex.reflex import APPROACH_SMOOTHING, WATCH_NS
 from hybrid_control.route.field import GeodesicField
@@ -261,6 +261,7 @@ def _episode(
                         (now - odometry_ns) * 1e-9, interval, scan.sectors, run.fastest, run.fastest_turn,
                         run.max_acceleration, t.MAX_YAW_ACCELERATION, run.half_length, run.half_width, scan.times,
                     )  # fmt: skip
+                    mark_passed(watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min)
                 scan_ns = now
                 write_mailbox(c.scan_box, address_of(scan), now, now)
             else:

@@ -229,9 +229,8 @@ class ReflexNode(ManagedNode):
             frame = message.header.frame_id
             if self._scan_frame and frame != self._scan_frame:
                 raise ValueError(f"it is in frame {frame!r}, expected {self._scan_frame!r}")
-            self._reflex.put_scan(convert.range_scan(message), self.now_ns())
+            self._reflex.put_scan(convert.range_scan(message), self.now_ns(), self._wake.set)
             self._scan_frame = frame
-            self._wake.set()
         except ValueError as error:
             self.refuse("scan", error)
 
