@@ -346,6 +346,8 @@ def _arena(rng: Generator, polygons: int = 34, size: float = 20.0) -> World:
     In the style of the arena in which Tang et al., "Reinforcement co-Learning of Deep and Spiking Neural Networks for
     Energy-Efficient Mapless Navigation", IROS 2020, evaluate.
     """
+    if size < 12.0:
+        raise ValueError(f"size {size} m, expected 12 or more")
     half, free = size / 2, 0.7
     ends: list[tuple[float, float, float]] = []
     while not ends or not 10.0 <= math.dist(ends[0][:2], ends[1][:2]) <= 23.0:
