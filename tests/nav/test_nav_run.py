@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from hybrid_control.bench.nav.scenes import load_scenes
 from hybrid_control.bench.nav.summary import summaries, summarise, table
 
 ASKED = {"a": 1}
+ROOT = Path(__file__).parents[2]
 
 
 def call(*arguments):
@@ -137,6 +139,17 @@ def test_the_command_writes_json_pictures_and_page_and_runs_nothing_twice(tmp_pa
     assert json.loads(out.read_text()) == content
     assert (tmp_path / "o.jsonl").read_text() == journal
     assert "straight" in capsys.readouterr().out
+
+
+def test_the_tuned_set_of_the_rules_is_taken_unless_another_or_none_is_named(tmp_path):
+    asked = ("--worlds", "open", "--level", "kinematic", "--rules", "barn", "--policy", "reflex")
+    speeds = []
+    for number, more in enumerate(((), ("--params", "none"), ("--params", ROOT / "config" / "sim.yaml"))):
+        out = tmp_path / f"{number}.json"
+        assert call(*asked, *more, "--json", out) == 0
+        speeds.append(json.loads(out.read_text())["asked"]["gains"].get("max_speed"))
+    # as config/tuned/gains_barn.yaml says; the rules' limit; config/sim.yaml keeps the default
+    assert speeds == [1.342, None, None]
 
 
 def test_the_output_does_not_overwrite_the_worlds(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.bench.nav.scenes import load_scenes, shortest_path
+from hybrid_control.bench.nav.scenes import load_scenes, shortest_path, usual_rules
 from hybrid_control.messages import Pose
 from hybrid_control.sim.geometry import clearance
 from hybrid_control.sim.world_files import read_arena, read_gazebo
@@ -166,3 +166,15 @@ def test_the_shortest_path_of_an_open_world_is_straight():
 def test_worlds_that_are_none_are_refused(spec, reason):
     with pytest.raises(ValueError, match=reason):
         load_scenes(spec)
+
+
+@pytest.mark.parametrize(
+    ("worlds", "rules"),
+    [
+        ("some/worlds.npz", "barn"), ("worlds.npz:0,6,30-48", "barn"), ("a.world", "barn"), ("b.sdf", "barn"),
+        ("arena.json:0-9", "arena"), ("arena,polygons=20:5", "arena"), ("field:10", "default"), ("forest", "default"),
+        ("worlds.npz+a.sdf", "barn"), ("worlds.npz+field:3", "default"),
+    ],
+)  # fmt: skip
+def test_worlds_are_judged_by_their_own_rules_where_none_are_named(worlds, rules):
+    assert usual_rules(worlds) == rules

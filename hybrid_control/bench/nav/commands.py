@@ -43,7 +43,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         metavar="NAMES",
         help="physics, planar or kinematic; several with commas are compared (default: %(default)s)",
     )
-    add("--rules", default="default", help="default, barn or arena (default: %(default)s)")
+    add("--rules", help="default, barn or arena (default: barn for BARN's and Gazebo's files, arena for arenas)")
     add("--robot", default="jackal", help="the robot (default: %(default)s)")
     add("--trials", type=int, default=1, metavar="N", help="episodes in each world (default: %(default)s)")
     add(
@@ -69,13 +69,15 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         "--params",
         type=Path,
         metavar="FILE",
-        help="the reflex's gains, a ROS parameter file such as config/sim.yaml",
+        help="the reflex's gains, a ROS parameter file such as config/sim.yaml; none for its own defaults (default: "
+        "config/tuned/gains_RULES.yaml where there is one)",
     )
     add(
         "--baselines",
         type=Path,
         metavar="FILE",
-        help="settings of baselines, YAML as tune writes it, such as config/tuned/baselines_barn.yaml",
+        help="settings of baselines, YAML as tune writes it; none for their own defaults (default: "
+        "config/tuned/baselines_RULES.yaml where there is one)",
     )
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
     add(
@@ -97,6 +99,22 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     add("--html", type=Path, metavar="PAGE", help="also a page that compares the policies")
     add("--no-pictures", action="store_true", help="draw no failed episodes")
     parser.set_defaults(run=_run)
+
+
+def tuned_file(given: Path | None, kind: str, rules: str, robot: str) -> Path | None:
+    """The file that was named, or the tuned set of that kind for a rover under these rules; None for the defaults."""
+    if given is not None:
+        return None if given == Path("none") else given
+    from hybrid_control.bringup.graph import config_folder
+    from hybrid_control.sim.robot import RobotModel, vehicle
+
+    if not isinstance(vehicle(robot), RobotModel):
+        return None
+    try:
+        file = config_folder() / "tuned" / f"{kind}_{rules}.yaml"
+    except OSError:
+        return None
+    return file if file.is_file() else None
 
 
 def reflex_gains(file: Path | None) -> dict[str, Any]:
@@ -149,7 +167,8 @@ def _check(args: argparse.Namespace) -> None:
     for option, file in (
         ("--model", args.model), ("--params", args.params), ("--baselines", args.baselines)
     ):  # fmt: skip
-        if file is not None and not file.is_file():
+        chosen = option != "--model" and file == Path("none")
+        if file is not None and not chosen and not file.is_file():
             raise ValueError(f"{option}: {file}: no such file")
     for option, values in (("--start", args.start), ("--goal", args.goal)):
         if values is not None and not all(math.isfinite(v) for v in values):
@@ -172,7 +191,7 @@ def _run(args: argparse.Namespace) -> int:
     from hybrid_control.bench.nav.harness import FAULTS, LEVELS, PLANNED, POLICIES, Setup, setup_dict
     from hybrid_control.bench.nav.rules import rules
     from hybrid_control.bench.nav.runner import BACKENDS, Journal, run, world_digest
-    from hybrid_control.bench.nav.scenes import load_scenes
+    from hybrid_control.bench.nav.scenes import load_scenes, usual_rules
     from hybrid_control.bench.nav.summary import summaries, table
     from hybrid_control.messages import Pose
     from hybrid_control.planner.contract import DEFAULT_MODEL
@@ -182,17 +201,24 @@ def _run(args: argparse.Namespace) -> int:
     levels = _several(args.level, "--level", LEVELS)
     faults = _several(args.fault, "--fault", FAULTS)
     _several(args.backend, "--backend", BACKENDS)
+    judged = rules(args.rules or usual_rules(args.worlds), args.max_speed)
+    params, baselines = (
+        tuned_file(given, kind, judged.name, args.robot)
+        for given, kind in ((args.params, "gains"), (args.baselines, "baselines"))
+    )
     first = Setup(
         robot=args.robot,
-        rules=args.rules,
+        rules=judged.name,
         max_speed=args.max_speed,
         level=levels[0],
         seed=args.seed,
         fault=faults[0],
         model=str(args.model or ""),
-        gains=reflex_gains(args.params),
-        settings=baseline_settings(args.baselines),
+        gains=reflex_gains(params),
+        settings=baseline_settings(baselines),
     )
+    by = f"rules {judged.name}, gains {params.name if params else 'as by default'}"
+    sys.stderr.write(f"bench nav: {by}\n")
     setups = [dataclasses.replace(first, level=level, fault=fault) for level in levels for fault in faults]
     start = Pose(*args.start) if args.start else None
     scenes = load_scenes(args.worlds, args.seed, start, tuple(args.goal) if args.goal else None)
@@ -235,7 +261,6 @@ def _run(args: argparse.Namespace) -> int:
         tables.append(cost_table(found_costs, summaries(plain)))
     content["episodes"] = rows
     args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    judged = rules(args.rules, args.max_speed)
     pictures: list[Path] = []
     if not args.no_pictures:
         from hybrid_control.bench.nav.pictures import draw_failures
@@ -246,7 +271,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.html is not None:
         from hybrid_control.bench.nav.page import make_page
 
-        title = f"Navigation: {Path(args.worlds).name}, rules {args.rules}, {', '.join(levels)}"
+        title = f"Navigation: {Path(args.worlds).name}, {by}, {', '.join(levels)}"
         args.html.parent.mkdir(parents=True, exist_ok=True)
         named = [{**row, "policy": case(row)} for row in rows]
         args.html.write_text(make_page(title, by_case, named, pictures, tables[1:]), encoding="utf-8")

@@ -86,6 +86,23 @@ def _generated(spec: str, seed: int) -> list[World]:
     return worlds
 
 
+def usual_rules(spec: str) -> str:
+    """The rules that the worlds of `--worlds` are usually judged by.
+
+    "barn" for the files of its worlds, .npz, .world and .sdf; "arena" for polygon arenas; else, or where several
+    differ, "default".
+    """
+    if "+" in spec and not Path(spec).exists():
+        found = {usual_rules(part) for part in spec.split("+")}
+        return found.pop() if len(found) == 1 else "default"
+    file = re.sub(r"(\.npz|\.json):[^:/]*$", r"\1", spec)
+    suffix = Path(file).suffix
+    if suffix in (".npz", ".world", ".sdf") or Path(file).is_dir():
+        return "barn"
+    arena = suffix == ".json" or re.split("[,:]", file)[0] == "arena"
+    return "arena" if arena else "default"
+
+
 def load_scenes(
     spec: str, seed: int = 0, start: Pose | None = None, goal: tuple[float, float] | None = None
 ) -> list[Scene]:
