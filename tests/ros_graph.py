@@ -115,7 +115,10 @@ class Graph:
         from rclpy.parameter import Parameter
 
         overrides = [Parameter("use_sim_time", value=use_sim_time)]
-        node = kind(values, context=self.context, parameter_overrides=overrides, **more)
+        return self.adopt(kind(values, context=self.context, parameter_overrides=overrides, **more))
+
+    def adopt(self, node: Any) -> Any:
+        """Let a node of this graph's context spin."""
         self._nodes.append(node)
         self._executor.add_node(node)
         return node
