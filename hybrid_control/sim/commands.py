@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hybrid_control.interrupts import ending_at_once
 from hybrid_control.parameters import ParameterError, Value, check_all
 
 CAMERA_FAULTS = ("black", "white", "nan", "size", "freeze", "silent")
@@ -232,14 +233,15 @@ def _check_model(options: RunOptions) -> None:
 
 
 def _sim(args: argparse.Namespace) -> int:
-    options = options_of(args)
-    try:
-        from hybrid_control_ros.run.main import run
-    except ImportError as error:
-        raise ValueError(
-            f"ROS 2 or the workspace is not in this shell ({error}): run `make setup` once and `. scripts/env.sh`, "
-            "or simply `make sim`"
-        ) from None
+    with ending_at_once():
+        options = options_of(args)
+        try:
+            from hybrid_control_ros.run.main import run
+        except ImportError as error:
+            raise ValueError(
+                f"ROS 2 or the workspace is not in this shell ({error}): run `make setup` once and `. scripts/env.sh`, "
+                "or simply `make sim`"
+            ) from None
     return run(options)
 
 

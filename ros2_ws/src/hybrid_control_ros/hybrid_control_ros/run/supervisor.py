@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -15,7 +16,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
@@ -102,10 +103,11 @@ class Transit:
 
 
 class Interrupt:
-    """Turns SIGINT and SIGTERM into a flag while the context lasts."""
+    """Turns SIGINT and SIGTERM into a flag while the context lasts, and into a KeyboardInterrupt within `raising`."""
 
     def __init__(self) -> None:
         self.requested = False
+        self._raises = False
 
     def __enter__(self) -> Interrupt:
         self._before = {s: signal.signal(s, self._set) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -115,8 +117,21 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """For work that takes long and can be broken off."""
+        self._raises = True
+        try:
+            if self.requested:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raises = False
+
     def _set(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
+        if self._raises:
+            raise KeyboardInterrupt
 
 
 class Display:
@@ -227,10 +242,11 @@ class Run:
     def drive(self) -> dict[str, Any]:
         """Start everything, watch it to the end, stop everything; the outcome. StartError where it did not start."""
         self._folder.mkdir(parents=True, exist_ok=False)
-        if self._options.firmware:
-            self._build_firmware()
-        if self._options.backend != "numba":
-            self._prepare_board()
+        with self._interrupt.raising():
+            if self._options.firmware:
+                self._build_firmware()
+            if self._options.backend != "numba":
+                self._prepare_board()
         file = self._folder / "params.yaml"
         given = {
             name: {"ros__parameters": {"use_sim_time": self._simulated and name != "sim_node", **values}}
