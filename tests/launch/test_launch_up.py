@@ -22,6 +22,8 @@ from ros_graph import takes_signals
 
 from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
+from hybrid_control.bringup import graph as graphs
+from hybrid_control.cosim.flight import QUAD_SETTINGS
 from hybrid_control.node_parameters import NODES
 
 UP = ("-m", "hybrid_control.cli", "up")
@@ -140,7 +142,7 @@ def test_launch_every_kind_of_graph_comes_up_and_every_program_ends_on_ctrl_c_wi
     graph, command, tmp_path
 ):
     recording = two_scans(tmp_path / "two.mcap")
-    graphs = (
+    kinds = (
         ("robot", "--base", "direct", "--port", "tcp://127.0.0.1:9", "--namespace", "rover"),
         ("drone", "--address", "udpout:127.0.0.1:9", "--composed", "--namespace", "drone"),
         ("replay", "--file", recording, "--loop", "--composed", "--namespace", "replay"),
@@ -150,7 +152,7 @@ def test_launch_every_kind_of_graph_comes_up_and_every_program_ends_on_ctrl_c_wi
         "board_bridge_node": ("-p", f"connection:={format_config(emulated_config('spinnaker'))}"),
         "reflex_board_node": ("-p", "backend:=spinnaker"),
     }
-    ups = [command(*UP, *words) for words in graphs]
+    ups = [command(*UP, *words) for words in kinds]
     alone = {
         name: graph.run(name, *more, "-p", "autostart:=true", "-r", "__ns:=/alone")
         for name, more in programs.items()
@@ -167,6 +169,18 @@ def test_launch_every_kind_of_graph_comes_up_and_every_program_ends_on_ctrl_c_wi
         assert result == 0
         assert "Traceback" not in process.output
         assert not [c for c in children if Path(f"/proc/{c}/cmdline").exists()]
+
+
+def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_path):
+    settings = {"holonomic", "hover_height", "robot_length", "robot_width"}
+    reflex = graphs.build("sim", {"robot": "quad"}).values("reflex_node")
+    assert {name: reflex[name] for name in settings} == QUAD_SETTINGS
+    # a file that knows of drones is believed
+    file = tmp_path / "mine.yaml"
+    file.write_text("reflex_node: {ros__parameters: {holonomic: true, hover_height: 1.5}}\n")
+    reflex = graphs.build("sim", {"robot": "quad", "params_file": str(file)}).values("reflex_node")
+    assert reflex["hover_height"] == 1.5
+    assert not graphs.build("sim").values("reflex_node")["holonomic"]
 
 
 @pytest.mark.parametrize(
