@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from hybrid_control import __version__
+from hybrid_control.interrupts import ending_at_once
 
 # Each of these modules has add_commands(subparsers); they import what is heavy only when a command runs.
 COMMANDS = (
@@ -38,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on stderr and exit status 2."""
-    arguments = parser().parse_args(argv)
+    with ending_at_once():
+        arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except (ValueError, OSError) as error:

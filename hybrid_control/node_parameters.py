@@ -84,7 +84,10 @@ PLANNER: tuple[Parameter, ...] = (
         "odometry_timeout", 0.5, "s", "age of the newest odometry beyond which nothing is planned", 0.05, 5.0
     ),
     Parameter(
-        "route_memory", True, "", "a memory of the scans leads planner and reflex to the goal, by planner/waypoint"
+        "route_memory",
+        True,
+        "",
+        "a memory of the scans leads planner and reflex to the goal, by planner/waypoint",
     ),
     *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw")),
     ODOM_FRAME,
@@ -215,6 +218,26 @@ FIRMWARE_BRIDGE: tuple[Parameter, ...] = (
         "the reflex's compiled tick writes to the firmware's line itself, at command_rate, and cmd_vel does not count; "
         "needs driver 'link' and the program reflex_wheels_node",
     ),
+    Parameter(
+        "set_limits", False, "",
+        "the firmware gets max_wheel_speed, wheel_acceleration and min_battery at every connection (link); where false "
+        "it keeps those that it was built with",
+    ),
+    Parameter(
+        "wheel_acceleration", 120.0, "rad/s^2", "largest change of a wheel's speed by the firmware", 0.1, 10_000.0
+    ),
+    Parameter(
+        "min_battery", 9.6, "V", "battery voltage below which the firmware turns the motors off; 0 for never", 0.0, 15.0
+    ),
+    Parameter(
+        "set_gains", False, "",
+        "the firmware gets the gains of its wheel speed control at every connection, and whenever they change (link); "
+        "where false it keeps those that it was built with",
+    ),
+    Parameter("wheel_kp", 0.1, "s/rad", "duty for a wheel that is too slow by 1 rad/s", 0.0, 1000.0, live=True),
+    Parameter("wheel_ki", 1.0, "1/rad", "duty for a wheel that is behind by 1 rad", 0.0, 1000.0, live=True),
+    Parameter("wheel_kd", 0.0, "s^2/rad", "duty against a speed that grows by 1 rad/s^2", 0.0, 1000.0, live=True),
+    Parameter("wheel_kff", 0.037, "s/rad", "duty for a wished speed of 1 rad/s", 0.0, 1000.0, live=True),
     Parameter("publish_rate", 50.0, "Hz", "most messages a second of odometry and joint states", 1.0, 200.0),
     STAMPED_CMD_VEL,
     ODOM_FRAME,

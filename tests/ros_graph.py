@@ -43,6 +43,14 @@ def own_domain() -> Iterator[int]:
     raise RuntimeError("every ROS domain of this machine is in use")
 
 
+def takes_signals(pid: int) -> bool:
+    """Whether a process has begun to handle SIGTERM itself, which Python alone does not."""
+    caught = next(
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:")
+    )
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 class Process:
     """A node as a program of its own, with what it said."""
 
@@ -115,7 +123,10 @@ class Graph:
         from rclpy.parameter import Parameter
 
         overrides = [Parameter("use_sim_time", value=use_sim_time)]
-        node = kind(values, context=self.context, parameter_overrides=overrides, **more)
+        return self.adopt(kind(values, context=self.context, parameter_overrides=overrides, **more))
+
+    def adopt(self, node: Any) -> Any:
+        """Let a node of this graph's context spin."""
         self._nodes.append(node)
         self._executor.add_node(node)
         return node

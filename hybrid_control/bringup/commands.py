@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import signal
-from collections.abc import Iterator
 
 from hybrid_control.bringup import graph
+from hybrid_control.interrupts import ending_at_once
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -41,20 +38,8 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         parser.set_defaults(run=_up, kind=kind)
 
 
-@contextlib.contextmanager
-def _nothing_to_end() -> Iterator[None]:
-    """A signal ends the process at once: an import that it broke off would be told as an error of that import."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda n, _: os._exit(128 + n)) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _up(args: argparse.Namespace) -> int:
-    with _nothing_to_end():
+    with ending_at_once():
         names = [a.name for a in graph.arguments(args.kind)]
         given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
         namespaces = given.pop("namespace", [""])

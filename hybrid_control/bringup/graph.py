@@ -259,6 +259,7 @@ class _Build:
 
     def mind(self, **reflex: Value) -> list[Program]:
         """Planner, encoder and reflex."""
+        reflex = {**self._drone(), **reflex}
         planner: dict[str, Value] = {}
         if self.given["model_file"]:
             planner["model_file"] = _existing("model_file", self.given["model_file"])
@@ -275,6 +276,16 @@ class _Build:
         return [
             self.node(name, over=values, remappings=remaps.get(name, ())) for name, values in over.items()
         ]
+
+    def _drone(self) -> Mapping[str, Value]:
+        """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
+        from hybrid_control.sim.robot import QUAD
+
+        if self.given.get("robot") != QUAD.name or self.values("reflex_node")["holonomic"]:
+            return _NO_VALUES
+        from hybrid_control.cosim.flight import QUAD_SETTINGS
+
+        return QUAD_SETTINGS
 
     def views(self) -> list[Program]:
         """What a person looks through."""

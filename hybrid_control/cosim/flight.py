@@ -12,7 +12,7 @@ from hybrid_control.sim.robot import QUAD, QuadModel
 from hybrid_control.sim.simulator import Event
 from hybrid_control.sim.worlds import World
 
-# What differs from a ground robot's defaults; config/quad.yaml says the same.
+# What differs from a ground robot's defaults. config/quad.yaml has the same outline, and leaves height to an autopilot.
 QUAD_SETTINGS: Mapping[str, Value] = {
     "holonomic": True,
     "hover_height": QUAD.hover_height,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hybrid_control.interrupts import ending_at_once
 from hybrid_control.parameters import ParameterError, Value, check_all
 
 CAMERA_FAULTS = ("black", "white", "nan", "size", "freeze", "silent")
@@ -206,21 +207,10 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         domain=args.domain,
         kill_planner=parse_when(args.kill_planner_at, "--kill-planner-at") if args.kill_planner_at else None,
         faults=tuple(faults),
-        parameters=_for_robot(args.robot, read_parameters(args.params)),
+        parameters=read_parameters(args.params),
     )
     _check_model(options)
     return options
-
-
-def _for_robot(name: str, parameters: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
-    """The parameters, the drone's settings over them where it flies, unless a file says holonomic."""
-    from hybrid_control.sim.robot import QUAD
-
-    if name == QUAD.name and not parameters["reflex_node"]["holonomic"]:
-        from hybrid_control.cosim.flight import QUAD_SETTINGS
-
-        parameters["reflex_node"] |= QUAD_SETTINGS
-    return parameters
 
 
 def _check_model(options: RunOptions) -> None:
@@ -232,14 +222,15 @@ def _check_model(options: RunOptions) -> None:
 
 
 def _sim(args: argparse.Namespace) -> int:
-    options = options_of(args)
-    try:
-        from hybrid_control_ros.run.main import run
-    except ImportError as error:
-        raise ValueError(
-            f"ROS 2 or the workspace is not in this shell ({error}): run `make setup` once and `. scripts/env.sh`, "
-            "or simply `make sim`"
-        ) from None
+    with ending_at_once():
+        options = options_of(args)
+        try:
+            from hybrid_control_ros.run.main import run
+        except ImportError as error:
+            raise ValueError(
+                f"ROS 2 or the workspace is not in this shell ({error}): run `make setup` once and `. scripts/env.sh`, "
+                "or simply `make sim`"
+            ) from None
     return run(options)
 
 

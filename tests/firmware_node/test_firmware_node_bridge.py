@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,7 @@ from rcl_interfaces.msg import Log
 from sensor_msgs.msg import BatteryState, JointState, Range
 from wheel_devices import ArduinoDevice, FakeDevice, OdriveDevice, ServoBus, VescDevice
 
+import firmware_bridge.firmware
 import firmware_bridge.link
 from firmware_bridge.link import Hello, LinkConfig, open_transport
 from hybrid_control.node_parameters import FIRMWARE_BRIDGE
@@ -47,6 +50,41 @@ def drive(graph, kind=Twist, linear=0.0, angular=0.0):
         return made
 
     return graph.repeat(graph.tester.create_publisher(kind, "cmd_vel", 1), message)
+
+
+def test_firmware_node_defaults_of_limits_and_gains_are_what_the_firmware_is_built_with():
+    text = (Path(firmware_bridge.firmware.__file__).parent / "config.h").read_text()
+    built = dict(re.findall(r"#define (\w+) ([0-9.]+)", text))
+    values = {p.name: p.default for p in FIRMWARE_BRIDGE}
+    assert values["max_wheel_speed"] == float(built["MAX_SPEED_MRAD"]) / 1000
+    assert values["wheel_acceleration"] == float(built["MAX_ACCEL_MRAD"]) / 1000
+    assert values["min_battery"] == float(built["MIN_BATTERY_MV"]) / 1000
+    for name in ("kp", "ki", "kd", "kff"):
+        assert values[f"wheel_{name}"] == float(built[f"GAIN_{name.upper()}"])
+
+
+def test_firmware_node_sets_the_limits_and_the_gains_of_the_firmware(graph, emulated):
+    none = {f"wheel_{name}": 0.0 for name in ("kp", "ki", "kd", "kff")}
+    node = graph.start(
+        FirmwareBridgeNode, port=emulated.address, wheel_radius=0.1, set_limits=True, wheel_acceleration=5.0,
+        set_gains=True, **none,
+    )  # fmt: skip
+    graph.until(lambda: node.driver.state())
+    driving = drive(graph, TwistStamped, linear=0.8)
+    graph.until(lambda: node.driver.state().motors_on, 10)
+    time.sleep(0.5)
+    assert max(map(abs, speeds(emulated))) < 0.2  # without gains there is no duty
+    # all at once, while it drives
+    assert graph.set("firmware_bridge_node", wheel_kp=0.1, wheel_ki=1.0, wheel_kff=0.037).successful
+    graph.until(lambda: speeds(emulated) == pytest.approx([8.0, 8.0], rel=0.05), 10)
+    # from rest again: 7.6 rad/s at 5 rad/s^2 take 1.5 s, which the node's own 40 rad/s^2 would not
+    driving.cancel()
+    graph.until(lambda: max(map(abs, speeds(emulated))) < 0.2, 10)
+    begun = time.monotonic()
+    drive(graph, TwistStamped, linear=0.8)
+    graph.until(lambda: min(speeds(emulated)) > 7.6, 10)
+    assert time.monotonic() - begun > 1.3
+    assert not node.driver.status().error
 
 
 @pytest.mark.parametrize("kind", [Twist, TwistStamped])

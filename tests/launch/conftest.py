@@ -19,11 +19,12 @@ ROOT = Path(__file__).parents[2]
 def command(graph: Any) -> Callable[..., Any]:  # noqa: F811
     """Starts a Python program in the graph's domain, with the tree's nodes."""
 
-    def start(*words: str) -> Any:
+    def start(*words: str, **variables: str) -> Any:
         environment = dict(
             os.environ,
             ROS_DOMAIN_ID=str(graph.domain),
             PYTHONPATH=os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH", "")])),
+            **variables,
         )
         popen = subprocess.Popen(
             [sys.executable, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 from pathlib import Path
@@ -15,9 +14,18 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from geometry_msgs.msg import TwistStamped
 from hybrid_control_msgs.msg import ReflexStatus, SimState
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from launch_recording import two_scans
+from launch_topics import tables
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from ros_graph import takes_signals
 
-ROOT = Path(__file__).parents[2]
+from firmware_bridge.boards.emulated import emulated_config
+from firmware_bridge.boards.registry import format_config
+from hybrid_control.bringup import graph as graphs
+from hybrid_control.cosim.flight import QUAD_SETTINGS
+from hybrid_control.node_parameters import NODES
+
 UP = ("-m", "hybrid_control.cli", "up")
 
 
@@ -33,29 +41,6 @@ def pids(process) -> dict[str, int]:
     return found
 
 
-def table() -> list[tuple[str, set[str], str]]:
-    """README's topics: name, types, quality of service."""
-    text = (ROOT / "README.md").read_text().split("## Topics")[1].split("\n## ")[0]
-    rows = [
-        [c.strip() for c in line.strip("|").split("|")]
-        for line in text.splitlines()
-        if line.startswith("| `")
-    ]
-    return [(row[0].strip("`"), set(re.findall(r"[a-z_]+_msgs/\w+", row[1])), row[5]) for row in rows]
-
-
-def fits(profile, said: str) -> bool:
-    reliable = profile.reliability == ReliabilityPolicy.RELIABLE
-    latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-    return (reliable, latched) == {
-        "sensor": (False, False),
-        "stream": (True, False),
-        "command": (True, False),
-        "latched": (True, True),
-        "best effort, depth 1": (False, False),
-    }[said]
-
-
 def test_launch_two_robots_in_one_launch_do_not_disturb_each_other_and_a_death_means_stop_then_restart(
     graph, command
 ):
@@ -69,13 +54,23 @@ def test_launch_two_robots_in_one_launch_do_not_disturb_each_other_and_a_death_m
         "both drive to the world's goal",
     )
 
-    # every topic of README is there, in each namespace, with its type and quality of service
-    for name, types, said in table():
-        for space in ("/r1/", "/r2/"):
+    # every topic of README is there, in each namespace, with its type and quality of service, and no other
+    default, _ = tables()
+    infrastructure = {"/rosout", "/parameter_events"}
+    for space in ("/r1/", "/r2/"):
+        for name, row in default.items():
             topic = name if name.startswith("/") else space + name
             ends = graph.until(lambda t=topic: graph.tester.get_publishers_info_by_topic(t), 10, topic)
-            assert {end.topic_type.replace("/msg/", "/") for end in ends} <= types, topic
-            assert all(fits(end.qos_profile, said) for end in ends), (topic, said)
+            assert {end.topic_type.replace("/msg/", "/") for end in ends} <= row.types, topic
+            assert all(row.offered(end.qos_profile) for end in ends), (topic, row.quality)
+            listeners = graph.tester.get_subscriptions_info_by_topic(topic)
+            assert all(row.heard(end.qos_profile) for end in listeners), (topic, row.quality)
+        infrastructure |= {f"{space}{node}/transition_event" for node in NODES}
+    written = {
+        name if name.startswith("/") else space + name for name in default for space in ("/r1/", "/r2/")
+    }
+    there = {name for name, _ in graph.tester.get_topic_names_and_types()}
+    assert there - infrastructure == written
 
     # the reflex of one dies: that one stops, the other drives on
     before = state["r2"][-1].path_length
@@ -109,8 +104,9 @@ def test_launch_two_robots_in_one_launch_do_not_disturb_each_other_and_a_death_m
 
 
 def test_launch_ctrl_c_while_it_starts_ends_everything_within_two_seconds(graph, command):
-    for delay in (0.8, 2.0, 3.5):
+    for delay in (0.0, 1.0, 2.5):
         up = command(*UP, "sim", "--namespace", f"n{delay * 10:.0f}")
+        graph.until(lambda pid=up.popen.pid: takes_signals(pid), 20, "it is up to `up` how it ends")
         time.sleep(delay)
         children = list(pids(up).values())
         result, seconds = up.interrupt()
@@ -118,6 +114,73 @@ def test_launch_ctrl_c_while_it_starts_ends_everything_within_two_seconds(graph,
         assert result in (0, 130)
         assert "Traceback" not in up.output
         assert not [c for c in children if Path(f"/proc/{c}/cmdline").exists()]
+
+
+def test_launch_ctrl_c_while_a_node_is_configured_ends_it_within_two_seconds(graph):
+    # the board's emulator is not there, and is waited for a minute
+    waiting = graph.run(
+        "board_bridge_node",
+        "-p",
+        "backend:=loihi",
+        "-p",
+        f"connection:={format_config(emulated_config('loihi'))}",
+    )
+    change = graph.tester.create_client(ChangeState, "/board_bridge_node/change_state")
+    graph.until(change.service_is_ready, 30, "the node")
+    configured = change.call_async(
+        ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    )
+    time.sleep(1.0)
+    assert not configured.done()
+    result, seconds = waiting.interrupt()
+    assert seconds < 2.0
+    assert result == 0
+    assert "Traceback" not in waiting.output
+
+
+def test_launch_every_kind_of_graph_comes_up_and_every_program_ends_on_ctrl_c_within_two_seconds(
+    graph, command, tmp_path
+):
+    recording = two_scans(tmp_path / "two.mcap")
+    kinds = (
+        ("robot", "--base", "direct", "--port", "tcp://127.0.0.1:9", "--namespace", "rover"),
+        ("drone", "--address", "udpout:127.0.0.1:9", "--composed", "--namespace", "drone"),
+        ("replay", "--file", recording, "--loop", "--composed", "--namespace", "replay"),
+    )
+    programs = {
+        "firmware_bridge_node": ("-p", "port:=tcp://127.0.0.1:9"),
+        "board_bridge_node": ("-p", f"connection:={format_config(emulated_config('spinnaker'))}"),
+        "reflex_board_node": ("-p", "backend:=spinnaker"),
+    }
+    ups = [command(*UP, *words) for words in kinds]
+    alone = {
+        name: graph.run(name, *more, "-p", "autostart:=true", "-r", "__ns:=/alone")
+        for name, more in programs.items()
+    }
+    for up in ups:
+        graph.until(lambda up=up: "4 nodes are active" in up.output, 60, "all are active")
+    for name in alone:
+        node = "reflex_node" if name == "reflex_board_node" else name
+        graph.until(lambda n=node: graph.state(f"/alone/{n}") == "active", 60, name)
+    for process in [*ups, *alone.values()]:
+        children = list(pids(process).values())
+        result, seconds = process.interrupt()
+        assert seconds < 2.0
+        assert result == 0
+        assert "Traceback" not in process.output
+        assert not [c for c in children if Path(f"/proc/{c}/cmdline").exists()]
+
+
+def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_path):
+    settings = {"holonomic", "hover_height", "robot_length", "robot_width"}
+    reflex = graphs.build("sim", {"robot": "quad"}).values("reflex_node")
+    assert {name: reflex[name] for name in settings} == QUAD_SETTINGS
+    # a file that knows of drones is believed
+    file = tmp_path / "mine.yaml"
+    file.write_text("reflex_node: {ros__parameters: {holonomic: true, hover_height: 1.5}}\n")
+    reflex = graphs.build("sim", {"robot": "quad", "params_file": str(file)}).values("reflex_node")
+    assert reflex["hover_height"] == 1.5
+    assert not graphs.build("sim").values("reflex_node")["holonomic"]
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,45 @@ import pytest
 
 from hybrid_control.node_parameters import NODES, USE_SIM_TIME, read_yaml, refresh, save, to_yaml
 from hybrid_control.parameters import ParameterError
+from hybrid_control.sim.robot import JACKAL, QUAD, QuadModel
 
 CONFIG = Path(__file__).parents[2] / "config"
-FILES = sorted(CONFIG.glob("*.yaml"))
+FILES = [*sorted(CONFIG.glob("*.yaml")), CONFIG / "tuned" / "gains_barn.yaml"]
+MIND = {"planner_node", "rate_to_spike_node", "reflex_node"}
+# Files of whole robots: what each has besides planner, encoder and reflex
+ROBOTS = {
+    "custom_rover": {"firmware_bridge_node"},
+    "jackal": set(),
+    "quad": {"mavlink_bridge_node"},
+    "replay": {"replay_node"},
+    "sim": {"sim_node", "firmware_bridge_node"},
+    "turtlebot3_waffle": set(),
+}
+# Files of single nodes, to be taken into a robot's
+NODES_ALONE = {"board": {"board_bridge_node"}, "gains_barn": {"reflex_node"}}
 
 
-def test_ros_parameter_files_are_there():
-    assert {"sim.yaml", "jackal.yaml", "turtlebot3_waffle.yaml"} <= {f.name for f in FILES}
+def test_ros_parameter_file_is_of_a_robot_or_of_single_nodes():
+    expected = {name: MIND | more for name, more in ROBOTS.items()} | NODES_ALONE
+    assert {f.stem: set(read_yaml(f)) for f in FILES} == expected
+
+
+def test_ros_parameter_files_have_the_measures_of_the_robots_that_are_simulated():
+    for name, robot in (("jackal", JACKAL), ("sim", JACKAL), ("quad", QUAD)):
+        sections = read_yaml(CONFIG / f"{name}.yaml")
+        reflex = sections["reflex_node"]
+        assert (reflex["robot_length"], reflex["robot_width"]) == (robot.length, robot.width)
+        assert (reflex["lidar_x"], reflex["lidar_yaw"]) == (0.0, 0.0)  # over the middle
+        assert reflex["max_speed"] <= robot.max_speed
+        assert reflex["max_yaw_rate"] <= robot.max_yaw_rate
+        assert reflex["holonomic"] == isinstance(robot, QuadModel)
+    wheels = read_yaml(CONFIG / "sim.yaml")["firmware_bridge_node"]
+    assert (wheels["wheel_radius"], wheels["track"]) == (JACKAL.wheel_radius, JACKAL.track)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
 def test_ros_parameter_file_holds_every_parameter_of_its_nodes_within_range_and_no_other(file):
-    sections = read_yaml(file)  # refuses what does not exist or is out of range
-    assert sections
-    assert file.name == "board.yaml" or {"planner_node", "rate_to_spike_node", "reflex_node"} <= set(sections)
-    for node, values in sections.items():
+    for node, values in read_yaml(file).items():  # refuses what does not exist or is out of range
         assert set(values) == {p.name for p in NODES[node]} | {"use_sim_time"}
 
 

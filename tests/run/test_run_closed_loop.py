@@ -19,7 +19,9 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
+from ros_graph import takes_signals
 
+from hybrid_control.cli import main
 from hybrid_control.report.run import MODES, Run, load
 
 ROOT = Path(__file__).parents[2]
@@ -176,16 +178,39 @@ def test_run_that_is_interrupted_or_killed_leaves_no_process_behind(tmp_path, ki
         if kind == signal.SIGINT:
             assert any("goal" in line for line in lines)  # it drives
         assert len(processes_that_name(str(tmp_path))) >= 5
+        begun = time.monotonic()
         process.send_signal(kind)
-        status = process.wait(15)
+        rest, status = process.stdout.read(), process.wait(15)
+        ended = time.monotonic()
     assert status == (1 if kind == signal.SIGINT else -signal.SIGKILL)
     given_up = time.monotonic() + 5.0
     while processes_that_name(str(tmp_path)) and time.monotonic() < given_up:
         time.sleep(0.05)
     assert not processes_that_name(str(tmp_path))
     if kind == signal.SIGINT:
+        assert ended - begun < 2.0
+        assert "Traceback" not in rest
         folder = next(tmp_path.iterdir())
+        assert main(["report", str(folder)]) == 0  # of a recording that is whole
         assert json.loads((folder / "report.json").read_text())["outcome"]["result"] == "interrupted"
+
+
+@pytest.mark.parametrize("delay", [0.0, 1.0, 2.5])
+def test_run_that_is_interrupted_while_it_starts_ends_within_two_seconds_and_leaves_no_process(
+    tmp_path, delay
+):
+    with begin(tmp_path, "--world", "open") as process:
+        assert process.stdout is not None
+        while not takes_signals(process.pid):
+            time.sleep(0.01)
+        time.sleep(delay)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        output, status = process.stdout.read(), process.wait(15)
+        assert time.monotonic() - begun < 2.0
+    assert status in (1, 130)
+    assert "Traceback" not in output
+    assert not processes_that_name(str(tmp_path))
 
 
 def test_run_refuses_a_network_that_is_none_with_one_line_and_status_2(tmp_path):

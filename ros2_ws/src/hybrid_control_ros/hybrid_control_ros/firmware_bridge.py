@@ -26,7 +26,7 @@ from hybrid_control.node_parameters import FIRMWARE_BRIDGE
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
-from hybrid_control_ros.wheel_drivers import make_driver, make_kinematics, make_limits
+from hybrid_control_ros.wheel_drivers import make_driver, make_gains, make_kinematics, make_limits
 
 if TYPE_CHECKING:
     from hybrid_control_ros.direct import DirectPath
@@ -128,6 +128,10 @@ class FirmwareBridgeNode(ManagedNode):
         driver = self.driver
         if driver is not None:
             driver.stop()
+
+    def change(self, changes: Mapping[str, Value]) -> None:
+        if isinstance(self.driver, Link) and self.value("set_gains"):
+            self.driver.configure(make_gains({**self.values(FIRMWARE_BRIDGE), **changes}))
 
     def _steadily(self, period: float, callback: Callable[[], None]) -> None:
         """Call back by the monotonic clock: wheels are driven in real time, whatever the ROS clock does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from launch_ros.actions import Node
 import launch
 from hybrid_control.bringup import graph as graphs
 from hybrid_control.bringup.graph import MAX_RESTARTS, OURS, RESTART_DELAY, Graph, Program
+from hybrid_control_ros.main import STARTER
 from hybrid_control_ros.run.manager import ManagerThread
 
 
@@ -107,5 +109,6 @@ def _process(program: Program, graph: Graph, folder: Path) -> Any:
         ros_arguments=["--log-level", graph.log_level],
         output="screen",
         emulate_tty=program.package == OURS,
+        additional_env={STARTER: str(os.getpid())},
         **again,
     )

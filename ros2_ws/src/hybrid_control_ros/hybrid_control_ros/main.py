@@ -1,11 +1,12 @@
 """Runs nodes as a program: arguments, parameter files, names, signals and exit status.
 
 A user's mistake is one line and exit status 2. Ctrl-C and SIGTERM stop the robot at once and end the program within
-two seconds with status 0.
+two seconds with status 0, and so does the death of the launch that started it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from hybrid_control_ros.node import ManagedNode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STARTER = "HYBRID_CONTROL_STARTER"  # in the environment: the process that a program is to end with
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _PATIENCE = 1.2  # seconds that an orderly end may take before it is forced
 _DISCOVERY = 0.8  # seconds after which nodes on this machine have been heard of
 _ATTEMPTS = 3  # to get an answer of a node of the same name
@@ -67,6 +71,18 @@ class Ending:
         os._exit(0)
 
 
+def _end_with_starter() -> None:
+    """Have the kernel send SIGTERM when the process that started this one dies, where the environment names one.
+
+    A launch that is killed can't tell its nodes; without this they would drive on with nobody to look after them.
+    """
+    starter = os.environ.pop(STARTER, "")  # not for what this process starts
+    if starter:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if not Path(f"/proc/{starter}").exists():  # it died before it could be watched
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = None) -> int:
     """Run nodes until a signal ends them; the exit status.
 
@@ -74,6 +90,7 @@ def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = Non
     values[kind] the parameters of each; imported late, since it takes long.
     """
     ending = Ending()
+    _end_with_starter()
     import rclpy
     from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from firmware_bridge.kinematics import Ackermann, Differential, Kinematics, Limits, Mecanum, skid_steer
+from firmware_bridge.link import Gains, Link, LinkConfig
+from firmware_bridge.link import Limits as WheelLimits
 from firmware_bridge.wheels import WheelDriver
 from hybrid_control.parameters import ParameterError, Value
+
+WHEEL_GAINS = ("wheel_kp", "wheel_ki", "wheel_kd", "wheel_kff")
 
 
 def make_kinematics(values: Mapping[str, Value]) -> Kinematics:
@@ -32,6 +36,12 @@ def make_limits(values: Mapping[str, Value]) -> Limits:
     )
 
 
+def make_gains(values: Mapping[str, Value]) -> Gains:
+    """The gains of the firmware's wheel speed control; values: at least wheel_kp, wheel_ki, wheel_kd and wheel_kff."""
+    v: Any = values
+    return Gains(*(v[name] for name in WHEEL_GAINS))
+
+
 def _integers(values: Mapping[str, Value], name: str) -> tuple[int | None, ...]:
     """A list of whole numbers in a string, None for the word local; ParameterError where it is none."""
     text = str(values[name])
@@ -49,8 +59,10 @@ def make_driver(values: Mapping[str, Value]) -> WheelDriver:
         raise ParameterError("port: is empty; expected a serial port such as /dev/ttyACM0")
     more: dict[str, Any] = {"baud": v["baud"]} if v["baud"] else {}
     if kind == "link":
-        from firmware_bridge.link import Link, LinkConfig
-
+        if v["set_limits"]:
+            more["limits"] = WheelLimits(v["max_wheel_speed"], v["wheel_acceleration"], v["min_battery"])
+        if v["set_gains"]:
+            more["gains"] = make_gains(values)
         return Link(LinkConfig(v["port"], **more))
     more |= {"address": v["port"], "command_timeout": v["command_timeout"]}
     if kind == "ros_arduino_bridge":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,19 @@ SUCCESS_SHARE = 0.95  # of the seeds that must reach the goal for exit status 0
 def run_one(
     options: RunOptions, seed: int, folder: Path, interrupt: Interrupt, display: Display
 ) -> dict[str, Any]:
-    """Drive, then report; the outcome with the report's numbers under "report", None where it could not be made."""
+    """Drive, then report; the outcome with the report's numbers under "report", None where it could not be made.
+
+    Who interrupts a run waits for nothing: the recording is whole, and the report can be made of it afterwards.
+    """
     outcome = drive(options, seed, folder, interrupt, display)
+    report = None
     try:
-        report = make_report(folder)
+        with interrupt.raising():
+            report = make_report(folder)
     except (ValueError, OSError) as error:
         display.line(f"no report: {error}")
-        report = None
+    except KeyboardInterrupt:
+        display.line(f"no report of what was interrupted; to have one: hybrid-control report {folder}")
     return {**outcome, "seed": seed, "report": report}
 
 
@@ -35,13 +43,20 @@ def run(options: RunOptions) -> int:
     display = Display()
     with Interrupt() as interrupt:
         if options.seeds is not None:
-            return _many(options, options.out / f"{stamp}-{world}-seeds", interrupt, display)
-        folder = options.out / f"{stamp}-{world}-{options.seed}"
-        result = run_one(options, options.seed, folder, interrupt, display)
-    display.line(_line(result))
-    if result["report"] is not None:
-        display.line(f"report: {folder / 'report.html'}")
-    return 0 if result["success"] else 1
+            status = _many(options, options.out / f"{stamp}-{world}-seeds", interrupt, display)
+        else:
+            folder = options.out / f"{stamp}-{world}-{options.seed}"
+            result = run_one(options, options.seed, folder, interrupt, display)
+            display.line(_line(result))
+            if result["report"] is not None:
+                display.line(f"report: {folder / 'report.html'}")
+            status = 0 if result["success"] else 1
+        if interrupt.requested:
+            # all is written; taking the interpreter down with all its libraries could only take long
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return status
 
 
 def _line(result: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -15,18 +16,15 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import rclpy
-import yaml
 from geometry_msgs.msg import PoseStamped
 from hybrid_control_msgs.msg import ReflexStatus, SimState
-from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -36,7 +34,8 @@ from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 
 import hybrid_control
-from hybrid_control.node_parameters import NODES, ON_BOARD
+from hybrid_control.bringup.graph import OURS, Graph, Program, build, command
+from hybrid_control.node_parameters import NODES, ON_BOARD, read_yaml, to_yaml
 from hybrid_control.parameters import Value
 from hybrid_control.report.run import MODES
 from hybrid_control.sim.commands import Fault, RunOptions, When
@@ -44,6 +43,7 @@ from hybrid_control.sim.robot import RobotModel, vehicle
 from hybrid_control.sim.worlds import load_world
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run.judge import Judge
+from hybrid_control_ros.run.manager import ACTIVE, INACTIVE, Steered
 from hybrid_control_ros.run.processes import Children, private_domain
 from hybrid_control_ros.run.recorder import Recorder
 
@@ -51,7 +51,7 @@ _START_TIMEOUT = 150.0  # s until every node must be active; numba may have to c
 _SLOW_START = 10.0  # s after which a person is told what is being waited for
 _STILL = 10.0  # s without a new ground truth after which the simulator counts as dead
 _MOURN = 3.0  # s for which a run goes on without its reflex
-_STEERING = ("planner_node", "rate_to_spike_node", "reflex_node")
+SIM, REFLEX, FIRMWARE, BOARD = "sim_node", "reflex_node", "firmware_bridge_node", "board_bridge_node"
 _TICK = 0.02  # s between two looks at everything
 
 
@@ -59,53 +59,12 @@ class StartError(ValueError):
     """The system could not be started. The message is for the user."""
 
 
-class Transit:
-    """One lifecycle transition of one node, asked for until it is known to have happened."""
-
-    def __init__(self, node: Node, name: str, transition: int, target: int) -> None:
-        self.name, self.done, self.failed = name, False, False
-        self._transition, self._target = transition, target
-        self._change = node.create_client(ChangeState, f"/{name}/change_state")
-        self._get = node.create_client(GetState, f"/{name}/get_state")
-        self._asked: Any = None
-        self._queried: Any = None
-        self._at = 0.0
-
-    def poll(self) -> None:
-        """Look for answers, and ask where that is due. An answer may be lost while DDS is still matching."""
-        if self.done or self.failed or not (self._change.service_is_ready() and self._get.service_is_ready()):
-            return
-        now = time.monotonic()
-        if self._asked is None:
-            self._asked = self._change.call_async(
-                ChangeState.Request(transition=Transition(id=self._transition))
-            )
-            self._queried, self._at = None, now
-        elif self._asked.done():
-            self.done = bool(self._asked.result().success)
-            self.failed = not self.done
-        elif self._queried is None:
-            if now - self._at > 1.0:
-                self._queried, self._at = self._get.call_async(GetState.Request()), now
-        elif self._queried.done():
-            if self._queried.result().current_state.id == self._target:
-                self.done = True
-            elif now - self._at > 0.5:
-                self._asked = None
-        elif now - self._at > 5.0:
-            self._queried = None
-
-    def close(self, node: Node) -> None:
-        """Release what it used."""
-        node.destroy_client(self._change)
-        node.destroy_client(self._get)
-
-
 class Interrupt:
-    """Turns SIGINT and SIGTERM into a flag while the context lasts."""
+    """Turns SIGINT and SIGTERM into a flag while the context lasts, and into a KeyboardInterrupt within `raising`."""
 
     def __init__(self) -> None:
         self.requested = False
+        self._raises = False
 
     def __enter__(self) -> Interrupt:
         self._before = {s: signal.signal(s, self._set) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -115,8 +74,21 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """For work that takes long and can be broken off."""
+        self._raises = True
+        try:
+            if self.requested:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raises = False
+
     def _set(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
+        if self._raises:
+            raise KeyboardInterrupt
 
 
 class Display:
@@ -165,27 +137,30 @@ def versions() -> dict[str, str]:
     return found
 
 
-def parameters(options: RunOptions, seed: int) -> dict[str, dict[str, Value]]:
-    """Every parameter of every node of a run: the user's file, and over it what the options say."""
+def describe(options: RunOptions, seed: int, file: Path) -> Graph:
+    """What a run runs: the graph `sim` that `hybrid-control up` and the launch files start as well.
+
+    file: is written, a parameter file with what the options say of every node.
+    """
     values = {name: dict(options.parameters[name]) for name in NODES}
-    values["sim_node"] |= {
+    if options.backend != "numba":
+        values[REFLEX]["backend"] = options.backend
+    if options.without_board:
+        values[REFLEX]["without_board"] = options.without_board
+    file.write_text(to_yaml(values, "What the run was asked for."), encoding="utf-8")
+    given = {
+        "params_file": str(file),
         "world": options.world,
         "robot": options.robot,
-        "seed": seed,
-        "real_time_factor": options.real_time_factor,
-        "stamps": "ros" if options.real_time_factor == 1.0 else "simulated",
-        "viewer": options.viewer,
+        "seed": str(seed),
+        "real_time_factor": repr(options.real_time_factor),
+        "use_sim_time": str(options.real_time_factor != 1.0).lower(),
+        "viewer": str(options.viewer).lower(),
+        "composed": str(options.composed).lower(),
+        "model_file": str(options.model or ""),
+        "network_file": str(options.network or ""),
     }
-    values["rate_to_spike_node"]["seed"] = seed
-    if options.model:
-        values["planner_node"]["model_file"] = str(options.model.resolve())
-    if options.backend != "numba":
-        values["reflex_node"]["backend"] = options.backend
-    if options.without_board:
-        values["reflex_node"]["without_board"] = options.without_board
-    if options.network:
-        values["reflex_node"]["network_file"] = str(options.network.resolve())
-    return values
+    return build("sim", given)
 
 
 class Run:
@@ -198,13 +173,9 @@ class Run:
         self._interrupt, self._display = interrupt, display
         self._world = load_world(options.world, seed)
         self._robot = vehicle(options.robot)
-        self._parameters = parameters(options, seed)
-        # what steers, and what has to be there before it
-        self._nodes = [
-            *_STEERING,
-            *(["firmware_bridge_node"] if options.firmware else []),
-            *(["board_bridge_node"] if options.backend != "numba" else []),
-        ]
+        self._parameters: dict[str, dict[str, Value]] = {}
+        self._programs: list[Program] = []
+        self._steered: dict[str, Steered] = {}
         self._firmware: dict[str, Any] | None = None
         self._board_command: list[str] = []
         self._simulated = options.real_time_factor != 1.0
@@ -227,16 +198,17 @@ class Run:
     def drive(self) -> dict[str, Any]:
         """Start everything, watch it to the end, stop everything; the outcome. StartError where it did not start."""
         self._folder.mkdir(parents=True, exist_ok=False)
-        if self._options.firmware:
-            self._build_firmware()
-        if self._options.backend != "numba":
-            self._prepare_board()
-        file = self._folder / "params.yaml"
-        given = {
-            name: {"ros__parameters": {"use_sim_time": self._simulated and name != "sim_node", **values}}
-            for name, values in self._parameters.items()
-        }
-        file.write_text(yaml.safe_dump(given, sort_keys=False))
+        file = (self._folder / "params.yaml").resolve()
+        with self._interrupt.raising():
+            graph = describe(self._options, self._seed, file)
+            self._programs = list(graph.programs)
+            self._parameters = {name: dict(values) for name, values in read_yaml(file).items()}
+            self._parameters |= {name: dict(graph.values(name)) for name in graph.managed}
+            if self._options.firmware:
+                self._build_firmware()
+            if self._options.backend != "numba":
+                self._prepare_board()
+        file.write_text(to_yaml(self._parameters, "What every node of the run had."), encoding="utf-8")
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         with private_domain(self._options.domain) as domain:
             environment = {
@@ -248,7 +220,7 @@ class Run:
             # the own participant goes by the same environment
             os.environ.update({k: v for k, v in environment.items() if k.startswith("ROS_")})
             with Children(self._folder, environment) as children:
-                self._start_processes(children, file)
+                self._start_processes(children, graph, file)
                 context = Context()
                 rclpy.init(context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
                 try:
@@ -277,10 +249,11 @@ class Run:
         }
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
-            self._parameters["sim_node"]["wheel_port"] = free.getsockname()[1]
+            self._parameters[SIM]["wheel_port"] = free.getsockname()[1]
         assert isinstance(self._robot, RobotModel)
+        self._programs.insert(-1, Program(FIRMWARE, OURS, FIRMWARE, managed=(FIRMWARE,)))
         start = self._world.start
-        self._parameters["firmware_bridge_node"] |= {
+        self._parameters[FIRMWARE] |= {
             "driver": "link",
             "port": str((self._folder / "firmware.pty").resolve()),
             "kinematics": "differential",
@@ -305,14 +278,20 @@ class Run:
         from hybrid_control.reflex.network import build_network, with_gains
         from hybrid_control.snn import Network
 
-        backend, reflex = self._options.backend, self._parameters["reflex_node"]
+        backend, reflex = self._options.backend, self._parameters[REFLEX]
         file = str(reflex["network_file"])
         network = Network.load(Path(file)) if file else build_network()
         gains = {name: float(reflex[name]) for name in ON_BOARD}
         split(with_gains(network, gains)).board.save(self._folder / "board.nir")
         config = emulated_config(backend)
         self._board_command = emulator_command(backend, (self._folder / "board.nir").resolve(), config)
-        self._parameters["board_bridge_node"] |= {
+        self._programs = [
+            dataclasses.replace(p, executable="reflex_board_node", managed=(REFLEX, BOARD))
+            if p.name == REFLEX
+            else p
+            for p in self._programs
+        ]
+        self._parameters[BOARD] |= {
             "backend": backend,
             "connection": format_config(config),
             "network_file": file,
@@ -321,20 +300,18 @@ class Run:
 
     # -- starting ------------------------------------------------------------------------------------------------
 
-    def _start_processes(self, children: Children, file: Path) -> None:
-        names = ["sim_node", *(["composed_node"] if self._options.composed else _STEERING)]
+    def _start_processes(self, children: Children, graph: Graph, file: Path) -> None:
         if self._options.firmware:
-            names.append("firmware_bridge_node")
             emulate = ["firmware", "emulate", "--out", str(self._folder / "firmware")]
-            emulate += ["--link", str(self._parameters["firmware_bridge_node"]["port"])]
-            emulate += ["--wheels", str(self._parameters["sim_node"]["wheel_port"])]
+            emulate += ["--link", str(self._parameters[FIRMWARE]["port"])]
+            emulate += ["--wheels", str(self._parameters[SIM]["wheel_port"])]
             children.start("firmware", "hybrid_control.cli", emulate)
         if self._board_command:
             children.run("board", self._board_command)
-        for name in names:
-            ros = ["--ros-args", "--disable-external-lib-logs", "--params-file", str(file)]
-            program = "reflex_board_node" if self._board_command and name == "reflex_node" else name
-            children.start(name, f"hybrid_control_ros.{program}", ros)
+        for program in self._programs:
+            # all parameters stand in one file, which is kept with the run
+            words = command(dataclasses.replace(program, nodes={}, files=(str(file),)), graph, self._folder)
+            children.run(program.name, [*words, "--disable-external-lib-logs"])
 
     def _with_ros(self, context: Context, children: Children) -> None:
         node = Node(
@@ -361,56 +338,49 @@ class Run:
             node.destroy_node()
 
     def _transit(
-        self,
-        node: Node,
-        executor: SingleThreadedExecutor,
-        children: Children,
-        names: list[str],
-        transition: int,
-        target: int,
+        self, executor: SingleThreadedExecutor, children: Children, names: list[str], target: int
     ) -> None:
-        """Take several nodes through a transition at once; StartError where one of them refuses or dies."""
-        waiting = [Transit(node, name, transition, target) for name in names]
-        try:
-            while not all(t.done for t in waiting):
-                if self._interrupt.requested:
-                    return
-                executor.spin_once(timeout_sec=_TICK)
-                for child in children.all.values():
-                    if not child.alive:
-                        raise StartError(f"{child.last_words() or child.end_text()} (log: {child.log})")
-                for t in waiting:
-                    t.poll()
-                    if t.failed:
-                        within = "composed_node" if self._options.composed else "reflex_node"
-                        child = children.all.get(t.name) or children.all[within]
-                        raise StartError(
-                            f"{t.name}: {child.last_words() or 'refused to start'} (log: {child.log})"
-                        )
-                late = ", ".join(t.name for t in waiting if not t.done)
-                if not self._said_slow and time.monotonic() > self._give_up - _START_TIMEOUT + _SLOW_START:
-                    self._said_slow = True
-                    self._display.line(
-                        f"waiting for {late}; where numba has to compile first it takes a minute"
-                    )
-                if time.monotonic() > self._give_up:
+        """Take several nodes to a state at once; StartError where one of them refuses or dies."""
+        waiting = [self._steered[name] for name in names]
+        for steered in waiting:
+            steered.target = target
+        while not all(steered.there for steered in waiting):
+            if self._interrupt.requested:
+                return
+            executor.spin_once(timeout_sec=_TICK)
+            for child in children.all.values():
+                if not child.alive:
+                    raise StartError(f"{child.last_words() or child.end_text()} (log: {child.log})")
+            for steered in waiting:
+                steered.poll()
+                if steered.refused:
+                    child = children.all[self._program_of(steered.name)]
                     raise StartError(
-                        f"{late} did not start within {_START_TIMEOUT:g} s; the logs are in {self._folder}"
+                        f"{steered.name}: {child.last_words() or 'refused to start'} (log: {child.log})"
                     )
-        finally:
-            for t in waiting:
-                t.close(node)
+            late = ", ".join(s.name for s in waiting if not s.there)
+            if not self._said_slow and time.monotonic() > self._give_up - _START_TIMEOUT + _SLOW_START:
+                self._said_slow = True
+                self._display.line(f"waiting for {late}; where numba has to compile first it takes a minute")
+            if time.monotonic() > self._give_up:
+                raise StartError(
+                    f"{late} did not start within {_START_TIMEOUT:g} s; the logs are in {self._folder}"
+                )
+
+    def _program_of(self, node: str) -> str:
+        return next(p.name for p in self._programs if node in p.managed)
 
     def _bring_up(
         self, node: Node, executor: SingleThreadedExecutor, children: Children, recorder: Recorder, goal: Any
     ) -> None:
         """Configure all at once, activate what steers, tell it the goal, and let the simulation begin last."""
         self._give_up = time.monotonic() + _START_TIMEOUT
-        steering = self._nodes
-        configure = Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE
-        activate = Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE
-        self._transit(node, executor, children, ["sim_node", *steering], *configure)
-        self._transit(node, executor, children, steering, *activate)
+        steering = [name for program in self._programs for name in program.managed if name != SIM]
+        self._steered = {name: Steered(node, name, "") for name in (*steering, SIM)}
+        for steered in self._steered.values():
+            steered.started()
+        self._transit(executor, children, [*steering, SIM], INACTIVE)
+        self._transit(executor, children, steering, ACTIVE)
         patience = time.monotonic() + 2.0
         needed = ("/sim/state", "/reflex/status", "/cmd_vel")
         while time.monotonic() < patience and not self._interrupt.requested:
@@ -422,7 +392,7 @@ class Run:
         if self._board_command:
             self._await_board(children)
         goal.publish(self._goal_message())
-        self._transit(node, executor, children, ["sim_node"], *activate)
+        self._transit(executor, children, [SIM], ACTIVE)
 
     def _await_firmware(self, children: Children, recorder: Recorder) -> None:
         """Wait until the firmware's encoders are read, so that nothing drives before its wheels can."""
@@ -434,7 +404,7 @@ class Run:
 
     def _await_board(self, children: Children) -> None:
         """Wait until the emulator has been started by its bridge, so that a run does not begin without it."""
-        log = children.all["reflex_node"].log
+        log = children.all[REFLEX].log
         while not self._interrupt.requested and log is not None and b": started" not in log.read_bytes():
             child = children.all["board"]
             if not child.alive or time.monotonic() > self._give_up:
@@ -443,7 +413,7 @@ class Run:
 
     def _goal_message(self) -> PoseStamped:
         message = PoseStamped()
-        message.header.frame_id = str(self._parameters["reflex_node"]["odom_frame"])
+        message.header.frame_id = str(self._parameters[REFLEX]["odom_frame"])
         message.header.stamp = convert.to_stamp(0 if self._simulated else time.time_ns())
         message.pose.position.x, message.pose.position.y = self._world.goal
         message.pose.orientation.w = 1.0
@@ -485,11 +455,11 @@ class Run:
                     # one that was killed had no time to say why
                     words = child.last_words() if (child.process.returncode or 0) > 0 else ""
                     self._note(f"{child.end_text()}{': ' + words if words else ''}")
-            if not children.all["sim_node"].alive:
+            if not children.all[SIM].alive:
                 judge.ended = "simulator ended"
                 return
-            needed = {"reflex": children.all.get("composed_node") or children.all["reflex_node"]}
-            needed |= {n: children.all[n] for n in ("firmware", "firmware_bridge_node") if n in children.all}
+            needed = {"reflex": children.all.get("composed_node") or children.all[REFLEX]}
+            needed |= {n: children.all[n] for n in ("firmware", FIRMWARE) if n in children.all}
             dead = [name for name, child in needed.items() if not child.alive]
             mourned = mourned or now if dead else None
             if mourned is not None and now - mourned > _MOURN:
