@@ -5,6 +5,7 @@ Nothing here imports ROS or Gazebo: it makes files and command lines. docs/gazeb
 
 from hybrid_control.sim.gazebo.bridge import (
     CLOCK,
+    GROUND_TRUTH,
     QUADROTOR_TOPICS,
     ROVER_TOPICS,
     Bridged,
@@ -13,7 +14,14 @@ from hybrid_control.sim.gazebo.bridge import (
     sensor_frame_aliases,
 )
 from hybrid_control.sim.gazebo.releases import FORTRESS, HARMONIC, IONIC, RELEASES, Release, release
-from hybrid_control.sim.gazebo.robots import quadrotor_model, robot_model, rover_model, standing
+from hybrid_control.sim.gazebo.robots import (
+    odometry_origin,
+    quadrotor_model,
+    robot_model,
+    rover_model,
+    standing,
+    truth_topic,
+)
 from hybrid_control.sim.gazebo.sdf import model_sdf
 from hybrid_control.sim.gazebo.session import Session, Spawned, prepare, server_command
 from hybrid_control.sim.gazebo.world import Physics, goal_in_odometry, world_name, world_sdf
@@ -21,6 +29,7 @@ from hybrid_control.sim.gazebo.world import Physics, goal_in_odometry, world_nam
 __all__ = [
     "CLOCK",
     "FORTRESS",
+    "GROUND_TRUTH",
     "HARMONIC",
     "IONIC",
     "QUADROTOR_TOPICS",
@@ -35,6 +44,7 @@ __all__ = [
     "bridge_yaml",
     "goal_in_odometry",
     "model_sdf",
+    "odometry_origin",
     "prepare",
     "quadrotor_model",
     "release",
@@ -43,6 +53,7 @@ __all__ = [
     "sensor_frame_aliases",
     "server_command",
     "standing",
+    "truth_topic",
     "world_name",
     "world_sdf",
 ]

@@ -33,6 +33,8 @@ class Bridged:
     to_ros: bool = True
 
 
+#: Where the robot truly is in the world: for the score alone, no node steers by it.
+GROUND_TRUTH = Bridged("ground_truth", "nav_msgs/msg/Odometry", "Odometry")
 ROVER_TOPICS = (
     Bridged("cmd_vel", "geometry_msgs/msg/TwistStamped", "Twist", to_ros=False),
     Bridged("scan", "sensor_msgs/msg/LaserScan", "LaserScan"),
@@ -43,8 +45,10 @@ ROVER_TOPICS = (
     Bridged("tf", "tf2_msgs/msg/TFMessage", "Pose_V"),
     Bridged("joint_states", "sensor_msgs/msg/JointState", "Model"),
     Bridged("contacts", "ros_gz_interfaces/msg/Contacts", "Contacts"),
+    GROUND_TRUTH,
 )
-QUADROTOR_TOPICS = tuple(t for t in ROVER_TOPICS if t.topic != "joint_states")
+# a drone has no wheels, and its odometry is the truth
+QUADROTOR_TOPICS = tuple(t for t in ROVER_TOPICS if t.topic not in ("joint_states", GROUND_TRUTH.topic))
 CLOCK = Bridged("clock", "rosgraph_msgs/msg/Clock", "Clock")
 
 

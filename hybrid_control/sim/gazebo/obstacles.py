@@ -47,13 +47,29 @@ def add_obstacles(element: ET.Element, world: World, looks: Sequence[Look]) -> N
         add_geometry(collision, kind, (*size, look.height))
         if world.movers:
             _meets(collision, 1)
-        # two colours: a camera close to one of a single colour would see nothing at all
-        for part, low, high, shade in (("foot", 0.0, FOOT, 0.5), ("visual", FOOT, look.height, 1.0)):
-            visual = add(link, "visual", name=f"{name}_{part}")
-            add_pose(visual, Placement((x, y, (low + high) / 2), at.rpy))
-            add_geometry(visual, kind, (*size, high - low))
-            add_material(visual, _colour(look, shade))
-            add(visual, "cast_shadows", False)
+        _add_looks(link, name, kind, size, at, (0.0, look.height), look)
+
+
+def _add_looks(
+    link: ET.Element,
+    name: str,
+    kind: str,
+    size: Sequence[float],
+    at: Placement,
+    span: tuple[float, float],
+    look: Look,
+) -> None:
+    """What is drawn of an obstacle from the lower to the upper end of its span. at: of the ground below it.
+
+    It has two colours: a camera close to one of a single colour would see nothing at all.
+    """
+    x, y, ground = at.xyz
+    for part, low, high, shade in (("foot", span[0], FOOT, 0.5), ("visual", FOOT, span[1], 1.0)):
+        visual = add(link, "visual", name=f"{name}_{part}")
+        add_pose(visual, Placement((x, y, ground + (low + high) / 2), at.rpy))
+        add_geometry(visual, kind, (*size, high - low))
+        add_material(visual, _colour(look, shade))
+        add(visual, "cast_shadows", False)
 
 
 def _meets(collision: ET.Element, mask: int) -> None:
@@ -86,14 +102,12 @@ def add_mover(element: ET.Element, to: Release, number: int, mover: Mover, look:
     inertia = add(inertial, "inertia")
     for tag, moment in zip(("ixx", "iyy", "izz"), ball_inertia(MOVER_MASS, 1.0), strict=True):
         add(inertia, tag, moment)
-    for tag in ("collision", "visual"):
-        solid = add(link, tag, name=name if tag == "collision" else f"{name}_visual")
-        add_geometry(solid, "cylinder", (mover.radius, look.height - 2 * MOVER_GAP))
-        if tag == "visual":
-            add_material(solid, _colour(look))
-            add(solid, "cast_shadows", False)
-        else:
-            _meets(solid, 2 << number % 15)
+    collision = add(link, "collision", name=name)
+    add_geometry(collision, "cylinder", (mover.radius, look.height - 2 * MOVER_GAP))
+    _meets(collision, 2 << number % 15)
+    span = (MOVER_GAP, look.height - MOVER_GAP)
+    ground = Placement((0.0, 0.0, -look.height / 2))
+    _add_looks(link, name, "cylinder", (mover.radius,), ground, span, look)
     for frame, (px, py) in ((f"{name}_from", mover.a), (f"{name}_to", mover.b)):
         add_pose(add(element, "frame", name=frame), Placement((px, py, 0.0)))
 

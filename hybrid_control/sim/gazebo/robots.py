@@ -9,6 +9,7 @@ from hybrid_control.messages import Pose
 from hybrid_control.sim.description import (
     BASE,
     CAMERA,
+    FOOTPRINT,
     IMU,
     LIDAR,
     ODOM,
@@ -18,7 +19,7 @@ from hybrid_control.sim.description import (
     describe,
     sensor_frames,
 )
-from hybrid_control.sim.gazebo.bridge import topic_prefix
+from hybrid_control.sim.gazebo.bridge import GROUND_TRUTH, topic_prefix
 from hybrid_control.sim.gazebo.releases import Release
 from hybrid_control.sim.gazebo.sdf import (
     add,
@@ -155,7 +156,8 @@ def _model(
 def rover_model(
     robot: RobotModel, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
 ) -> ET.Element:
-    """The <model> of a rover: differential drive, lidar, camera, IMU, wheel odometry, joint states, contact sensor.
+    """The <model> of a rover: differential drive, lidar, camera, IMU, wheel odometry, joint states, contact sensor, and
+    for the score its true place.
 
     namespace: before the robot's topics in Gazebo, so that several robots have their own; name: of the model, for
     none the namespace or else the robot's. lidar_rate: Hz; the embedded simulator's 40 Hz of 360 beams are much for
@@ -186,7 +188,31 @@ def rover_model(
     add_plugin(model, to, "diff-drive", "DiffDrive", drive)
     states = {"topic": f"{prefix}joint_states", "joint_name": wheels}
     add_plugin(model, to, "joint-state-publisher", "JointStatePublisher", states)
+    truth = f"{prefix}{GROUND_TRUTH.topic}"
+    _add_place(model, to, robot, "world", FOOTPRINT, truth, f"{truth}/tf", dimensions=2)
     return model
+
+
+def _add_place(
+    model: ET.Element,
+    to: Release,
+    robot: Vehicle,
+    frame: str,
+    base: str,
+    topic: str,
+    tf: str,
+    dimensions: int,
+) -> None:
+    """Gazebo tells the model's place in the world, as an odometry that does not drift."""
+    place = {
+        "odom_frame": frame,
+        "robot_base_frame": base,
+        "odom_topic": topic,
+        "tf_topic": tf,
+        "odom_publish_frequency": robot.odometry_rate,
+        "dimensions": dimensions,
+    }
+    add_plugin(model, to, "odometry-publisher", "OdometryPublisher", place)
 
 
 ROTOR_SPEED = 800.0  # rad/s at full thrust; the model's joints turn ten times slower
@@ -246,15 +272,7 @@ def quadrotor_model(
         add(rotor, "forceConstant", constant)
         add(rotor, "momentConstant", robot.rotor_torque)
         add(rotor, "direction", 1 if i % 2 else -1)
-    odometry = {
-        "odom_frame": ODOM,
-        "robot_base_frame": BASE,
-        "odom_topic": f"{prefix}odom",
-        "tf_topic": f"{prefix}tf",
-        "odom_publish_frequency": robot.odometry_rate,
-        "dimensions": 3,
-    }
-    add_plugin(model, to, "odometry-publisher", "OdometryPublisher", odometry)
+    _add_place(model, to, robot, ODOM, BASE, f"{prefix}odom", f"{prefix}tf", dimensions=3)
     return model
 
 
@@ -262,6 +280,19 @@ def standing(robot: Vehicle, at: Pose) -> Placement:
     """Where a robot's model lies in the world when the robot stands on the ground there, a hair above it."""
     height = robot.height / 2 + 0.002 if isinstance(robot, QuadModel) else 0.0
     return Placement((at.x, at.y, height), (0.0, 0.0, at.yaw))
+
+
+def odometry_origin(robot: Vehicle, start: Pose) -> Pose:
+    """Where in the world the odometry of a robot that starts there is zero.
+
+    A rover counts the turns of its wheels from where it starts; a drone's odometry is its place in the world.
+    """
+    return Pose() if isinstance(robot, QuadModel) else start
+
+
+def truth_topic(robot: Vehicle) -> str:
+    """Topic of the robot's true place in the world, for the score alone."""
+    return "odom" if isinstance(robot, QuadModel) else GROUND_TRUTH.topic
 
 
 def robot_model(

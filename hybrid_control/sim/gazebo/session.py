@@ -10,7 +10,7 @@ from hybrid_control.messages import Pose
 from hybrid_control.sim.description import Placement, describe
 from hybrid_control.sim.gazebo.bridge import QUADROTOR_TOPICS, ROVER_TOPICS, bridge_entries, bridge_yaml
 from hybrid_control.sim.gazebo.releases import Release
-from hybrid_control.sim.gazebo.robots import robot_model, standing
+from hybrid_control.sim.gazebo.robots import odometry_origin, robot_model, standing
 from hybrid_control.sim.gazebo.sdf import model_sdf
 from hybrid_control.sim.gazebo.world import Physics, goal_in_odometry, world_name, world_sdf
 from hybrid_control.sim.robot import JACKAL, QuadModel, Vehicle
@@ -99,8 +99,7 @@ def prepare(
             commands=name if flies else "",
         )
         bridge_file.write_text(bridge_yaml(entries), encoding="utf-8")
-        # a drone's odometry in Gazebo is its place in the world
-        goal = world.goal if flies else goal_in_odometry(world, pose)
+        goal = goal_in_odometry(world, odometry_origin(robot, pose))
         place, description = standing(robot, pose), urdf(describe(robot))
         robots.append(
             Spawned(name, namespace.strip("/"), pose, place, goal, model_file, bridge_file, description)

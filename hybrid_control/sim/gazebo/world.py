@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from hybrid_control.sim.gazebo.sdf import (
 )
 from hybrid_control.sim.model import Appearance, obstacle_looks
 from hybrid_control.sim.urdf import to_string
-from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds import World, in_frame
 
 SKY, AMBIENT = "0.7 0.82 0.95 1", "0.5 0.5 0.5 1"
 BEACON = (1.0, 0.0, 0.9, 1.0)
@@ -149,7 +148,5 @@ def goal_in_odometry(world: World, start: Pose | None = None) -> tuple[float, fl
 
     Gazebo's wheel odometry begins at the origin; the embedded simulator's begins at the robot's true pose.
     """
-    start = start or world.start
-    dx, dy = world.goal[0] - start.x, world.goal[1] - start.y
-    c, s = math.cos(start.yaw), math.sin(start.yaw)
-    return c * dx + s * dy, -s * dx + c * dy
+    at = in_frame(start or world.start, *world.goal)
+    return at.x, at.y
