@@ -46,21 +46,34 @@ def _sift_down(keys: FloatArray, items: NDArray, size: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def march(field: FloatArray, cost: FloatArray, h: float) -> None:
-    """Extends the finite values of field to all cells in reach; cost (1 / speed) is inf where blocked."""
+def march(field: FloatArray, cost: FloatArray, h: float, box: tuple[int, int, int, int]) -> None:
+    """Extends the finite values of field to the cells in reach; cost (1 / speed) is inf where blocked.
+
+    box: first row and the one behind the last, likewise columns. It ends once the cells in the box are final; those
+    elsewhere may then be too large.
+    """
     rows, columns = field.shape
     capacity = 5 * rows * columns
     keys = np.empty(capacity)
     items = np.empty(capacity, np.int64)
     done = np.zeros((rows, columns), np.bool_)
+    left = 0
+    for i in range(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            left += cost[i, j] < math.inf
     size = 0
     for i in range(rows):
         for j in range(columns):
-            if field[i, j] < math.inf:
+            if field[i, j] < math.inf and (
+                (i > 0 and cost[i - 1, j] < math.inf)
+                or (i + 1 < rows and cost[i + 1, j] < math.inf)
+                or (j > 0 and cost[i, j - 1] < math.inf)
+                or (j + 1 < columns and cost[i, j + 1] < math.inf)
+            ):
                 keys[size], items[size] = field[i, j], i * columns + j
                 size += 1
                 _sift_up(keys, items, size - 1)
-    while size > 0:
+    while size > 0 and left > 0:
         item = items[0]
         size -= 1
         keys[0], items[0] = keys[size], items[size]
@@ -69,6 +82,7 @@ def march(field: FloatArray, cost: FloatArray, h: float) -> None:
         if done[i, j]:
             continue
         done[i, j] = True
+        left -= box[0] <= i < box[1] and box[2] <= j < box[3] and cost[i, j] < math.inf
         for k in range(4):
             p, q = i, j
             if k == 0:

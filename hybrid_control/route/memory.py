@@ -26,6 +26,7 @@ RADII = (0.30, 0.24)  # m, of the disc that has to get through; the second where
 WIDE = 0.60  # m of clearance from which a way costs its length and no more
 TIGHT_COST = 3.0  # cost of a metre with the least clearance
 LOOKAHEAD = 1.5  # m
+AROUND = 28  # cells to each side of the robot that the way ahead depends on: LOOKAHEAD, and 1.3 m beside it
 AHEAD = 3.0  # m, how far away the point is put
 
 
@@ -184,7 +185,7 @@ class RouteMemory:
             return goal
         clear = clearances(self.grid, WIDE + CELL)
         for radius in RADII:
-            field = self._solve(clear, radius)
+            field = self._solve(clear, radius, place)
             heading = field.heading(place.x, place.y, LOOKAHEAD)
             if math.isfinite(heading):
                 heading -= self.correction.yaw
@@ -192,16 +193,22 @@ class RouteMemory:
                 return Goal(stamp_ns, pose.x + ahead * math.cos(heading), pose.y + ahead * math.sin(heading))
         return goal
 
-    def _solve(self, clear: FloatArray, radius: float) -> GeodesicField:
+    def _solve(self, clear: FloatArray, radius: float, place: Pose) -> GeodesicField:
+        """The field as far as the way ahead of a place asks for it."""
         free = clear >= radius
         field = np.full(clear.shape, math.inf)
         x0, y0 = self.x0 + CELL / 2, self.y0 + CELL / 2  # the first cell's middle
         i, j = round((self.goal.y - y0) / CELL), round((self.goal.x - x0) / CELL)
         field[i, j] = 0.0
+        row, column = round((place.y - y0) / CELL), round((place.x - x0) / CELL)
+        box = (
+            max(row - AROUND, 0), min(row + AROUND + 1, clear.shape[0]),
+            max(column - AROUND, 0), min(column + AROUND + 1, clear.shape[1]),
+        )  # fmt: skip
         tight = 1.0 + (TIGHT_COST - 1.0) * np.clip((WIDE - clear) / (WIDE - radius), 0.0, 1.0)
-        march(field, np.where(free, tight, math.inf), CELL)
+        march(field, np.where(free, tight, math.inf), CELL, box)
         # from where the disc does not fit, the way leads out first
-        march(field, np.where(free, math.inf, np.where(clear > 0.0, 5.0, math.inf)), CELL)
+        march(field, np.where(free, math.inf, np.where(clear > 0.0, 5.0, math.inf)), CELL, box)
         return GeodesicField(x0, y0, CELL, radius, (self.goal.x, self.goal.y), field, clear, free)
 
 

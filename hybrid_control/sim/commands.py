@@ -272,7 +272,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     add(
         "--world",
         default=defaults.world,
-        help="default, open, forest, corridor, rooms, field or crossing, or FILE.npz:ID (default: %(default)s)",
+        help="default, open, forest, corridor, rooms, field, crossing or arena, or FILE.npz:ID (default: %(default)s)",
     )
     add("--robot", default=defaults.robot, help="the robot (default: %(default)s)")
     add(

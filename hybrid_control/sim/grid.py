@@ -26,9 +26,10 @@ def _solve(clear: FloatArray, radius: float, h: float, gu: float, gv: float) -> 
             if near <= 1.0 or (near <= EXACT_CELLS and line_free(free, float(j), float(i), gu, gv)):
                 field[i, j] = near * h
     cost = np.where(free, 1.0, math.inf)
-    march(field, cost, h)
+    whole = (0, rows, 0, columns)
+    march(field, cost, h, whole)
     # From cells too near an obstacle the way leads out first: a second front enters them from the free ones.
-    march(field, np.where(free, math.inf, np.where(clear > 0.0, 1.0 / ESCAPE_SPEED, math.inf)), h)
+    march(field, np.where(free, math.inf, np.where(clear > 0.0, 1.0 / ESCAPE_SPEED, math.inf)), h, whole)
     return field
 
 

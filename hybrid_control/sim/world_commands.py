@@ -57,8 +57,8 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     add = export.add_argument
     add(
         "world",
-        help="default, open, forest, corridor, rooms, field or crossing, or a file: FILE.npz:ID of BARN worlds, .npz, "
-        ".world, .sdf, .xml, or FILE.json:NUMBER of a polygon arena",
+        help="default, open, forest, corridor, rooms, field, crossing or arena, or a file: FILE.npz:ID of BARN worlds, "
+        ".npz, .world, .sdf, .xml, or FILE.json:NUMBER of a polygon arena",
     )
     add("--format", choices=tuple(FORMATS), default="sdf", help="(default: %(default)s)")
     add(

@@ -15,7 +15,7 @@ import numpy as np
 
 from hybrid_control.messages import Pose
 from hybrid_control.sim.model import import_mujoco
-from hybrid_control.sim.worlds import DAMAGED, Mover, World, load_barn
+from hybrid_control.sim.worlds import DAMAGED, Mover, World, load_barn, polygon_edges
 
 # Where the BARN challenge starts and ends in its .world files, which do not say so themselves.
 BARN_START = Pose(-2.25, 3.0, 1.57)
@@ -23,7 +23,6 @@ BARN_GOAL = (-2.25, 13.0)
 
 MARGIN = 1.5  # m around everything in the world, for its bounds
 LOWEST = 0.05  # m; what ends below, a ground plane or a mark on it, is no obstacle
-WALL = 0.02  # m, thickness of a polygon's edges
 
 # Frames of an SDF world that say what its models cannot
 FRAMES = re.compile(r"start|goal|bounds_(low|high)|mover\d+_(from|to)")
@@ -192,16 +191,6 @@ def bounded(
     low, high = points.min(axis=0) - MARGIN, points.max(axis=0) + MARGIN
     bounds = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     return World(name, start, goal, bounds, round_things, square_things)
-
-
-def polygon_edges(polygon: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
-    """A closed polygon's edges as boxes (x, y, length, WALL, yaw), which overlap at its corners."""
-    edges: list[tuple[float, ...]] = []
-    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
-        length = math.hypot(x2 - x1, y2 - y1)
-        if length > 1e-9:
-            edges.append(((x1 + x2) / 2, (y1 + y2) / 2, length + WALL, WALL, math.atan2(y2 - y1, x2 - x1)))
-    return edges
 
 
 def read_arena(path: str | Path) -> list[World]:

@@ -24,6 +24,7 @@ from hybrid_control.sim.geometry import FloatArray, clearance, footprint_distanc
 # Clearance that a generated world guarantees along some path, from the robot's centre: Jackal's half width is
 # 0.215 m and its half diagonal 0.333 m, so that it may turn anywhere on that path with 0.1 m to spare.
 GUARANTEED_CLEARANCE = 0.43
+WALL = 0.02  # m, thickness of a polygon's edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +351,53 @@ def _crossing(rng: Generator, movers: int = 5, speed: float = 1.0, obstacles: in
     )
 
 
+def polygon_edges(polygon: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """A closed polygon's edges as boxes (x, y, length, WALL, yaw), which overlap at its corners."""
+    edges: list[tuple[float, ...]] = []
+    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        length = math.hypot(x2 - x1, y2 - y1)
+        if length > 1e-9:
+            edges.append(((x1 + x2) / 2, (y1 + y2) / 2, length + WALL, WALL, math.atan2(y2 - y1, x2 - x1)))
+    return edges
+
+
+def _polygon(rng: Generator, x: float, y: float, radius: float, corners: int) -> list[tuple[float, float]]:
+    """A convex polygon with its corners on a circle, none nearer to the next than a third of an even share."""
+    turns = np.cumsum(rng.uniform(0.5, 1.5, corners))
+    angles = rng.uniform(0.0, 2 * math.pi) + turns * 2 * math.pi / turns[-1]
+    return [(x + radius * math.cos(a), y + radius * math.sin(a)) for a in angles]
+
+
+def _arena(rng: Generator, polygons: int = 34, size: float = 20.0) -> World:
+    """A walled square of `size` m with polygons in it, half of them thin, start and goal 10 to 23 m apart.
+
+    In the style of the arena in which Tang et al., "Reinforcement co-Learning of Deep and Spiking Neural Networks for
+    Energy-Efficient Mapless Navigation", IROS 2020, evaluate.
+    """
+    if size < 12.0:
+        raise ValueError(f"size {size} m, expected 12 or more")
+    half, free = size / 2, 0.7
+    ends: list[tuple[float, float, float]] = []
+    while not ends or not 10.0 <= math.dist(ends[0][:2], ends[1][:2]) <= 23.0:
+        ends = [(*rng.uniform(free - half, half - free, 2).tolist(), free) for _ in range(2)]
+    area = (1.5 - half, 1.5 - half, half - 1.5, half - 1.5)
+    thin = _scatter(rng, polygons // 2, area, (0.8, 1.4), 0.5, ends)
+    thick = _scatter(rng, polygons - polygons // 2, area, (0.3, 0.8), 0.5, ends + thin)
+    outlines = [[(-half, -half), (half, -half), (half, half), (-half, half)]]
+    for x, y, r in thin:
+        a, lean = rng.uniform(0.0, math.pi), rng.uniform(0.10, 0.25)  # half of a corner's angle at the middle
+        corners = (a - lean, a + lean, a + math.pi - lean, a + math.pi + lean)
+        outlines.append([(x + r * math.cos(t), y + r * math.sin(t)) for t in corners])
+    for x, y, r in thick:
+        outlines.append(_polygon(rng, x, y, r, int(rng.integers(3, 7))))
+    if len(outlines) <= polygons:
+        raise ValueError(f"{polygons} polygons do not fit")
+    boxes = [edge for outline in outlines for edge in polygon_edges(outline)]
+    bounds = (-half - 0.5, -half - 0.5, half + 0.5, half + 0.5)
+    start = Pose(*ends[0][:2], rng.uniform(-math.pi, math.pi))
+    return World("arena", start, ends[1][:2], bounds, boxes=np.array(boxes))
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     make: Callable[..., World]
@@ -369,6 +417,7 @@ _GENERATORS: dict[str, _Kind] = {
     "rooms": _Kind(_rooms, _any_way),
     "field": _Kind(_field, lambda w: passable(w, 0.30)),  # as tight as the tightest public BARN worlds
     "crossing": _Kind(_crossing, _any_way),
+    "arena": _Kind(_arena, _any_way),
     "open": _Kind(_open, lambda w: True),
 }
 
@@ -381,7 +430,7 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
     Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m,
     bends=3);
     rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s,
-    obstacles=12);
+    obstacles=12); arena(polygons=34, size=20 m);
     open(length=10). Each has a path to its goal with GUARANTEED_CLEARANCE (field: 0.3 m) around the standing
     obstacles, found by search on the inflated map; a draw without one is drawn again. ValueError for an
     unknown name or option, or where 200 draws gave no such world.

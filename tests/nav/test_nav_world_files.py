@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hybrid_control.bench.nav.scenes import load_scenes, shortest_path
 from hybrid_control.messages import Pose
 from hybrid_control.sim.geometry import clearance
-from hybrid_control.sim.world_files import WALL, polygon_edges, read_arena, read_gazebo
+from hybrid_control.sim.world_files import read_arena, read_gazebo
+from hybrid_control.sim.worlds import WALL, polygon_edges
 
 WORLD = """<?xml version='1.0'?>
 <sdf version='1.6'><world name='w'>

@@ -7,7 +7,19 @@ import pytest
 
 from hybrid_control.cosim import LockStep, run_episode
 from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
-from hybrid_control.route.memory import AHEAD, CELL, HIT, MOST, RouteMemory, clearances, see
+from hybrid_control.route import memory
+from hybrid_control.route.memory import (
+    AHEAD,
+    CELL,
+    HIT,
+    LOOKAHEAD,
+    MOST,
+    RADII,
+    WIDE,
+    RouteMemory,
+    clearances,
+    see,
+)
 from hybrid_control.sim.geometry import cast_rays
 from hybrid_control.sim.kinematic import KinematicSimulator
 from hybrid_control.sim.worlds import World
@@ -90,6 +102,27 @@ def test_out_of_a_pocket_it_points_back():
     assert point.x < inside.x
 
 
+def test_what_is_solved_around_the_robot_gives_the_heading_that_the_whole_field_gives():
+    rng = np.random.default_rng(4)
+    compared = 0
+    for _ in range(40):
+        route = RouteMemory(Pose(), Goal(0, 12.0, 4.0))
+        for _ in range(30):  # blocks of 2 to 8 cells
+            i, j = rng.integers(route.grid.shape[0]), rng.integers(route.grid.shape[1])
+            route.grid[i : i + rng.integers(2, 9), j : j + rng.integers(2, 9)] = MOST
+        clear = clearances(route.grid, WIDE + CELL)
+        for _ in range(10):
+            place = Pose(rng.uniform(-3.0, 12.0), rng.uniform(-3.0, 7.0))
+            near = route._solve(clear, RADII[0], place)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(memory, "AROUND", 1000)
+                whole = route._solve(clear, RADII[0], place)
+            headings = [f.heading(place.x, place.y, LOOKAHEAD) for f in (near, whole)]
+            assert headings[0] == headings[1] or all(map(math.isnan, headings))
+            compared += not math.isnan(headings[0])
+    assert compared > 200
+
+
 def test_where_there_is_no_way_it_is_the_goal():
     memory = RouteMemory(Pose(), GOAL)
     closed = np.array([[2, 0, 0.2, 4, 0], [-2, 0, 0.2, 4, 0], [0, 2, 4, 0.2, 0], [0, -2, 4, 0.2, 0]], float)
@@ -110,8 +143,8 @@ def test_a_scan_later_than_the_odometry_is_entered_where_the_robot_was_by_then()
 
 def test_the_reflex_with_a_memory_gets_out_of_a_pocket_and_without_one_does_not():
     world = World("pocket", Pose(), (8.0, 0.0), (-3.0, -5.0, 10.0, 5.0), boxes=POCKET)
-    for memory in (True, False):
-        driver = LockStep(None, memory=memory, gains={"max_speed": 2.0})
+    for remembers in (True, False):
+        driver = LockStep(None, memory=remembers, gains={"max_speed": 2.0})
         episode = run_episode(driver, world, KinematicSimulator(world, seed=1), seed=1, duration=40.0)
         assert episode.contacts == 0
-        assert episode.reached == memory
+        assert episode.reached == remembers

@@ -54,6 +54,20 @@ def test_generated_worlds_follow_from_their_seed_and_leave_room_at_both_ends(nam
         assert passable(one, 0.3 if name == "field" else GUARANTEED_CLEARANCE)
 
 
+def test_an_arena_is_walled_has_its_polygons_and_ten_to_23_metres_to_go():
+    for seed in range(10):
+        world = generate("arena", seed)
+        assert 10.0 <= world.straight_distance <= 23.0, seed
+        # 4 edges of the wall and of each of 17 thin polygons, 3 to 6 of each of 17 others
+        assert 4 + 17 * 4 + 17 * 3 <= len(world.boxes) <= 4 + 17 * 4 + 17 * 6, seed
+        walls = world.boxes[:4]
+        assert sorted(np.hypot(walls[:, 0], walls[:, 1])) == pytest.approx([10.0] * 4)
+        assert (np.abs(world.boxes[4:, :2]) < 10.0).all(), seed
+    for options in ({"polygons": 200, "size": 12}, {"size": 10}):
+        with pytest.raises(ValueError, match="200 draws"):
+            generate("arena", 0, **options)
+
+
 def test_density_of_a_forest_is_what_was_asked_for():
     sparse, dense = generate("forest", 1, density=0.2), generate("forest", 1, density=0.6)
     assert len(sparse.cylinders) == round(0.2 * 7.6 * 7.0)
