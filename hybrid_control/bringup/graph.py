@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -435,9 +436,11 @@ def _gazebo(b: _Build) -> Graph:
     mind = b.mind()
     stamped = bool(Graph(b.kind, "", tuple(mind)).values("reflex_node")["stamped_cmd_vel"])
     folder = Path(b.given["folder"] or tempfile.mkdtemp(prefix="hybrid-control-gazebo-"))
+    robot = vehicle(b.given["robot"])
     session = gazebo.prepare(
-        folder, world, gazebo.release(b.given["gazebo"]), vehicle(b.given["robot"]), {b.namespace: world.start},
-        physics, gui=b.true("gui"), stamped_cmd_vel=stamped,
+        folder, world, gazebo.release(b.given["gazebo"]), robot, {b.namespace: world.start},
+        physics, gui=b.true("gui"), lidar_rate=_float("lidar_rate", b.given["lidar_rate"], 1, 100),
+        stamped_cmd_vel=stamped,
     )  # fmt: skip
     spawned = session.robots[0]
     clock = {"use_sim_time": True}
@@ -458,9 +461,7 @@ def _gazebo(b: _Build) -> Graph:
             {"robot_state_publisher": {**clock, "robot_description": spawned.urdf}},
         ),
     ]  # fmt: skip
-    for i, (frame, at) in enumerate(
-        gazebo.sensor_frame_aliases(vehicle(b.given["robot"]), spawned.name).items()
-    ):
+    for i, (frame, at) in enumerate(gazebo.sensor_frame_aliases(robot, spawned.name).items()):
         names = ("--x", "--y", "--z", "--roll", "--pitch", "--yaw")
         place = [word for pair in zip(names, map(str, (*at.xyz, *at.rpy)), strict=True) for word in pair]
         words = (*place, "--frame-id", BASE, "--child-frame-id", frame)
@@ -469,7 +470,34 @@ def _gazebo(b: _Build) -> Graph:
                 f"alias{i}", "tf2_ros", "static_transform_publisher", {f"alias{i}": clock}, arguments=words
             )
         )
-    return b.graph([*programs, *mind], goal=spawned.goal)
+    return b.graph([*programs, *mind, _judge(b, folder, mind)], goal=spawned.goal)
+
+
+def _judge(b: _Build, folder: Path, mind: Sequence[Program]) -> Program:
+    """Says how the run went; where a report is wanted, everything ends with it."""
+    values = {name: dict(given) for program in mind for name, given in program.nodes.items()}
+    file = folder / "parameters.json"
+    file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    given = {
+        "world": b.given["world"],
+        "seed": b.given["seed"],
+        "robot": b.given["robot"],
+        "namespace": b.namespace,
+        "gazebo": b.given["gazebo"],
+        "duration": str(_float("duration", b.given["duration"], 1, 3600)),
+        "parameters": str(file),
+        "out": b.given["out"],
+    }
+    words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
+    module = f"{OURS}.run.gazebo"
+    return Program(
+        "judge",
+        "",
+        sys.executable,
+        arguments=("-m", module, *words),
+        restart=False,
+        essential=bool(b.given["out"]),
+    )
 
 
 _FACTOR = Argument(
@@ -514,7 +542,10 @@ _KINDS: dict[str, tuple[tuple[Argument, ...], str, Callable[[_Build], Graph]]] =
             Argument("step", "0.002", "seconds of a physics step"),
             Argument("real_time_factor", "1.0", "simulated seconds in a second; 0 for as fast as it goes"),
             Argument("render_engine", "ogre2", "what draws the camera", ("ogre2", "ogre")),
+            Argument("lidar_rate", "20", "scans a simulated second"),
             Argument("gui", "false", "open Gazebo's window", ("true", "false")),
+            Argument("out", "", "folder for a recording and a report; everything ends with the run then"),
+            Argument("duration", "90", "simulated seconds after which a run is given up"),
             Argument("folder", "", "where world and robot are written; empty for a new one in /tmp"),
         ),
         "Gazebo with ros_gz_bridge; the world's goal is told at once",

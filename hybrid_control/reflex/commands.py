@@ -79,6 +79,7 @@ def _warm(arguments: argparse.Namespace) -> int:
     steps = {
         "the spiking engine, the reflex and its loop": _warm_reflex,
         "the sensors": _warm_sensors,
+        "the memory of the way": _warm_route,
         "the codes": _warm_codes,
         "the wheel side": _warm_wheels,
         "the simulator": _warm_simulator,
@@ -105,6 +106,12 @@ def _warm_reflex() -> None:
 
 def _warm_sensors() -> None:
     from hybrid_control.sensors import warm
+
+    warm()
+
+
+def _warm_route() -> None:
+    from hybrid_control.route.memory import warm
 
     warm()
 

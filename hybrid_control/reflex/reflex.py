@@ -17,6 +17,7 @@ from hybrid_control.messages import (
     PLANNER_POPULATIONS,
     Goal,
     Odometry,
+    Pose,
     RangeScan,
     SpikeTrain,
     Twist,
@@ -63,6 +64,7 @@ _SPIKE_PLACE = np.concatenate(
     ]
 )
 MAX_FUTURE_NS = 50_000_000  # a stamp further ahead of the clock than this comes from another clock
+LONGEST_WINDOW_NS = 2_000_000_000  # of a window of spikes that is told; a SpikeTrain holds up to 4.3 s
 APPROACH_SMOOTHING = 0.4
 WATCH_NS = 200_000_000  # age of the odometry, against the scan, beyond which nothing that moves is followed
 
@@ -530,6 +532,8 @@ class Reflex:
 
     def warm(self) -> None:
         """Compile what the put_* methods call; as `reset`, only while no loop runs the tick."""
+        # without odometry nothing that moves would be looked for
+        self.put_odometry(Odometry(0, Pose(), Twist(0)), 0)
         self.put_scan(RangeScan(0, -math.pi, math.pi / 2, 0.1, 10.0, np.ones(4, np.float32)), 0)
         self.reset()
 
@@ -552,7 +556,7 @@ class Reflex:
         """The spikes of ring and motors since the last call, as one window that ends now; None where there are none.
 
         stamp_ns: the ROS clock's time that stands for now_ns of the loop's clock. Spikes that the log could not
-        hold (over 32,768 since the last call) are left out.
+        hold (over 32,768 since the last call), and those of over 2 s ago, are left out.
         """
         head = int(self.context["log_head"][0])
         begin = max(self._log_tail, head - t.SPIKE_LOG + 1024)
@@ -566,6 +570,11 @@ class Reflex:
         lost = int(self.context["log_head"][0]) - t.SPIKE_LOG + 1 - begin
         if lost > 0:
             times, neurons = times[lost:], neurons[lost:]
+        set_back = np.flatnonzero(np.diff(times) < 0)  # a simulation that began anew
+        if set_back.size:
+            times, neurons = times[set_back[-1] + 1 :], neurons[set_back[-1] + 1 :]
+        recent = np.abs(times - now_ns) < LONGEST_WINDOW_NS
+        times, neurons = times[recent], neurons[recent]
         if not times.size:
             return None
         first = int(times[0])

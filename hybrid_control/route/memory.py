@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan
+from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.route.align import align, foreseen, normals, settle
 from hybrid_control.route.field import FloatArray, GeodesicField, march
 
@@ -210,3 +210,14 @@ class RouteMemory:
         # from where the disc does not fit, the way leads out first
         march(field, np.where(free, math.inf, np.where(clear > 0.0, 5.0, math.inf)), CELL, box)
         return GeodesicField(x0, y0, CELL, radius, (self.goal.x, self.goal.y), field, clear, free)
+
+
+def warm() -> None:
+    """Compile what a memory calls, so that the first scan of a drive does not wait for it."""
+    memory = RouteMemory(Pose(), Goal(0, 4.0, 0.0))
+    for stamp_ns in (0, 2 * ALIGN_NS):
+        ranges = np.full(360, np.inf, np.float32)
+        ranges[120:240] = 2.0  # the way leads round something
+        scan = RangeScan(stamp_ns, -math.pi, math.tau / 360, 0.05, 10.0, ranges)
+        memory.remember(scan, Odometry(stamp_ns, Pose(), Twist(stamp_ns)))
+    memory.point(Pose(), 0)

@@ -10,7 +10,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,34 @@ class World:
             x0 + dx / 2, y0 + dy / 2, math.atan2(dy, dx), length, 0.0, self.cylinders, self.boxes
         )
         return gap == 0.0
+
+
+def in_frame(frame: Pose, x: float, y: float, yaw: float = 0.0) -> Pose:
+    """A pose of the world in the frame of another one."""
+    c, s, dx, dy = math.cos(frame.yaw), math.sin(frame.yaw), x - frame.x, y - frame.y
+    return Pose(c * dx + s * dy, c * dy - s * dx, yaw - frame.yaw)
+
+
+def seen_from(world: World, frame: Pose) -> World:
+    """The same world in the frame of a pose in it. Its bounds hold those of before."""
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        at = in_frame(frame, x, y)
+        return at.x, at.y
+
+    xmin, ymin, xmax, ymax = world.bounds
+    xs, ys = zip(*(place(x, y) for x in (xmin, xmax) for y in (ymin, ymax)), strict=True)
+    rounding = 1e-9  # m; a start that lay on the edge must not lie beyond it
+    start = world.start
+    return World(
+        world.name,
+        in_frame(frame, start.x, start.y, start.yaw),
+        place(*world.goal),
+        (min(xs) - rounding, min(ys) - rounding, max(xs) + rounding, max(ys) + rounding),
+        np.array([(*place(x, y), radius) for x, y, radius in world.cylinders.tolist()]),
+        np.array([(*place(x, y), a, b, yaw - frame.yaw) for x, y, a, b, yaw in world.boxes.tolist()]),
+        tuple(replace(m, a=place(*m.a), b=place(*m.b)) for m in world.movers),
+    )
 
 
 def passable(world: World, robot_radius: float = GUARANTEED_CLEARANCE, detour: float = math.inf) -> bool:

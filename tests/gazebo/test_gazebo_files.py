@@ -66,8 +66,8 @@ def test_every_plugin_and_parameter_exists_in_the_release(to):
     known = PLUGINS[to.name]["plugins"]
     crossing = ET.fromstring(gazebo.world_sdf(generate("crossing", 1), to))
     plugins = [*ET.fromstring(both(to)).iter("plugin"), *crossing.iter("plugin")]
-    # world: 6; rover: 2; quadrotor: 4 rotors, control, odometry; once more the world: 6; each of 5 that move: 4
-    assert len(plugins) == 14 + 6 + 20
+    # world: 6; rover: 3; quadrotor: 4 rotors, control, odometry; once more the world: 6; each of 5 that move: 4
+    assert len(plugins) == 15 + 6 + 20
     for plugin in plugins:
         file, name = plugin.get("filename"), plugin.get("name")
         assert file in known
@@ -96,6 +96,7 @@ def test_every_bridged_topic_is_one_that_the_model_has(to):
         named = {"/clock", "/a_b/cmd_vel"} if commands else {"/clock"}
         tags = ("topic", "odom_topic", "tf_topic", "camera_info_topic")
         named |= {e.text for tag in tags for e in model.iter(tag)}
+        named.discard("/a/b/ground_truth/tf")  # nobody needs it
         entries = gazebo.bridge_entries(to, "a/b", topics, commands=commands)
         assert {e["gz_topic_name"] for e in entries} == named
         assert all(
@@ -201,6 +202,36 @@ def test_no_beam_meets_the_goals_beacon_and_nothing_touches_it():
         lengths = [float(e.text) for tag in ("length", "radius") for e in visual.iter(tag)]
         half = lengths[0] / 2 if visual.get("name") == "pole" else lengths[0]
         assert z - half > JACKAL.lidar_z + 0.2
+
+
+def test_what_moves_is_drawn_in_two_colours_too_and_as_high_as_it_is_felt():
+    root = ET.fromstring(gazebo.world_sdf(generate("crossing", 1), gazebo.FORTRESS))
+    model = next(m for m in root.iter("model") if m.get("name") == "mover2")
+    foot, rest = model.findall("link/visual")
+    (collision,) = model.iter("collision")
+    assert foot.findtext("material/diffuse") != rest.findtext("material/diffuse")
+    spans = []
+    for solid in (foot, rest, collision):
+        z, length = (
+            float(v)
+            for v in (solid.findtext("pose", "0 0 0").split()[2], solid.findtext("geometry/cylinder/length"))
+        )
+        spans.append((z - length / 2, z + length / 2))
+    assert spans[0][1] == pytest.approx(spans[1][0])
+    assert (spans[0][0], spans[1][1]) == pytest.approx(spans[2])
+
+
+def test_the_rover_tells_its_true_place_for_the_score_alone():
+    model = gazebo.rover_model(JACKAL, gazebo.HARMONIC, "r1")
+    (plugin,) = (p for p in model.findall("plugin") if str(p.get("name")).endswith("OdometryPublisher"))
+    assert plugin.findtext("odom_topic") == "/r1/ground_truth"
+    assert plugin.findtext("odom_frame") == "world"
+    assert gazebo.truth_topic(JACKAL) == "ground_truth"
+    # a drone's odometry is its place in the world
+    assert gazebo.truth_topic(QUAD) == "odom"
+    start = Pose(1.0, 2.0, 3.0)
+    assert gazebo.odometry_origin(QUAD, start) == Pose()
+    assert gazebo.odometry_origin(JACKAL, start) == start
 
 
 def test_physics_are_as_asked():

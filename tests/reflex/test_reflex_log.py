@@ -39,3 +39,27 @@ def test_reflex_spikes_that_the_loop_overwrote_are_left_out():
     assert train.stamp_ns == 3001
     reflex.context = Written(context, t.SPIKE_LOG)
     assert reflex.spikes(2 * count, 2 * count) is None
+
+
+def logged(*times_ns):
+    """A reflex whose log holds spikes of neuron 0 at these times."""
+    reflex = Reflex()
+    reflex.context["log_time"][0][: len(times_ns)] = times_ns
+    reflex.context["log_head"][0] = len(times_ns)
+    return reflex
+
+
+def test_reflex_spikes_of_long_ago_are_left_out_when_nobody_asked_for_them_in_time():
+    seconds = 1_000_000_000
+    train = logged(seconds, 21 * seconds, 22 * seconds).spikes(22 * seconds, 22 * seconds)
+    assert train is not None
+    assert train.stamp_ns == 21 * seconds
+    assert train.offset_ns.tolist() == [0, seconds]
+    assert logged(seconds).spikes(22 * seconds, 22 * seconds) is None
+
+
+def test_reflex_spikes_from_before_a_simulation_began_anew_are_left_out():
+    train = logged(800, 900, 100, 150).spikes(200, 200)
+    assert train is not None
+    assert train.stamp_ns == 100
+    assert train.offset_ns.tolist() == [0, 50]

@@ -18,6 +18,7 @@ from hybrid_control.parameters import Value
 from hybrid_control.planner.contract import DEFAULT_MODEL
 from hybrid_control.planner.planner import BlindError, Planner
 from hybrid_control.route import Guide
+from hybrid_control.route.memory import warm
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage
 from hybrid_control_ros.node import ManagedNode
@@ -70,6 +71,7 @@ class PlannerNode(ManagedNode):
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
         if self.value("route_memory"):
+            warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
             self.listen(LaserScan, "scan", self._on_scan, qos.SENSOR)
 

@@ -1,0 +1,109 @@
+"""The topics that ros_gz_bridge carries, and the file that tells it so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hybrid_control.sim.description import BASE, Placement, sensor_frames
+from hybrid_control.sim.gazebo.releases import Release
+from hybrid_control.sim.robot import Vehicle
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
+
+
+def topic_prefix(namespace: str) -> str:
+    """What stands before a robot's topics in Gazebo: "/" or "/NAMESPACE/"."""
+    bare = namespace.strip("/")
+    if bare and not NAME.fullmatch(bare):
+        raise ValueError(f"namespace {namespace!r}: expected names of letters, digits and _ between slashes")
+    return f"/{bare}/" if bare else "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """A topic that ros_gz_bridge carries. topic: relative, the same on both sides; ros: message type of ROS; gz:
+    message of Gazebo, without its package; to_ros: from Gazebo to ROS, or the other way."""
+
+    topic: str
+    ros: str
+    gz: str
+    to_ros: bool = True
+
+
+#: Where the robot truly is in the world: for the score alone, no node steers by it.
+GROUND_TRUTH = Bridged("ground_truth", "nav_msgs/msg/Odometry", "Odometry")
+ROVER_TOPICS = (
+    Bridged("cmd_vel", "geometry_msgs/msg/TwistStamped", "Twist", to_ros=False),
+    Bridged("scan", "sensor_msgs/msg/LaserScan", "LaserScan"),
+    Bridged("camera/image_raw", "sensor_msgs/msg/Image", "Image"),
+    Bridged("camera/camera_info", "sensor_msgs/msg/CameraInfo", "CameraInfo"),
+    Bridged("imu", "sensor_msgs/msg/Imu", "IMU"),
+    Bridged("odom", "nav_msgs/msg/Odometry", "Odometry"),
+    Bridged("tf", "tf2_msgs/msg/TFMessage", "Pose_V"),
+    Bridged("joint_states", "sensor_msgs/msg/JointState", "Model"),
+    Bridged("contacts", "ros_gz_interfaces/msg/Contacts", "Contacts"),
+    GROUND_TRUTH,
+)
+# a drone has no wheels, and its odometry is the truth
+QUADROTOR_TOPICS = tuple(t for t in ROVER_TOPICS if t.topic not in ("joint_states", GROUND_TRUTH.topic))
+CLOCK = Bridged("clock", "rosgraph_msgs/msg/Clock", "Clock")
+
+
+def bridge_entries(
+    to: Release,
+    namespace: str = "",
+    topics: Sequence[Bridged] = ROVER_TOPICS,
+    clock: bool = True,
+    stamped_cmd_vel: bool = True,
+    commands: str = "",
+) -> list[dict[str, object]]:
+    """What stands in a ros_gz_bridge configuration file for one robot.
+
+    ROS names are relative: the bridge's own namespace moves them; Gazebo's carry the namespace. The clock is one for
+    all robots, so only one bridge may carry it. stamped_cmd_vel: as the reflex's parameter. commands: the model's name,
+    where Gazebo listens for commands below it, as for a quadrotor.
+    """
+    prefix = topic_prefix(namespace)
+    entries: list[dict[str, object]] = []
+    for bridged in (CLOCK, *topics) if clock else topics:
+        is_clock = bridged is CLOCK
+        ros = bridged.ros
+        gz = "/clock" if is_clock else f"{prefix}{bridged.topic}"
+        if bridged.topic == "cmd_vel":
+            ros = bridged.ros if stamped_cmd_vel else "geometry_msgs/msg/Twist"
+            gz = f"/{commands}/cmd_vel" if commands else gz
+        entries.append(
+            {
+                "ros_topic_name": "/clock" if is_clock else bridged.topic,
+                "gz_topic_name": gz,
+                "ros_type_name": ros,
+                "gz_type_name": f"{to.messages}.{bridged.gz}",
+                "subscriber_queue": 1,
+                "publisher_queue": 1 if is_clock else 5,
+                "direction": "GZ_TO_ROS" if bridged.to_ros else "ROS_TO_GZ",
+            }
+        )
+    return entries
+
+
+def bridge_yaml(entries: Sequence[Mapping[str, object]]) -> str:
+    """A configuration file of ros_gz_bridge, for its parameter config_file."""
+    lines = []
+    for entry in entries:
+        for i, (key, value) in enumerate(entry.items()):
+            lines.append(
+                f"{'- ' if i == 0 else '  '}{key}: {value if isinstance(value, int) else json.dumps(value)}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def sensor_frame_aliases(robot: Vehicle, name: str) -> dict[str, Placement]:
+    """Frames NAME/base_link/SENSOR and their places in base_link.
+
+    Fortress with ign-sensors before 6.4, as Ubuntu 22.04 itself packages it, names these in its messages, whatever the
+    model asks for; later ones say SENSOR. Static transforms make both known.
+    """
+    return {f"{name}/{BASE}/{frame}": at for frame, at in sensor_frames(robot).items()}
