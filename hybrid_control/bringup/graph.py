@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -287,10 +287,17 @@ class _Build:
 
         return QUAD_SETTINGS
 
-    def views(self) -> list[Program]:
-        """What a person looks through."""
+    def views(self, programs: Sequence[Program]) -> list[Program]:
+        """What a person looks through, and the transforms that it looks by where nobody else tells of them."""
         found = []
         clock = {"use_sim_time": self.sim_time}
+        ours = self.kind != "gazebo" and self.given.get("base") != "none"  # else the robot's description does
+        if ours and (self.true("rviz") or self.true("foxglove")):
+            reflex = Graph(self.kind, self.namespace, tuple(programs)).values("reflex_node")
+            same = {name: reflex[name] for name in ("odom_frame", "base_frame", "lidar_x", "lidar_yaw")}
+            if self.kind == "sim":
+                same["map_frame"] = "map"
+            found.append(self.node("frames_node", over=same))
         if self.true("rviz"):
             look = ("-d", str(config_folder() / "hybrid_control.rviz"))
             # rviz itself names its topics relatively, so a namespace moves them; the frames stay
@@ -306,7 +313,7 @@ class _Build:
         text = self.given["goal"]
         if text:
             goal = _point(text)
-        everything = (*programs, *self.views())
+        everything = (*self.views(programs), *programs)
         return Graph(
             self.kind, self.namespace, everything, self.given["log_level"], self.given["cmd_vel"], goal
         )
