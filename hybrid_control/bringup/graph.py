@@ -455,7 +455,7 @@ def _replay(b: _Build) -> Graph:
 def _gazebo(b: _Build) -> Graph:
     from hybrid_control.sim import gazebo
     from hybrid_control.sim.description import BASE
-    from hybrid_control.sim.robot import vehicle
+    from hybrid_control.sim.robot import QuadModel, vehicle
     from hybrid_control.sim.worlds import load_world
 
     world = load_world(b.given["world"], _int("seed", b.given["seed"], 0, 2**31 - 1))
@@ -465,10 +465,10 @@ def _gazebo(b: _Build) -> Graph:
         _float("step", b.given["step"], 0.0001, 0.02), _float("real_time_factor", b.given["real_time_factor"], 0, 100),
         b.given["render_engine"],
     )  # fmt: skip
+    robot = vehicle(b.given["robot"])
     mind = b.mind()
     stamped = bool(Graph(b.kind, "", tuple(mind)).values("reflex_node")["stamped_cmd_vel"])
     folder = Path(b.given["folder"] or tempfile.mkdtemp(prefix="hybrid-control-gazebo-"))
-    robot = vehicle(b.given["robot"])
     session = gazebo.prepare(
         folder, world, gazebo.release(b.given["gazebo"]), robot, {b.namespace: world.start},
         physics, gui=b.true("gui"), lidar_rate=_float("lidar_rate", b.given["lidar_rate"], 1, 100),
@@ -502,6 +502,9 @@ def _gazebo(b: _Build) -> Graph:
                 f"alias{i}", "tf2_ros", "static_transform_publisher", {f"alias{i}": clock}, arguments=words
             )
         )
+    if isinstance(robot, QuadModel):
+        words = ("-m", f"{OURS}.run.gazebo_ranges", *(("--namespace", b.namespace) if b.namespace else ()))
+        programs.append(Program("ranges", "", sys.executable, arguments=words))
     return b.graph([*programs, *mind, _judge(b, folder, mind)], goal=spawned.goal)
 
 

@@ -35,6 +35,7 @@ def _export(args: argparse.Namespace) -> int:
         robots = []
         if args.robot != "none":
             machine = vehicle(args.robot)
+            appearance = gazebo.looks(machine, args.seed)
             model = gazebo.robot_model(machine, to, lidar_rate=args.lidar_rate)
             robots.append((model, gazebo.standing(machine, world.start)))
         file.write_text(gazebo.world_sdf(world, to, physics, robots, appearance), encoding="utf-8")

@@ -234,6 +234,33 @@ def test_the_rover_tells_its_true_place_for_the_score_alone():
     assert gazebo.odometry_origin(JACKAL, start) == start
 
 
+def test_a_drones_two_beams_look_down_and_up_past_its_own_body():
+    model = gazebo.quadrotor_model(QUAD, gazebo.FORTRESS)
+    sensor = next(e for e in model.iter("sensor") if e.findtext("topic") == "/range/vertical")
+    # turned by a quarter about x, so that its y is up: -90 degrees is down
+    assert [float(v) for v in sensor.findtext("pose").split()] == pytest.approx([0, 0, 0, math.pi / 2, 0, 0])
+    scan = sensor.find("lidar/scan/horizontal")
+    assert scan.findtext("samples") == "2"
+    assert float(scan.findtext("min_angle")) == pytest.approx(-math.pi / 2)
+    assert float(scan.findtext("max_angle")) == pytest.approx(math.pi / 2)
+    assert float(sensor.findtext("lidar/range/min")) > QUAD.height / 2
+    assert "/range/vertical" not in {
+        e.text for e in gazebo.rover_model(JACKAL, gazebo.FORTRESS).iter("topic")
+    }
+
+
+def test_a_drone_flies_round_the_obstacles_of_its_world_and_not_over_them(tmp_path):
+    world = generate("forest", 1)
+    heights = []
+    for robot in (JACKAL, QUAD):
+        session = gazebo.prepare(tmp_path / robot.name, world, gazebo.IONIC, robot)
+        root = ET.fromstring(session.world_file.read_text())
+        (obstacles,) = (m for m in root.iter("model") if m.get("name") == "obstacles")
+        heights.append([float(c.findtext("geometry/cylinder/length")) for c in obstacles.iter("collision")])
+    assert max(heights[0]) < 1.3
+    assert min(heights[1]) > 3 * QUAD.hover_height
+
+
 def test_physics_are_as_asked():
     world = generate("open")
     root = ET.fromstring(gazebo.world_sdf(world, gazebo.IONIC, gazebo.Physics(0.004, 0.5, "ogre")))

@@ -19,6 +19,7 @@ from hybrid_control_ros.reflex import ReflexNode
 from hybrid_control_ros.simulator import SimNode
 from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import LaserScan, Range
 
 from hybrid_control.messages import Goal
 from hybrid_control.sim import gazebo
@@ -94,6 +95,23 @@ def test_ros_nodes_drive_by_simulated_time_at_whatever_rate_it_goes(graph, model
         assert process.popen.poll() is None, process.output
         assert "refused" not in process.output
     assert any(status.name.startswith("reflex_node") for d in diagnostics for status in d.status)
+
+
+def test_ros_a_drones_two_beams_become_ranges_down_and_up(graph):
+    graph.run("run.gazebo_ranges")
+    scans = graph.publisher(LaserScan, "range/vertical")
+    ranges = {side: graph.collect(Range, f"range/{side}") for side in ("down", "up")}
+
+    def scan():
+        message = LaserScan(range_min=0.08, range_max=4.0, ranges=[0.75, math.inf])
+        message.header.stamp.sec = 12
+        return message
+
+    graph.repeat(scans, scan)
+    graph.until(lambda: all(ranges.values()), 30.0, "both ranges")
+    down, up = ranges["down"][0], ranges["up"][0]
+    assert (down.range, down.header.frame_id, down.header.stamp.sec) == (0.75, "range_down", 12)
+    assert (up.range, up.header.frame_id, up.min_range) == (math.inf, "range_up", pytest.approx(0.08))
 
 
 def arguments(**values):

@@ -8,6 +8,7 @@ from hybrid_control.sim.gazebo.bridge import (
     GROUND_TRUTH,
     QUADROTOR_TOPICS,
     ROVER_TOPICS,
+    VERTICAL,
     Bridged,
     bridge_entries,
     bridge_yaml,
@@ -15,6 +16,7 @@ from hybrid_control.sim.gazebo.bridge import (
 )
 from hybrid_control.sim.gazebo.releases import FORTRESS, HARMONIC, IONIC, RELEASES, Release, release
 from hybrid_control.sim.gazebo.robots import (
+    looks,
     odometry_origin,
     quadrotor_model,
     robot_model,
@@ -35,6 +37,7 @@ __all__ = [
     "QUADROTOR_TOPICS",
     "RELEASES",
     "ROVER_TOPICS",
+    "VERTICAL",
     "Bridged",
     "Physics",
     "Release",
@@ -43,6 +46,7 @@ __all__ = [
     "bridge_entries",
     "bridge_yaml",
     "goal_in_odometry",
+    "looks",
     "model_sdf",
     "odometry_origin",
     "prepare",

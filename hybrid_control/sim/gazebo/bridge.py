@@ -47,8 +47,14 @@ ROVER_TOPICS = (
     Bridged("contacts", "ros_gz_interfaces/msg/Contacts", "Contacts"),
     GROUND_TRUTH,
 )
+#: A drone's ranges down and up, two beams of one scan; `hybrid_control_ros.run.gazebo_ranges` makes range/down and
+#: range/up of them, for ros_gz_bridge has no conversion to sensor_msgs/Range.
+VERTICAL = Bridged("range/vertical", "sensor_msgs/msg/LaserScan", "LaserScan")
 # a drone has no wheels, and its odometry is the truth
-QUADROTOR_TOPICS = tuple(t for t in ROVER_TOPICS if t.topic not in ("joint_states", GROUND_TRUTH.topic))
+QUADROTOR_TOPICS = (
+    *(t for t in ROVER_TOPICS if t.topic not in ("joint_states", GROUND_TRUTH.topic)),
+    VERTICAL,
+)
 CLOCK = Bridged("clock", "rosgraph_msgs/msg/Clock", "Clock")
 
 

@@ -19,7 +19,7 @@ from hybrid_control.sim.description import (
     describe,
     sensor_frames,
 )
-from hybrid_control.sim.gazebo.bridge import GROUND_TRUTH, topic_prefix
+from hybrid_control.sim.gazebo.bridge import GROUND_TRUTH, VERTICAL, topic_prefix
 from hybrid_control.sim.gazebo.releases import Release
 from hybrid_control.sim.gazebo.sdf import (
     add,
@@ -30,8 +30,12 @@ from hybrid_control.sim.gazebo.sdf import (
     add_plugin,
     add_pose,
 )
+from hybrid_control.sim.model import Appearance
+from hybrid_control.sim.quadrotor import OBSTACLE_HEIGHT
 from hybrid_control.sim.robot import QuadModel, RobotModel, Vehicle
 from hybrid_control.sim.urdf import text
+
+VERTICAL_LEAST = 0.08  # m, least range up and down: beyond the drone's own body
 
 
 def _links(model: ET.Element, description: Description, friction: float) -> None:
@@ -98,19 +102,12 @@ def _sensors(base: ET.Element, robot: Vehicle, to: Release, prefix: str, lidar_r
         raise ValueError(f"lidar: a rate of {lidar_rate} Hz; expected 0 .. 100")
     frames = sensor_frames(robot)
     sensor = _sensor(base, to, LIDAR, "gpu_lidar", frames[LIDAR], lidar_rate, f"{prefix}scan")
-    lidar = add(sensor, "lidar")
-    horizontal = add(add(lidar, "scan"), "horizontal")
-    add(horizontal, "samples", robot.lidar_beams)
-    add(horizontal, "resolution", 1)
-    add(horizontal, "min_angle", -math.pi)
-    add(horizontal, "max_angle", math.pi - math.tau / robot.lidar_beams)  # the last beam itself
-    reach = add(lidar, "range")
-    add(reach, "min", robot.lidar_range_min)
-    add(reach, "max", robot.lidar_range_max)
-    noise = add(lidar, "noise")
-    add(noise, "type", "gaussian")
-    add(noise, "mean", 0.0)
-    add(noise, "stddev", robot.lidar_noise)
+    last = math.pi - math.tau / robot.lidar_beams  # the last beam itself
+    reach = (robot.lidar_range_min, robot.lidar_range_max)
+    _beams(sensor, robot.lidar_beams, (-math.pi, last), reach, robot.lidar_noise)
+
+    if isinstance(robot, QuadModel):
+        _vertical(base, robot, to, prefix)
 
     topic = f"{prefix}camera/image_raw"
     camera = add(_sensor(base, to, CAMERA, "camera", frames[CAMERA], robot.camera_rate, topic), "camera")
@@ -139,6 +136,37 @@ def _sensors(base: ET.Element, robot: Vehicle, to: Release, prefix: str, lidar_r
     contact = add(sensor, "contact")
     add(contact, "collision", "footprint")
     add(contact, "topic", f"{prefix}contacts")
+
+
+def _beams(
+    sensor: ET.Element, count: int, angles: tuple[float, float], reach: tuple[float, float], stddev: float
+) -> None:
+    """A lidar's beams: how many from the first to the last angle in rad, how far and how well they see in m."""
+    lidar = add(sensor, "lidar")
+    horizontal = add(add(lidar, "scan"), "horizontal")
+    add(horizontal, "samples", count)
+    add(horizontal, "resolution", 1)
+    add(horizontal, "min_angle", angles[0])
+    add(horizontal, "max_angle", angles[1])
+    limits = add(lidar, "range")
+    add(limits, "min", reach[0])
+    add(limits, "max", reach[1])
+    noise = add(lidar, "noise")
+    add(noise, "type", "gaussian")
+    add(noise, "mean", 0.0)
+    add(noise, "stddev", stddev)
+
+
+def _vertical(base: ET.Element, robot: QuadModel, to: Release, prefix: str) -> None:
+    """The ranges down and up, in this order: a lidar of two beams that stands on its side.
+
+    What its body is in does not count: it ends nearer than the least range.
+    """
+    on_its_side = Placement(rpy=(math.pi / 2, 0.0, 0.0))
+    topic = f"{prefix}{VERTICAL.topic}"
+    sensor = _sensor(base, to, "range_vertical", "gpu_lidar", on_its_side, robot.vertical_rate, topic)
+    reach = (VERTICAL_LEAST, robot.vertical_range_max)
+    _beams(sensor, 2, (-math.pi / 2, math.pi / 2), reach, robot.vertical_noise)
 
 
 def _model(
@@ -293,6 +321,15 @@ def odometry_origin(robot: Vehicle, start: Pose) -> Pose:
 def truth_topic(robot: Vehicle) -> str:
     """Topic of the robot's true place in the world, for the score alone."""
     return "odom" if isinstance(robot, QuadModel) else GROUND_TRUTH.topic
+
+
+def looks(robot: Vehicle, seed: int = 0) -> Appearance:
+    """How the obstacles of a robot's world look: a drone flies round them, not over them."""
+    return (
+        Appearance(seed, obstacle_height=OBSTACLE_HEIGHT)
+        if isinstance(robot, QuadModel)
+        else Appearance(seed)
+    )
 
 
 def robot_model(

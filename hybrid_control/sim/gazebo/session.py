@@ -10,7 +10,7 @@ from hybrid_control.messages import Pose
 from hybrid_control.sim.description import Placement, describe
 from hybrid_control.sim.gazebo.bridge import QUADROTOR_TOPICS, ROVER_TOPICS, bridge_entries, bridge_yaml
 from hybrid_control.sim.gazebo.releases import Release
-from hybrid_control.sim.gazebo.robots import odometry_origin, robot_model, standing
+from hybrid_control.sim.gazebo.robots import looks, odometry_origin, robot_model, standing
 from hybrid_control.sim.gazebo.sdf import model_sdf
 from hybrid_control.sim.gazebo.world import Physics, goal_in_odometry, world_name, world_sdf
 from hybrid_control.sim.robot import JACKAL, QuadModel, Vehicle
@@ -81,7 +81,7 @@ def prepare(
     starts = {"": world.start} if starts is None else starts
     folder.mkdir(parents=True, exist_ok=True)
     world_file = folder / "world.sdf"
-    content = world_sdf(world, to, physics)
+    content = world_sdf(world, to, physics, appearance=looks(robot))
     world_file.write_text(content, encoding="utf-8")
     robots = []
     for i, (namespace, pose) in enumerate(starts.items()):
