@@ -178,6 +178,24 @@ def test_the_differential_drive_has_the_robots_measures():
         assert numbers(joint.findtext("axis/xyz")) == [0.0, 1.0, 0.0]
 
 
+def test_the_wheels_carry_the_rover_and_the_casters_only_keep_it_from_tipping():
+    base = sdf_link(JACKAL, BASE)
+    for side in ("front", "rear"):
+        caster = next(c for c in base.findall("collision") if c.get("name") == f"{side}_caster")
+        lowest = numbers(caster.findtext("pose"))[2] - float(caster.findtext("geometry/sphere/radius"))
+        assert 0.001 < lowest + JACKAL.wheel_radius < 0.005
+        assert float(caster.findtext("surface/friction/ode/mu")) == 0.0
+
+
+def test_every_fortress_knows_a_limit_of_the_wheels_acceleration():
+    model = gazebo.rover_model(JACKAL, gazebo.FORTRESS)
+    drive = next(p for p in model.findall("plugin") if str(p.get("name")).endswith("DiffDrive"))
+    # 6.4 reads this for speed and yaw rate alike, later ones the two below
+    assert float(drive.findtext("max_acceleration")) == JACKAL.yaw_acceleration
+    assert float(drive.findtext("max_linear_acceleration")) == JACKAL.acceleration
+    assert float(drive.findtext("min_linear_acceleration")) == -JACKAL.deceleration
+
+
 def test_the_quadrotors_rotors_and_sensors_agree_in_urdf_and_sdf():
     described = read_urdf(urdf(describe(QUAD)))
     model = gazebo.quadrotor_model(QUAD, gazebo.FORTRESS)

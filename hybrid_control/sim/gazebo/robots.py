@@ -35,6 +35,9 @@ from hybrid_control.sim.quadrotor import OBSTACLE_HEIGHT
 from hybrid_control.sim.robot import QuadModel, RobotModel, Vehicle
 from hybrid_control.sim.urdf import text
 
+CASTER_GAP = (
+    0.003  # m; casters on the ground would take load off the wheels, which then slip when it brakes and turns
+)
 VERTICAL_LEAST = 0.08  # m, least range up and down: beyond the drone's own body
 
 
@@ -79,7 +82,8 @@ def _solids(element: ET.Element, link: Link, friction: float) -> None:
         add(visual, "cast_shadows", False)
     for shape in link.collisions:
         collision = add(element, "collision", name=shape.name)
-        add_pose(collision, shape.at)
+        x, y, z = shape.at.xyz
+        add_pose(collision, Placement((x, y, z + CASTER_GAP), shape.at.rpy) if shape.slippery else shape.at)
         add_geometry(collision, shape.kind, shape.size)
         add_friction(collision, 0.0 if shape.slippery else friction)
 
@@ -198,6 +202,9 @@ def rover_model(
         "right_joint": wheels[1],
         "wheel_separation": robot.track,
         "wheel_radius": robot.wheel_radius,
+        # for speed and yaw rate alike, the only limits that Fortress before 6.5 knows; those below take precedence
+        "max_acceleration": robot.yaw_acceleration,
+        "min_acceleration": -robot.yaw_acceleration,
         "max_linear_velocity": robot.max_speed,
         "min_linear_velocity": -robot.max_speed,
         "max_angular_velocity": robot.max_yaw_rate,
