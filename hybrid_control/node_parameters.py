@@ -291,6 +291,15 @@ MAVLINK_BRIDGE: tuple[Parameter, ...] = (
     Parameter("base_frame", "base_link", "", "frame of the vehicle"),
 )  # fmt: skip
 
+FRAMES: tuple[Parameter, ...] = (
+    AUTOSTART,
+    ODOM_FRAME,
+    Parameter("base_frame", "base_link", "", "frame of the robot"),
+    Parameter("lidar_frame", "lidar", "", "frame of the scan"),
+    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw")),
+    Parameter("map_frame", "", "", "frame that is told to lie where the odometry begins; empty for none"),
+)
+
 #: Parameters by the name under which each node runs.
 NODES: dict[str, tuple[Parameter, ...]] = {
     "sim_node": SIM,
@@ -301,6 +310,7 @@ NODES: dict[str, tuple[Parameter, ...]] = {
     "mavlink_bridge_node": MAVLINK_BRIDGE,
     "board_bridge_node": BOARD_BRIDGE,
     "replay_node": REPLAY,
+    "frames_node": FRAMES,
 }
 
 #: A parameter of rclpy's own, in every node.

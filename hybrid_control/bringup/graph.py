@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ MAX_RESTARTS = 5  # of one program; one that dies more often is not brought back
 RESTART_DELAY = 1.0  # s
 
 _NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
+_TOPIC = re.compile(r"[/~]{0,2}[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 _NO_VALUES: Mapping[str, Value] = {}
 
 
@@ -72,7 +73,7 @@ class Program:
 @dataclass(frozen=True, slots=True)
 class Graph:
     """What one robot runs. namespace: "" or "/robot1". cmd_vel: topic of the reflex's commands. goal: (x, y) m in
-    the odometry's frame, told once."""
+    the odometry's frame, told once on the topic goal_topic."""
 
     kind: str
     namespace: str
@@ -80,6 +81,7 @@ class Graph:
     log_level: str = "info"
     cmd_vel: str = "cmd_vel"
     goal: tuple[float, float] | None = None
+    goal_topic: str = "goal_pose"
 
     @property
     def managed(self) -> dict[str, Program]:
@@ -114,6 +116,11 @@ def _common(params: str, sim_time: bool) -> tuple[Argument, ...]:
             "cmd_vel",
             "cmd_vel",
             "topic of the commands, such as cmd_vel_reflex where a twist_mux comes after",
+        ),
+        Argument(
+            "remap",
+            "",
+            "topics that have other names on this robot, such as 'scan:=front/scan; odom:=platform/odom'",
         ),
         Argument("rviz", "false", "open rviz2 (package rviz2)", yes),
         Argument("foxglove", "false", "serve Foxglove on port 8765 (package foxglove_bridge)", yes),
@@ -288,10 +295,17 @@ class _Build:
 
         return QUAD_SETTINGS
 
-    def views(self) -> list[Program]:
-        """What a person looks through."""
+    def views(self, programs: Sequence[Program]) -> list[Program]:
+        """What a person looks through, and the transforms that it looks by where nobody else tells of them."""
         found = []
         clock = {"use_sim_time": self.sim_time}
+        ours = self.kind != "gazebo" and self.given.get("base") != "none"  # else the robot's description does
+        if ours and (self.true("rviz") or self.true("foxglove")):
+            reflex = Graph(self.kind, self.namespace, tuple(programs)).values("reflex_node")
+            same = {name: reflex[name] for name in ("odom_frame", "base_frame", "lidar_x", "lidar_yaw")}
+            if self.kind == "sim":
+                same["map_frame"] = "map"
+            found.append(self.node("frames_node", over=same))
         if self.true("rviz"):
             look = ("-d", str(config_folder() / "hybrid_control.rviz"))
             # rviz itself names its topics relatively, so a namespace moves them; the frames stay
@@ -307,10 +321,15 @@ class _Build:
         text = self.given["goal"]
         if text:
             goal = _point(text)
-        everything = (*programs, *self.views())
-        return Graph(
-            self.kind, self.namespace, everything, self.given["log_level"], self.given["cmd_vel"], goal
+        moved = _remappings(self.given["remap"])
+        everything = tuple(
+            replace(p, remappings=(*p.remappings, *moved.items())) if p.package == OURS else p
+            for p in (*self.views(programs), *programs)
         )
+        return Graph(
+            self.kind, self.namespace, everything, self.given["log_level"], self.given["cmd_vel"], goal,
+            moved.get("goal_pose", "goal_pose"),
+        )  # fmt: skip
 
 
 def _existing(name: str, path: str) -> str:
@@ -328,6 +347,19 @@ def _point(text: str) -> tuple[float, float]:
     if not (math.isfinite(x) and math.isfinite(y)):
         raise ValueError(f"goal: {text!r} is no point; expected X,Y in metres, such as 3,-1.5")
     return x, y
+
+
+def _remappings(text: str) -> dict[str, str]:
+    """'FROM:=TO; ...' as a table; ValueError where it is none."""
+    found = {}
+    for part in filter(None, (each.strip() for each in text.split(";"))):
+        name, becomes = (side.strip() for side in part.partition(":=")[::2])
+        if not _TOPIC.fullmatch(name) or not _TOPIC.fullmatch(becomes):
+            raise ValueError(f"remap: {part!r}; expected FROM:=TO, such as scan:=front/scan")
+        if name == "cmd_vel":
+            raise ValueError("remap: cmd_vel has an argument of its own, cmd_vel")
+        found[name] = becomes
+    return found
 
 
 def _int(name: str, text: str, low: int, high: int) -> int:

@@ -20,11 +20,11 @@ class Topic(NamedTuple):
 
     @property
     def reliable(self) -> bool:
-        return self.quality in ("stream", "command", "latched")
+        return self.latched or self.quality.startswith(("stream", "command", "reliable"))
 
     @property
     def latched(self) -> bool:
-        return self.quality == "latched"
+        return self.quality.startswith("latched")
 
     def offered(self, profile: Any) -> bool:
         """Whether a publisher's profile is as the row says, as far as the graph tells."""
@@ -53,7 +53,7 @@ def tables() -> tuple[dict[str, Topic], dict[str, Topic]]:
         if rows:
             found.append(
                 {
-                    name: Topic(set(re.findall(r"[a-z_]+_msgs/\w+", row[1])), row[5])
+                    name: Topic(set(re.findall(r"[a-z0-9_]+_msgs/\w+", row[1])), row[5])
                     for row in rows
                     for name in re.findall(r"`([^`]+)`", row[0])
                 }

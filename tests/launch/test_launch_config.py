@@ -32,6 +32,10 @@ DISPLAYS = {
 }
 
 
+# What comes with ROS besides messages
+ROS = ("ament_index_python", "launch", "launch_ros", "rclpy")
+
+
 def message(kind):
     package, name = kind.split("/")
     return getattr(importlib.import_module(f"{package}.msg"), name)
@@ -145,3 +149,21 @@ def test_launch_limits_allow_the_priority_that_the_loop_asks_for():
     limits = {item: value for _, _, item, value in lines}
     assert int(limits["rtprio"]) >= read_yaml(CONFIG / "custom_rover.yaml")["reflex_node"]["priority"] + 1
     assert limits["memlock"] == "unlimited"
+
+
+def test_launch_package_names_as_dependencies_what_its_modules_import_and_nothing_else():
+    folder = CONFIG.parent / "ros2_ws" / "src" / "hybrid_control_ros"
+    source = "\n".join(file.read_text() for file in sorted(folder.rglob("*.py")))
+    imported = set(re.findall(r"^ *(?:from|import) (\w+)", source, re.MULTILINE))
+    imported |= set(re.findall(r'message_of\("(\w+)"', source))
+    ours = {
+        "firmware_bridge",
+        "hybrid_control",
+        "hybrid_control_ros",
+    }  # the library comes with pip, see docs/bringup.md
+    of_ros = {
+        name for name in imported if name.endswith(("_msgs", "_srvs", "_interfaces")) or name in ROS
+    } - ours
+    depends = re.findall(r"<exec_depend>(.*?)</exec_depend>", (folder / "package.xml").read_text())
+    # event cameras are rare: who has one installs their messages
+    assert set(depends) == of_ros - {"event_camera_msgs"} | {"python3-numpy"}

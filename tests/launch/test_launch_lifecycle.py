@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import importlib
+import importlib.util
 import threading
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from firmware_bridge.boards.registry import format_config
 from hybrid_control.node_parameters import NODES, USE_SIM_TIME
 from hybrid_control.parameters import check_all
 
+NO_TF = "tf2_msgs comes with an installed ROS 2, not from PyPI"
 NOBODY = "tcp://127.0.0.1:9"  # no device answers there
 NODE_CLASSES = {
     "sim_node": ("simulator", "SimNode", {"camera": False}),
@@ -30,6 +31,7 @@ NODE_CLASSES = {
     "mavlink_bridge_node": ("mavlink_bridge", "MavlinkBridgeNode", {"address": "udpout:127.0.0.1:9"}),
     "board_bridge_node": ("board_bridge", "BoardBridgeNode", {"backend": "spinnaker"}),
     "replay_node": ("replay", "ReplayNode", {"loop": True}),
+    "frames_node": ("frames", "FramesNode", {"map_frame": "map"}),
 }
 # Programs of several nodes: module, and what differs from the defaults
 PROGRAMS = {
@@ -56,7 +58,7 @@ LIFE = (
 )
 # Of every node by rclpy, and not ours
 INFRASTRUCTURE = ("/rosout", "/parameter_events")
-DEPTHS = {"sensor": 5, "stream": 10, "command": 1, "latched": 1, "best effort, depth 1": 1}
+DEPTHS = {"sensor": 5, "stream": 10, "command": 1, "latched": 1}
 
 
 def made(kind, values, tmp_path):
@@ -66,6 +68,8 @@ def made(kind, values, tmp_path):
         pytest.importorskip(
             "pymavlink", reason="pymavlink is not installed: pip install 'hybrid-control[mavlink]'"
         )
+    if kind == "frames_node":
+        pytest.importorskip("tf2_msgs.msg", reason=NO_TF)
     values = {**(usual if values is None else values)}
     if kind == "replay_node":
         values["file"] = two_scans(tmp_path / "two.mcap")
@@ -157,7 +161,13 @@ def test_launch_every_node_has_the_topics_and_parameters_that_are_written_down(g
     default, others = tables()
     written = {name if name.startswith("/") else f"/{name}": row for name, row in (default | others).items()}
     found = set()
-    for kind, given in [*((kind, None) for kind in NODE_CLASSES), *VARIANTS]:
+    absent = {
+        "/range/range_0"
+    }  # a device's range sensors are known with its first reading: tests/firmware_node
+    if importlib.util.find_spec("tf2_msgs") is None:
+        absent |= {"/tf", "/tf_static"}
+    kinds = [kind for kind in NODE_CLASSES if kind != "frames_node" or "/tf" not in absent]
+    for kind, given in [*((kind, None) for kind in kinds), *VARIANTS]:
         node_class, values = made(kind, given, tmp_path)
         node = graph.add(node_class, **values)
         own = {*INFRASTRUCTURE, f"/{kind}/transition_event"}
@@ -175,13 +185,10 @@ def test_launch_every_node_has_the_topics_and_parameters_that_are_written_down(g
             assert f"{message.__module__.split('.')[0]}/{message.__name__}" in row.types, (kind, topic)
             if entity in list(node.publishers):
                 assert row.offered(entity.qos_profile), (kind, topic, row.quality)
-                assert row.quality not in DEPTHS or entity.qos_profile.depth == DEPTHS[row.quality], (
-                    kind,
-                    topic,
-                )
+                depth = DEPTHS.get(row.quality) or int(row.quality.rsplit(" ", 1)[1])
+                assert entity.qos_profile.depth == depth, (kind, topic)
             else:
                 assert row.heard(entity.qos_profile), (kind, topic, row.quality)
             found.add(topic)
         graph.remove(node)
-    # a device's range sensors are known with its first reading: tests/firmware_node
-    assert found == set(written) - {"/range/range_0"}
+    assert found == set(written) - absent

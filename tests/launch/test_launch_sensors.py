@@ -13,6 +13,7 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from hybrid_control_msgs.msg import ReflexStatus
+from hybrid_control_ros import qos
 from hybrid_control_ros.reflex import ReflexNode
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField, Range
@@ -110,7 +111,6 @@ def test_launch_reflex_sees_by_a_mix_of_sensors_and_stops_when_one_of_them_is_si
 def test_launch_reflex_says_which_transform_is_missing_and_drives_once_it_is_there(graph, capfd):
     tf = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with an installed ROS 2, not from PyPI")
     from geometry_msgs.msg import TransformStamped
-    from hybrid_control_ros.sensing import _TF_STATIC
 
     speed = graph.collect(TwistStamped, "cmd_vel")
     node = graph.add(
@@ -125,8 +125,52 @@ def test_launch_reflex_says_which_transform_is_missing_and_drives_once_it_is_the
     transform = TransformStamped()
     transform.header.frame_id, transform.child_frame_id = "base_link", "somewhere"
     transform.transform.rotation.w = 1.0
-    graph.publisher(tf.TFMessage, "/tf_static", _TF_STATIC).publish(tf.TFMessage(transforms=[transform]))
+    graph.publisher(tf.TFMessage, "/tf_static", qos.TF_STATIC).publish(tf.TFMessage(transforms=[transform]))
     graph.until(lambda: speed and speed[-1].twist.linear.x > 0.1, 20, "it drives")
+
+
+def test_launch_frames_node_tells_where_the_robot_and_its_lidar_are(graph):
+    tf = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with an installed ROS 2, not from PyPI")
+    from hybrid_control_ros.frames import FramesNode
+
+    moving, standing = (
+        graph.collect(tf.TFMessage, "/tf"),
+        graph.collect(tf.TFMessage, "/tf_static", qos.TF_STATIC),
+    )
+    graph.start(FramesNode, lidar_x=0.2, lidar_yaw=math.pi, map_frame="map")
+    odometry = Odometry()
+    odometry.header.frame_id = "odom"
+    odometry.header.stamp.sec = 7
+    odometry.pose.pose.position.x = 3.0
+    odometry.pose.pose.orientation.z, odometry.pose.pose.orientation.w = 1.0, 0.0
+    topic = graph.publisher(Odometry, "odom", 1)
+    graph.repeat(topic, lambda: odometry)
+    graph.until(lambda: moving and standing, 10)
+    (robot,) = moving[-1].transforms
+    assert (robot.header.frame_id, robot.child_frame_id, robot.header.stamp.sec) == ("odom", "base_link", 7)
+    assert (robot.transform.translation.x, robot.transform.rotation.z) == (3.0, 1.0)
+    lidar, odom = standing[-1].transforms
+    assert (lidar.header.frame_id, lidar.child_frame_id) == ("base_link", "lidar")
+    assert (lidar.transform.translation.x, lidar.transform.rotation.z) == (0.2, 1.0)
+    assert (odom.header.frame_id, odom.child_frame_id) == ("map", "odom")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("sim", {"rviz": "true"}), {"map_frame": "map", "lidar_x": 0.0}),
+        (("drone", {"foxglove": "true"}), {"map_frame": ""}),
+        (("robot", {"foxglove": "true", "base": "none"}), None),  # the robot's own driver does
+        (("sim", {}), None),
+    ],
+)
+def test_launch_views_have_the_transforms_that_they_look_by(given, told):
+    from hybrid_control.bringup import graph as graphs
+
+    programs = {p.name: p for p in graphs.build(*given).programs}
+    assert ("frames_node" in programs) == (told is not None)
+    if told is not None:
+        assert told.items() <= programs["frames_node"].nodes["frames_node"].items()
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,17 @@ def test_launch_every_kind_of_graph_comes_up_and_every_program_ends_on_ctrl_c_wi
         assert not [c for c in children if Path(f"/proc/{c}/cmdline").exists()]
 
 
+def test_launch_topics_of_a_robot_have_the_names_that_they_are_given(graph, command):
+    moved = "scan:=front/scan; odom:=/platform/odom; goal_pose:=goal"
+    up = command(*UP, "sim", "--world", "open", "--namespace", "r", "--remap", moved)
+    state = graph.collect(SimState, "/r/sim/state")
+    graph.until(lambda: state and state[-1].path_length > 0.3, 60, "it drives to the goal that was told")
+    topics = {name for name, _ in graph.tester.get_topic_names_and_types()}
+    assert {"/r/front/scan", "/platform/odom", "/r/goal"} <= topics
+    assert not {"/r/scan", "/r/odom", "/r/goal_pose"} & topics
+    assert up.interrupt()[0] == 0
+
+
 def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_path):
     settings = {"holonomic", "hover_height", "robot_length", "robot_width"}
     reflex = graphs.build("sim", {"robot": "quad"}).values("reflex_node")
@@ -193,6 +204,8 @@ def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_pa
         (("robot", "--lidar", "radar"), "lidar: 'radar'; expected none,"),
         (("robot", "--lidar", "no_such/driver"), "package no_such is not installed"),
         (("sim", "--goal", "3"), "goal: '3' is no point"),
+        (("robot", "--remap", "scan=front"), "remap: 'scan=front'; expected FROM:=TO"),
+        (("robot", "--remap", "cmd_vel:=x"), "remap: cmd_vel has an argument of its own"),
         (("replay",), "file: expected a recording"),
         (("sim", "--namespace", "a", "--namespace", "a"), "the same one stands twice"),
     ],

@@ -20,7 +20,7 @@ ROBOTS = {
     "jackal": set(),
     "quad": {"mavlink_bridge_node"},
     "replay": {"replay_node"},
-    "sim": {"sim_node", "firmware_bridge_node"},
+    "sim": {"sim_node", "firmware_bridge_node", "frames_node"},
     "turtlebot3_waffle": set(),
 }
 # Files of single nodes, to be taken into a robot's

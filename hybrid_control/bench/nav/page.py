@@ -53,7 +53,7 @@ def make_page(
     pictures: Sequence[Path],
     texts: Sequence[str] = (),
 ) -> str:
-    """The page: the summaries as a table and bars, every world by policy, and pictures of failed episodes.
+    """The page: the summaries as a table and bars, pictures of failed episodes, and every world by policy.
 
     texts: further tables, as text, below the summaries.
     """
@@ -102,7 +102,7 @@ def make_page(
         "<p>In brackets: 95 % intervals, Wilson for proportions and bootstrap for means. Time: of successful episodes."
         f" A contact ends an episode; those while the robot stood are counted apart.</p>{bars}"
         f"{''.join(f'<pre>{html.escape(text)}</pre>' for text in texts)}"
+        f"<h2>Failed episodes</h2>{''.join(figures) or '<p>None.</p>'}{more}"
         f"<h2>Worlds</h2><p>Successes of trials · mean score.</p>"
-        f'<div class="wide"><table><tr><th>world{names}{"".join(by_world)}</table></div>'
-        f"<h2>Failed episodes</h2>{''.join(figures) or '<p>None.</p>'}{more}</html>\n"
+        f'<div class="wide"><table><tr><th>world{names}{"".join(by_world)}</table></div></html>\n'
     )

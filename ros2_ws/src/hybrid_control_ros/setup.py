@@ -14,6 +14,7 @@ NODES = (
     "reflex_wheels_node",
     "board_bridge_node",
     "reflex_board_node",
+    "frames_node",
 )
 
 setup(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
 
 from hybrid_control.parameters import ParameterError
@@ -16,21 +15,14 @@ from hybrid_control.sensors.events import EventDecoder, Looming
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 
-_TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-_TF_STATIC = QoSProfile(
-    depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 
-
-def _package(module: str, name: str, why: str) -> Any:
+def message_of(module: str, name: str, why: str) -> Any:
     """A message type of a package that need not be there; ParameterError where it is not."""
     try:
         return getattr(__import__(f"{module}.msg", fromlist=[name]), name)
     except ImportError:
         package = module.replace("_", "-")
-        raise ParameterError(
-            f"sensors: {why} needs {module} (apt install ros-$ROS_DISTRO-{package})"
-        ) from None
+        raise ParameterError(f"{why} needs {module} (apt install ros-$ROS_DISTRO-{package})") from None
 
 
 class Sensing:
@@ -72,10 +64,10 @@ class Sensing:
         return values | ({"sensors missing": ", ".join(missing)} if missing else {})
 
     def _listen_to_frames(self, topics: list[str]) -> None:
-        why = f"{', '.join(topics)} without x, y, z, roll, pitch or yaw is looked up in TF, which"
-        kind = _package("tf2_msgs", "TFMessage", why)
-        self._node.listen(kind, "/tf", self._on_frames, _TF)
-        self._node.listen(kind, "/tf_static", self._on_frames, _TF_STATIC)
+        why = f"sensors: {', '.join(topics)} without x, y, z, roll, pitch or yaw is looked up in TF, which"
+        kind = message_of("tf2_msgs", "TFMessage", why)
+        self._node.listen(kind, "/tf", self._on_frames, qos.TF)
+        self._node.listen(kind, "/tf_static", self._on_frames, qos.TF_STATIC)
 
     def _on_frames(self, message: Any) -> None:
         for each in message.transforms:
@@ -96,7 +88,10 @@ class Sensing:
             "range": (Range, self._on_range),
         }
         if source.kind == "events":
-            kinds["events"] = (_package("event_camera_msgs", "EventPacket", source.topic), self._on_events)
+            kinds["events"] = (
+                message_of("event_camera_msgs", "EventPacket", f"sensors: {source.topic}"),
+                self._on_events,
+            )
         kind, take = kinds[source.kind]
         self._node.listen(kind, source.topic, lambda m: self._receive(source, m, take), qos.SENSOR)
         if source.kind == "depth":

@@ -149,7 +149,7 @@ class Manager:
             self._stop = self._node.create_publisher(kind, graph.cmd_vel, qos.COMMAND)
             if graph.goal is not None:
                 self._goals = _GOALS
-                self._goal = self._node.create_publisher(PoseStamped, "goal_pose", qos.COMMAND)
+                self._goal = self._node.create_publisher(PoseStamped, graph.goal_topic, qos.COMMAND)
 
     def started(self, program: str) -> None:
         """A program of the graph was started."""

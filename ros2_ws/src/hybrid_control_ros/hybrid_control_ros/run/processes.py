@@ -18,6 +18,7 @@ from pathlib import Path
 
 DOMAINS = range(1, 102)  # higher ones fall into Linux's range of ephemeral ports; 0 is everybody's
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_REAPED = 0.3  # s that a process which was killed is waited for
 _LIBC = ctypes.CDLL(None)
 
 
@@ -161,4 +162,7 @@ class Children:
             # the group too, should it have children of its own
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.process.pid, signal.SIGKILL)
-            child.process.wait()
+        for child in self.all.values():
+            # they do nothing more, but on a busy machine the kernel takes its time to take them down
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(_REAPED)

@@ -53,6 +53,8 @@ _STILL = 10.0  # s without a new ground truth after which the simulator counts a
 _MOURN = 3.0  # s for which a run goes on without its reflex
 SIM, REFLEX, FIRMWARE, BOARD = "sim_node", "reflex_node", "firmware_bridge_node", "board_bridge_node"
 _TICK = 0.02  # s between two looks at everything
+END = 1.3  # s that the programs may take to end when a person wants it; a node of ours takes 1.2 at most
+_ORDERLY_END = 3.0  # s that they may take otherwise
 
 
 class StartError(ValueError):
@@ -331,7 +333,8 @@ class Run:
             self._bring_up(node, executor, children, recorder, goal)
             self._watch(node, executor, children, recorder, goal)
         finally:
-            children.end()
+            # a person who waits is not kept waiting by a machine that is busy
+            children.end(END if self._interrupt.requested else _ORDERLY_END)
             recorder.end()
             self._recording_note = recorder.note
             executor.shutdown()

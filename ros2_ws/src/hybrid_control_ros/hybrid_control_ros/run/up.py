@@ -14,9 +14,7 @@ from typing import NoReturn
 from hybrid_control.bringup.graph import MAX_RESTARTS, RESTART_DELAY, Graph, Program, command
 from hybrid_control_ros.run.manager import Manager
 from hybrid_control_ros.run.processes import Child, Children
-from hybrid_control_ros.run.supervisor import Interrupt
-
-_END = 1.3  # s that the programs may take to end before they are killed; a node of ours takes 1.2 at most
+from hybrid_control_ros.run.supervisor import END, Interrupt
 
 
 class _Robot:
@@ -110,7 +108,7 @@ def run(graphs: Sequence[Graph]) -> NoReturn:
         children.ask_to_end()
         for robot in robots:
             robot.manager.stop()
-        children.end(_END)
+        children.end(END)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
