@@ -24,8 +24,8 @@ each_release = pytest.mark.parametrize("to", RELEASES, ids=lambda r: r.name)
 
 
 def sdformat() -> ctypes.CDLL:
-    """libsdformat, whatever version is there; its C entry points are those behind `gz sdf`."""
-    for major in range(16, 11, -1):
+    """libsdformat, whatever version is there; its C entry points are those behind `gz sdf`. From 15 on it has none."""
+    for major in range(14, 11, -1):
         name = ctypes.util.find_library(f"sdformat{major}")
         if name is not None:
             return ctypes.CDLL(name)
