@@ -17,6 +17,7 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
+from hybrid_control_ros import wheel_drivers
 from hybrid_control_ros.direct import DirectPath
 from hybrid_control_ros.firmware_bridge import FirmwareBridgeNode
 from hybrid_control_ros.reflex import ReflexNode
@@ -28,7 +29,6 @@ from sensor_msgs.msg import BatteryState, JointState, Range
 from wheel_devices import ArduinoDevice, FakeDevice, OdriveDevice, ServoBus, VescDevice
 
 import firmware_bridge.firmware
-import firmware_bridge.link
 from firmware_bridge.link import Hello, LinkConfig, open_transport
 from hybrid_control.node_parameters import FIRMWARE_BRIDGE
 from hybrid_control.parameters import ParameterError, check_all
@@ -337,7 +337,7 @@ def test_firmware_node_drives_every_controller_and_stops_it_when_commands_cease(
 def test_firmware_node_says_in_one_line_what_is_wrong_at_its_port_and_goes_on_trying(
     graph, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(firmware_bridge.link, "LinkConfig", functools.partial(LinkConfig, answer=0.4))
+    monkeypatch.setattr(wheel_drivers, "LinkConfig", functools.partial(LinkConfig, answer=0.4))
     said = graph.collect(Log, "/rosout")
     port = tmp_path / "port"
 
