@@ -24,7 +24,7 @@ sim-firmware: setup  ## the same drive with the motor firmware, on an emulated c
 # the firmware's tests compile it and run it on an emulated chip; libsdformat reads what is made for Gazebo
 test: export EXTRA_PACKAGES = $(avr) $(sdformat)
 test: setup lint  ## set up, then run every test
-	@$(env) python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(env) python -m pytest -n 2 --dist loadfile --max-worker-restart 1 $(ARGS)
 
 lint: setup
 	@$(env) ruff check . && mypy
@@ -51,7 +51,7 @@ fuzz-firmware: setup  ## 10 million bytes through each decoder of the link, by l
 
 soak: setup  ## an hour of the loop at 1 kHz, a minute of hammered mailboxes (SOAK_S=seconds of the hour)
 	@$(env) SOAK_S=60 python -m pytest tests/realtime/test_realtime_mailbox.py -k half --timeout 600
-	@$(env) SOAK_S=$(or $(SOAK_S),3600) python -m pytest tests/realtime/test_realtime_loop.py -k long_as -s --timeout 7200
+	@$(env) SOAK_S=$(or $(SOAK_S),3600) python -m pytest tests/realtime/test_realtime_loop.py -k long_as -s --timeout 7200 -o faulthandler_timeout=0
 
 lock:  ## resolve the dependencies anew
 	@.venv/bin/python -m pip install -q uv

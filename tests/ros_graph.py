@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from hybrid_control.dds import without_shared_memory
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "ros2_ws" / "src" / "hybrid_control_ros"
 # the nodes of the tree are tested, not those that were installed last
@@ -268,6 +270,7 @@ class Arrived:
 @pytest.fixture
 def graph(monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    without_shared_memory(os.environ)
     with own_domain() as domain:
         graph = Graph(domain)
         try:

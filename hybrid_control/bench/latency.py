@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.dds import without_shared_memory
+
 BEAMS = 360
 STRAY_S = 0.006  # a second command within so long of a scan: which of them it caused is not known
 ANSWER_S = 0.5
@@ -88,6 +90,7 @@ class _Client:
         from sensor_msgs.msg import LaserScan
 
         self._rclpy = rclpy
+        without_shared_memory(os.environ)  # as the project's nodes do, and the bare node that inherits it
         self._context = rclpy.context.Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node("bench_latency", context=self._context)

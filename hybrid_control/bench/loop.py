@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.dds import without_shared_memory
+
 LOADS = ("python", "dds", "memory", "gains")
 DRIVERS = ("loop-fifo", "loop-fifo-alone", "loop", "python-thread", "rclpy-timer")
 TURN_S = 5.0
@@ -257,6 +259,7 @@ class _Ros:
         except ImportError as error:
             raise ValueError(f"the load dds and the drivers rclpy-* need ROS 2: {error}") from None
         self._rclpy = rclpy
+        without_shared_memory(os.environ)
         self._context = rclpy.context.Context()
         rclpy.init(context=self._context)
         self.node = rclpy.create_node("bench_loop", context=self._context)

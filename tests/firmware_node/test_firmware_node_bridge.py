@@ -30,6 +30,7 @@ from wheel_devices import ArduinoDevice, FakeDevice, OdriveDevice, ServoBus, Ves
 
 import firmware_bridge.firmware
 from firmware_bridge.link import Hello, LinkConfig, open_transport
+from hybrid_control.dds import without_shared_memory
 from hybrid_control.node_parameters import FIRMWARE_BRIDGE
 from hybrid_control.parameters import ParameterError, check_all
 
@@ -444,6 +445,7 @@ def test_firmware_node_program_with_reflex_joins_the_two_where_asked(direct, mon
 
     with private_domain() as domain:
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        without_shared_memory(os.environ)
         rclpy.init(domain_id=domain)
         try:
             nodes = reflex_wheels.build(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from ros_models import write_model
@@ -14,6 +15,7 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 from diagnostic_msgs.msg import DiagnosticArray
 
 NODE = "rate_to_spike_node"  # the one that starts soonest; what is tested here is the same code in all
+SHARED_MEMORY = Path("/dev/shm")
 
 
 WRONG = [
@@ -49,6 +51,22 @@ def test_ros_program_refuses_a_file_with_an_unknown_key_and_takes_one_without(gr
     assert wrong.lines == ["rate_to_spike_node: unknown parameter 'cdoe'; did you mean 'code'?"]
     assert [graph.get(f"/robot1/{NODE}", name) for name in ("code", "window", "seed")] == ["regular", 0.02, 3]
     process.kill()
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="no shared memory in files here")
+def test_ros_program_is_not_held_up_by_what_a_killed_one_left_in_shared_memory(graph):
+    # by the DDSI-RTPS rules these are the ports of the domain's first participants, by which Fast DDS names its files;
+    # whoever is killed while it makes one leaves it like this, and who opens it waits for ever
+    ports = range(7400 + 250 * graph.domain + 10, 7400 + 250 * graph.domain + 30)
+    files = [file for port in ports if not (file := SHARED_MEMORY / f"fastrtps_port{port}").exists()]
+    try:
+        for file in files:
+            file.write_bytes(bytes(4096))
+        graph.run(NODE)
+        graph.until(lambda: graph.state(NODE) == "unconfigured")
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def test_ros_program_ends_on_a_signal_within_two_seconds_without_a_traceback(graph):

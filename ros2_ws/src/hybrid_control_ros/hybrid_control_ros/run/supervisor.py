@@ -35,6 +35,7 @@ from rclpy.signals import SignalHandlerOptions
 
 import hybrid_control
 from hybrid_control.bringup.graph import OURS, Graph, Program, build, command
+from hybrid_control.dds import without_shared_memory
 from hybrid_control.node_parameters import NODES, ON_BOARD, read_yaml, to_yaml
 from hybrid_control.parameters import Value
 from hybrid_control.report.run import MODES
@@ -213,14 +214,10 @@ class Run:
         file.write_text(to_yaml(self._parameters, "What every node of the run had."), encoding="utf-8")
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         with private_domain(self._options.domain) as domain:
-            environment = {
-                "ROS_DOMAIN_ID": str(domain),
-                "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-                "RCUTILS_COLORIZED_OUTPUT": "0",
-                "PYTHONUNBUFFERED": "1",
-            }
             # the own participant goes by the same environment
-            os.environ.update({k: v for k, v in environment.items() if k.startswith("ROS_")})
+            os.environ.update(ROS_DOMAIN_ID=str(domain), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST")
+            without_shared_memory(os.environ)
+            environment = {"RCUTILS_COLORIZED_OUTPUT": "0", "PYTHONUNBUFFERED": "1"}
             with Children(self._folder, environment) as children:
                 self._start_processes(children, graph, file)
                 context = Context()
