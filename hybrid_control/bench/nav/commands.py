@@ -101,10 +101,21 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
+    return file
+
+
 def tuned_file(given: Path | None, kind: str, rules: str, robot: str) -> Path | None:
-    """The file that was named, or the tuned set of that kind for a rover under these rules; None for the defaults."""
+    """The file that was named, or the tuned set of that kind for a rover under these rules; None for the defaults.
+
+    ValueError where the file that was named is not there.
+    """
+    if given == Path("none"):
+        return None
     if given is not None:
-        return None if given == Path("none") else given
+        return _existing(given)
     from hybrid_control.bringup.graph import config_folder
     from hybrid_control.sim.robot import RobotModel, vehicle
 
@@ -164,12 +175,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--json {args.json}: expected a name that ends in .json")
     if args.json.resolve() == Path(args.worlds.rpartition(":")[0] or args.worlds).resolve():
         raise ValueError(f"--json {args.json}: this is the file of the worlds, which it would overwrite")
-    for option, file in (
-        ("--model", args.model), ("--params", args.params), ("--baselines", args.baselines)
-    ):  # fmt: skip
-        chosen = option != "--model" and file == Path("none")
-        if file is not None and not chosen and not file.is_file():
-            raise ValueError(f"{option}: {file}: no such file")
+    if args.model is not None:
+        _existing(args.model)
     for option, values in (("--start", args.start), ("--goal", args.goal)):
         if values is not None and not all(math.isfinite(v) for v in values):
             raise ValueError(f"{option}: {values} must be finite")

@@ -86,6 +86,12 @@ def _generated(spec: str, seed: int) -> list[World]:
     return worlds
 
 
+def _file_of(spec: str) -> tuple[str, str]:
+    """FILE and NUMBERS of "FILE:NUMBERS"; the whole and "" where it is no file that holds several worlds."""
+    file, colon, chosen = spec.rpartition(":")
+    return (file, chosen) if colon and file.endswith((".npz", ".json")) else (spec, "")
+
+
 def usual_rules(spec: str) -> str:
     """The rules that the worlds of `--worlds` are usually judged by.
 
@@ -95,7 +101,7 @@ def usual_rules(spec: str) -> str:
     if "+" in spec and not Path(spec).exists():
         found = {usual_rules(part) for part in spec.split("+")}
         return found.pop() if len(found) == 1 else "default"
-    file = re.sub(r"(\.npz|\.json):[^:/]*$", r"\1", spec)
+    file, _ = _file_of(spec)
     suffix = Path(file).suffix
     if suffix in (".npz", ".world", ".sdf") or Path(file).is_dir():
         return "barn"
@@ -116,9 +122,7 @@ def load_scenes(
     """
     if "+" in spec and not Path(spec).exists():
         return [scene for part in spec.split("+") for scene in load_scenes(part, seed, start, goal)]
-    file, colon, chosen = spec.rpartition(":")
-    if not colon or not file.endswith((".npz", ".json")):
-        file, chosen = spec, ""
+    file, chosen = _file_of(spec)
     path = Path(file)
     if path.suffix == ".npz":
         barn = load_barn(path)
