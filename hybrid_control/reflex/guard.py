@@ -50,6 +50,12 @@ def displacement(linear: float, angular: float, time: float) -> tuple[float, flo
 
 
 @numba.njit(cache=True, nogil=True)
+def _pose(linear: float, angular: float, time: float) -> tuple[float, float, float, float]:
+    x, y, yaw = displacement(linear, angular, time)
+    return x, y, math.cos(yaw), math.sin(yaw)
+
+
+@numba.njit(cache=True, nogil=True)
 def is_free(
     points: Float32Array,
     count: int,
@@ -70,15 +76,17 @@ def is_free(
     length = half_length + shift
     # what the outline cannot come near on this way need not be looked at closer
     reach = math.hypot(half_length + 2.0 * shift, half_width) + margin + abs(linear) * horizon
-    for k in range(1, STEPS + 1):
-        px, py, yaw = displacement(linear, angular, horizon * k / STEPS)
-        c = math.cos(yaw)
-        s = math.sin(yaw)
-        for i in range(count):
-            x = points[i, 0]
-            y = points[i, 1]
-            if x * x + y * y > reach * reach:
-                continue
+    poses = (  # STEPS of them; a tuple, which needs no memory
+        _pose(linear, angular, horizon * 1 / STEPS), _pose(linear, angular, horizon * 2 / STEPS),
+        _pose(linear, angular, horizon * 3 / STEPS), _pose(linear, angular, horizon * 4 / STEPS),
+        _pose(linear, angular, horizon * 5 / STEPS), _pose(linear, angular, horizon * 6 / STEPS),
+    )  # fmt: skip
+    for i in range(count):
+        x = points[i, 0]
+        y = points[i, 1]
+        if x * x + y * y > reach * reach:
+            continue
+        for px, py, c, s in poses:
             dx = x - px
             dy = y - py
             bx, by = c * dx + s * dy - shift, c * dy - s * dx
