@@ -26,6 +26,16 @@ def sector_directions() -> Float32Array:
 
 
 @numba.njit(cache=True, nogil=True)
+def _place(r: float, angle: float, range_min: float, range_max: float, mount_x: float) -> tuple[float, float]:
+    """Where a reading lies in the body frame, m; inf for none."""
+    if r == -np.inf:
+        r = range_min
+    elif not range_min <= r <= range_max:
+        return np.inf, np.inf
+    return mount_x + r * math.cos(angle), r * math.sin(angle)
+
+
+@numba.njit(cache=True, nogil=True)
 def perceive(
     ranges: Float32Array,
     angle_min: float,
@@ -47,34 +57,29 @@ def perceive(
     """
     sectors[:] = np.inf
     near = 0
-    for sweep in range(2):  # first count the near points, then keep every stride-th
-        stride = (near + points.shape[0] - 1) // points.shape[0] if near else 1
-        count = 0
-        seen = 0
-        for i in range(ranges.shape[0]):
-            r = ranges[i]
-            if r == -np.inf:
-                r = range_min
-            elif not range_min <= r <= range_max:
-                continue
-            angle = angle_min + i * angle_increment + mount_yaw
-            x = mount_x + r * math.cos(angle)
-            y = r * math.sin(angle)
-            distance = math.hypot(x, y)
-            if sweep == 0:
-                bearing = math.atan2(y, x)
-                sector = int((bearing + math.pi) * (SECTORS / (2.0 * math.pi))) % SECTORS
-                sectors[sector] = min(sectors[sector], distance)
-                if distance <= NEAR:
-                    near += 1
-            elif distance <= NEAR:
-                if seen % stride == 0:
-                    points[count, 0] = x
-                    points[count, 1] = y
-                    count += 1
-                seen += 1
-        if near == 0:
-            return 0
+    for i in range(ranges.shape[0]):
+        x, y = _place(ranges[i], angle_min + i * angle_increment + mount_yaw, range_min, range_max, mount_x)
+        distance = math.hypot(x, y)
+        if not distance < np.inf:
+            continue
+        bearing = math.atan2(y, x)
+        sector = int((bearing + math.pi) * (SECTORS / (2.0 * math.pi))) % SECTORS
+        sectors[sector] = min(sectors[sector], distance)
+        if distance <= NEAR:
+            if near < points.shape[0]:
+                points[near, 0], points[near, 1] = x, y
+            near += 1
+    if near <= points.shape[0]:
+        return near
+    stride = (near + points.shape[0] - 1) // points.shape[0]
+    count = seen = 0
+    for i in range(ranges.shape[0]):
+        x, y = _place(ranges[i], angle_min + i * angle_increment + mount_yaw, range_min, range_max, mount_x)
+        if math.hypot(x, y) <= NEAR:
+            if seen % stride == 0:
+                points[count, 0], points[count, 1] = x, y
+                count += 1
+            seen += 1
     return count
 
 
