@@ -16,7 +16,11 @@ PROFILE = str(Path(__file__).with_name("dds_this_machine.xml"))
 
 _RANGE, _OLD_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"
 _TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
-_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # Kilted's name and Jazzy's
+_PROFILES = (
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "FASTDDS_DEFAULT_PROFILES_FILE",
+)  # the name up to Jazzy, and since
+_UP_TO_JAZZY = ("humble", "iron", "jazzy")
 _FAST_DDS = ("", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")
 
 
@@ -35,4 +39,4 @@ def without_shared_memory(environment: MutableMapping[str, str]) -> None:
     if environment.get(_RANGE) == "LOCALHOST" or environment.get(_OLD_RANGE) == "1":
         environment.pop(_OLD_RANGE, None)
         environment[_RANGE] = "SYSTEM_DEFAULT"
-        environment.update(dict.fromkeys(_PROFILES, PROFILE))
+        environment[_PROFILES[environment.get("ROS_DISTRO", "jazzy") not in _UP_TO_JAZZY]] = PROFILE
