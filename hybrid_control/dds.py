@@ -16,11 +16,8 @@ PROFILE = str(Path(__file__).with_name("dds_this_machine.xml"))
 
 _RANGE, _OLD_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"
 _TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
-_PROFILES = (
-    "FASTRTPS_DEFAULT_PROFILES_FILE",
-    "FASTDDS_DEFAULT_PROFILES_FILE",
-)  # the name up to Jazzy, and since
-_UP_TO_JAZZY = ("humble", "iron", "jazzy")
+_PROFILES, _OLD_PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+_OLD = ("humble", "iron", "jazzy")  # releases that know the older name alone; Kilted warns of it
 _FAST_DDS = ("", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")
 
 
@@ -34,9 +31,9 @@ def without_shared_memory(environment: MutableMapping[str, str]) -> None:
         return
     if environment.setdefault(_TRANSPORTS, "UDPv4") != "UDPv4":
         return
-    if any(environment.get(name, PROFILE) != PROFILE for name in _PROFILES):
+    if any(environment.get(name, PROFILE) != PROFILE for name in (_PROFILES, _OLD_PROFILES)):
         return
     if environment.get(_RANGE) == "LOCALHOST" or environment.get(_OLD_RANGE) == "1":
         environment.pop(_OLD_RANGE, None)
         environment[_RANGE] = "SYSTEM_DEFAULT"
-        environment[_PROFILES[environment.get("ROS_DISTRO", "jazzy") not in _UP_TO_JAZZY]] = PROFILE
+        environment[_OLD_PROFILES if environment.get("ROS_DISTRO", "jazzy") in _OLD else _PROFILES] = PROFILE
