@@ -97,5 +97,6 @@ def _table(program: LoihiProgram) -> str:
 
 
 def _range(values: ArrayLike) -> str:
-    low, high = int(np.min(values)), int(np.max(values))
+    array = np.asarray(values)
+    low, high = int(array.min()), int(array.max())
     return str(low) if low == high else f"{low} .. {high}"

@@ -124,8 +124,8 @@ class Fusion:
             return None
         ranging = [(s, self._states[t]) for t, s in self._sources.items() if s.ranging]
         points = nearest_of_each_bearing(np.concatenate([state.points for _, state in ranging]))
-        approach = np.max([state.approach for _, state in ranging], axis=0)
-        sectors = np.min([state.sectors for _, state in ranging], axis=0)
+        approach = np.stack([state.approach for _, state in ranging]).max(axis=0)
+        sectors = np.stack([state.sectors for _, state in ranging]).min(axis=0)
         for topic, source in self._sources.items():
             state = self._states[topic]
             if source.ranging or state.stamp_ns < 0 or (now_ns - state.stamp_ns) * 1e-9 > source.timeout:
