@@ -26,8 +26,10 @@ test: export EXTRA_PACKAGES = $(avr) $(sdformat)
 test: setup lint  ## set up, then run every test
 	@$(env) python -m pytest -n 2 --dist loadfile --max-worker-restart 1 $(ARGS)
 
+# numpy's newest types for Python 3.10 are too coarse for what later ones make of the same code
 lint: setup
-	@$(env) ruff check . && mypy
+	@$(env) ruff check . && \
+	if python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then mypy; else echo "lint: types are checked from Python 3.11 on"; fi
 
 test-train: setup  ## the tests that need torch (TORCH_INDEX=url of a CPU build's index)
 	@$(env) python -c 'import torch' 2>/dev/null || python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0 onnxscript
