@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +74,8 @@ class Appearance:
 
 
 def mjcf_text(*values: float) -> str:
-    """Numbers as they stand in MJCF."""
-    return " ".join(f"{float(v):.9g}" for v in values)
+    """Numbers as they stand in MJCF; MuJoCo 3 refuses those too small for a normal float."""
+    return " ".join(f"{float(v) if abs(v) >= sys.float_info.min else 0.0:.9g}" for v in values)
 
 
 def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> str:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.cli import main
@@ -156,6 +156,7 @@ START, GOAL = Pose(-60.0, 60.0, 1.0), (60.0, -60.0)
 
 @settings(max_examples=15, deadline=None)
 @given(cylinders, boxes)
+@example([], [(0.0, 0.0, 0.25, 0.25, 2.2e-309)])
 def test_any_world_comes_back_from_sdf_mjcf_and_npz(tmp_path_factory, round_things, square_things):
     movers = (Mover(0.2, (1.0, 2.0), (3.0, -4.0), 0.7, 0.25),)
     bounds = (-70.0, -70.0, 70.0, 70.0)
