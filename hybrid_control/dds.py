@@ -2,8 +2,8 @@
 
 A process that is killed while it makes a segment leaves it half made, and whoever opens it later spins in C++ until
 the end of time, with Python's lock held: no callback, no command, no Ctrl-C. A planner that is killed must not do that
-to a reflex, so what this project starts speaks UDP on the loopback interface. Other nodes of the robot may use what
-they like: the two sides agree on UDP by themselves.
+to a reflex, so what this project starts speaks UDP. Other nodes of the robot may use what they like: the two sides
+agree on UDP by themselves.
 """
 
 from __future__ import annotations

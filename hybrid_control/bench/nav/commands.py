@@ -101,13 +101,13 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def _existing(file: Path) -> Path:
+def _existing(option: str, file: Path) -> Path:
     if not file.is_file():
-        raise ValueError(f"{file}: no such file")
+        raise ValueError(f"{option}: {file}: no such file")
     return file
 
 
-def tuned_file(given: Path | None, kind: str, rules: str, robot: str) -> Path | None:
+def tuned_file(option: str, given: Path | None, kind: str, rules: str, robot: str) -> Path | None:
     """The file that was named, or the tuned set of that kind for a rover under these rules; None for the defaults.
 
     ValueError where the file that was named is not there.
@@ -115,7 +115,7 @@ def tuned_file(given: Path | None, kind: str, rules: str, robot: str) -> Path | 
     if given == Path("none"):
         return None
     if given is not None:
-        return _existing(given)
+        return _existing(option, given)
     from hybrid_control.bringup.graph import config_folder
     from hybrid_control.sim.robot import RobotModel, vehicle
 
@@ -176,7 +176,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.json.resolve() == Path(args.worlds.rpartition(":")[0] or args.worlds).resolve():
         raise ValueError(f"--json {args.json}: this is the file of the worlds, which it would overwrite")
     if args.model is not None:
-        _existing(args.model)
+        _existing("--model", args.model)
     for option, values in (("--start", args.start), ("--goal", args.goal)):
         if values is not None and not all(math.isfinite(v) for v in values):
             raise ValueError(f"{option}: {values} must be finite")
@@ -210,8 +210,11 @@ def _run(args: argparse.Namespace) -> int:
     _several(args.backend, "--backend", BACKENDS)
     judged = rules(args.rules or usual_rules(args.worlds), args.max_speed)
     params, baselines = (
-        tuned_file(given, kind, judged.name, args.robot)
-        for given, kind in ((args.params, "gains"), (args.baselines, "baselines"))
+        tuned_file(option, given, kind, judged.name, args.robot)
+        for option, given, kind in (
+            ("--params", args.params, "gains"),
+            ("--baselines", args.baselines, "baselines"),
+        )
     )
     first = Setup(
         robot=args.robot,
