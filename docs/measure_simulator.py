@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from hybrid_control.messages import Pose
-from hybrid_control.sim.grid import geodesic_field
+from hybrid_control.signals import Pose
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, generate, load_world
+from hybrid_control.sim.worlds.grid import geodesic_field
 
 
 def best(call: Callable[[], object], repeats: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from firmware_bridge.kinematics import Kinematics, Velocity
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 
 
 def integrate(pose: Pose, motion: Velocity) -> Pose:

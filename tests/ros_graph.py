@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_control.dds import without_shared_memory
+from hybrid_control.bringup.dds import without_shared_memory
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "ros2_ws" / "src" / "hybrid_control_ros"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar
 
-from hybrid_control.messages import Population, SpikeTrain
+from hybrid_control.signals import Population, SpikeTrain
 from hybrid_control.snn import Network
 
 Layout = tuple[Population, ...]

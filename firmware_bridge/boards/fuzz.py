@@ -26,7 +26,7 @@ from firmware_bridge.boards.eieio import (
 )
 from firmware_bridge.boards.spinnaker_emulator import CORE, Emulator
 from firmware_bridge.boards.split import split
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
 
 
 def a_packet(r: random.Random) -> bytes:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.boards.board import BoardRefusal, Capabilities, Layout
-from hybrid_control.messages import layout
+from hybrid_control.signals import layout
 from hybrid_control.snn import Network
 from hybrid_control.snn.neurons import NEURON_PARAMETERS, SparseLinear
 

@@ -16,8 +16,8 @@ from firmware_bridge.boards.emulated import EmulatedBoard
 from firmware_bridge.boards.quantise import typical_inputs
 from firmware_bridge.boards.split import split
 from firmware_bridge.boards.udp import UdpBoard
-from hybrid_control.messages import SpikeTrain
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.signals import SpikeTrain
 
 
 def measure(seconds: float) -> list[str]:

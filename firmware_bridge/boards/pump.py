@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 
 from firmware_bridge.boards.board import Board
-from hybrid_control.messages import SpikeTrain
+from hybrid_control.signals import SpikeTrain
 
 _NOTHING = np.zeros(0, np.uint32)
 
 
 class HasNetwork(Protocol):
-    """What the pump asks of a reflex; `hybrid_control.reflex.Reflex` is one."""
+    """What the pump asks of a reflex; `hybrid_control.navigation.reflex.Reflex` is one."""
 
     def take_board_spikes(self) -> SpikeTrain | None:
         """What its ticks since the last call have for the board."""

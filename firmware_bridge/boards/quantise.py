@@ -266,7 +266,7 @@ def typical_inputs(network: Network, ticks: int, seed: int = 0, dt: float = 1e-3
     For a network with the inputs of the reflex' board: a heading that turns, an obstacle that comes and goes.
     For any other: each neuron Poisson, its rate drawn anew every quarter of a second between 2 and 200 Hz.
     """
-    from hybrid_control.reflex.network import BOARD_INPUTS
+    from hybrid_control.navigation.reflex.network import BOARD_INPUTS
 
     rng = np.random.default_rng(seed)
     sizes = {
@@ -288,8 +288,8 @@ def typical_inputs(network: Network, ticks: int, seed: int = 0, dt: float = 1e-3
 def _reflex_inputs(
     sizes: Mapping[str, int], ticks: int, rng: np.random.Generator, dt: float
 ) -> dict[str, Spikes]:
-    from hybrid_control.reflex.network import SPEED
-    from hybrid_control.reflex.percept import sector_directions
+    from hybrid_control.navigation.reflex.network import SPEED
+    from hybrid_control.navigation.reflex.percept import sector_directions
 
     time = np.arange(ticks)[:, None] * dt
     directions = sector_directions()[None, :]

@@ -28,7 +28,7 @@ from firmware_bridge.boards.echo import INPUT, OUTPUT, Probes, with_echo
 from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, IpTagSet, Kind, SdpHeader
 from firmware_bridge.boards.spinnaker_form import CAPABILITIES, Form, spinnaker_form
 from firmware_bridge.boards.spinnaker_wiring import Wiring, WiringError, read_database
-from hybrid_control.messages import Population, SpikeTrain, layout
+from hybrid_control.signals import Population, SpikeTrain, layout
 from hybrid_control.snn import Network
 
 _TAG_RETRY = 0.5  # s

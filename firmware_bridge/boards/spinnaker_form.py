@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from firmware_bridge.boards.board import BoardRefusal, Capabilities, Layout
 from firmware_bridge.boards.split import spiking
-from hybrid_control.messages import Population, layout
+from hybrid_control.signals import Population, layout
 from hybrid_control.snn import Network
 
 Array = NDArray[np.float64]

@@ -22,7 +22,7 @@ from firmware_bridge.boards.board import Board, BoardConfig, BoardRefusal, Capab
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.processes.board_protocol import Ignored, Packet, Status
 from firmware_bridge.boards.split import spiking
-from hybrid_control.messages import SpikeTrain, layout
+from hybrid_control.signals import SpikeTrain, layout
 from hybrid_control.snn import Network
 
 _RETRY = 0.2  # s until what is not answered is sent again

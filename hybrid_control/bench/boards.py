@@ -6,18 +6,15 @@ on the seed alone and the wall clock has no say; `hybrid-control sim --backend` 
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firmware_bridge.boards.board import Board
-    from hybrid_control.cosim.lockstep import LockStep
+    from hybrid_control.navigation.drive import LockStep
 
 BACKENDS = ("numba", "spinnaker", "loihi")
 
@@ -34,63 +31,6 @@ class Drive:
     replaced: float
 
 
-def add_boards_command(subparsers: argparse._SubParsersAction) -> None:
-    """Add ``boards`` to the benchmarks."""
-    parser = subparsers.add_parser(
-        "boards", help="the robot with its reflex on an emulated board, in lock step"
-    )
-    add = parser.add_argument
-    add(
-        "--backend",
-        choices=BACKENDS,
-        default="spinnaker",
-        help="what runs the network (default: %(default)s)",
-    )
-    add("--world", default="default", help="world to drive (default: %(default)s)")
-    add("--seeds", type=int, default=20, metavar="N", help="seeds 0 .. N-1 (default: %(default)s)")
-    add(
-        "--duration", type=float, default=90.0, metavar="S", help="simulated s to give up after (%(default)g)"
-    )
-    add("--kill-at", type=float, metavar="S", help="simulated s at which the emulator is killed")
-    add(
-        "--without-board",
-        choices=("numba", "stop"),
-        default="numba",
-        help="what the reflex does while the board is silent (default: %(default)s)",
-    )
-    add("--json", type=Path, metavar="FILE", help="also write the result here")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Drive, print a line for each seed and a sum; exit status 0 where nine in ten had no contact."""
-    if not 1 <= arguments.seeds <= 1000:
-        raise ValueError(f"--seeds {arguments.seeds}: expected 1 .. 1000")
-    drives = []
-    for drive in drive_seeds(
-        arguments.backend, arguments.world, range(arguments.seeds), arguments.duration, arguments.kill_at,
-        arguments.without_board,
-    ):  # fmt: skip
-        drives.append(drive)
-        end = "goal" if drive.reached else "not at the goal"
-        sys.stdout.write(
-            f"seed {drive.seed:3}  {end:15} {drive.contacts} contacts  {drive.time:5.1f} s  least distance "
-            f"{drive.least_distance:.3f} m  network here {100 * drive.replaced:.0f} % of the time\n"
-        )
-        sys.stdout.flush()
-    clean = sum(not d.contacts for d in drives)
-    reached = sum(d.reached and not d.contacts for d in drives)
-    sys.stdout.write(
-        f"{arguments.backend}: {clean} of {len(drives)} without a contact, {reached} at the goal\n"
-    )
-    if arguments.json:
-        content = {"backend": arguments.backend, "world": arguments.world, "kill_at": arguments.kill_at}
-        arguments.json.write_text(
-            json.dumps({**content, "drives": [asdict(d) for d in drives]}, indent=1) + "\n"
-        )
-    return 0 if clean >= 0.9 * len(drives) else 1
-
-
 def drive_seeds(
     backend: str,
     world: str,
@@ -100,8 +40,8 @@ def drive_seeds(
     without_board: str = "numba",
 ) -> Iterator[Drive]:
     """Drive a world once for each seed; the emulator is started anew for each where it is to be killed."""
-    from hybrid_control.cosim.lockstep import LockStep
-    from hybrid_control.planner.planner import Planner
+    from hybrid_control.navigation.drive import LockStep
+    from hybrid_control.navigation.planner.planner import Planner
     from hybrid_control.sim.worlds import load_world
 
     settings: dict[str, Any] = {"backend": backend, "without_board": without_board}

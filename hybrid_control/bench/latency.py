@@ -6,47 +6,20 @@ turns, so that both are measured in the same minutes, through the same topics' t
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hybrid_control.dds import without_shared_memory
+from hybrid_control.bringup.dds import without_shared_memory
 
 BEAMS = 360
 STRAY_S = 0.006  # a second command within so long of a scan: which of them it caused is not known
 ANSWER_S = 0.5
 COMMAND_RATE_HZ = 10.0  # of the reflex node, the lowest it allows: these commands are caused by no scan
-
-
-def add_latency_command(subparsers: argparse._SubParsersAction) -> None:
-    """Add ``latency`` to the benchmarks."""
-    parser = subparsers.add_parser(
-        "latency", help="from a scan to the command it causes, across two processes"
-    )
-    parser.add_argument(
-        "--scans", type=int, default=1000, help="scans for each of the two nodes (default 1000)"
-    )
-    parser.add_argument(
-        "--rate", type=float, default=1000.0, help="ticks a second of the reflex (default 1000)"
-    )
-    parser.add_argument("--priority", type=int, default=80, help="of SCHED_FIFO; 0 for the normal scheduler")
-    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
-    parser.set_defaults(run=_run_command)
-
-
-def _run_command(arguments: argparse.Namespace) -> int:
-    result = measure(arguments.scans, arguments.rate, arguments.priority)
-    print(table(result))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0
 
 
 def answer() -> None:

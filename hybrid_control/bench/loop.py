@@ -7,76 +7,23 @@ call through ctypes, and bookkeeping of one list entry.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import gc
-import json
 import os
 import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hybrid_control.dds import without_shared_memory
+from hybrid_control.bringup.dds import without_shared_memory
 
 LOADS = ("python", "dds", "memory", "gains")
 DRIVERS = ("loop-fifo", "loop-fifo-alone", "loop", "python-thread", "rclpy-timer")
 TURN_S = 5.0
-
-
-def add_loop_command(subparsers: argparse._SubParsersAction) -> None:
-    """Add ``loop`` to the benchmarks."""
-    parser = subparsers.add_parser(
-        "loop", help="lateness, tick cost and missed ticks of the loop and its peers"
-    )
-    parser.add_argument("--rate", type=float, default=1000.0, help="ticks a second (default 1000)")
-    parser.add_argument(
-        "--seconds", type=float, default=30.0, help="measured time for each driver (default 30)"
-    )
-    parser.add_argument("--load", default="", metavar="L,L", help=f"any of {','.join(LOADS)}; default none")
-    parser.add_argument(
-        "--drivers", default=",".join(DRIVERS), metavar="D,D", help=f"any of {','.join(DRIVERS)}; default all"
-    )
-    parser.add_argument("--priority", type=int, default=80, help="of SCHED_FIFO (default 80)")
-    parser.add_argument("--cpu", type=int, default=None, help="core for the compiled loop; default any")
-    parser.add_argument(
-        "--spin",
-        type=float,
-        default=None,
-        metavar="US",
-        help="the compiled loop wakes so many µs early and waits the rest in a busy loop; default the library's",
-    )
-    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
-    parser.set_defaults(run=_run_command)
-
-
-def _run_command(arguments: argparse.Namespace) -> int:
-    result = measure(
-        arguments.rate,
-        arguments.seconds,
-        _names(arguments.load, LOADS, "load"),
-        _names(arguments.drivers, DRIVERS, "driver"),
-        arguments.priority,
-        arguments.cpu,
-        arguments.spin,
-    )
-    print(table(result))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0
-
-
-def _names(text: str, known: tuple[str, ...], what: str) -> list[str]:
-    names = [name for name in text.split(",") if name]
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{what}: {name!r} is none of {', '.join(known)}")
-    return names
 
 
 def machine() -> dict[str, Any]:
@@ -209,8 +156,8 @@ class _Reflex:
     """The reflex with a scan at 20 Hz and odometry, so that its network has something to do."""
 
     def __init__(self, rate_hz: float) -> None:
-        from hybrid_control.messages import Goal
-        from hybrid_control.reflex import Reflex
+        from hybrid_control.navigation.reflex import Reflex
+        from hybrid_control.signals import Goal
 
         self.reflex = Reflex({"rate": rate_hz})
         self.reflex.activate()
@@ -224,7 +171,7 @@ class _Reflex:
 
     def feed(self, ended: threading.Event) -> None:
         """Put scans until told to end."""
-        from hybrid_control.messages import Odometry, Pose, RangeScan, Twist
+        from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 
         ranges = np.full(360, 4.0, np.float32)
         ranges[150:190] = 1.2
@@ -235,7 +182,7 @@ class _Reflex:
 
     def change_gains(self, ended: threading.Event) -> None:
         """Change gains at random, alone and in sets, about a thousand times a second."""
-        from hybrid_control.reflex.gains import GAINS
+        from hybrid_control.navigation.reflex.gains import GAINS
 
         random = np.random.default_rng(3)
         while not ended.wait(0.001):

@@ -6,7 +6,6 @@ compared with the engine's in the scheme that is theirs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from hybrid_control.bench.loop import machine
 from hybrid_control.bench.workloads import DT, TAU, Arrays, reflex, sparse
 from hybrid_control.realtime.clock import monotonic_ns
-from hybrid_control.snn.kernels import step_arena
+from hybrid_control.snn.backends.numba.kernels import step_arena
 
 PEERS_PYTHON = Path("build/peers/bin/python")
 
@@ -314,20 +313,3 @@ def soak(ticks: int) -> list[dict[str, Any]]:
 def _resident() -> int:
     with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """The command."""
-    if arguments.soak is not None:
-        if arguments.soak < 10:
-            raise ValueError(f"--soak {arguments.soak}: at least 10 ticks")
-        found = soak(arguments.soak)
-        result: dict[str, Any] = {"machine": machine(), "soak": found}
-        for row in found:
-            print(f"{row['way']:12} {row['ticks']:>12,} ticks: {row['grown_bytes'] / 1024:+8.0f} KiB")
-    else:
-        result = measure(arguments.quick, arguments.peers_python)
-        print(table(result))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0

@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from hybrid_control.node_parameters import NODES, USE_SIM_TIME, Sections, sections_of
+from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
+from hybrid_control.bringup.parameter_files import Sections, sections_of
 from hybrid_control.parameters import ParameterError, Value, check_all
 
 OURS = "hybrid_control_ros"  # the package of our nodes; module and executable bear one name
@@ -287,11 +288,11 @@ class _Build:
 
     def _drone(self) -> Mapping[str, Value]:
         """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
-        from hybrid_control.sim.robot import QUAD
+        from hybrid_control.sim.robots import QUAD
 
         if self.given.get("robot") != QUAD.name or self.values("reflex_node")["holonomic"]:
             return _NO_VALUES
-        from hybrid_control.cosim.flight import QUAD_SETTINGS
+        from hybrid_control.navigation.flight import QUAD_SETTINGS
 
         return QUAD_SETTINGS
 
@@ -455,7 +456,7 @@ def _replay(b: _Build) -> Graph:
 def _gazebo(b: _Build) -> Graph:
     from hybrid_control.sim import gazebo
     from hybrid_control.sim.description import BASE
-    from hybrid_control.sim.robot import QuadModel, vehicle
+    from hybrid_control.sim.robots import QuadModel, vehicle
     from hybrid_control.sim.worlds import load_world
 
     world = load_world(b.given["world"], _int("seed", b.given["seed"], 0, 2**31 - 1))

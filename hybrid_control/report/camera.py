@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_control.planner.contract import HEADINGS
+from hybrid_control.navigation.planner.contract import HEADINGS
 from hybrid_control.report.run import FloatArray, Run
 
 _NEAR, _FAR = 0.5, 3.0  # m, where the lane begins and ends

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.messages import Population, layout
 from hybrid_control.report.recording import Recording, RecordingError, Topic, read
+from hybrid_control.signals import Population, layout
 
 FloatArray = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.sim.model import GRAPHICS, OBSTACLE, SCENERY
-from hybrid_control.sim.robot import Vehicle
+from hybrid_control.sim.model import OBSTACLE, SCENERY
+from hybrid_control.sim.mujoco_import import GRAPHICS
+from hybrid_control.sim.robots import Vehicle
 
 _of_thread = threading.local()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hybrid_control.sim.robot import QuadModel, RobotModel, Vehicle
+from hybrid_control.sim.robots import QuadModel, RobotModel, Vehicle
 
 Vector = tuple[float, float, float]
 

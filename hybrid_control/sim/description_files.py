@@ -24,12 +24,12 @@ from hybrid_control.sim.gazebo import (
     robot_model,
     world_sdf,
 )
-from hybrid_control.sim.robot import JACKAL, QUAD
+from hybrid_control.sim.robots import JACKAL, QUAD
 from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import generate
 
 PACKAGE = "ros2_ws/src/hybrid_control_description"
-MADE = "made by python -m hybrid_control.sim.description_files from hybrid_control/sim/robot.py"
+MADE = "made by python -m hybrid_control.sim.description_files from hybrid_control/sim/robots.py"
 
 _MODEL_CONFIG = """<?xml version="1.0"?>
 <model>

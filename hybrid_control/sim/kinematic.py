@@ -14,9 +14,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.messages import Odometry, Pose, Twist
-from hybrid_control.sim.geometry import FloatArray, cast_rays, footprint_distance
-from hybrid_control.sim.robot import JACKAL, RobotModel
+from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_distance
+from hybrid_control.signals import Odometry, Pose, Twist
+from hybrid_control.sim.robots import JACKAL, RobotModel
 from hybrid_control.sim.sensors import LidarNoise, WheelOdometry
 from hybrid_control.sim.simulator import STANDING_SPEED, Contact, Event
 from hybrid_control.sim.worlds import World

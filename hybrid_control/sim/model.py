@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 from hybrid_control.sim.description import BASE, IMU, LIDAR, rover
-from hybrid_control.sim.robot import RobotModel, Vehicle
+from hybrid_control.sim.robots import RobotModel, Vehicle
 from hybrid_control.sim.worlds import World
 
 # Geom groups: the lidar's rays meet obstacles, the camera draws scenery and obstacles, a viewer draws 0 to 2.
 SCENERY, OBSTACLE, ROBOT, HIDDEN = 0, 1, 2, 4
 
 LOOKS = 8  # different materials in one world
-
-# (MUJOCO_GL, library, Debian packages): ways to draw without a display, the faster first
-GRAPHICS = (("egl", "libEGL.so.1", "libegl1 libgl1-mesa-dri"), ("osmesa", "libOSMesa.so.8", "libosmesa6"))
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
-
-
-def import_mujoco() -> Any:
-    """MuJoCo, imported when it is first needed and told how to draw without a display.
-
-    MUJOCO_GL of the environment is kept where it is set. Without any GL MuJoCo is imported all the same: only
-    the camera fails then. ValueError with the way to get MuJoCo where it is missing.
-    """
-    if "MUJOCO_GL" not in os.environ:
-        os.environ["MUJOCO_GL"] = next((name for name, lib, _ in GRAPHICS if _loads(lib)), "disable")
-    # Mesa draws in the calling thread: frames this small are not worth handing over, least of all on busy cores.
-    os.environ.setdefault("LP_NUM_THREADS", "0")
-    try:
-        import mujoco
-    except ModuleNotFoundError as error:
-        if error.name != "mujoco":
-            raise
-        raise ValueError("MuJoCo is not installed: pip install 'hybrid-control[sim]'") from None
-    return mujoco
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ import math
 import numba
 import numpy as np
 
-from hybrid_control.messages import Odometry, Pose, Twist, VerticalRanges
+from hybrid_control.geometry.shapes import FloatArray
+from hybrid_control.signals import Odometry, Pose, Twist, VerticalRanges
 from hybrid_control.sim.description import box_inertia
-from hybrid_control.sim.geometry import FloatArray
 from hybrid_control.sim.model import HIDDEN, ROBOT, Appearance, camera_mjcf, mjcf_text, scene_mjcf
-from hybrid_control.sim.robot import QUAD, QuadModel
+from hybrid_control.sim.robots import QUAD, QuadModel
 from hybrid_control.sim.simulator import STANDING_SPEED, VehicleSimulator
 from hybrid_control.sim.worlds import World
 

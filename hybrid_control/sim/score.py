@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from hybrid_control.messages import Pose
-from hybrid_control.sim.geometry import footprint_distance
-from hybrid_control.sim.robot import Vehicle
+from hybrid_control.geometry.shapes import footprint_distance
+from hybrid_control.signals import Pose
+from hybrid_control.sim.robots import Vehicle
 from hybrid_control.sim.simulator import CONTACT_GAP_NS
 from hybrid_control.sim.worlds import World
 

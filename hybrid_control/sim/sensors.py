@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_control.messages import Odometry, Pose, RangeScan, Twist
-from hybrid_control.sim.geometry import FloatArray
-from hybrid_control.sim.robot import RobotModel, Vehicle
+from hybrid_control.geometry.shapes import FloatArray
+from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
+from hybrid_control.sim.robots import RobotModel, Vehicle
 
 
 @dataclass(frozen=True, slots=True)

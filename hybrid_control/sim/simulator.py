@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.messages import Odometry, Pose, RangeScan, Twist
+from hybrid_control.geometry.shapes import FloatArray, footprint_distance
+from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.camera import Camera
-from hybrid_control.sim.geometry import FloatArray, footprint_distance
-from hybrid_control.sim.model import OBSTACLE, Appearance, build_mjcf, import_mujoco
-from hybrid_control.sim.robot import JACKAL, RobotModel, Vehicle
+from hybrid_control.sim.model import OBSTACLE, Appearance, build_mjcf
+from hybrid_control.sim.mujoco_import import import_mujoco
+from hybrid_control.sim.robots import JACKAL, RobotModel, Vehicle
 from hybrid_control.sim.sensors import Imu, ImuNoise, LidarNoise, WheelOdometry
 from hybrid_control.sim.worlds import World
 

@@ -4,7 +4,7 @@
 steps an engine through `kernels.step_arena(engine.address)` and reads and writes through the engine's views.
 """
 
-from hybrid_control.snn.engine import Engine, Options
+from hybrid_control.snn.backends.numba.engine import Engine, Options
 from hybrid_control.snn.network import (
     Network,
     Synapses,
@@ -14,7 +14,7 @@ from hybrid_control.snn.network import (
     random_sparse,
 )
 from hybrid_control.snn.neurons import AdaptiveCubaLIF, AdaptiveLIF, Izhikevich, SparseLinear
-from hybrid_control.snn.nir_files import GraphError
+from hybrid_control.snn.nir.files import GraphError
 
 __all__ = [
     "AdaptiveCubaLIF",

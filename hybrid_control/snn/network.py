@@ -13,8 +13,8 @@ import numpy as np
 from nir.ir.node import NIRNode
 from numpy.typing import ArrayLike, NDArray
 
-from hybrid_control.snn import nir_files
 from hybrid_control.snn.neurons import SparseLinear, neuron
+from hybrid_control.snn.nir import files as nir_files
 
 Weights = NDArray[np.float64]
 

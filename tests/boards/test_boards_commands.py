@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_control.cli import main
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.snn import Network
 
 

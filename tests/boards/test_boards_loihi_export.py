@@ -17,7 +17,7 @@ from firmware_bridge.boards.loihi_export import export
 from firmware_bridge.boards.loihi_form import MAX_COUNT
 from firmware_bridge.boards.registry import board_class
 from firmware_bridge.boards.split import split
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.snn import Network
 
 

@@ -29,8 +29,8 @@ from firmware_bridge.boards.loihi_form import (
     loihi_form,
 )
 from firmware_bridge.boards.split import spiking, split
-from hybrid_control.messages import layout
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.signals import layout
 from hybrid_control.snn import AdaptiveLIF, Engine, Network
 
 VECTORS = Path(__file__).parent / "loihi_vectors.json"

@@ -19,7 +19,7 @@ from firmware_bridge.boards.quantise import (
     typical_inputs,
 )
 from firmware_bridge.boards.split import split
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.snn import AdaptiveLIF, Engine, Network
 
 

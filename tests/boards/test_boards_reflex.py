@@ -7,13 +7,13 @@ import pytest
 
 from firmware_bridge.boards.split import split
 from hybrid_control.bench.boards import drive_seeds
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist
-from hybrid_control.node_parameters import ON_BOARD
+from hybrid_control.bringup.node_parameters import ON_BOARD
+from hybrid_control.navigation.reflex import Mode, Reflex
+from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS
+from hybrid_control.navigation.reflex.reflex import LOADED, InputRefused
 from hybrid_control.parameters import ParameterError
 from hybrid_control.realtime import SteppedLoop
-from hybrid_control.reflex import Mode, Reflex
-from hybrid_control.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS
-from hybrid_control.reflex.reflex import LOADED, InputRefused
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist
 from hybrid_control.snn import Engine
 
 MS = 1_000_000

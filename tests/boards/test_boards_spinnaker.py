@@ -23,7 +23,7 @@ from firmware_bridge.boards.spinnaker_wiring import (
     write_database,
 )
 from firmware_bridge.boards.split import split
-from hybrid_control.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, build_network
+from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, build_network
 from hybrid_control.snn import Engine, Network
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.boards.board import BoardRefusal
 from firmware_bridge.boards.split import spiking, split, synapse_times
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.snn import Engine, Network, one_to_one
 
 

@@ -16,7 +16,7 @@ import pytest
 from firmware_bridge.boards.board import BoardRefusal
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.udp import UdpBoard, UdpConfig
-from hybrid_control.messages import SpikeTrain
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
 
 

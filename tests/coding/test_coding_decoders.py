@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.coding import (
+from hybrid_control.signals import SpikeTrain, layout
+from hybrid_control.signals.coding import (
     ExponentialDecoder,
     FirstSpikeDecoder,
     GaussianCode,
@@ -21,7 +22,6 @@ from hybrid_control.coding import (
     SlidingWindowDecoder,
     decoder,
 )
-from hybrid_control.messages import SpikeTrain, layout
 
 MS = 1_000_000
 SECOND = 1000 * MS

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from hybrid_control.coding import (
+from hybrid_control.signals import RateVector, SpikeTrain, layout
+from hybrid_control.signals.coding import (
     ENCODERS,
     LatencyEncoder,
     PhaseEncoder,
@@ -17,7 +18,6 @@ from hybrid_control.coding import (
     encoder,
     kernels,
 )
-from hybrid_control.messages import RateVector, SpikeTrain, layout
 
 MS = 1_000_000
 SECOND = 1000 * MS

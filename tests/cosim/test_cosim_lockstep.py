@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hybrid_control.cosim import LockStep
-from hybrid_control.planner.planner import Planner
+from hybrid_control.navigation.drive import LockStep
+from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.sim.worlds import generate
 
 

@@ -21,7 +21,7 @@ from firmware_bridge.kinematics import (
 )
 from firmware_bridge.odometry import WheelOdometry, integrate
 from firmware_bridge.wheels import unwrap
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 
 small = st.floats(-3, 3)
 velocities = st.builds(Velocity, small, small, small)

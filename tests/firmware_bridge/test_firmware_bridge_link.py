@@ -14,7 +14,6 @@ from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 from wheel_devices import FakeDevice
 
-from firmware_bridge.commands import add_commands
 from firmware_bridge.firmware.build import BuildError, build_firmware, flash
 from firmware_bridge.link import (
     Frame,
@@ -27,6 +26,7 @@ from firmware_bridge.link import (
 )
 from firmware_bridge.link.messages import Ack, Message
 from firmware_bridge.link.transport import find_port
+from hybrid_control.cli.firmware import add_commands
 
 
 @pytest.fixture

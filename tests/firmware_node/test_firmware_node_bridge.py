@@ -30,8 +30,8 @@ from wheel_devices import ArduinoDevice, FakeDevice, OdriveDevice, ServoBus, Ves
 
 import firmware_bridge.firmware
 from firmware_bridge.link import Hello, LinkConfig, open_transport
-from hybrid_control.dds import without_shared_memory
-from hybrid_control.node_parameters import FIRMWARE_BRIDGE
+from hybrid_control.bringup.dds import without_shared_memory
+from hybrid_control.bringup.node_parameters import FIRMWARE_BRIDGE
 from hybrid_control.parameters import ParameterError, check_all
 
 
@@ -226,9 +226,9 @@ def test_firmware_node_loop_turns_wheels_as_the_command_says(emulated):
     import numpy as np
 
     from firmware_bridge.link import Link, LinkConfig
+    from hybrid_control.navigation.reflex import Reflex
+    from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
     from hybrid_control.realtime.loop import call_ticks
-    from hybrid_control.reflex import Reflex
-    from hybrid_control.reflex.gains import GAINS, SETTINGS
 
     defaults = {p.name: p.default for p in (*SETTINGS, *GAINS)}
     reflex = Reflex(

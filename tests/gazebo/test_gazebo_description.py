@@ -26,8 +26,9 @@ from hybrid_control.sim.description import (
     sensor_frames,
 )
 from hybrid_control.sim.description_files import PACKAGE, files
-from hybrid_control.sim.model import Appearance, build_mjcf, import_mujoco
-from hybrid_control.sim.robot import JACKAL, QUAD, Vehicle
+from hybrid_control.sim.model import Appearance, build_mjcf
+from hybrid_control.sim.mujoco_import import import_mujoco
+from hybrid_control.sim.robots import JACKAL, QUAD, Vehicle
 from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import generate
 

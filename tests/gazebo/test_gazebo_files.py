@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 from hybrid_control.sim import gazebo
-from hybrid_control.sim.robot import JACKAL, QUAD
+from hybrid_control.sim.robots import JACKAL, QUAD
 from hybrid_control.sim.worlds import generate
 
 HERE = Path(__file__).parent

@@ -8,12 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.cli import main
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 from hybrid_control.sim import gazebo
 from hybrid_control.sim.model import Appearance, build_mjcf
-from hybrid_control.sim.robot import JACKAL, QUAD
-from hybrid_control.sim.world_files import read_mjcf, read_npz, read_world, write_npz
+from hybrid_control.sim.robots import JACKAL, QUAD
 from hybrid_control.sim.worlds import Mover, World, generate, load_world
+from hybrid_control.sim.worlds.files import read_mjcf, read_npz, read_world, write_npz
 
 
 def same(read, world, exact=False, movers=1e-6):

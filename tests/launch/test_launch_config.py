@@ -18,7 +18,7 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 from launch_topics import tables
 
 from hybrid_control.bringup import graph as graphs
-from hybrid_control.node_parameters import read_yaml
+from hybrid_control.bringup.parameter_files import read_yaml
 
 CONFIG = Path(__file__).parents[2] / "config"
 # The message that each kind of display shows

@@ -17,7 +17,7 @@ from launch_topics import tables
 
 from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
-from hybrid_control.node_parameters import NODES, USE_SIM_TIME
+from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
 from hybrid_control.parameters import check_all
 
 NO_TF = "tf2_msgs comes with an installed ROS 2, not from PyPI"

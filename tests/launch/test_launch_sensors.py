@@ -219,7 +219,8 @@ def test_launch_reflex_hears_event_packets(graph):
 def test_launch_every_parameter_of_every_node_stands_in_a_file_of_config():
     from pathlib import Path
 
-    from hybrid_control.node_parameters import NODES, USE_SIM_TIME, read_yaml
+    from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
+    from hybrid_control.bringup.parameter_files import read_yaml
 
     found: dict[str, set[str]] = {}
     for file in (Path(__file__).parents[2] / "config").glob("*.yaml"):

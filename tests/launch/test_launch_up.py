@@ -23,8 +23,8 @@ from ros_graph import takes_signals
 from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
 from hybrid_control.bringup import graph as graphs
-from hybrid_control.cosim.flight import QUAD_SETTINGS
-from hybrid_control.node_parameters import NODES
+from hybrid_control.bringup.node_parameters import NODES
+from hybrid_control.navigation.flight import QUAD_SETTINGS
 
 UP = ("-m", "hybrid_control.cli", "up")
 

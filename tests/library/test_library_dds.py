@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_control.dds import PROFILE, without_shared_memory
+from hybrid_control.bringup.dds import PROFILE, without_shared_memory
 
 RANGE, TRANSPORTS = "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_BUILTIN_TRANSPORTS"
 JAZZY = {"ROS_DISTRO": "jazzy"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_control.cli import parser
-from hybrid_control.reflex.gains import GAINS
+from hybrid_control.navigation.reflex.gains import GAINS
 
 ROOT = Path(__file__).parents[2]
 

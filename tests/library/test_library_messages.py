@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_control.messages import (
+from hybrid_control.signals import (
     Goal,
     Odometry,
     Population,

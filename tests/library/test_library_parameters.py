@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hybrid_control.cli import main
+from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.parameters import Parameter, ParameterError, check_all, table
-from hybrid_control.reflex.gains import GAINS
 
 SPEED = Parameter("max_speed", 1.0, "m/s", "fastest", 0.0, 5.0, live=True)
 SEED = Parameter("seed", 0, "", "seed", 0, 99)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_control.bench.nav import dwa, gap, mppi, vfh
-from hybrid_control.bench.nav.harness import BASELINES, Harness, Setup
-from hybrid_control.bench.nav.scan_driver import points_of, turn_to
-from hybrid_control.bench.nav.scenes import load_scenes
-from hybrid_control.messages import RangeScan
-from hybrid_control.sim.robot import JACKAL
+from hybrid_control.navigation.bench import dwa, gap, mppi, vfh
+from hybrid_control.navigation.bench.harness import BASELINES, Harness, Setup
+from hybrid_control.navigation.bench.scan_driver import points_of, turn_to
+from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.signals import RangeScan
+from hybrid_control.sim.robots import JACKAL
 
 NO_POINTS = np.empty((0, 2))
 

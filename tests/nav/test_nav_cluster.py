@@ -2,9 +2,9 @@
 
 import pytest
 
-from hybrid_control.bench.nav.harness import Setup
-from hybrid_control.bench.nav.runner import Journal, run
-from hybrid_control.bench.nav.scenes import load_scenes
+from hybrid_control.navigation.bench.harness import Setup
+from hybrid_control.navigation.bench.runner import Journal, run
+from hybrid_control.navigation.bench.scenes import load_scenes
 
 SETUP = Setup(level="kinematic", rules="barn", duration=4.0)
 POLICIES = ["reflex", "vfh"]

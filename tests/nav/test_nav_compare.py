@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from hybrid_control.bench.nav import commands
-from hybrid_control.bench.nav.compare import difference_table, differences
-from hybrid_control.bench.nav.costs import cost_table, costs, multiply_accumulates
-from hybrid_control.bench.nav.harness import Harness, Setup
-from hybrid_control.bench.nav.scenes import load_scenes
-from hybrid_control.planner.contract import DEFAULT_MODEL
+from hybrid_control.cli import nav as commands
+from hybrid_control.navigation.bench.compare import difference_table, differences
+from hybrid_control.navigation.bench.costs import cost_table, costs, multiply_accumulates
+from hybrid_control.navigation.bench.harness import Harness, Setup
+from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
 
 
 def call(*arguments):

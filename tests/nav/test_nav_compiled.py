@@ -5,17 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.bench.nav.compiled import CompiledRunner
-from hybrid_control.bench.nav.harness import Harness, Setup
-from hybrid_control.bench.nav.map_planner import MapPlanner, frame_of, way_ahead, way_field, yaw_along
-from hybrid_control.bench.nav.scenes import load_scenes
-from hybrid_control.cosim import LockStep, run_episode
-from hybrid_control.messages import Pose
-from hybrid_control.planner.training.labels import expert_heading, expert_speed
-from hybrid_control.reflex import Reflex
-from hybrid_control.sim.geometry import cast_rays
+from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.navigation.bench.compiled import CompiledRunner
+from hybrid_control.navigation.bench.harness import Harness, Setup
+from hybrid_control.navigation.bench.map_planner import MapPlanner, frame_of, way_ahead, way_field, yaw_along
+from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.navigation.drive import LockStep, run_episode
+from hybrid_control.navigation.planner.training.labels import expert_heading, expert_speed
+from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.signals import Pose
 from hybrid_control.sim.kinematic import KinematicSimulator, sweep
-from hybrid_control.sim.robot import JACKAL
+from hybrid_control.sim.robots import JACKAL
 from hybrid_control.sim.worlds import generate
 
 GAINS = {"max_speed": 1.5, "goal_gain": 2.0, "avoidance_gain": 0.8}

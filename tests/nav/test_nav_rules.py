@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_control.bench.nav.rules import bootstrap, rules, score, wilson
-from hybrid_control.sim.robot import JACKAL
+from hybrid_control.navigation.bench.rules import bootstrap, rules, score, wilson
+from hybrid_control.sim.robots import JACKAL
 
 
 @pytest.mark.parametrize(

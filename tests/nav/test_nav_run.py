@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_control.bench.nav import commands
-from hybrid_control.bench.nav.harness import Harness, Setup, episode_seed
-from hybrid_control.bench.nav.runner import Journal, run
-from hybrid_control.bench.nav.scenes import load_scenes
-from hybrid_control.bench.nav.summary import summaries, summarise, table
+from hybrid_control.cli import nav as commands
+from hybrid_control.navigation.bench.harness import Harness, Setup, episode_seed
+from hybrid_control.navigation.bench.runner import Journal, run
+from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.navigation.bench.summary import summaries, summarise, table
 
 ASKED = {"a": 1}
 ROOT = Path(__file__).parents[2]

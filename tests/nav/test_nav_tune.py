@@ -6,16 +6,18 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from hybrid_control.bench.nav import commands, tune
-from hybrid_control.bench.nav.harness import Harness, Setup
-from hybrid_control.bench.nav.scenes import load_scenes
-from hybrid_control.reflex.gains import GAINS
-from hybrid_control.sim.commands import read_parameters
+from hybrid_control.bringup.parameter_files import read_parameters
+from hybrid_control.cli import nav as commands
+from hybrid_control.cli import tune as tune_command
+from hybrid_control.navigation.bench import tune
+from hybrid_control.navigation.bench.harness import Harness, Setup
+from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.navigation.reflex.gains import GAINS
 
 
 def call(*arguments):
     parser = argparse.ArgumentParser()
-    commands.add_tune_command(parser.add_subparsers(required=True))
+    tune_command.add_commands(parser.add_subparsers(required=True))
     args = parser.parse_args(["tune", *map(str, arguments)])
     return args.run(args)
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.bench.nav.scenes import load_scenes, shortest_path, usual_rules
-from hybrid_control.messages import Pose
-from hybrid_control.sim.geometry import clearance
-from hybrid_control.sim.world_files import read_arena, read_gazebo
-from hybrid_control.sim.worlds import WALL, polygon_edges
+from hybrid_control.geometry.shapes import clearance
+from hybrid_control.navigation.bench.scenes import load_scenes, shortest_path, usual_rules
+from hybrid_control.signals import Pose
+from hybrid_control.sim.worlds.files import read_arena, read_gazebo
+from hybrid_control.sim.worlds.world import WALL, polygon_edges
 
 WORLD = """<?xml version='1.0'?>
 <sdf version='1.6'><world name='w'>

@@ -18,7 +18,7 @@ import pytest
 from firmware_bridge.boards.board import BoardRefusal
 from firmware_bridge.boards.processes import board_protocol
 from firmware_bridge.boards.udp import UdpBoard, UdpConfig
-from hybrid_control.messages import SpikeTrain
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Engine, Network
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]

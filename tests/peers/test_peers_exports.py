@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hybrid_control.snn import Engine, Network
-from hybrid_control.snn.nir_files import write
+from hybrid_control.snn.nir.files import write
 
 torch = pytest.importorskip("torch")
 

@@ -17,8 +17,8 @@ from firmware_bridge.boards.loihi import EMULATOR, environment, loihi_program
 from firmware_bridge.boards.loihi_engine import LoihiEngine
 from firmware_bridge.boards.quantise import typical_inputs
 from firmware_bridge.boards.split import split
-from hybrid_control.messages import SpikeTrain
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
 
 pytestmark = pytest.mark.peers

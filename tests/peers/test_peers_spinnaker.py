@@ -39,7 +39,7 @@ from firmware_bridge.boards.spinnaker_emulator import Emulator
 from firmware_bridge.boards.spinnaker_export import export
 from firmware_bridge.boards.spinnaker_wiring import LIVE_INPUT, Wiring
 from firmware_bridge.boards.split import split
-from hybrid_control.reflex.network import build_network
+from hybrid_control.navigation.reflex.network import build_network
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
 

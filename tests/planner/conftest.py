@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hybrid_control.planner import contract
+from hybrid_control.navigation.planner import contract
 
 METADATA = {contract.KEY_VERSION: "1", contract.KEY_MAX_RATE: "200", contract.KEY_GOAL_CAP: "10"}
 

@@ -3,8 +3,8 @@ import importlib.util
 
 import pytest
 
-from hybrid_control.planner import contract
-from hybrid_control.planner.commands import add_commands
+from hybrid_control.cli.train import add_commands
+from hybrid_control.navigation.planner import contract
 
 
 def run(*words):

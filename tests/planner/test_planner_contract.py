@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from hybrid_control.planner import contract
-from hybrid_control.planner.contract import ContractError, PlannerError
+from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.contract import ContractError, PlannerError
 
 U8, F32, F64 = TensorProto.UINT8, TensorProto.FLOAT, TensorProto.DOUBLE
 GOOD = {contract.KEY_VERSION: "1", contract.KEY_MAX_RATE: "200", contract.KEY_GOAL_CAP: "10"}

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hybrid_control.planner.images import ENCODINGS, ImageError, contrast, decode, decode_compressed, resize
+from hybrid_control.navigation.planner.images import (
+    ENCODINGS,
+    ImageError,
+    contrast,
+    decode,
+    decode_compressed,
+    resize,
+)
 
 PIXELS = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)  # one row of two pixels, red first
 

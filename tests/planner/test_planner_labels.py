@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.messages import Pose
-from hybrid_control.planner import contract
-from hybrid_control.planner.training import dataset, evaluation, labels
-from hybrid_control.planner.training.dataset import DatasetError, Plan, Samples
+from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.training import dataset, evaluation, labels
+from hybrid_control.navigation.planner.training.dataset import DatasetError, Plan, Samples
+from hybrid_control.signals import Pose
 from hybrid_control.sim.camera import GraphicsError
-from hybrid_control.sim.grid import geodesic_field
 from hybrid_control.sim.worlds import World, generate
+from hybrid_control.sim.worlds.grid import geodesic_field
 
 BOUNDS = (-3.0, -6.0, 13.0, 6.0)
 
@@ -169,8 +169,8 @@ def test_drawn_samples_are_whole_and_repeat_with_their_seed(drawn):
 
 def turn(side):
     """The heading of the model that ships, with the goal straight ahead, 8 m off, and a way on one side only."""
-    from hybrid_control.messages import Goal, Odometry, Twist
-    from hybrid_control.planner.planner import Planner
+    from hybrid_control.navigation.planner.planner import Planner
+    from hybrid_control.signals import Goal, Odometry, Twist
     from hybrid_control.sim.simulator import Simulator
 
     wall = world(boxes=[(1.6, side * 1.3, 0.3, 3.4, 0.0), (1.6, side * 1.8, 0.2, 4.0, 0.0)])

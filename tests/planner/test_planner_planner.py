@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from hybrid_control.messages import Goal, Odometry, Pose, Twist
-from hybrid_control.planner import contract
-from hybrid_control.planner.contract import PlannerError
-from hybrid_control.planner.planner import MIN_CONTRAST, BlindError, Planner
+from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.contract import PlannerError
+from hybrid_control.navigation.planner.planner import MIN_CONTRAST, BlindError, Planner
+from hybrid_control.signals import Goal, Odometry, Pose, Twist
 
 F32 = TensorProto.FLOAT
 
@@ -143,8 +143,8 @@ def test_the_model_that_ships_keeps_the_contract_and_is_small():
     info = Planner().info
     assert (info.version, info.max_rate) == (1, 200.0)
     assert contract.DEFAULT_MODEL.stat().st_size <= 2_000_000
-    assert "hybrid-control train planner" in info.metadata["hybrid_control.planner.command"]
-    assert "/" not in info.metadata["hybrid_control.planner.trained_by"]
+    assert "hybrid-control train planner" in info.metadata["hybrid_control.navigation.planner.command"]
+    assert "/" not in info.metadata["hybrid_control.navigation.planner.trained_by"]
 
 
 def landscape():

@@ -9,11 +9,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from hybrid_control.messages import Goal, Odometry, Pose, Twist  # noqa: E402
-from hybrid_control.planner.planner import Planner  # noqa: E402
-from hybrid_control.planner.training import dataset, labels, network, train  # noqa: E402
-from hybrid_control.planner.training.dataset import Plan, Samples  # noqa: E402
-from hybrid_control.planner.training.train import Settings, TrainingError  # noqa: E402
+from hybrid_control.navigation.planner.planner import Planner  # noqa: E402
+from hybrid_control.navigation.planner.training import dataset, labels, network, train  # noqa: E402
+from hybrid_control.navigation.planner.training.dataset import Plan, Samples  # noqa: E402
+from hybrid_control.navigation.planner.training.train import Settings, TrainingError  # noqa: E402
+from hybrid_control.signals import Goal, Odometry, Pose, Twist  # noqa: E402
 from hybrid_control.sim.camera import GraphicsError  # noqa: E402
 from hybrid_control.sim.simulator import Simulator  # noqa: E402
 from hybrid_control.sim.worlds import generate  # noqa: E402

@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from hybrid_control.bench.loop import Counts, add_loop_command, machine, table
+from hybrid_control.bench.loop import Counts, machine, table
+from hybrid_control.cli.bench import add_commands
 
 
 def counts_of(calls, period_ns=100):
@@ -52,9 +53,9 @@ def test_table_has_a_line_for_each_driver():
 
 def test_unknown_loads_and_drivers_are_refused_by_name():
     parser = argparse.ArgumentParser()
-    add_loop_command(parser.add_subparsers())
+    add_commands(parser.add_subparsers())
     for option, what in (("--load", "load"), ("--drivers", "driver")):
-        arguments = parser.parse_args(["loop", option, "python,coffee"])
+        arguments = parser.parse_args(["bench", "loop", option, "python,coffee"])
         with pytest.raises(ValueError, match=f"{what}: '.*' is none of"):
             arguments.run(arguments)
 

@@ -25,10 +25,10 @@ from realtime_ticks import (
     hold_the_core,
 )
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
+from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.realtime import Mailbox, PeriodicLoop, State, monotonic_ns, scheduling
 from hybrid_control.realtime.loop import CONTROL
-from hybrid_control.reflex import Reflex
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
 SOAK_S = float(os.environ.get("SOAK_S", "2"))
 RATE_HZ = 500.0  # slow enough for a busy machine

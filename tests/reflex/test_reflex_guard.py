@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.reflex.guard import displacement, guard, outline_distance
+from hybrid_control.navigation.reflex.guard import displacement, guard, outline_distance
 
 HALF = (0.25, 0.2)  # m, half length and half width
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist, VerticalRanges
+from hybrid_control.navigation.reflex import Mode, Reflex
+from hybrid_control.navigation.reflex.guard import outline_distance
+from hybrid_control.navigation.reflex.holonomic import climb, displacement, guard, way_out
 from hybrid_control.realtime import SteppedLoop
-from hybrid_control.reflex import Mode, Reflex
-from hybrid_control.reflex.guard import outline_distance
-from hybrid_control.reflex.holonomic import climb, displacement, guard, way_out
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist, VerticalRanges
 
 HALF = 0.2
 NONE = np.zeros((1, 2), np.float32)

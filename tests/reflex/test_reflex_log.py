@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hybrid_control.reflex import tick as t
-from hybrid_control.reflex.reflex import Reflex
+from hybrid_control.navigation.reflex import tick as t
+from hybrid_control.navigation.reflex.reflex import Reflex
 
 
 class Written:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.reflex.movers import (
+from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.navigation.reflex.movers import (
     HORIZON,
     RETREAT,
     SPEEDS,
@@ -23,7 +24,6 @@ from hybrid_control.reflex.movers import (
     turn_of,
     watch,
 )
-from hybrid_control.sim.geometry import cast_rays
 
 ANGLES = -math.pi + 2 * math.pi / 360 * np.arange(360)
 NO_BOXES = np.empty((0, 5))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.reflex.percept import (
+from hybrid_control.navigation.reflex.percept import (
     MAX_APPROACH,
     MAX_POINTS,
     NEAR,

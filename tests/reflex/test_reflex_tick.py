@@ -8,7 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.messages import (
+from hybrid_control.navigation.reflex import InputRefused, Mode, Reflex
+from hybrid_control.navigation.reflex.gains import GAINS
+from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.navigation.reflex.percept import sector_directions
+from hybrid_control.parameters import ParameterError
+from hybrid_control.realtime import SteppedLoop
+from hybrid_control.signals import (
     PLANNER_POPULATIONS,
     Goal,
     Odometry,
@@ -18,12 +24,6 @@ from hybrid_control.messages import (
     Twist,
     layout,
 )
-from hybrid_control.parameters import ParameterError
-from hybrid_control.realtime import SteppedLoop
-from hybrid_control.reflex import InputRefused, Mode, Reflex
-from hybrid_control.reflex.gains import GAINS
-from hybrid_control.reflex.network import build_network
-from hybrid_control.reflex.percept import sector_directions
 
 MS = 1_000_000
 DIRECTIONS = sector_directions().astype(np.float64)

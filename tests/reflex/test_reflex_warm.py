@@ -10,10 +10,10 @@ import math
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
-from hybrid_control.reflex import Reflex
-from hybrid_control.route import RouteMemory
-from hybrid_control.route.memory import warm
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
+from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.route import RouteMemory
+from hybrid_control.navigation.route.memory import warm
 
 MS = 1_000_000
 

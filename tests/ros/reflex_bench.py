@@ -13,7 +13,7 @@ from hybrid_control_ros.convert import SpikeTrainMessage
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import LaserScan
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist, layout
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist, layout
 
 POPULATIONS = layout(heading=72, speed=8)
 

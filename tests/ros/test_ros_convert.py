@@ -20,7 +20,7 @@ from PIL import Image as Picture
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
 
 finite = st.floats(-1e6, 1e6)
 stamps = st.integers(0, 2**31 * 10**9 - 1)

@@ -10,7 +10,7 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage, SpikeTrainMessage
 from hybrid_control_ros.encoder import RateToSpikeNode
 
-from hybrid_control.messages import RateVector, layout
+from hybrid_control.signals import RateVector, layout
 
 NODE = "rate_to_spike_node"
 POPULATIONS = layout(heading=3, speed=2)

@@ -24,10 +24,10 @@ from hybrid_control_ros import qos
 from hybrid_control_ros.reflex import ReflexNode
 from reflex_bench import World
 
+from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.tick import tick as reflex_tick
 from hybrid_control.realtime import address_of, monotonic_ns, sleep_until
 from hybrid_control.realtime.compiled import call_tick, load_acquire, store_release
-from hybrid_control.reflex import Reflex
-from hybrid_control.reflex.tick import tick as reflex_tick
 
 MS = 1_000_000
 HYBRID, STOPPED, ERROR = ReflexStatus.HYBRID, ReflexStatus.STOPPED, ReflexStatus.ERROR
@@ -220,7 +220,7 @@ def test_ros_fault_clock_that_jumps_with_the_sensors_is_driven_through(graph, dr
 FLOOD = """
 import time
 import rclpy
-from hybrid_control.messages import SpikeTrain, layout
+from hybrid_control.signals import SpikeTrain, layout
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage
 

@@ -21,7 +21,7 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import LaserScan, Range
 
-from hybrid_control.messages import Goal
+from hybrid_control.signals import Goal
 from hybrid_control.sim import gazebo
 
 

@@ -18,7 +18,7 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run import gazebo as judge
 from nav_msgs.msg import Odometry as OdometryMessage
 
-from hybrid_control.messages import Goal, Odometry, Pose, Twist
+from hybrid_control.signals import Goal, Odometry, Pose, Twist
 from hybrid_control.sim.worlds import generate
 
 SPEED, PERIOD_NS = 4.0, 20_000_000

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_control.node_parameters import NODES, USE_SIM_TIME, read_yaml, refresh, save, to_yaml
+from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
+from hybrid_control.bringup.parameter_files import read_yaml, refresh, save, to_yaml
 from hybrid_control.parameters import ParameterError
-from hybrid_control.sim.robot import JACKAL, QUAD, QuadModel
+from hybrid_control.sim.robots import JACKAL, QUAD, QuadModel
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = [*sorted(CONFIG.glob("*.yaml")), CONFIG / "tuned" / "gains_barn.yaml"]
@@ -53,7 +54,7 @@ def test_ros_parameter_file_holds_every_parameter_of_its_nodes_within_range_and_
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
 def test_ros_parameter_file_describes_each_parameter_as_the_code_does(file):
-    assert file.read_text() == refresh(file), f"run: python -m hybrid_control.node_parameters {file}"
+    assert file.read_text() == refresh(file), f"run: python -m hybrid_control.bringup.parameter_files {file}"
 
 
 def test_ros_parameters_of_the_simulation_are_the_defaults():

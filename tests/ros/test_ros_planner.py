@@ -17,7 +17,7 @@ from hybrid_control_ros.planner import PlannerNode
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import Image, LaserScan
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 

@@ -23,8 +23,8 @@ from reflex_bench import World, odometry, scan, spikes
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import LaserScan
 
-from hybrid_control.messages import Goal
-from hybrid_control.node_parameters import NODES
+from hybrid_control.bringup.node_parameters import NODES
+from hybrid_control.signals import Goal
 
 NODE = "reflex_node"
 HYBRID, REFLEX_ONLY, STOPPED, ERROR = (

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
-from hybrid_control.route.align import GATE, STEADY, align, equations, foreseen, normals, settle
-from hybrid_control.route.memory import RouteMemory
-from hybrid_control.sim.geometry import cast_rays
+from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.navigation.route.align import GATE, STEADY, align, equations, foreseen, normals, settle
+from hybrid_control.navigation.route.memory import RouteMemory
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
 CELL = 0.1
 ROOM = np.array([[4, 0, 0.2, 8, 0.1], [-4, 0, 0.2, 8, 0], [0, 4, 8, 0.2, -0.1], [0, -4, 8, 0.2, 0]], float)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.cosim import LockStep, run_episode
-from hybrid_control.messages import Goal, Odometry, Pose, RangeScan, Twist
-from hybrid_control.route import memory
-from hybrid_control.route.memory import (
+from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.navigation.drive import LockStep, run_episode
+from hybrid_control.navigation.route import memory
+from hybrid_control.navigation.route.memory import (
     AHEAD,
     CELL,
     HIT,
@@ -20,7 +20,7 @@ from hybrid_control.route.memory import (
     clearances,
     see,
 )
-from hybrid_control.sim.geometry import cast_rays
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.kinematic import KinematicSimulator
 from hybrid_control.sim.worlds import World
 

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from hybrid_control import doctor
-from hybrid_control.cli import main
-from hybrid_control.sim import commands
-from hybrid_control.sim.commands import Fault, When, parse_fault, parse_when, read_parameters
+from hybrid_control.bringup.options import Fault, When, parse_fault, parse_when
+from hybrid_control.bringup.parameter_files import read_parameters
+from hybrid_control.cli import doctor, main
+from hybrid_control.cli import sim as commands
 
 
 def parsed(*arguments):

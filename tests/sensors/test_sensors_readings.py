@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.messages import RangeScan
-from hybrid_control.parameters import ParameterError
-from hybrid_control.sensors import Frames, MissingTransform, Mount, read_sources
-from hybrid_control.sensors.readings import (
+from hybrid_control.navigation.sensors import Frames, MissingTransform, Mount, read_sources
+from hybrid_control.navigation.sensors.readings import (
     cloud_points,
     depth_points,
     laser_points,
     nearest_of_each_bearing,
     range_points,
 )
+from hybrid_control.parameters import ParameterError
+from hybrid_control.signals import RangeScan
 
 HERE = Mount.of()
 

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.messages import Pose
-from hybrid_control.sim.grid import geodesic_field
-from hybrid_control.sim.robot import JACKAL
+from hybrid_control.signals import Pose
+from hybrid_control.sim.robots import JACKAL
 from hybrid_control.sim.simulator import Simulator, limit
 from hybrid_control.sim.worlds import Mover, World, generate
+from hybrid_control.sim.worlds.grid import geodesic_field
 
 BOUNDS = (-10.0, -10.0, 20.0, 10.0)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.sim.geometry import cast_rays, clearance, clearance_map, footprint_distance
+from hybrid_control.geometry.shapes import cast_rays, clearance, clearance_map, footprint_distance
 
 NONE3, NONE5 = np.empty((0, 3)), np.empty((0, 5))
 LENGTH, WIDTH = 0.508, 0.43

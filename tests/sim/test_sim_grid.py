@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.messages import Pose
-from hybrid_control.sim.grid import geodesic_field
+from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds import World, generate
+from hybrid_control.sim.worlds.grid import geodesic_field
 
 
 def world(cylinders=(), boxes=(), goal=(8.0, 0.0)):

@@ -4,11 +4,11 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.cosim.flight import Flight
-from hybrid_control.messages import Pose, Twist
+from hybrid_control.navigation.flight import Flight
+from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.quadrotor import GRAVITY, QuadSimulator
-from hybrid_control.sim.robot import QUAD, vehicle
+from hybrid_control.sim.robots import QUAD, vehicle
 from hybrid_control.sim.worlds import World, generate
 
 EXACT = dataclasses.replace(QUAD, odometry_scale_error=0.0, gyro_drift=0.0, vertical_noise=0.0)

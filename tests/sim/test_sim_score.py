@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.messages import Pose
-from hybrid_control.sim.robot import JACKAL
+from hybrid_control.signals import Pose
+from hybrid_control.sim.robots import JACKAL
 from hybrid_control.sim.score import Score
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import Mover, World, generate, in_frame, seen_from

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from hybrid_control.messages import Pose
-from hybrid_control.sim.geometry import cast_rays
-from hybrid_control.sim.model import Appearance, import_mujoco
-from hybrid_control.sim.robot import JACKAL
+from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.signals import Pose
+from hybrid_control.sim.model import Appearance
+from hybrid_control.sim.mujoco_import import import_mujoco
+from hybrid_control.sim.robots import JACKAL
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, generate
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.messages import Pose
-from hybrid_control.sim.geometry import clearance, footprint_distance
-from hybrid_control.sim.robot import JACKAL, robot
+from hybrid_control.geometry.shapes import clearance, footprint_distance
+from hybrid_control.signals import Pose
+from hybrid_control.sim.robots import JACKAL, robot
 from hybrid_control.sim.worlds import (
     GENERATORS,
     GUARANTEED_CLEARANCE,

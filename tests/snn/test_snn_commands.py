@@ -4,8 +4,8 @@ import nir
 import numpy as np
 import pytest
 
+from hybrid_control.cli.snn import add_commands
 from hybrid_control.snn import Engine, Network
-from hybrid_control.snn.commands import add_commands
 
 
 def call(*words):

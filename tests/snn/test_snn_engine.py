@@ -19,7 +19,7 @@ from hybrid_control.snn import (
     one_to_one,
     random_sparse,
 )
-from hybrid_control.snn import kernels as k
+from hybrid_control.snn.backends.numba import kernels as k
 from hybrid_control.snn.energy import HOROWITZ_45NM, EnergyConstants
 from hybrid_control.snn.plasticity import STDP, RewardSTDP
 

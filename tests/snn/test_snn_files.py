@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.snn import AdaptiveLIF, Engine, GraphError, Izhikevich, Network, SparseLinear, nir_files
+from hybrid_control.snn import AdaptiveLIF, Engine, GraphError, Izhikevich, Network, SparseLinear
 from hybrid_control.snn.network import random_sparse, same_graph
+from hybrid_control.snn.nir import files as nir_files
 
 
 def lif(n=3, **changed):

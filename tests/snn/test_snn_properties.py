@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.snn import AdaptiveCubaLIF, AdaptiveLIF, Engine, Izhikevich, Network
-from hybrid_control.snn.compiler import Compiler, Options
-from hybrid_control.snn.nir_files import flatten
+from hybrid_control.snn.backends.numba.compiler import Compiler, Options
+from hybrid_control.snn.nir.files import flatten
 
 few = settings(max_examples=40, deadline=None)
 KINDS = [nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, AdaptiveLIF, AdaptiveCubaLIF, Izhikevich]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hybrid_control.sim.description import BASE, Placement, sensor_frames
 from hybrid_control.sim.gazebo.releases import Release
-from hybrid_control.sim.robot import Vehicle
+from hybrid_control.sim.robots import Vehicle
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET
 
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 from hybrid_control.sim.description import (
     BASE,
     CAMERA,
@@ -32,7 +32,7 @@ from hybrid_control.sim.gazebo.sdf import (
 )
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.quadrotor import OBSTACLE_HEIGHT
-from hybrid_control.sim.robot import QuadModel, RobotModel, Vehicle
+from hybrid_control.sim.robots import QuadModel, RobotModel, Vehicle
 from hybrid_control.sim.urdf import text
 
 CASTER_GAP = (

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 from hybrid_control.sim.description import Placement, describe
 from hybrid_control.sim.gazebo.bridge import QUADROTOR_TOPICS, ROVER_TOPICS, bridge_entries, bridge_yaml
 from hybrid_control.sim.gazebo.releases import Release
 from hybrid_control.sim.gazebo.robots import looks, odometry_origin, robot_model, standing
 from hybrid_control.sim.gazebo.sdf import model_sdf
 from hybrid_control.sim.gazebo.world import Physics, goal_in_odometry, world_name, world_sdf
-from hybrid_control.sim.robot import JACKAL, QuadModel, Vehicle
+from hybrid_control.sim.robots import JACKAL, QuadModel, Vehicle
 from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import World
 

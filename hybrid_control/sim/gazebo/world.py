@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hybrid_control.messages import Pose
+from hybrid_control.signals import Pose
 from hybrid_control.sim.description import Placement
 from hybrid_control.sim.gazebo.obstacles import add_mover, add_obstacles
 from hybrid_control.sim.gazebo.releases import Release

@@ -2,6 +2,6 @@
 
 import os
 
-from hybrid_control.dds import without_shared_memory
+from hybrid_control.bringup.dds import without_shared_memory
 
 without_shared_memory(os.environ)  # a peer that is killed must not hold up a node

@@ -23,11 +23,11 @@ from firmware_bridge.boards.pump import HasNetwork, Pump
 from firmware_bridge.boards.quantise import report
 from firmware_bridge.boards.registry import parse_config
 from firmware_bridge.boards.split import split
-from hybrid_control.messages import SpikeTrain
-from hybrid_control.node_parameters import ON_BOARD
+from hybrid_control.bringup.node_parameters import ON_BOARD
+from hybrid_control.navigation.reflex.network import build_network, with_gains
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling
-from hybrid_control.reflex.network import build_network, with_gains
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage

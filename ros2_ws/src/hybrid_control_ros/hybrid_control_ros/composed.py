@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hybrid_control.messages import SpikeTrain
 from hybrid_control.parameters import Value
+from hybrid_control.signals import SpikeTrain
 from hybrid_control_ros.encoder import RateToSpikeNode
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.planner import PlannerNode

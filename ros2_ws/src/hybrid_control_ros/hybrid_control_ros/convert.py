@@ -20,7 +20,7 @@ from hybrid_control_msgs.msg import SpikeTrain as SpikeTrainMessage
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
-from hybrid_control.messages import (
+from hybrid_control.signals import (
     Goal,
     Odometry,
     Population,
@@ -108,7 +108,7 @@ def spike_train_message(train: SpikeTrain) -> SpikeTrainMessage:
 
 def image(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """The picture of a message, (height, width, 3) uint8 RGB. Raises ImageError, a ValueError."""
-    from hybrid_control.planner.images import decode, decode_compressed
+    from hybrid_control.navigation.planner.images import decode, decode_compressed
 
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from firmware_bridge.kinematics import Kinematics, Velocity
 from firmware_bridge.link.command import PORT_WORDS, Port, send_velocity
+from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.tick import COMMAND, CONTEXT
 from hybrid_control.parameters import ParameterError
 from hybrid_control.realtime.clock import monotonic_ns
 from hybrid_control.realtime.compiled import as_pointer, call_tick
 from hybrid_control.realtime.histogram import BINS, Histogram, bin_of
 from hybrid_control.realtime.loop import TICK_OK
-from hybrid_control.reflex import Reflex
-from hybrid_control.reflex.tick import COMMAND, CONTEXT
 
 _MAX_WHEELS = 8
 _FIELDS = ("linear_x", "linear_y", "angular_z")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from hybrid_control.coding import Encoder, encoder
-from hybrid_control.messages import RateVector, SpikeTrain
 from hybrid_control.parameters import Value
+from hybrid_control.signals import RateVector, SpikeTrain
+from hybrid_control.signals.coding import Encoder, encoder
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage, SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode

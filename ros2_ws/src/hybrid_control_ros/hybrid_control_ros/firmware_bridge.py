@@ -21,9 +21,9 @@ from firmware_bridge.kinematics import Velocity, limit_velocity, limit_wheels, s
 from firmware_bridge.link import Link
 from firmware_bridge.odometry import WheelOdometry
 from firmware_bridge.wheels import WheelDriver, WheelState
-from hybrid_control.messages import Odometry, Pose, Twist
-from hybrid_control.node_parameters import FIRMWARE_BRIDGE
+from hybrid_control.bringup.node_parameters import FIRMWARE_BRIDGE
 from hybrid_control.parameters import ParameterError, Value
+from hybrid_control.signals import Odometry, Pose, Twist
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.wheel_drivers import make_driver, make_gains, make_kinematics, make_limits

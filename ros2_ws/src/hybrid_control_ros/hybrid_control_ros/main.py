@@ -86,7 +86,7 @@ def _end_with_starter() -> None:
 def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = None) -> int:
     """Run nodes until a signal ends them; the exit status.
 
-    kinds: names of nodes in hybrid_control.node_parameters; module: where ``build(values) -> list of nodes`` is, with
+    kinds: names of nodes in `node_parameters`; module: where ``build(values) -> list of nodes`` is, with
     values[kind] the parameters of each; imported late, since it takes long.
     """
     ending = Ending()
@@ -179,7 +179,7 @@ def _prepare(kinds: Sequence[str], module: str) -> dict[str, dict[str, Value]]:
 
 
 def _values(kind: str, probe: Node) -> dict[str, Value]:
-    from hybrid_control.node_parameters import NODES
+    from hybrid_control.bringup.node_parameters import NODES
     from hybrid_control.parameters import ParameterError, check_all
 
     names = probe.get_parameters_by_prefix("")

@@ -19,8 +19,8 @@ from sensor_msgs.msg import BatteryState, Range
 from std_srvs.srv import Trigger
 
 from firmware_bridge.mavlink import Autopilot, AutopilotConfig, AutopilotState, Setpoint
-from hybrid_control.messages import Odometry, Pose, Twist
 from hybrid_control.parameters import Value
+from hybrid_control.signals import Odometry, Pose, Twist
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.vertical import range_message

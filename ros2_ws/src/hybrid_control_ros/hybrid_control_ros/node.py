@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import QoSProfile
 
-from hybrid_control.node_parameters import NODES
+from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
 from hybrid_control_ros import convert, qos
 
@@ -50,7 +50,7 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
 
 
 class ManagedNode(LifecycleNode):
-    """A lifecycle node whose parameters stand in hybrid_control.node_parameters under the name in `kind`.
+    """A lifecycle node whose parameters stand in hybrid_control.bringup.node_parameters under the name in `kind`.
 
     Subclasses fill in configure, activate, deactivate and cleanup; a ValueError or OSError out of one of them is one
     line in the log and a transition that failed. What `listen`, `talk` and `every` open is closed at cleanup.

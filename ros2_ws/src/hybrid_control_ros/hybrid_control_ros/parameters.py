@@ -11,7 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 
-from hybrid_control.node_parameters import NODES, USE_SIM_TIME
+from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
 
 _LISTEN = 3.5  # seconds in which every participant has been heard: one that was missed speaks again after 3
 _ATTEMPTS = 3  # an answer is lost where the other side has not yet heard of this client

@@ -13,12 +13,12 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
-from hybrid_control.messages import Goal, Odometry, RateVector
+from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
+from hybrid_control.navigation.planner.planner import BlindError, Planner
+from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.route.memory import warm
 from hybrid_control.parameters import Value
-from hybrid_control.planner.contract import DEFAULT_MODEL
-from hybrid_control.planner.planner import BlindError, Planner
-from hybrid_control.route import Guide
-from hybrid_control.route.memory import warm
+from hybrid_control.signals import Goal, Odometry, RateVector
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage
 from hybrid_control_ros.node import ManagedNode

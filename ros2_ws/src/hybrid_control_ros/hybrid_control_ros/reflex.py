@@ -1,6 +1,6 @@
 """The reflex node: scan, planner/spikes, odometry and goal in, cmd_vel out.
 
-Nothing here steers: the spiking network does, in hybrid_control.reflex, ticked by compiled code in a thread of its own.
+Nothing here steers: the spiking network in `hybrid_control.navigation.reflex` does, ticked in a thread of its own.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
-from hybrid_control.messages import SpikeTrain, Twist, VerticalRanges
+from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
+from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling
 from hybrid_control.realtime.loop import PeriodicLoop
 from hybrid_control.realtime.stepped import SteppedLoop
 from hybrid_control.realtime.watchdog import Watchdog
-from hybrid_control.reflex import Reflex
-from hybrid_control.reflex.gains import GAINS, SETTINGS
-from hybrid_control.sensors import Fused, read_sources
+from hybrid_control.signals import SpikeTrain, Twist, VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode

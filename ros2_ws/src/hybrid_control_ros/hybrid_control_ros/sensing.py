@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
 
+from hybrid_control.navigation.sensors import Frames, Fused, Fusion, Mount, Source, readings, warm
+from hybrid_control.navigation.sensors.events import EventDecoder, Looming
 from hybrid_control.parameters import ParameterError
-from hybrid_control.sensors import Frames, Fused, Fusion, Mount, Source, readings, warm
-from hybrid_control.sensors.events import EventDecoder, Looming
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 

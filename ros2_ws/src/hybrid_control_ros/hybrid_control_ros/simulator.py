@@ -22,10 +22,10 @@ from sensor_msgs.msg import Image, Imu, LaserScan, Range
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from hybrid_control.messages import Twist
 from hybrid_control.parameters import ParameterError, Value
+from hybrid_control.signals import Twist
 from hybrid_control.sim.quadrotor import QuadSimulator
-from hybrid_control.sim.robot import QuadModel, RobotModel, vehicle
+from hybrid_control.sim.robots import QuadModel, RobotModel, vehicle
 from hybrid_control.sim.simulator import Simulator, VehicleSimulator
 from hybrid_control.sim.worlds import World, load_world
 from hybrid_control_ros import convert, qos

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sensor_msgs.msg import Range
 
-from hybrid_control.messages import VerticalRanges
+from hybrid_control.signals import VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 

@@ -26,13 +26,13 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from visualization_msgs.msg import MarkerArray
 
-from hybrid_control.messages import Pose
 from hybrid_control.report import make_report
+from hybrid_control.signals import Pose
 from hybrid_control.sim.gazebo import odometry_origin, truth_topic
-from hybrid_control.sim.robot import vehicle
+from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.score import Score
-from hybrid_control.sim.world_files import LOWEST
 from hybrid_control.sim.worlds import in_frame, load_world, seen_from
+from hybrid_control.sim.worlds.files import LOWEST
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run.judge import Judge
 from hybrid_control_ros.run.recorder import Recorder, message_class

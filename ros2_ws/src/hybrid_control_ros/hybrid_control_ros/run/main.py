@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hybrid_control.bringup.options import RunOptions
 from hybrid_control.report import make_report, summary_line
-from hybrid_control.sim.commands import RunOptions
 from hybrid_control_ros.run.judge import Judge
 from hybrid_control_ros.run.supervisor import Display, Interrupt, drive
 

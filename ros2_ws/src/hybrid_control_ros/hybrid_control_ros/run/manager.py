@@ -19,7 +19,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from hybrid_control.bringup.graph import Graph
-from hybrid_control.messages import Goal, Twist
+from hybrid_control.signals import Goal, Twist
 from hybrid_control_ros import convert, qos
 
 UNCONFIGURED, INACTIVE, ACTIVE = (

@@ -34,13 +34,14 @@ from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 
 import hybrid_control
+from hybrid_control.bringup.dds import without_shared_memory
 from hybrid_control.bringup.graph import OURS, Graph, Program, build, command
-from hybrid_control.dds import without_shared_memory
-from hybrid_control.node_parameters import NODES, ON_BOARD, read_yaml, to_yaml
+from hybrid_control.bringup.node_parameters import NODES, ON_BOARD
+from hybrid_control.bringup.options import Fault, RunOptions, When
+from hybrid_control.bringup.parameter_files import read_yaml, to_yaml
 from hybrid_control.parameters import Value
 from hybrid_control.report.run import MODES
-from hybrid_control.sim.commands import Fault, RunOptions, When
-from hybrid_control.sim.robot import RobotModel, vehicle
+from hybrid_control.sim.robots import RobotModel, vehicle
 from hybrid_control.sim.worlds import load_world
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run.judge import Judge
@@ -274,7 +275,7 @@ class Run:
         from firmware_bridge.boards.emulated import emulated_config, emulator_command
         from firmware_bridge.boards.registry import format_config
         from firmware_bridge.boards.split import split
-        from hybrid_control.reflex.network import build_network, with_gains
+        from hybrid_control.navigation.reflex.network import build_network, with_gains
         from hybrid_control.snn import Network
 
         backend, reflex = self._options.backend, self._parameters[REFLEX]

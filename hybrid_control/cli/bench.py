@@ -1,0 +1,204 @@
+"""`hybrid-control bench`: the subcommands that measure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hybrid_control.bench.boards import BACKENDS
+from hybrid_control.bench.loop import DRIVERS, LOADS
+from hybrid_control.cli.nav import add_nav_command
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `bench` with what it can measure."""
+    parser = subparsers.add_parser("bench", help="measure what the documentation states")
+    kinds = parser.add_subparsers(dest="bench", required=True, metavar="WHAT")
+    _add_loop_command(kinds)
+    _add_latency_command(kinds)
+    _add_snn_command(kinds)
+    add_nav_command(kinds)
+    _add_boards_command(kinds)
+
+
+def _write(file: Path | None, result: dict[str, Any]) -> None:
+    """The result as JSON, where a file was asked for."""
+    if file is not None:
+        file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _add_loop_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``loop`` to the benchmarks."""
+    parser = subparsers.add_parser(
+        "loop", help="lateness, tick cost and missed ticks of the loop and its peers"
+    )
+    parser.add_argument("--rate", type=float, default=1000.0, help="ticks a second (default 1000)")
+    parser.add_argument(
+        "--seconds", type=float, default=30.0, help="measured time for each driver (default 30)"
+    )
+    parser.add_argument("--load", default="", metavar="L,L", help=f"any of {','.join(LOADS)}; default none")
+    parser.add_argument(
+        "--drivers", default=",".join(DRIVERS), metavar="D,D", help=f"any of {','.join(DRIVERS)}; default all"
+    )
+    parser.add_argument("--priority", type=int, default=80, help="of SCHED_FIFO (default 80)")
+    parser.add_argument("--cpu", type=int, default=None, help="core for the compiled loop; default any")
+    parser.add_argument(
+        "--spin",
+        type=float,
+        default=None,
+        metavar="US",
+        help="the compiled loop wakes so many µs early and waits the rest in a busy loop; default the library's",
+    )
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
+    parser.set_defaults(run=_loop)
+
+
+def _loop(arguments: argparse.Namespace) -> int:
+    from hybrid_control.bench.loop import measure, table
+
+    result = measure(
+        arguments.rate,
+        arguments.seconds,
+        _names(arguments.load, LOADS, "load"),
+        _names(arguments.drivers, DRIVERS, "driver"),
+        arguments.priority,
+        arguments.cpu,
+        arguments.spin,
+    )
+    print(table(result))
+    _write(arguments.json, result)
+    return 0
+
+
+def _names(text: str, known: tuple[str, ...], what: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{what}: {name!r} is none of {', '.join(known)}")
+    return names
+
+
+def _add_latency_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``latency`` to the benchmarks."""
+    parser = subparsers.add_parser(
+        "latency", help="from a scan to the command it causes, across two processes"
+    )
+    parser.add_argument(
+        "--scans", type=int, default=1000, help="scans for each of the two nodes (default 1000)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=1000.0, help="ticks a second of the reflex (default 1000)"
+    )
+    parser.add_argument("--priority", type=int, default=80, help="of SCHED_FIFO; 0 for the normal scheduler")
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
+    parser.set_defaults(run=_latency)
+
+
+def _latency(arguments: argparse.Namespace) -> int:
+    from hybrid_control.bench.latency import measure, table
+
+    result = measure(arguments.scans, arguments.rate, arguments.priority)
+    print(table(result))
+    _write(arguments.json, result)
+    return 0
+
+
+def _add_snn_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``snn`` to the benchmarks."""
+    parser = subparsers.add_parser("snn", help="cost of the spiking engine's ticks, beside other tools")
+    parser.add_argument("--quick", action="store_true", help="fewer steps: under a minute without peers")
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
+    parser.add_argument(
+        "--peers-python",
+        type=Path,
+        default=None,
+        metavar="PATH",
+        help="interpreter that has the other tools; default build/peers/bin/python where it is, else this one",
+    )
+    parser.add_argument(
+        "--soak", type=int, default=None, metavar="N", help="instead: N ticks, watching memory grow"
+    )
+    parser.set_defaults(run=_snn)
+
+
+def _snn(arguments: argparse.Namespace) -> int:
+    """The command."""
+    from hybrid_control.bench.snn import machine, measure, soak, table
+
+    if arguments.soak is not None:
+        if arguments.soak < 10:
+            raise ValueError(f"--soak {arguments.soak}: at least 10 ticks")
+        found = soak(arguments.soak)
+        result: dict[str, Any] = {"machine": machine(), "soak": found}
+        for row in found:
+            print(f"{row['way']:12} {row['ticks']:>12,} ticks: {row['grown_bytes'] / 1024:+8.0f} KiB")
+    else:
+        result = measure(arguments.quick, arguments.peers_python)
+        print(table(result))
+    _write(arguments.json, result)
+    return 0
+
+
+def _add_boards_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``boards`` to the benchmarks."""
+    parser = subparsers.add_parser(
+        "boards", help="the robot with its reflex on an emulated board, in lock step"
+    )
+    add = parser.add_argument
+    add(
+        "--backend",
+        choices=BACKENDS,
+        default="spinnaker",
+        help="what runs the network (default: %(default)s)",
+    )
+    add("--world", default="default", help="world to drive (default: %(default)s)")
+    add("--seeds", type=int, default=20, metavar="N", help="seeds 0 .. N-1 (default: %(default)s)")
+    add(
+        "--duration", type=float, default=90.0, metavar="S", help="simulated s to give up after (%(default)g)"
+    )
+    add("--kill-at", type=float, metavar="S", help="simulated s at which the emulator is killed")
+    add(
+        "--without-board",
+        choices=("numba", "stop"),
+        default="numba",
+        help="what the reflex does while the board is silent (default: %(default)s)",
+    )
+    add("--json", type=Path, metavar="FILE", help="also write the result here")
+    parser.set_defaults(run=_boards)
+
+
+def _boards(arguments: argparse.Namespace) -> int:
+    """Drive, print a line for each seed and a sum; exit status 0 where nine in ten had no contact."""
+    from hybrid_control.bench.boards import drive_seeds
+
+    if not 1 <= arguments.seeds <= 1000:
+        raise ValueError(f"--seeds {arguments.seeds}: expected 1 .. 1000")
+    drives = []
+    for drive in drive_seeds(
+        arguments.backend, arguments.world, range(arguments.seeds), arguments.duration, arguments.kill_at,
+        arguments.without_board,
+    ):  # fmt: skip
+        drives.append(drive)
+        end = "goal" if drive.reached else "not at the goal"
+        sys.stdout.write(
+            f"seed {drive.seed:3}  {end:15} {drive.contacts} contacts  {drive.time:5.1f} s  least distance "
+            f"{drive.least_distance:.3f} m  network here {100 * drive.replaced:.0f} % of the time\n"
+        )
+        sys.stdout.flush()
+    clean = sum(not d.contacts for d in drives)
+    reached = sum(d.reached and not d.contacts for d in drives)
+    sys.stdout.write(
+        f"{arguments.backend}: {clean} of {len(drives)} without a contact, {reached} at the goal\n"
+    )
+    if arguments.json:
+        content = {"backend": arguments.backend, "world": arguments.world, "kill_at": arguments.kill_at}
+        arguments.json.write_text(
+            json.dumps({**content, "drives": [asdict(d) for d in drives]}, indent=1) + "\n"
+        )
+    return 0 if clean >= 0.9 * len(drives) else 1
+
+

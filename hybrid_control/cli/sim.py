@@ -1,0 +1,217 @@
+"""`hybrid-control sim`: its arguments, checked before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from hybrid_control.bringup.interrupts import ending_at_once
+from hybrid_control.bringup.options import (
+    CAMERA_FAULTS,
+    SCAN_FAULTS,
+    RunOptions,
+    parse_fault,
+    parse_when,
+)
+
+
+def options_of(args: argparse.Namespace) -> RunOptions:
+    """Check what was typed; ValueError or OSError with one line where it can't be."""
+    from hybrid_control.bringup.parameter_files import read_parameters
+    from hybrid_control.sim.robots import RobotModel, vehicle
+    from hybrid_control.sim.worlds import load_world
+
+    if not 0 < args.duration <= 3600:
+        raise ValueError(f"--duration {args.duration:g}: expected 0 .. 3600 s")
+    if not 0 < args.real_time_factor <= 100:
+        raise ValueError(f"--real-time-factor {args.real_time_factor:g}: expected more than 0, at most 100")
+    if not 0 <= args.seed < 2**31:
+        raise ValueError(f"--seed {args.seed}: expected 0 .. {2**31 - 1}")
+    if args.seeds is not None and not 1 <= args.seeds <= 1000:
+        raise ValueError(f"--seeds {args.seeds}: expected 1 .. 1000")
+    if args.domain is not None and not 0 <= args.domain <= 101:
+        raise ValueError(f"--domain {args.domain}: expected 0 .. 101")
+    vehicle(args.robot)
+    load_world(args.world, args.seed)
+    for option, file in (("--model", args.model), ("--network", args.network)):
+        if file is not None and not file.is_file():
+            raise ValueError(f"{option}: {file}: no such file")
+    if args.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ValueError(
+            "--viewer: there is no display (DISPLAY is not set); leave it out to drive without one"
+        )
+    if args.composed and args.kill_planner_at:
+        raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
+    if args.kill_board_at and args.backend == "numba":
+        raise ValueError("--kill-board-at: there is no board; add --backend spinnaker or loihi")
+    if args.backend != "numba":
+        if args.composed or args.real_time_factor != 1.0:
+            raise ValueError(
+                "--backend: the board's emulator runs in real time, and the reflex in its bridge's process; leave out "
+                "--real-time-factor and --composed"
+            )
+        from firmware_bridge.boards.emulated import emulated_config, emulator_command
+
+        emulator_command(args.backend, Path("board.nir"), emulated_config(args.backend))
+    if args.firmware:
+        from firmware_bridge.firmware.build import check_tools
+
+        check_tools()
+        if not isinstance(vehicle(args.robot), RobotModel):
+            raise ValueError(f"--firmware: drives wheels, and the robot {args.robot!r} has none")
+        if args.real_time_factor != 1.0:
+            raise ValueError("--firmware: the emulated chip runs in real time; leave out --real-time-factor")
+    faults = [parse_fault(text, "camera") for text in args.camera_fault]
+    faults += [parse_fault(text, "scan") for text in args.scan_fault]
+    options = RunOptions(
+        world=args.world,
+        robot=args.robot,
+        seed=args.seed,
+        seeds=args.seeds,
+        duration=args.duration,
+        real_time_factor=args.real_time_factor,
+        out=args.out,
+        viewer=args.viewer,
+        composed=args.composed,
+        firmware=args.firmware,
+        backend=args.backend,
+        without_board=args.without_board,
+        kill_board=parse_when(args.kill_board_at, "--kill-board-at") if args.kill_board_at else None,
+        model=args.model,
+        network=args.network,
+        domain=args.domain,
+        kill_planner=parse_when(args.kill_planner_at, "--kill-planner-at") if args.kill_planner_at else None,
+        faults=tuple(faults),
+        parameters=read_parameters(args.params),
+    )
+    _check_model(options)
+    return options
+
+
+def _check_model(options: RunOptions) -> None:
+    """Load the planner's model once, so that one that breaks the contract is refused before a process is started."""
+    from hybrid_control.navigation.planner import contract
+
+    named = options.model or str(options.parameters["planner_node"]["model_file"])
+    contract.load(named or contract.DEFAULT_MODEL)
+
+
+def _sim(args: argparse.Namespace) -> int:
+    with ending_at_once():
+        options = options_of(args)
+        try:
+            from hybrid_control_ros.run.main import run
+        except ImportError as error:
+            raise ValueError(
+                f"ROS 2 or the workspace is not in this shell ({error}): run `make setup` once and `. scripts/env.sh`, "
+                "or simply `make sim`"
+            ) from None
+    return run(options)
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `sim` to the command line."""
+    defaults = RunOptions()
+    sim = subparsers.add_parser(
+        "sim",
+        help="drive the simulated robot to its goal and write a report",
+        description="Drives the simulated robot to its goal with real ROS 2 nodes, and writes OUT/<run>/ with "
+        "report.html, report.json and run.mcap. Exit status: 0 where the goal was reached without a contact, 1 where "
+        "it was not, 2 for a mistake in what was asked.",
+        epilog="WHEN is seconds since the simulation began, such as 12.5, or the share of the way done, such as 50%.",
+    )
+    add = sim.add_argument
+    add(
+        "--world",
+        default=defaults.world,
+        help="default, open, forest, corridor, rooms, field, crossing or arena, or FILE.npz:ID (default: %(default)s)",
+    )
+    add("--robot", default=defaults.robot, help="the robot (default: %(default)s)")
+    add(
+        "--seed",
+        type=int,
+        default=defaults.seed,
+        help="seed of the world, the noise and the spikes (default: %(default)s)",
+    )
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="drive seeds 0 .. N-1 one after another and print a table; exit status 0 where 95%% succeed",
+    )
+    add(
+        "--duration",
+        type=float,
+        default=defaults.duration,
+        metavar="S",
+        help="simulated seconds after which a run is given up (default: %(default)g)",
+    )
+    add(
+        "--real-time-factor",
+        type=float,
+        default=defaults.real_time_factor,
+        metavar="X",
+        help="simulated seconds in a second (default: %(default)g)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=defaults.out,
+        metavar="DIR",
+        help="folder for the results (default: %(default)s)",
+    )
+    look = sim.add_mutually_exclusive_group()
+    look.add_argument(
+        "--headless", dest="viewer", action="store_false", help="without a window (this is the default)"
+    )
+    look.add_argument("--viewer", dest="viewer", action="store_true", help="with MuJoCo's window")
+    sim.set_defaults(viewer=False)
+    add(
+        "--composed",
+        action="store_true",
+        help="planner, encoder and reflex in one process, as on small boards",
+    )
+    add(
+        "--firmware",
+        action="store_true",
+        help="the motor firmware on an emulated ATmega328P between reflex and wheels (needs gcc-avr and libsimavr)",
+    )
+    add(
+        "--backend",
+        choices=("numba", "spinnaker", "loihi"),
+        default=defaults.backend,
+        help="what runs the reflex's network: this processor, or a board's emulator behind the board's wire "
+        "(default: %(default)s)",
+    )
+    add(
+        "--without-board",
+        choices=("numba", "stop"),
+        help="what the reflex does while the board is silent (default: as the parameters say)",
+    )
+    add("--kill-board-at", metavar="WHEN", help="test: kill the board's emulator then")
+    add(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="parameters of the nodes, a ROS parameter file such as config/sim.yaml",
+    )
+    add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
+    add("--network", type=Path, metavar="FILE", help="another network for the reflex, a NIR file")
+    add("--domain", type=int, metavar="ID", help="ROS_DOMAIN_ID (default: a free one)")
+    add("--kill-planner-at", metavar="WHEN", help="test: kill the planner's process then")
+    add(
+        "--camera-fault",
+        action="append",
+        default=[],
+        metavar="KIND@WHEN[:S]",
+        help=f"test: what the camera shows from then on (for S seconds): {', '.join(CAMERA_FAULTS)}",
+    )
+    add(
+        "--scan-fault",
+        action="append",
+        default=[],
+        metavar="KIND@WHEN[:S]",
+        help=f"test: the same for the lidar: {', '.join(SCAN_FAULTS)}",
+    )
+    sim.set_defaults(run=_sim)

@@ -1,0 +1,415 @@
+"""An episode of the hybrid or the reflex at the kinematic level as one compiled loop, for tuning.
+
+World, base, lidar, odometry, stand-in planner, encoder and the reflex's own tick, at its full rate of simulated time,
+in the order and with the arithmetic of `cosim.run_episode` over `KinematicSimulator` and `LockStep`: the same seed
+gives the same row from both, which a test holds. Only with a route memory do they differ: here it knows the map.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.geometry.eikonal import GeodesicField
+from hybrid_control.geometry.shapes import FloatArray, clearance
+from hybrid_control.navigation.bench.map_planner import (
+    ERROR,
+    erring,
+    expert_wish,
+    frame_of,
+    planner_rates,
+    way_ahead,
+    yaw_along,
+)
+from hybrid_control.navigation.drive import WINDOW_NS, Episode
+from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex import tick as t
+from hybrid_control.navigation.reflex.movers import WATCHED, mark_passed, watch
+from hybrid_control.navigation.reflex.percept import SECTORS, approach_speeds, perceive
+from hybrid_control.navigation.reflex.reflex import APPROACH_SMOOTHING, WATCH_NS
+from hybrid_control.realtime import address_of, write_mailbox
+from hybrid_control.signals.coding import encoder
+from hybrid_control.signals.coding.kernels import encode
+from hybrid_control.sim.kinematic import (
+    CLOSEST,
+    LEFT,
+    PATH,
+    RIGHT,
+    SINCE,
+    STEP_NS,
+    TARGET_V,
+    TARGET_W,
+    YAW,
+    KinematicSimulator,
+    V,
+    W,
+    X,
+    Y,
+    _advance,
+    sweep,
+)
+from hybrid_control.sim.robots import RobotModel
+from hybrid_control.sim.simulator import STANDING_SPEED
+from hybrid_control.sim.worlds import World
+
+RATES_LAST_NS = 400_000_000  # as in `LockStep.command`
+ROUTE_NS, ROUTE_LOOKAHEAD, ROUTE_AHEAD = 200_000_000, 1.5, 3.0  # as in `route.memory`
+NOTE_WAY = 10  # windows between two points of the way
+MODES = len(t.Mode)
+PENDING = 32  # plans that can be on their way
+KEYS = 4096  # spikes of one window
+
+RUN = np.dtype(
+    [
+        ("windows", np.int64),
+        ("tick_ns", np.int64),
+        ("scan_period", np.float64),  # ns, as the other two
+        ("odometry_period", np.float64),
+        ("camera_period", np.float64),
+        ("planner_period_ns", np.int64),
+        ("planner_latency_ns", np.int64),
+        ("waypoint_lasts_ns", np.int64),  # without a next one
+        ("planner", np.int64),  # whether there is one
+        ("route", np.int64),  # whether points on the way stand in for the goal
+        ("planner_dies_within", np.float64),  # m from the goal, -1 for never
+        ("goal_radius", np.float64),
+        ("centre_contact", np.float64),  # m, -1 for none
+        ("half_track", np.float64),
+        ("lidar_noise", np.float64),
+        ("lidar_dropout", np.float64),
+        ("range_min", np.float64),
+        ("range_max", np.float64),
+        ("lidar_x", np.float64),
+        ("lidar_yaw", np.float64),
+        ("fastest", np.float64),  # as `Reflex._watch` takes them from the gains
+        ("fastest_turn", np.float64),
+        ("max_acceleration", np.float64),
+        ("half_length", np.float64),
+        ("half_width", np.float64),
+        ("metres_per_count", np.float64, (2,)),
+        ("odometry_track", np.float64),
+        ("counts_per_rad", np.float64),
+        ("max_speed", np.float64),
+        ("max_yaw_rate", np.float64),
+        # how it ended
+        ("time_ns", np.int64),
+        ("reached", np.int64),
+        ("touched", np.int64),
+        ("contact", np.int64),
+        ("standing", np.int64),
+        ("made", np.int64),
+        ("modes", np.int64, (MODES,)),
+    ],
+    align=True,
+)
+
+
+@numba.njit(cache=True, nogil=True)
+def _scan(run: Any, rng: Any, distances: FloatArray) -> NDArray[np.float32]:
+    """As `LidarNoise.read`."""
+    noise = rng.normal(0.0, run.lidar_noise, distances.size)
+    lost = rng.random(distances.size)
+    ranges = np.empty(distances.size, np.float32)
+    for i in range(distances.size):
+        r = distances[i]
+        if r < 0.0 or r > run.range_max or lost[i] < run.lidar_dropout:
+            r = np.inf
+        else:
+            r = max(r + noise[i], run.range_min)
+            if r > run.range_max:
+                r = np.inf
+        ranges[i] = r
+    return ranges
+
+
+@numba.njit(cache=True, nogil=True)
+def _reckon(run: Any, motion: Any, counts: FloatArray, state: FloatArray, dt: float) -> None:
+    """As `WheelOdometry.update`."""
+    left, right = math.floor(state[LEFT] * run.counts_per_rad), math.floor(state[RIGHT] * run.counts_per_rad)
+    a = (left - counts[0]) * run.metres_per_count[0]
+    b = (right - counts[1]) * run.metres_per_count[1]
+    counts[0], counts[1] = left, right
+    forward, turn = 0.5 * (a + b), (b - a) / run.odometry_track
+    middle = motion.yaw + 0.5 * turn
+    motion.x += forward * math.cos(middle)
+    motion.y += forward * math.sin(middle)
+    motion.yaw += turn
+    motion.linear_x = forward / dt
+    motion.angular_z = turn / dt
+
+
+@numba.njit(cache=True, nogil=True)
+def _aim(
+    field: FloatArray, free: NDArray[np.bool_], frame: FloatArray, state: FloatArray, motion: Any, goal: Any
+) -> None:
+    """Set the goal to the point that a route memory which knows map and place would give, in the odometry's frame."""
+    x, y, yaw = state[X], state[Y], state[YAW]
+    distance = math.hypot(frame[3] - x, frame[4] - y)
+    ahead, length = math.nan, distance
+    if distance >= ROUTE_LOOKAHEAD:
+        path = way_ahead(field, frame, x, y, ROUTE_LOOKAHEAD)
+        ahead = yaw_along(path, free, frame, x, y, ROUTE_LOOKAHEAD)
+        length = min(ROUTE_AHEAD, distance)
+    if math.isnan(ahead):
+        ahead, length = math.atan2(frame[4] - y, frame[3] - x), distance
+    bearing = ahead - yaw + motion.yaw
+    goal.x = motion.x + length * math.cos(bearing)
+    goal.y = motion.y + length * math.sin(bearing)
+
+
+@numba.njit(cache=True, nogil=True)
+def _episode(
+    run: Any,
+    c: Any,
+    scan: Any,
+    train: Any,
+    motion: Any,
+    goal: Any,
+    watched: Any,
+    state: FloatArray,
+    base: FloatArray,
+    cylinders: FloatArray,
+    movers: FloatArray,
+    boxes: FloatArray,
+    beams: FloatArray,
+    field: FloatArray,
+    free: NDArray[np.bool_],
+    frame: FloatArray,
+    channels: Any,
+    lidar_rng: Any,
+    planner_rng: Any,
+    way: FloatArray,
+) -> int:
+    """Drives until the goal, a contact or the end; fills `run` and `way`. Returns how many points the way has.
+
+    scan, train, motion, goal: records of the reflex's mailboxes' values; watched: what moves; channels: the
+    encoder's state.
+    """
+    window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
+    fixed = cylinders.shape[0] - movers.shape[0]
+    standing_cylinders = cylinders[:fixed].copy()
+    sectors, counts = np.full(SECTORS, np.inf, np.float32), np.zeros(2)
+    approach = np.zeros(SECTORS, np.float32)
+    pending, pending_ns = np.empty((PENDING, t.CHANNELS), np.float32), np.zeros(PENDING, np.int64)
+    first_pending = last_pending = 0
+    rates, rates_ns = np.zeros(t.CHANNELS, np.float32), -1
+    sent_scan = sent_odometry = sent_camera = 0
+    scan_ns = odometry_ns = 0
+    now = next_plan = next_route = 0
+    next_tick = -1
+    error = 0.0
+    alive = run.planner != 0
+    aim_until = -1
+    seen_odometry = False
+    contact = False
+    points = 0
+    for window in range(run.windows):
+        until = (window + 1) * window_ns
+        while not contact:
+            odometry_due = round((sent_odometry + 1) * run.odometry_period)
+            scan_due = round((sent_scan + 1) * run.scan_period)
+            camera_due = round((sent_camera + 1) * run.camera_period) if run.planner else until + 1
+            due = min(odometry_due, scan_due, camera_due)
+            steps = (min(due, until) - now) // STEP_NS
+            made = _advance(state, steps, now * 1e-9, STEP_NS * 1e-9, base, cylinders, movers, boxes)
+            now += made * STEP_NS
+            contact = made < steps
+            if due > until or contact:
+                break
+            if odometry_due == due:
+                sent_odometry += 1
+                _reckon(run, motion, counts, state, (now - odometry_ns) * 1e-9)
+                odometry_ns, seen_odometry = now, True
+                if 0 <= aim_until < now:
+                    aim_until = -1
+                    goal.x, goal.y = frame[3], frame[4]
+                    write_mailbox(c.goal_box, address_of(goal), now, now)
+                write_mailbox(c.motion_box, address_of(motion), now, now)
+                if run.route and alive and now >= next_route:
+                    next_route = now + ROUTE_NS
+                    aim_until = now + run.waypoint_lasts_ns
+                    _aim(field, free, frame, state, motion, goal)
+                    write_mailbox(c.goal_box, address_of(goal), now, now)
+            elif scan_due == due:
+                sent_scan += 1
+                distances = sweep(
+                    state[X], state[Y], state[YAW] + beams, run.range_max + 1.0, cylinders, boxes
+                )
+                ranges = _scan(run, lidar_rng, distances)
+                scan.count = perceive(
+                    ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
+                    run.lidar_x, run.lidar_yaw, scan.points, scan.sectors,
+                )  # fmt: skip
+                interval = (now - scan_ns) * 1e-9
+                if sent_scan == 1 or not 0.0 < interval < 0.5:
+                    approach[:] = 0.0
+                    interval = 0.0
+                approach_speeds(scan.sectors, sectors, interval, APPROACH_SMOOTHING, approach)
+                sectors[:] = scan.sectors
+                scan.approach[:] = approach
+                scan.moving = 0
+                if seen_odometry and now - odometry_ns < WATCH_NS:
+                    scan.fastest, scan.fastest_turn = run.fastest, run.fastest_turn
+                    scan.moving = watch(
+                        watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
+                        run.lidar_x, run.lidar_yaw, motion.x, motion.y, motion.yaw, motion.linear_x, motion.angular_z,
+                        (now - odometry_ns) * 1e-9, interval, scan.sectors, run.fastest, run.fastest_turn,
+                        run.max_acceleration, t.MAX_YAW_ACCELERATION, run.half_length, run.half_width, scan.times,
+                    )  # fmt: skip
+                    mark_passed(watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min)
+                scan_ns = now
+                write_mailbox(c.scan_box, address_of(scan), now, now)
+            else:
+                sent_camera += 1
+                left = math.hypot(frame[3] - state[X], frame[4] - state[Y])
+                if now >= next_plan and seen_odometry:
+                    alive = alive and left > run.planner_dies_within
+                    if alive:
+                        next_plan = now + run.planner_period_ns - run.planner_period_ns // 2
+                        error = erring(error, planner_rng.normal(0.0, ERROR))
+                        heading, speed = expert_wish(
+                            field, free, frame, standing_cylinders, boxes, state[X], state[Y], state[YAW]
+                        )
+                        pending[last_pending % PENDING] = planner_rates(heading + error, speed)
+                        pending_ns[last_pending % PENDING] = now
+                        last_pending += 1
+
+        while first_pending < last_pending:
+            stamp = pending_ns[first_pending % PENDING]
+            if until < stamp + run.planner_latency_ns:
+                break
+            rates[:] = pending[first_pending % PENDING]
+            rates_ns = stamp
+            first_pending += 1
+        if rates_ns >= 0 and until - rates_ns > RATES_LAST_NS:
+            rates_ns = -1
+        if rates_ns >= 0:
+            count = min(encode(channels, rates, window_ns, keys), min(KEYS, t.MAX_SPIKES))
+            train.count = count
+            for k in range(count):
+                train.neuron[k] = keys[k] & np.uint64(0xFFFFFFFF)
+                train.offset_ns[k] = keys[k] >> np.uint64(32)
+            write_mailbox(c.train_box, address_of(train), until, until)
+        if next_tick < 0:
+            next_tick = until // run.tick_ns
+        while next_tick * run.tick_ns <= until:
+            t.run_tick(c, next_tick * run.tick_ns)
+            next_tick += 1
+        run.modes[c.command.mode] += 1
+        state[TARGET_V] = min(max(c.command.linear_x, -run.max_speed), run.max_speed)
+        state[TARGET_W] = min(max(c.command.angular_z, -run.max_yaw_rate), run.max_yaw_rate)
+        state[SINCE] = 0.0
+
+        if window % NOTE_WAY == 0:
+            way[points, 0], way[points, 1], way[points, 2] = state[X], state[Y], state[YAW]
+            points += 1
+        run.made = window + 1
+        if run.centre_contact >= 0.0:
+            run.touched = clearance(state[X], state[Y], standing_cylinders, boxes) < run.centre_contact
+        run.reached = math.hypot(frame[3] - state[X], frame[4] - state[Y]) < run.goal_radius
+        if run.reached or run.touched or contact:
+            break
+    run.contact = contact
+    run.standing = contact and abs(state[V]) + abs(state[W]) * run.half_track < STANDING_SPEED
+    run.time_ns = now
+    return points
+
+
+class CompiledRunner:
+    """Runs whole episodes of one reflex over the kinematic world, one after another.
+
+    reflex: with its settings and gains; its clock does not matter. planner: whether the stand-in of the ANN drives it;
+    route: whether a stand-in of the route memory does, as long as the planner lives. The goal's place and the way to
+    it come from `way_field`.
+    """
+
+    def __init__(
+        self,
+        reflex: Reflex,
+        robot: RobotModel,
+        *,
+        planner: bool,
+        route: bool,
+        planner_rate: float = 15.0,
+        planner_latency_ns: int = 40_000_000,
+    ) -> None:
+        self.reflex, self.robot = reflex, robot
+        self.planner, self.route = planner, route
+        self.planner_latency_ns = planner_latency_ns
+        self._planner_period_ns = round(1e9 / planner_rate)
+
+    def run(
+        self,
+        world: World,
+        field: GeodesicField,
+        seed: int,
+        *,
+        duration: float,
+        goal_radius: float,
+        centre_contact: float | None = None,
+        planner_dies_half_way: bool = False,
+    ) -> Episode:
+        """One episode; field: the world's `way_field`. ValueError where the robot would start in an obstacle."""
+        robot, reflex = self.robot, self.reflex
+        simulator = KinematicSimulator(world, robot, seed)
+        odometry = simulator.odometry
+        run = np.zeros(1, RUN)
+        run["windows"] = round(duration * 1e9 / WINDOW_NS)
+        run["tick_ns"] = round(1e9 / reflex.rate)
+        run["scan_period"], run["odometry_period"], run["camera_period"] = (
+            1e9 / rate for rate in (robot.lidar_rate, robot.odometry_rate, robot.camera_rate)
+        )
+        run["planner_period_ns"], run["planner_latency_ns"] = self._planner_period_ns, self.planner_latency_ns
+        run["waypoint_lasts_ns"] = round(float(reflex.gains["planner_timeout"]) * 1e9)
+        run["planner"], run["route"] = self.planner, self.route
+        half = 0.5 * simulator.goal_distance()
+        run["planner_dies_within"] = half if planner_dies_half_way else -1.0
+        run["goal_radius"] = goal_radius
+        run["centre_contact"] = -1.0 if centre_contact is None else centre_contact
+        run["half_track"] = 0.5 * robot.track
+        run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
+        run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
+        run["lidar_x"], run["lidar_yaw"] = reflex.settings["lidar_x"], reflex.settings["lidar_yaw"]
+        gains = reflex.gains
+        run["fastest"] = max(float(gains["max_speed"]), 0.1)
+        run["fastest_turn"] = max(float(gains["max_yaw_rate"]), 0.1)
+        run["max_acceleration"] = gains["max_acceleration"]
+        run["half_length"] = float(reflex.settings["robot_length"]) / 2
+        run["half_width"] = float(reflex.settings["robot_width"]) / 2
+        run["metres_per_count"] = odometry.metres_per_count
+        run["odometry_track"], run["counts_per_rad"] = odometry.track, odometry.counts_per_rad
+        run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate
+
+        reflex.reset()
+        reflex.activate()
+        motion, goal = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL)
+        motion["x"], motion["y"], motion["yaw"] = world.start.x, world.start.y, world.start.yaw
+        goal["x"], goal["y"] = world.goal
+        write_mailbox(int(reflex.context["goal_box"][0]), goal.ctypes.data, 0, 0)
+        frame = frame_of(field)
+        frame[3:] = world.goal
+        way: FloatArray = np.empty((int(run["windows"][0]) // NOTE_WAY + 1, 3))
+        state, base, cylinders, movers, boxes = simulator.arrays
+        points = _episode(
+            run[0], reflex.context[0], np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0],
+            np.zeros(1, WATCHED)[0], state, base, cylinders, movers, boxes, simulator.beams,
+            field.field, field.free, frame,
+            encoder("poisson", t.CHANNELS, seed=seed).state, simulator.lidar_rng,
+            np.random.default_rng([seed, 31]), way,
+        )  # fmt: skip
+        made = int(run["made"][0])
+        contacts = max(int(run["contact"][0]), int(run["touched"][0]))
+        return Episode(
+            reached=bool(run["reached"][0]),
+            contacts=contacts,
+            time=int(run["time_ns"][0]) * 1e-9,
+            path=float(state[PATH]),
+            least_distance=float(state[CLOSEST]),
+            modes={mode.name: int(n) / made for mode, n in zip(t.Mode, run["modes"][0], strict=True) if n},
+            way=way[:points],
+            standing_contacts=int(run["standing"][0]),
+        )

@@ -1,0 +1,148 @@
+"""What a policy costs: processor time of its parts, and an estimate of the ANN's energy beside the SNN's.
+
+Measured on an episode of its own, so that the rows of a benchmark hold nothing of the wall clock and stay the same.
+Times are of the thread's processor clock: other processes on the machine do not count.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hybrid_control.navigation.bench.harness import Harness, Setup
+from hybrid_control.navigation.bench.scenes import Scene
+from hybrid_control.snn.energy import HOROWITZ_45NM
+
+WARM_UP = 1.0  # simulated s of an episode that loads and compiles
+
+
+class _Timer:
+    """Processor seconds of each call of a function."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            begin = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds.append(time.thread_time() - begin)
+
+        return timed
+
+    def median(self) -> float | None:
+        """Seconds; None where nothing was timed."""
+        return statistics.median(self.seconds) if self.seconds else None
+
+
+def multiply_accumulates(model: Path) -> int | None:
+    """Multiply-accumulates of one inference of an ONNX model, by its convolutions and matrix products.
+
+    None where the package onnx is not installed, or a shape does not follow from the file.
+    """
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        return None
+    graph = onnx.shape_inference.infer_shapes(onnx.load(str(model))).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shapes.setdefault(value.name, tuple(max(d.dim_value, 1) for d in value.type.tensor_type.shape.dim))
+    total = 0
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        if node.output[0] not in shapes or node.input[1] not in shapes:
+            return None
+        weight, out = shapes[node.input[1]], shapes[node.output[0]]
+        if node.op_type == "Conv":
+            total += math.prod(out) * math.prod(weight[1:])
+        else:
+            transposed = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
+            total += math.prod(out) * (weight[-1] if transposed else weight[-2])
+    return total
+
+
+def _instrument(driver: Any, timers: dict[str, _Timer]) -> None:
+    """Let a driver's parts be timed from its next episode on: its bound functions are replaced by timed ones."""
+    driver.receive = timers["sensing"].wrap(driver.receive)
+    driver.command = timers["commands"].wrap(driver.command)
+    if hasattr(driver, "steer"):
+        driver.steer = timers["decision"].wrap(driver.steer)
+    if getattr(driver, "planner", None) is not None:
+        driver.planner.plan = timers["planner"].wrap(driver.planner.plan)
+    if hasattr(driver, "reflex"):
+        begin = driver.begin
+
+        def begin_timed(*args: Any) -> None:
+            begin(*args)
+            driver._loop.advance = timers["ticks"].wrap(driver._loop.advance)
+
+        driver.begin = begin_timed
+
+
+def costs(setup: Setup, scene: Scene, policies: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """Of each policy, over one episode in a world: what its parts take.
+
+    planner_ms: median of a plan (at the levels without pictures the stand-in's, so left out); reflex_us: median of a
+    tick; decision_ms: median of a baseline's decision; cpu_ms_per_s: processor time of everything but the simulator in
+    a simulated second; planner_uw: the ANN's multiply-accumulates as drawn at 15 Hz, with the constants of
+    `energy.HOROWITZ_45NM`. None for what a policy does not have.
+    """
+    import dataclasses
+
+    level = "planar" if setup.level == "kinematic" else setup.level
+    result = {}
+    for policy in policies:
+        short = Harness(dataclasses.replace(setup, level=level, duration=WARM_UP))
+        short.run(policy, scene, 0, 0)
+        harness = Harness(dataclasses.replace(setup, level=level))
+        timers = {name: _Timer() for name in ("sensing", "commands", "decision", "planner", "ticks")}
+        _instrument(harness.driver(policy), timers)
+        row = harness.run(policy, scene, 0, 0)
+        spent = sum(timers["sensing"].seconds) + sum(timers["commands"].seconds)
+        model = Path(setup.model) if setup.model else _default_model()
+        plans = len(timers["planner"].seconds)
+        macs = multiply_accumulates(model) if plans and level == "physics" else None
+        planner, ticks, decision = (timers[n].median() for n in ("planner", "ticks", "decision"))
+        result[policy] = {
+            "planner_ms": planner * 1e3 if planner is not None and level == "physics" else None,
+            "reflex_us": ticks * 1e6 / 10.0 if ticks is not None else None,  # ten ticks in a window
+            "decision_ms": decision * 1e3 if decision is not None else None,
+            "cpu_ms_per_s": spent * 1e3 / row["time"],
+            "planner_uw": macs * plans / row["time"] * HOROWITZ_45NM.mac_pj * 1e-6 if macs else None,
+        }
+    return result
+
+
+def _default_model() -> Path:
+    from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
+
+    return DEFAULT_MODEL
+
+
+def cost_table(found: dict[str, dict[str, float | None]], by_policy: dict[str, dict[str, Any]]) -> str:
+    """The costs as text, a line for each policy."""
+    lines = [
+        f"{'policy':<11} {'planner ms':>10} {'reflex µs/tick':>14} {'decision ms':>11} {'cpu ms/s':>8} "
+        f"{'spikes/s':>9} {'syn. events/s':>13} {'SNN µW':>7} {'ANN µW':>7}"
+    ]
+    for policy, cost in found.items():
+        summary = by_policy.get(policy, {})
+
+        def cell(value: float | None, width: int, digits: int) -> str:
+            return f"{value:>{width}.{digits}f}" if value is not None else f"{'-':>{width}}"
+
+        lines.append(
+            f"{policy:<11} {cell(cost['planner_ms'], 10, 2)} {cell(cost['reflex_us'], 14, 2)} "
+            f"{cell(cost['decision_ms'], 11, 2)} {cell(cost['cpu_ms_per_s'], 8, 1)} "
+            f"{cell(summary.get('spikes_per_second'), 9, 0)} {cell(summary.get('events_per_second'), 13, 0)} "
+            f"{cell(summary.get('power_uw'), 7, 1)} {cell(cost['planner_uw'], 7, 0)}"
+        )
+    return "\n".join(lines)

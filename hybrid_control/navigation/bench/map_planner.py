@@ -1,0 +1,183 @@
+"""What stands in for ANN and route memory where there are no pictures: an expert that knows the map, with errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.geometry.eikonal import _descend as descend
+from hybrid_control.geometry.eikonal import _interpolate as interpolate
+from hybrid_control.geometry.eikonal import line_free
+from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance
+from hybrid_control.navigation.drive import Simulated
+from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.training.labels import (
+    BRAKING,
+    BUMP_PEAK,
+    EXPERT_RADIUS,
+    FULL_SPEED,
+    FULL_SPEED_CLEARANCE,
+    GOAL_SLOWDOWN,
+    HEADING_SIGMA,
+    LEAST_FRACTION,
+    LOOKAHEAD,
+    RAY_LIMIT,
+    SLOW_FRACTION,
+    TURN_IN_PLACE,
+)
+from hybrid_control.signals import Goal, Odometry, Pose, RateVector
+from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds.grid import GeodesicField, geodesic_field
+
+MAX_RATE = 200.0  # Hz
+ERROR = math.radians(12.0)  # standard deviation of its heading's error
+MEMORY = 0.8  # of that error from one plan to the next, so that errors last as a network's do
+PATH_AHEAD = 1.5  # m of path whose clearance the speed depends on
+PATH_STEP = 0.5  # cells between two points of a path, as in `route.field`
+HEADINGS: FloatArray = contract.HEADINGS
+SPEEDS: FloatArray = contract.SPEEDS
+SPEED_SIGMA = contract.SPEED_SIGMA
+
+NO_WAY = GeodesicField(
+    0.0, 0.0, 0.1, 0.0, (0.0, 0.0), np.full((1, 1), np.inf), np.zeros((1, 1)), np.zeros((1, 1), np.bool_)
+)
+
+
+def way_field(world: World) -> GeodesicField:
+    """The way to the goal for the largest of a few discs that gets through; `NO_WAY` where none does."""
+    for radius in (EXPERT_RADIUS, 0.34, 0.28, 0.22):
+        try:
+            field = geodesic_field(world, radius, resolution=0.1)
+        except ValueError:  # the goal is nearer than that to an obstacle
+            continue
+        if field.passable(world.start.x, world.start.y):
+            return field
+    return NO_WAY
+
+
+def frame_of(field: GeodesicField) -> FloatArray:
+    """What compiled code has to know of a field beside its cells: (5,) x0, y0, resolution, goal's x, y, in m."""
+    return np.array((field.x0, field.y0, field.resolution, *field.goal))
+
+
+@numba.njit(cache=True, nogil=True)
+def way_ahead(field: FloatArray, frame: FloatArray, x: float, y: float, length: float) -> FloatArray:
+    """As `GeodesicField.path`: points down the field, in cells, (k, 2); the place alone where there is no way."""
+    u, v = (x - frame[0]) / frame[2], (y - frame[1]) / frame[2]
+    distance = interpolate(field, u, v)
+    if not math.isfinite(distance):
+        here = np.empty((1, 2))
+        here[0, 0], here[0, 1] = u, v
+        return here
+    return descend(field, u, v, min(length, 1.5 * distance + 2.0 * frame[2]) / frame[2])
+
+
+@numba.njit(cache=True, nogil=True)
+def yaw_along(
+    path: FloatArray, free: NDArray[np.bool_], frame: FloatArray, x: float, y: float, length: float
+) -> float:
+    """As `GeodesicField.heading`: the yaw in rad that leads from (x, y) along its path, NaN where there is no way.
+
+    path: of `way_ahead` from there, at least `length` m of it.
+    """
+    count = min(path.shape[0], int(length / frame[2] / PATH_STEP) + 2)
+    if count < 2:
+        dx, dy = frame[3] - x, frame[4] - y
+        return math.atan2(dy, dx) if math.hypot(dx, dy) < 2.0 * frame[2] else math.nan
+    k = count - 1
+    while k > 2 and not line_free(free, path[0, 0], path[0, 1], path[k, 0], path[k, 1]):
+        k -= 1
+    return math.atan2(path[k, 1] - path[0, 1], path[k, 0] - path[0, 0])
+
+
+@numba.njit(cache=True, nogil=True)
+def expert_wish(
+    field: FloatArray,
+    free: NDArray[np.bool_],
+    frame: FloatArray,
+    cylinders: FloatArray,
+    boxes: FloatArray,
+    x: float,
+    y: float,
+    yaw: float,
+) -> tuple[float, float]:
+    """Heading in rad, body frame, and share of full speed of `labels.expert_heading` and `expert_speed`.
+
+    Without any way the goal's bearing and half speed.
+    """
+    path = way_ahead(field, frame, x, y, PATH_AHEAD)
+    ahead = yaw_along(path, free, frame, x, y, LOOKAHEAD)
+    if math.isnan(ahead):
+        return math.atan2(frame[4] - y, frame[3] - x) - yaw, 0.5
+    heading = math.atan2(math.sin(ahead - yaw), math.cos(ahead - yaw))
+    beside = math.inf
+    for k in range(path.shape[0]):
+        px, py = frame[0] + path[k, 0] * frame[2], frame[1] + path[k, 1] * frame[2]
+        beside = min(beside, clearance(px, py, cylinders, boxes))
+    tightness = (beside - EXPERT_RADIUS) / (FULL_SPEED_CLEARANCE - EXPERT_RADIUS)
+    by_clearance = SLOW_FRACTION + (1.0 - SLOW_FRACTION) * min(max(tightness, 0.0), 1.0)
+    by_turn = 1.0 - abs(heading) / TURN_IN_PLACE
+    rays = yaw + np.array((math.radians(-8.0), 0.0, math.radians(8.0)))
+    open_way = cast_rays(x, y, rays, RAY_LIMIT, cylinders, boxes).min() - EXPERT_RADIUS
+    by_braking = math.sqrt(2.0 * BRAKING * min(max(open_way, 0.0), RAY_LIMIT)) / FULL_SPEED
+    by_goal = math.hypot(frame[3] - x, frame[4] - y) / GOAL_SLOWDOWN
+    return heading, min(max(min(by_clearance, by_turn, by_braking, by_goal), LEAST_FRACTION), 1.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def planner_rates(heading: float, speed: float) -> NDArray[np.float32]:
+    """Rates (80,) in Hz of the heading and speed populations for a wish, as `labels` and `contract` encode it."""
+    n = HEADINGS.size
+    rates = np.empty(n + SPEEDS.size, np.float32)
+    total = 0.0
+    for i in range(n):
+        total += math.exp((math.cos(heading - HEADINGS[i]) - 1.0) / HEADING_SIGMA**2)
+    for i in range(n):
+        bump = math.exp((math.cos(heading - HEADINGS[i]) - 1.0) / HEADING_SIGMA**2)
+        rates[i] = min(bump / total / BUMP_PEAK, 1.0) * MAX_RATE
+    for i in range(SPEEDS.size):
+        rates[n + i] = MAX_RATE * math.exp(-((speed - SPEEDS[i]) ** 2) / (2.0 * SPEED_SIGMA**2))
+    return rates
+
+
+@numba.njit(cache=True, nogil=True)
+def erring(error: float, draw: float) -> float:
+    """The heading's error of the next plan, rad, after `error`; draw: of the normal distribution of width ERROR."""
+    return MEMORY * error + math.sqrt(1.0 - MEMORY**2) * draw
+
+
+class MapPlanner:
+    """Heading and speed of the expert that the planner is trained on, from the true pose, with errors in the heading.
+
+    It knows the whole map, so it never enters a dead end: it says how well the reflex follows a good planner, not how
+    good the planner is. simulator: whose true pose it is asked at. Without any way to the goal it names the bearing.
+    """
+
+    max_rate = MAX_RATE
+
+    def __init__(self, world: World, simulator: Simulated, seed: int) -> None:
+        self.simulator = simulator
+        self._field = way_field(world)
+        self._frame = frame_of(self._field)
+        self._frame[3:] = world.goal
+        self._obstacles = np.array(world.cylinders), np.array(world.boxes)
+        self._rng = np.random.default_rng([seed, 31])
+        self._error = 0.0
+
+    def plan(self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
+        """Rates of the heading and speed populations, as `planner.Planner.plan` gives them."""
+        self._error = erring(self._error, float(self._rng.normal(0.0, ERROR)))
+        heading, speed = self.wish(self.simulator.truth().pose)
+        return RateVector(stamp_ns, planner_rates(heading + self._error, speed), contract.POPULATIONS)
+
+    def wish(self, pose: Pose) -> tuple[float, float]:
+        """The expert's heading in rad, body frame, and its share of full speed, without errors."""
+        field = self._field
+        heading, speed = expert_wish(
+            field.field, field.free, self._frame, *self._obstacles, pose.x, pose.y, pose.yaw
+        )
+        return heading, speed

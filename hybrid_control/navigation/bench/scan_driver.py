@@ -1,0 +1,94 @@
+"""What every baseline shares: it sees the newest scan and odometry and nothing else, and decides 20 times a second."""
+
+from __future__ import annotations
+
+import abc
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybrid_control.geometry.shapes import FloatArray
+from hybrid_control.signals import Goal, Odometry, RangeScan
+from hybrid_control.sim.robots import Vehicle
+from hybrid_control.sim.simulator import Event
+
+PERIOD_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """What a baseline knows when it decides.
+
+    points: (n, 2) m, what the scan met, in the body frame; distance, bearing: m and rad, of the goal by odometry;
+    linear, angular: m/s and rad/s, the robot's speeds by odometry.
+    """
+
+    points: FloatArray
+    distance: float
+    bearing: float
+    linear: float
+    angular: float
+
+
+def points_of(scan: RangeScan) -> FloatArray:
+    """The scan's readings as points (n, 2) m in the body frame; the lidar stands over the robot's centre."""
+    ranges = scan.ranges.astype(np.float64)
+    valid = (ranges >= scan.range_min) & (ranges <= scan.range_max)
+    angles = scan.angle_min + scan.angle_increment * np.flatnonzero(valid)
+    return np.column_stack((ranges[valid] * np.cos(angles), ranges[valid] * np.sin(angles)))
+
+
+class ScanDriver(abc.ABC):
+    """A Driver (`cosim.Driver`) that steers by scan, odometry and goal alone; a baseline says how in `steer`."""
+
+    camera = False
+
+    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
+        """Forget the episode before."""
+        self.robot, self.goal = robot, goal
+        self._scan: RangeScan | None = None
+        self._odometry: Odometry | None = None
+        self._command = (0.0, 0.0)
+        self._due = 0
+        self.prepare(seed)
+
+    def prepare(self, seed: int) -> None:  # noqa: B027 - some baselines keep nothing
+        """What a baseline has to forget or to draw anew at the start of an episode."""
+
+    @abc.abstractmethod
+    def steer(self, view: View) -> tuple[float, float]:
+        """The command in m/s and rad/s."""
+
+    def receive(self, event: Event) -> None:
+        """Keep the newest scan and odometry."""
+        if event.kind == "scan":
+            self._scan = event.value
+        elif event.kind == "odometry":
+            self._odometry = event.value
+
+    def command(self, now_ns: int) -> tuple[float, float, str]:
+        """The newest decision; (0, 0) until there are a scan and odometry."""
+        if self._scan is None or self._odometry is None:
+            return 0.0, 0.0, "STOPPED"
+        if now_ns >= self._due:
+            self._due = now_ns + PERIOD_NS
+            distance, bearing = self._odometry.pose.to_body(self.goal.x, self.goal.y)
+            twist = self._odometry.twist
+            view = View(points_of(self._scan), distance, bearing, twist.linear_x, twist.angular_z)
+            self._command = self.steer(view)
+        return *self._command, "DRIVING"
+
+
+def turn_to(heading: float, speed: float, robot: Vehicle) -> tuple[float, float]:
+    """A command towards a body-frame heading in rad: proportional turn, slower the further off, on the spot behind."""
+    angular = min(max(3.0 * heading, -robot.max_yaw_rate), robot.max_yaw_rate)
+    return speed * max(math.cos(heading), 0.0) ** 2, angular
+
+
+class Straight(ScanDriver):
+    """Straight to the goal, whatever stands there: what a world is worth."""
+
+    def steer(self, view: View) -> tuple[float, float]:
+        """Towards the goal's bearing, slower in the last metre."""
+        return turn_to(view.bearing, min(self.robot.max_speed, 0.2 + view.distance), self.robot)

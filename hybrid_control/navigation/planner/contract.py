@@ -1,0 +1,322 @@
+"""What an ONNX file must be to serve as a planner, and the check of a file against it.
+
+docs/planner.md says the same in words. A file that keeps this contract runs without a change of code.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from hybrid_control.signals import PLANNER_POPULATIONS
+from hybrid_control.signals.spikes import Float32Array
+
+VERSION = 1
+POPULATIONS = PLANNER_POPULATIONS
+HEADING_NEURONS, SPEED_NEURONS = (p.size for p in POPULATIONS)
+
+#: Preferred direction of each heading neuron, rad, body frame, counter-clockwise; number 36: 2.5 deg left.
+HEADINGS: NDArray[np.float64] = (
+    np.linspace(-np.pi, np.pi, HEADING_NEURONS, endpoint=False) + np.pi / HEADING_NEURONS
+)
+#: Preferred speed of each speed neuron, as a fraction of the robot's greatest speed.
+SPEEDS: NDArray[np.float64] = np.linspace(0.0, 1.0, SPEED_NEURONS)
+#: Width (standard deviation) of a speed neuron's Gaussian tuning curve, fraction of the greatest speed.
+SPEED_SIGMA = 1.0 / (SPEED_NEURONS - 1)
+
+#: Keys in the file's metadata_props. The first three must be there.
+KEY_VERSION = "hybrid_control.navigation.planner.contract"
+KEY_MAX_RATE = "hybrid_control.navigation.planner.max_rate_hz"
+KEY_GOAL_CAP = "hybrid_control.navigation.planner.goal_cap_m"
+
+DEFAULT_MODEL = Path(__file__).parent / "models" / "planner.onnx"
+
+_SMALLEST, _LARGEST = 8, 1024  # pixels
+_RATE_LIMIT = 10_000.0  # Hz
+_RATE_TOLERANCE = 1e-3  # of the greatest rate: float32 arithmetic may overshoot by this much
+
+_LOAD_ERRORS = tuple(
+    getattr(ort_state, name)
+    for name in (
+        "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoaded",
+        "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException",
+    )
+)  # fmt: skip
+
+
+class PlannerError(ValueError):
+    """What the planner was given, or what its model answered, cannot be used; nothing was planned."""
+
+
+class ContractError(PlannerError):
+    """An ONNX file breaks the planner's contract."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One named input or output: dtype as ONNX names it, shape with 0 where any size is accepted."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} ({', '.join(str(n) if n else 'any' for n in self.shape)})"
+
+
+INPUTS = (
+    TensorSpec("image", "uint8", (1, 0, 0, 3)),
+    TensorSpec("goal", "float", (1, 3)),
+    TensorSpec("velocity", "float", (1, 2)),
+)
+OUTPUTS = (
+    TensorSpec("heading", "float", (1, HEADING_NEURONS)),
+    TensorSpec("speed", "float", (1, SPEED_NEURONS)),
+)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a checked model says about itself.
+
+    height, width: pixels of its image; max_rate: Hz; goal_cap: metres at which the goal's distance is cut;
+    optional: inputs that have a default in the file and may be left out; metadata: all of metadata_props.
+    """
+
+    path: str
+    version: int
+    height: int
+    width: int
+    max_rate: float
+    goal_cap: float
+    optional: tuple[TensorSpec, ...]
+    extra_outputs: tuple[TensorSpec, ...]
+    metadata: Mapping[str, str]
+
+
+def open_session(
+    path: str | os.PathLike[str], providers: Sequence[str] | None = None
+) -> ort.InferenceSession:
+    """An onnxruntime session on one thread, with nothing left to chance or to a busy wait.
+
+    providers: names of execution providers in order of preference; the CPU where None.
+    Raises ContractError where the file is not there or is no ONNX model that this onnxruntime runs,
+    PlannerError where a provider is not there (onnxruntime alone would quietly take another).
+    """
+    chosen = ["CPUExecutionProvider"] if providers is None else list(providers)
+    available = ort.get_available_providers()
+    for name in chosen:
+        if name not in available:
+            raise PlannerError(f"execution provider {name!r} is not there; available: {', '.join(available)}")
+    if not chosen:
+        raise PlannerError(f"no execution provider was named; available: {', '.join(available)}")
+    file = Path(path)
+    if not file.is_file():
+        raise ContractError(f"{file}: no such file; a planner is an ONNX file")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4  # what is wrong is said once, below
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(file), options, providers=chosen)
+    except _LOAD_ERRORS as error:
+        raise ContractError(
+            f"{file}: not an ONNX model that onnxruntime loads ({_one_line(error)})"
+        ) from None
+
+
+def check(session: ort.InferenceSession, path: str | os.PathLike[str]) -> ModelInfo:
+    """Compare a model with the contract and try it on test images; ContractError names the first breach.
+
+    path is for the messages alone.
+    """
+    where = str(path)
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    version = _version(metadata, where)
+    max_rate = _positive(metadata, KEY_MAX_RATE, _RATE_LIMIT, where)
+    goal_cap = _positive(metadata, KEY_GOAL_CAP, 1e6, where)
+
+    inputs = {arg.name: arg for arg in session.get_inputs()}
+    for spec in INPUTS:
+        _compare("input", spec, inputs.pop(spec.name, None), where)
+    if inputs:
+        wanted = ", ".join(spec.name for spec in INPUTS)
+        raise ContractError(
+            f"{where}: input {next(iter(inputs))!r} is required but unknown to contract {VERSION}, which "
+            f"has {wanted}; give it a default value (an initializer of the same name) to make it optional"
+        )
+    outputs = {arg.name: arg for arg in session.get_outputs()}
+    for spec in OUTPUTS:
+        _compare("output", spec, outputs.pop(spec.name, None), where)
+
+    image = next(arg for arg in session.get_inputs() if arg.name == "image")
+    height, width = image.shape[1], image.shape[2]
+    info = ModelInfo(
+        where, version, height, width, max_rate, goal_cap,
+        tuple(_spec(arg) for arg in session.get_overridable_initializers()),
+        tuple(_spec(arg) for arg in outputs.values()),
+        metadata,
+    )  # fmt: skip
+    _try_out(session, info)
+    return info
+
+
+def load(
+    path: str | os.PathLike[str], providers: Sequence[str] | None = None
+) -> tuple[ort.InferenceSession, ModelInfo]:
+    """Open a model and check it: the session and what the model says about itself."""
+    session = open_session(path, providers)
+    return session, check(session, path)
+
+
+def infer(
+    session: ort.InferenceSession, info: ModelInfo, feed: Mapping[str, NDArray]
+) -> tuple[Float32Array, Float32Array]:
+    """Run the model once: heading (72,) and speed (8,) rates in Hz, finite and within 0 .. max_rate.
+
+    Raises PlannerError where the model fails or answers outside its contract.
+    """
+    try:
+        answers = session.run([spec.name for spec in OUTPUTS], dict(feed))
+    except _LOAD_ERRORS as error:
+        raise PlannerError(f"{info.path}: the model failed ({_one_line(error)})") from None
+    checked = []
+    for spec, answer in zip(OUTPUTS, answers, strict=True):
+        if answer.shape != spec.shape:
+            raise PlannerError(
+                f"{info.path}: output {spec.name!r} has shape {answer.shape}, not {spec.shape}"
+            )
+        rates = answer[0]
+        if not np.isfinite(rates).all():
+            raise PlannerError(f"{info.path}: output {spec.name!r} is not finite")
+        slack = _RATE_TOLERANCE * info.max_rate
+        if rates.min() < -slack or rates.max() > info.max_rate + slack:
+            raise PlannerError(
+                f"{info.path}: output {spec.name!r} spans {rates.min():.4g} .. {rates.max():.4g} Hz, "
+                f"outside 0 .. {info.max_rate:g} Hz"
+            )
+        checked.append(np.clip(rates, 0.0, info.max_rate))
+    return checked[0], checked[1]
+
+
+def encode_speed(fraction: float, max_rate: float) -> Float32Array:
+    """Rates (8,) in Hz of the speed population for a speed as a fraction 0 .. 1 of the greatest.
+
+    Gaussian tuning curves: rate_j = max_rate * exp(-(fraction - SPEEDS_j)^2 / (2 * SPEED_SIGMA^2)).
+    """
+    return (max_rate * np.exp(-((fraction - SPEEDS) ** 2) / (2 * SPEED_SIGMA**2))).astype(np.float32)
+
+
+_SPEED_GRID = np.linspace(0.0, 1.0, 201)
+_SPEED_TEMPLATES = np.stack([encode_speed(s, 1.0) for s in _SPEED_GRID]).astype(np.float64)
+_SPEED_TEMPLATES /= np.linalg.norm(_SPEED_TEMPLATES, axis=1, keepdims=True)
+
+
+def decode_speed(rates: NDArray) -> float:
+    """The speed that rates (8,) stand for, as a fraction 0 .. 1 in steps of 1/200; 0 where all are silent.
+
+    It is the speed whose tuning curves, times any factor, fit best by least squares. Unlike the rate-weighted
+    mean this has no bias at the two ends.
+    """
+    if not np.any(rates):
+        return 0.0
+    return float(_SPEED_GRID[np.argmax(_SPEED_TEMPLATES @ np.asarray(rates, np.float64))])
+
+
+def decode_heading(rates: NDArray) -> float:
+    """The direction in rad, -pi .. pi, of the strongest bump of rates (72,); 0 where all are silent.
+
+    The population vector within 6 neurons (30 degrees) of the greatest smoothed rate: of two bumps it takes
+    the stronger one instead of the direction between them.
+    """
+    r = np.asarray(rates, np.float64)
+    if not np.any(r):
+        return 0.0
+    smooth = r + 0.5 * (np.roll(r, 1) + np.roll(r, -1))
+    near = (int(np.argmax(smooth)) + np.arange(-6, 7)) % HEADING_NEURONS
+    return math.atan2(float(r[near] @ np.sin(HEADINGS[near])), float(r[near] @ np.cos(HEADINGS[near])))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _version(metadata: Mapping[str, str], where: str) -> int:
+    text = metadata.get(KEY_VERSION)
+    if text is None:
+        raise ContractError(f"{where}: metadata {KEY_VERSION!r} is missing; this is contract {VERSION}")
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ContractError(f"{where}: metadata {KEY_VERSION} = {text!r} is not a whole number of 1 or more")
+    if int(text) > VERSION:
+        raise ContractError(f"{where}: made for contract {text}; this hybrid_control knows up to {VERSION}")
+    return int(text)
+
+
+def _positive(metadata: Mapping[str, str], key: str, greatest: float, where: str) -> float:
+    text = metadata.get(key)
+    if text is None:
+        raise ContractError(f"{where}: metadata {key!r} is missing; it must be a number above 0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= greatest:
+        raise ContractError(f"{where}: metadata {key} = {text!r} must be above 0 and at most {greatest:g}")
+    return value
+
+
+def _spec(arg: ort.NodeArg) -> TensorSpec:
+    dtype = arg.type.removeprefix("tensor(").removesuffix(")")
+    return TensorSpec(arg.name, dtype, tuple(n if isinstance(n, int) else 0 for n in arg.shape))
+
+
+def _compare(kind: str, wanted: TensorSpec, found: ort.NodeArg | None, where: str) -> None:
+    if found is None:
+        raise ContractError(f"{where}: {kind} {wanted.name!r} is missing; the contract wants {wanted}")
+    if found.type != f"tensor({wanted.dtype})":
+        raise ContractError(f"{where}: {kind} {wanted.name!r} is {found.type}; the contract wants {wanted}")
+    shape = list(found.shape)
+    fits = len(shape) == len(wanted.shape)
+    if fits:
+        # An exporter may leave the batch open; that one we can fill in.
+        fits = all(
+            n == w or (i == 0 and not isinstance(n, int)) or (w == 0 and isinstance(n, int))
+            for i, (n, w) in enumerate(zip(shape, wanted.shape, strict=True))
+        )
+    if not fits:
+        raise ContractError(f"{where}: {kind} {wanted.name!r} has shape {shape}; the contract wants {wanted}")
+    if wanted.name == "image" and not all(_SMALLEST <= n <= _LARGEST for n in shape[1:3]):
+        raise ContractError(
+            f"{where}: input 'image' wants {shape[1]} x {shape[2]} pixels; "
+            f"each side must be {_SMALLEST} .. {_LARGEST}"
+        )
+
+
+def _try_out(session: ort.InferenceSession, info: ModelInfo) -> None:
+    """Run the model on images, goals and speeds that are ordinary, and on the ends of their ranges."""
+    texture = np.random.default_rng(0).integers(0, 256, (1, info.height, info.width, 3), dtype=np.uint8)
+    for image, distance, bearing, velocity in (
+        (texture, 0.5 * info.goal_cap, 0.3, (0.5, 0.1)),
+        (np.zeros_like(texture), 0.0, 0.0, (0.0, 0.0)),
+        (np.full_like(texture, 255), info.goal_cap, math.pi, (-2.0, -3.0)),
+    ):
+        feed: dict[str, NDArray] = {
+            "image": image,
+            "goal": np.array([[distance, math.cos(bearing), math.sin(bearing)]], np.float32),
+            "velocity": np.array([velocity], np.float32),
+        }
+        try:
+            infer(session, info, feed)
+        except PlannerError as error:
+            raise ContractError(f"{error} (on a test image)") from None

@@ -1,0 +1,124 @@
+"""The ANN planner: camera image, odometry and goal in, rates of the heading and speed populations out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.contract import ModelInfo, PlannerError
+from hybrid_control.navigation.planner.images import UInt8Array, contrast, resize
+from hybrid_control.signals import Goal, Odometry, RateVector
+
+#: Least contrast (images.contrast of the resized image, grey levels) of an image that shows something.
+MIN_CONTRAST = 2.0
+
+_DTYPES = {
+    "float": np.float32, "double": np.float64, "uint8": np.uint8, "int32": np.int32, "int64": np.int64,
+    "bool": np.bool_,
+}  # fmt: skip
+
+
+class BlindError(PlannerError):
+    """The image shows nothing (black, white, or one even shade), so there is nothing to plan from."""
+
+
+class Planner:
+    """A checked ONNX planner, ready to run.
+
+    model_path: an ONNX file that keeps the contract (docs/planner.md); by default the package's own.
+    providers: onnxruntime execution providers in order of preference; the CPU, on one thread, where None.
+    min_contrast: grey levels; an image with less is refused as blind.
+    Raises ContractError where the file breaks the contract, PlannerError where a provider is not there.
+    The same arguments give the same rates: it keeps nothing from call to call.
+    """
+
+    def __init__(
+        self,
+        model_path: str | os.PathLike[str] = contract.DEFAULT_MODEL,
+        providers: Sequence[str] | None = None,
+        min_contrast: float = MIN_CONTRAST,
+    ) -> None:
+        if not 0 <= min_contrast < 128:
+            raise PlannerError(f"min_contrast {min_contrast}: must be 0 .. 128 grey levels")
+        self._session, self._info = contract.load(model_path, providers)
+        self._min_contrast = min_contrast
+        self._optional = {spec.name: spec for spec in self._info.optional}
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model says about itself."""
+        return self._info
+
+    @property
+    def max_rate(self) -> float:
+        """The highest rate in Hz that the model says a neuron has."""
+        return self._info.max_rate
+
+    def plan(
+        self,
+        image: UInt8Array,
+        odometry: Odometry,
+        goal: Goal,
+        stamp_ns: int,
+        optional: Mapping[str, NDArray] | None = None,
+    ) -> RateVector:
+        """Where to go, as rates in Hz of the populations heading (72) and speed (8), stamped stamp_ns.
+
+        image: (h, w, 3) uint8 RGB of any size, stretched to the model's; goal: in the frame of the odometry;
+        optional: values for inputs that the model offers beyond the contract (info.optional).
+        Raises BlindError where the image shows nothing, PlannerError where an argument or the model's answer
+        cannot be used.
+        """
+        if (
+            not isinstance(image, np.ndarray)
+            or image.dtype != np.uint8
+            or image.ndim != 3
+            or image.shape[2] != 3
+        ):
+            seen = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise PlannerError(f"image is {seen}; a uint8 array (height, width, 3) is wanted")
+        if 0 in image.shape:
+            raise PlannerError(f"image of shape {image.shape} has no pixels")
+        small = resize(image, self._info.height, self._info.width)
+        seen_contrast = contrast(small)
+        if seen_contrast < self._min_contrast:
+            raise BlindError(
+                f"blind: the image's contrast is {seen_contrast:.2f} grey levels (mean {small.mean():.0f}), "
+                f"less than {self._min_contrast:g}"
+            )
+        distance, bearing = odometry.pose.to_body(goal.x, goal.y)
+        feed: dict[str, NDArray] = {
+            "image": np.ascontiguousarray(small[None]),
+            "goal": goal_input(distance, bearing, self._info.goal_cap),
+            "velocity": np.array([[odometry.twist.linear_x, odometry.twist.angular_z]], np.float32),
+        }
+        for name, value in (optional or {}).items():
+            feed[name] = self._checked_optional(name, value)
+        heading, speed = contract.infer(self._session, self._info, feed)
+        return RateVector(stamp_ns, np.concatenate([heading, speed]), contract.POPULATIONS)
+
+    def _checked_optional(self, name: str, value: NDArray) -> NDArray:
+        spec = self._optional.get(name)
+        if spec is None:
+            known = ", ".join(self._optional) or "none"
+            raise PlannerError(f"the model has no optional input {name!r}; it has: {known}")
+        array = np.asarray(value)
+        if spec.dtype not in _DTYPES or array.dtype != _DTYPES[spec.dtype]:
+            raise PlannerError(f"optional input {name!r} is {array.dtype}; the model wants {spec}")
+        if len(array.shape) != len(spec.shape) or any(
+            w not in (0, n) for n, w in zip(array.shape, spec.shape, strict=True)
+        ):
+            raise PlannerError(f"optional input {name!r} has shape {array.shape}; the model wants {spec}")
+        if not np.isfinite(array).all():
+            raise PlannerError(f"optional input {name!r} is not finite")
+        return array
+
+
+def goal_input(distance: float, bearing: float, cap: float) -> NDArray[np.float32]:
+    """The model's goal input, (1, 3): distance in m cut at cap, cosine and sine of the body-frame bearing."""
+    return np.array([[min(distance, cap), math.cos(bearing), math.sin(bearing)]], np.float32)

@@ -1,0 +1,205 @@
+"""Where the robot stands on the grid: scans are laid over what earlier ones saw, which undoes the odometry's drift.
+
+Every cell keeps the mean of the readings that fell into it and how its surface faces, from the first readings for
+good, so that the map does not drift along with the robot. A scan is moved and turned towards where its points lie on
+those surfaces (the point-to-plane metric of Chen and Medioni, Image and Vision Computing 10, 1992, with Tukey's weights
+against what is new or moves), as far as odometry may have erred since: an iterated Kalman filter of the pose.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from hybrid_control.geometry.eikonal import FloatArray
+
+BESIDE, BEAMS_BESIDE = (
+    0.15,
+    6,
+)  # m, and number of readings to either side, by which a surface's normal is told
+AGREE = 0.8  # least cosine between the normals of a reading and of its surface
+SETTLED = 0.6  # s after its first reading from which a cell counts: what moves has left it by then
+STEADY = 25.0  # readings after which a cell's mean stays as it is
+GATE = 0.15  # m from its surface beyond which a point does not count
+ROUNDS = 4  # of association and solution
+LEAST_POINTS = 20  # with a surface, or nothing is corrected
+READING_SD = 0.10  # m, of a reading from its surface: neighbouring readings err alike
+DRIFT, TURN_DRIFT = 0.05, 0.05  # m and rad per m driven, rad per rad turned, by which odometry may err
+
+
+@numba.njit(cache=True, nogil=True)
+def normals(points: FloatArray) -> FloatArray:
+    """The direction (n, 2) in which the surface at each point of a scan faces; 0 where its neighbours do not say.
+
+    points: (n, 2) m in the body frame, in the order of the beams. The shorter axis of the points within BESIDE m.
+    """
+    n = points.shape[0]
+    out = np.zeros((n, 2))
+    for k in range(n):
+        x, y = points[k, 0], points[k, 1]
+        count = 0.0
+        sx = sy = sxx = sxy = syy = 0.0
+        for side in (-1, 1):
+            for m in range(0 if side > 0 else 1, BEAMS_BESIDE + 1):
+                i = (k + side * m) % n
+                u, v = points[i, 0] - x, points[i, 1] - y
+                if u * u + v * v > BESIDE * BESIDE:
+                    break
+                count += 1.0
+                sx += u
+                sy += v
+                sxx += u * u
+                sxy += u * v
+                syy += v * v
+        if count < 3.0:
+            continue
+        mx, my = sx / count, sy / count
+        a, b, c = sxx / count - mx * mx, sxy / count - mx * my, syy / count - my * my
+        angle = 0.5 * math.atan2(2.0 * b, a - c)
+        nx, ny = -math.sin(angle), math.cos(angle)
+        if nx * x + ny * y > 0.0:
+            nx, ny = -nx, -ny
+        out[k, 0], out[k, 1] = nx, ny
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def settle(
+    surfaces: FloatArray,
+    x0: float,
+    y0: float,
+    cell: float,
+    x: float,
+    y: float,
+    yaw: float,
+    points: FloatArray,
+    facing: FloatArray,
+    time: float,
+) -> None:
+    """Enter a scan, taken at (x, y, yaw) at `time` s, into the means of its cells.
+
+    surfaces: (rows, columns, 6) count, sums of x and y in m, sum of the normals, time of the first reading in s;
+    points, facing: (n, 2), as `normals` has them. The other side of a thin wall is not mixed with the first one.
+    """
+    c, s = math.cos(yaw), math.sin(yaw)
+    for k in range(points.shape[0]):
+        nx, ny = c * facing[k, 0] - s * facing[k, 1], s * facing[k, 0] + c * facing[k, 1]
+        u = x + c * points[k, 0] - s * points[k, 1] - x0
+        v = y + s * points[k, 0] + c * points[k, 1] - y0
+        j, i = math.floor(u / cell), math.floor(v / cell)
+        if not (0 <= i < surfaces.shape[0] and 0 <= j < surfaces.shape[1]) or (nx == 0.0 and ny == 0.0):
+            continue
+        count = surfaces[i, j, 0]
+        if count >= STEADY or surfaces[i, j, 3] * nx + surfaces[i, j, 4] * ny < AGREE * count:
+            continue
+        if count == 0.0:
+            surfaces[i, j, 5] = time
+        surfaces[i, j, 0] += 1.0
+        surfaces[i, j, 1] += u
+        surfaces[i, j, 2] += v
+        surfaces[i, j, 3] += nx
+        surfaces[i, j, 4] += ny
+
+
+@numba.njit(cache=True, nogil=True)
+def equations(
+    surfaces: FloatArray,
+    x0: float,
+    y0: float,
+    cell: float,
+    x: float,
+    y: float,
+    yaw: float,
+    points: FloatArray,
+    facing: FloatArray,
+    until: float,
+) -> tuple[FloatArray, FloatArray, int]:
+    """Normal equations (3, 3) and (3,) of the correction in x, y and yaw, and the number of points with a surface.
+
+    A point's surface is the nearest mean around it that faces its way and was first seen before `until` s.
+    """
+    c, s = math.cos(yaw), math.sin(yaw)
+    rows, columns = surfaces.shape[0], surfaces.shape[1]
+    normal = np.zeros((3, 3))
+    right = np.zeros(3)
+    used = 0
+    for k in range(points.shape[0]):
+        fx, fy = c * facing[k, 0] - s * facing[k, 1], s * facing[k, 0] + c * facing[k, 1]
+        if fx == 0.0 and fy == 0.0:
+            continue
+        dx, dy = c * points[k, 0] - s * points[k, 1], s * points[k, 0] + c * points[k, 1]
+        u, v = x + dx - x0, y + dy - y0
+        i, j = math.floor(v / cell), math.floor(u / cell)
+        nearest, residual, nx, ny = GATE * GATE, 0.0, 0.0, 0.0
+        for p in range(max(0, i - 1), min(rows, i + 2)):
+            for q in range(max(0, j - 1), min(columns, j + 2)):
+                count = surfaces[p, q, 0]
+                if count < 2.0 or surfaces[p, q, 5] > until:
+                    continue
+                along = math.hypot(surfaces[p, q, 3], surfaces[p, q, 4])
+                if surfaces[p, q, 3] * fx + surfaces[p, q, 4] * fy < AGREE * along or along == 0.0:
+                    continue
+                ex, ey = surfaces[p, q, 1] / count - u, surfaces[p, q, 2] / count - v
+                if ex * ex + ey * ey < nearest:
+                    nearest = ex * ex + ey * ey
+                    nx, ny = surfaces[p, q, 3] / along, surfaces[p, q, 4] / along
+                    residual = nx * ex + ny * ey
+        if nx == 0.0 and ny == 0.0:
+            continue
+        weight = (1.0 - (residual / GATE) ** 2) ** 2
+        jacobian = (nx, ny, ny * dx - nx * dy)
+        for p in range(3):
+            right[p] += weight * jacobian[p] * residual
+            for q in range(3):
+                normal[p, q] += weight * jacobian[p] * jacobian[q]
+        used += 1
+    return normal, right, used
+
+
+def foreseen(spread: FloatArray, dx: float, dy: float, turn: float) -> FloatArray:
+    """The covariance (3, 3) of x, y and yaw after the robot has moved by (dx, dy) m and turned by `turn` rad.
+
+    What it was, carried along, and what odometry adds: shares of the way and of the turn.
+    """
+    carry = np.array([[1.0, 0.0, -dy], [0.0, 1.0, dx], [0.0, 0.0, 1.0]])
+    way = math.hypot(dx, dy)
+    place = (DRIFT * way) ** 2 + 1e-10
+    return carry @ spread @ carry.T + np.diag(
+        (place, place, (DRIFT * way + TURN_DRIFT * abs(turn)) ** 2 + 1e-10)
+    )
+
+
+def align(
+    surfaces: FloatArray,
+    x0: float,
+    y0: float,
+    cell: float,
+    pose: tuple[float, float, float],
+    spread: FloatArray,
+    points: FloatArray,
+    facing: FloatArray,
+    time: float,
+) -> tuple[tuple[float, float, float], FloatArray]:
+    """The most likely pose (x, y, yaw), and its covariance (3, 3), given where odometry has it and how sure that is.
+
+    points, facing: (n, 2) m in the body frame and their `normals`, seen at `time` s. Gauss and Newton's method on the
+    squared distances of the points to their surfaces over READING_SD², and that from the pose foreseen by its
+    covariance.
+    """
+    here = np.array(pose)
+    trust = np.linalg.inv(spread)
+    surely = trust
+    for _ in range(ROUNDS):
+        x, y, yaw = here.tolist()
+        normal, right, used = equations(surfaces, x0, y0, cell, x, y, yaw, points, facing, time - SETTLED)
+        if used < LEAST_POINTS:
+            return pose, spread
+        surely = normal / READING_SD**2 + trust
+        step = np.linalg.solve(surely, right / READING_SD**2 - trust @ (here - pose))
+        here += step
+        if np.abs(step).max() < 1e-4:
+            break
+    x, y, yaw = here.tolist()
+    return (x, y, yaw), np.linalg.inv(surely)

@@ -1,0 +1,204 @@
+"""What each kind of range sensor says, as obstacles in the robot's plane: (n, 2) m, the nearest of each bearing."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.navigation.sensors.mounts import Matrix, Mount
+from hybrid_control.signals import RangeScan
+
+Points = NDArray[np.float32]
+BEARINGS = 720  # directions kept apart: half a degree
+MAX_CLOUD = 4_000_000  # points of a cloud, pixels of an image
+ARC = 9  # points that stand for the arc on which a sonar's echo may be
+_TURN = 2 * math.pi
+_FLOATS = {7: "f4", 8: "f8"}  # sensor_msgs/PointField: FLOAT32, FLOAT64
+
+
+@numba.njit(cache=True, nogil=True)
+def nearest_of_each_bearing(points: Points) -> Points:
+    """The point nearest to the origin in each of BEARINGS directions, in order of bearing from -pi on.
+
+    points: (n, 2) m, finite.
+    """
+    best = np.full(BEARINGS, np.inf)
+    which = np.full(BEARINGS, -1, np.int64)
+    for i in range(points.shape[0]):
+        x, y = points[i, 0], points[i, 1]
+        distance = x * x + y * y
+        place = int((math.atan2(y, x) + math.pi) * (BEARINGS / _TURN)) % BEARINGS
+        if distance < best[place]:
+            best[place] = distance
+            which[place] = i
+    return points[which[which >= 0]]
+
+
+@numba.njit(cache=True, nogil=True)
+def _slice(xyz: Matrix, rotation: Matrix, offset: Matrix, low: float, high: float) -> Points:
+    """Points of a sensor in the robot's plane, those between two heights; what is not finite is left out."""
+    result = np.empty((xyz.shape[0], 2), np.float32)
+    n = 0
+    for i in range(xyz.shape[0]):
+        a, b, c = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+        if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
+            continue
+        z = rotation[2, 0] * a + rotation[2, 1] * b + rotation[2, 2] * c + offset[2]
+        if low <= z <= high:
+            result[n, 0] = rotation[0, 0] * a + rotation[0, 1] * b + rotation[0, 2] * c + offset[0]
+            result[n, 1] = rotation[1, 0] * a + rotation[1, 1] * b + rotation[1, 2] * c + offset[1]
+            n += 1
+    return result[:n]
+
+
+def _seen(xyz: NDArray[np.float64], mount: Mount, low: float = -math.inf, high: float = math.inf) -> Points:
+    return nearest_of_each_bearing(_slice(xyz, mount.rotation, mount.offset, low, high))
+
+
+def laser_points(scan: RangeScan, mount: Mount) -> Points:
+    """A sweep's obstacles. ValueError for NaN or negative ranges; -inf is read as range_min, as REP 117 has it."""
+    r = scan.ranges.astype(np.float64)
+    bad = np.isnan(r) | ((r < 0) & np.isfinite(r))
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise ValueError(f"beam {first} is {scan.ranges[first]} m ({int(bad.sum())} such beams)")
+    r[np.isneginf(r)] = scan.range_min
+    a = scan.angle_min + scan.angle_increment * np.arange(r.size)
+    keep = (r >= scan.range_min) & (r <= scan.range_max)
+    r, a = r[keep], a[keep]
+    return _seen(np.column_stack((r * np.cos(a), r * np.sin(a), np.zeros(r.size))), mount)
+
+
+def range_points(reading: float, low: float, high: float, field_of_view: float, mount: Mount) -> Points:
+    """The arc on which the echo of a sonar, or of a time-of-flight sensor, may be; nothing where it is +inf or beyond.
+
+    reading, low, high: m; field_of_view: rad, the full cone. ValueError for NaN, a negative or an impossible range.
+    """
+    if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high):
+        raise ValueError(f"limits {low} .. {high} m are no range")
+    if not 0 <= field_of_view <= math.pi:
+        raise ValueError(f"a field of view of {field_of_view} rad; expected 0 .. pi")
+    if math.isnan(reading) or (reading < 0 and math.isfinite(reading)):
+        raise ValueError(f"a range of {reading} m")
+    if reading > high:
+        return np.empty((0, 2), np.float32)
+    # closer than it can measure is as close as it can measure
+    r = max(reading, low)
+    a = np.linspace(-field_of_view / 2, field_of_view / 2, ARC if field_of_view > 0.01 else 1)
+    return _seen(np.column_stack((r * np.cos(a), r * np.sin(a), np.zeros(a.size))), mount)
+
+
+def cloud_points(
+    data: bytes | bytearray | memoryview,
+    fields: Mapping[str, tuple[int, int]],
+    width: int,
+    height: int,
+    point_step: int,
+    row_step: int,
+    big_endian: bool,
+    mount: Mount,
+    low: float,
+    high: float,
+) -> Points:
+    """The obstacles of a PointCloud2 between two heights above the robot's frame.
+
+    fields: offset in bytes and datatype (as in sensor_msgs/PointField) by name; x, y and z must be there as floats.
+    Points that are not finite are left out. ValueError where the message contradicts itself.
+    """
+    if width * height > MAX_CLOUD:
+        raise ValueError(f"{width} x {height} points, at most {MAX_CLOUD}")
+    columns = []
+    for name in "xyz":
+        if name not in fields:
+            raise ValueError(f"no field {name!r}; there are {', '.join(fields) or 'none'}")
+        offset, kind = fields[name]
+        if kind not in _FLOATS:
+            raise ValueError(f"field {name!r} is of type {kind}, expected FLOAT32 (7) or FLOAT64 (8)")
+        if offset < 0 or offset + int(_FLOATS[kind][1]) > point_step:
+            raise ValueError(f"field {name!r} at byte {offset} in points of {point_step} bytes")
+        columns.append((offset, (">" if big_endian else "<") + _FLOATS[kind]))
+    if row_step < width * point_step or len(data) < row_step * height:
+        raise ValueError(
+            f"{len(data)} bytes in rows of {row_step} for {width} x {height} points of {point_step} bytes"
+        )
+    raw = np.frombuffer(data, np.uint8, row_step * height).reshape(height, row_step)[:, : width * point_step]
+    raw = raw.reshape(height * width, point_step) if point_step else raw
+    xyz = np.empty((height * width, 3))
+    for i, (offset, code) in enumerate(columns):
+        number = np.dtype(code)
+        xyz[:, i] = np.ascontiguousarray(raw[:, offset : offset + number.itemsize]).view(number)[:, 0]
+    return _seen(xyz, mount, low, high)
+
+
+def depth_points(
+    data: bytes | bytearray | memoryview,
+    encoding: str,
+    width: int,
+    height: int,
+    step: int,
+    big_endian: bool,
+    intrinsics: tuple[float, float, float, float],
+    mount: Mount,
+    low: float,
+    high: float,
+    furthest: float,
+) -> Points:
+    """The obstacles of a depth image between two heights: for each column of the image, the nearest.
+
+    encoding: 16UC1 (millimetres, 0 for none) or 32FC1 (metres, NaN for none), as REP 118 has it. intrinsics: fx, fy,
+    cx, cy in pixels. mount: of the camera's optical frame. ValueError where the message contradicts itself.
+    """
+    kinds = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
+    if encoding not in kinds:
+        raise ValueError(f"encoding {encoding!r}, expected 16UC1 or 32FC1")
+    order = ">" if big_endian else "<"
+    kind = np.dtype(order + kinds[encoding])
+    if not 0 < width * height <= MAX_CLOUD or step < width * kind.itemsize or len(data) < step * height:
+        raise ValueError(
+            f"{len(data)} bytes in rows of {step} for an image of {width} x {height} in {encoding}"
+        )
+    fx, fy, cx, cy = intrinsics
+    if not (all(map(math.isfinite, intrinsics)) and fx > 0 and fy > 0):
+        raise ValueError(f"intrinsics fx {fx}, fy {fy}, cx {cx}, cy {cy} are those of no camera")
+    rows = np.frombuffer(data, np.uint8, step * height).reshape(height, step)[:, : width * kind.itemsize]
+    image = np.ascontiguousarray(rows).view(kind)
+    if kind.byteorder not in ("=", "<" if sys.byteorder == "little" else ">"):
+        image = image.astype(kind.newbyteorder("="))
+    metres = image.astype(np.float32)
+    if encoding != "32FC1":
+        metres *= np.float32(0.001)
+    columns = _columns(metres, fx, fy, cx, cy, mount.rotation, mount.offset, low, high, furthest)
+    return nearest_of_each_bearing(columns)
+
+
+@numba.njit(cache=True, nogil=True)
+def _columns(
+    depth: NDArray[np.float32], fx: float, fy: float, cx: float, cy: float, rotation: NDArray[np.float64],
+    offset: NDArray[np.float64], low: float, high: float, furthest: float,
+) -> Points:  # fmt: skip
+    """The nearest obstacle of each column; pinhole model: x = (u - cx) d / fx, y = (v - cy) d / fy, z = d."""
+    height, width = depth.shape
+    best = np.full(width, np.inf)
+    found = np.empty((width, 2), np.float32)
+    for v in range(height):
+        b = (v - cy) / fy
+        for u in range(width):
+            d = depth[v, u]
+            if not 0.0 < d <= furthest:  # NaN fails too
+                continue
+            a = (u - cx) / fx
+            z = d * (rotation[2, 0] * a + rotation[2, 1] * b + rotation[2, 2]) + offset[2]
+            if not low <= z <= high:
+                continue
+            x = d * (rotation[0, 0] * a + rotation[0, 1] * b + rotation[0, 2]) + offset[0]
+            y = d * (rotation[1, 0] * a + rotation[1, 1] * b + rotation[1, 2]) + offset[1]
+            square = x * x + y * y
+            if square < best[u]:
+                best[u] = square
+                found[u, 0], found[u, 1] = x, y
+    return found[np.isfinite(best)]

@@ -1,0 +1,18 @@
+"""What travels between the parts of hybrid_control, in memory or over ROS topics: rates, spikes and robot values."""
+
+from hybrid_control.signals.robot import Goal, Odometry, Pose, RangeScan, Twist, VerticalRanges
+from hybrid_control.signals.spikes import PLANNER_POPULATIONS, Population, RateVector, SpikeTrain, layout
+
+__all__ = [
+    "PLANNER_POPULATIONS",
+    "Goal",
+    "Odometry",
+    "Population",
+    "Pose",
+    "RangeScan",
+    "RateVector",
+    "SpikeTrain",
+    "Twist",
+    "VerticalRanges",
+    "layout",
+]

@@ -1,0 +1,114 @@
+"""What a robot's sensors say and its motors are told.
+
+All are immutable, in SI units, in frames after REP 103 and 105 (x forward, y left, yaw counter-clockwise). Stamps are
+nanoseconds of the ROS clock. A constructor that is given something impossible raises ValueError with one line that
+names it, so what exists is valid.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybrid_control.signals.spikes import Float32Array, frozen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RangeScan:
+    """One sweep of a planar range sensor.
+
+    ranges: (n,) metres; beam i points to angle_min + i * angle_increment radians in the sensor's frame.
+    As in sensor_msgs/LaserScan, a beam that met nothing is +inf, and a value outside range_min .. range_max
+    is no reading. NaN and negative ranges are kept here: the reflex judges them.
+    """
+
+    stamp_ns: int
+    angle_min: float
+    angle_increment: float
+    range_min: float
+    range_max: float
+    ranges: Float32Array
+
+    def __post_init__(self) -> None:
+        ranges = frozen(self.ranges, np.float32, "ranges")
+        values = (self.angle_min, self.angle_increment, self.range_min, self.range_max)
+        if not all(math.isfinite(v) for v in values):
+            raise ValueError(f"scan: angles and limits {values} must be finite")
+        if self.range_min < 0 or self.range_max <= self.range_min:
+            raise ValueError(f"scan: limits {self.range_min} .. {self.range_max} m are no range")
+        object.__setattr__(self, "ranges", ranges)
+
+    def angles(self) -> Float32Array:
+        """Direction of each beam, (n,) radians."""
+        return (self.angle_min + self.angle_increment * np.arange(self.ranges.size)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class VerticalRanges:
+    """What range sensors up and down say: m from the vehicle's middle, 0 for too close, +inf for nothing in range."""
+
+    stamp_ns: int
+    up: float
+    down: float
+
+    def __post_init__(self) -> None:
+        if not (self.up >= 0 and self.down >= 0):
+            raise ValueError(f"vertical ranges: up {self.up} and down {self.down} m must be >= 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Twist:
+    """A velocity in the body frame: metres per second and radians per second."""
+
+    stamp_ns: int
+    linear_x: float = 0.0
+    linear_y: float = 0.0
+    linear_z: float = 0.0
+    angular_z: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) for v in (self.linear_x, self.linear_y, self.linear_z, self.angular_z)):
+            raise ValueError(f"twist: {self} must be finite")
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """A planar pose in a fixed frame: metres, metres, radians."""
+
+    x: float = 0.0
+    y: float = 0.0
+    yaw: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) for v in (self.x, self.y, self.yaw)):
+            raise ValueError(f"pose: {self} must be finite")
+
+    def to_body(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the fixed frame as (distance in m, bearing in rad within -pi .. pi) seen from this pose."""
+        dx, dy = x - self.x, y - self.y
+        bearing = math.atan2(dy, dx) - self.yaw
+        return math.hypot(dx, dy), math.atan2(math.sin(bearing), math.cos(bearing))
+
+
+@dataclass(frozen=True, slots=True)
+class Odometry:
+    """Where the robot believes it is, and how it moves."""
+
+    stamp_ns: int
+    pose: Pose
+    twist: Twist
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Where the robot is to go, in the frame of the odometry."""
+
+    stamp_ns: int
+    x: float
+    y: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.x) and math.isfinite(self.y)):
+            raise ValueError(f"goal: {self} must be finite")

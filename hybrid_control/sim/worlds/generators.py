@@ -1,0 +1,306 @@
+"""Worlds by a generator's name and a seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from hybrid_control.geometry.shapes import clearance
+from hybrid_control.signals import Pose
+from hybrid_control.sim.worlds.grid import geodesic_field
+from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
+
+# Clearance that a generated world guarantees along some path, from the robot's centre: Jackal's half width is
+# 0.215 m and its half diagonal 0.333 m, so that it may turn anywhere on that path with 0.1 m to spare.
+GUARANTEED_CLEARANCE = 0.43
+
+
+def passable(world: World, robot_radius: float = GUARANTEED_CLEARANCE, detour: float = math.inf) -> bool:
+    """Whether a disc of robot_radius reaches the goal within the bounds, on at most `detour` times the
+    straight way.
+
+    By search on the inflated map, in cells of 0.1 m.
+    """
+    x, y = world.goal
+    if clearance(x, y, world.cylinders, world.boxes) < robot_radius:
+        return False
+    solution = geodesic_field(world, robot_radius, resolution=0.1)
+    reachable = solution.passable(world.start.x, world.start.y)
+    return reachable and solution.distance(world.start.x, world.start.y) <= detour * world.straight_distance
+
+
+def _scatter(
+    rng: Generator,
+    count: int,
+    area: tuple[float, float, float, float],
+    radius: tuple[float, float],
+    gap: float,
+    taken: Sequence[tuple[float, float, float]] = (),
+) -> list[tuple[float, float, float]]:
+    """Up to count circles in the area, whose edges keep `gap` from each other and from those taken."""
+    placed = list(taken)
+    for _ in range(200 * count):
+        if len(placed) == count + len(taken):
+            break
+        r = rng.uniform(*radius)
+        x, y = rng.uniform(area[0], area[2]), rng.uniform(area[1], area[3])
+        if all(math.hypot(x - px, y - py) >= r + pr + gap for px, py, pr in placed):
+            placed.append((x, y, r))
+    return placed[len(taken) :]
+
+
+def _as_boxes(
+    rng: Generator, circles: Sequence[tuple[float, float, float]], share: float
+) -> tuple[list, list]:
+    """Turns a share of the circles into boxes that fit in them; (cylinders, boxes)."""
+    cylinders, boxes = [], []
+    for x, y, r in circles:
+        if rng.random() < share:
+            a = rng.uniform(math.radians(25), math.radians(65))  # corner of the box on the circle
+            length, width = 2 * r * math.cos(a), 2 * r * math.sin(a)
+            boxes.append((x, y, length, width, rng.uniform(-math.pi / 2, math.pi / 2)))
+        else:
+            cylinders.append((x, y, r))
+    return cylinders, boxes
+
+
+def _default(rng: Generator) -> World:
+    """10 m among 34 pillars and crates that keep 0.7 m apart, at least 2 of them on the straight line."""
+    radius, gap = (0.10, 0.20), 0.7
+    on_line: list[tuple[float, float, float]] = []
+    for x in (rng.uniform(2.0, 4.0), rng.uniform(5.0, 7.5)):
+        r = rng.uniform(0.15, 0.20)
+        on_line.append((x, rng.uniform(-0.5, 0.5) * r, r))
+    circles = on_line + _scatter(rng, 32, (1.3, -3.6, 8.7, 3.6), radius, gap, on_line)
+    cylinders, boxes = _as_boxes(rng, circles, 0.3)
+    return World(
+        "default", Pose(), (10.0, 0.0), (-1.5, -4.5, 11.5, 4.5), np.array(cylinders), np.array(boxes)
+    )
+
+
+def _forest(rng: Generator, density: float = 0.45, length: float = 10.0) -> World:
+    """Trunks of 0.1 to 0.3 m across at `density` per square metre, at least 0.55 m apart."""
+    area = (1.2, -3.5, length - 1.2, 3.5)
+    count = round(density * (area[2] - area[0]) * (area[3] - area[1]))
+    circles = _scatter(rng, count, area, (0.05, 0.15), 0.55)
+    return World("forest", Pose(), (length, 0.0), (-1.5, -4.5, length + 1.5, 4.5), np.array(circles))
+
+
+def _open(rng: Generator, length: float = 10.0) -> World:
+    """No obstacle at all."""
+    return World("open", Pose(), (length, 0.0), (-1.5, -4.5, length + 1.5, 4.5))
+
+
+def _wall(x1: float, y1: float, x2: float, y2: float, thickness: float = 0.1) -> tuple[float, ...]:
+    length = math.hypot(x2 - x1, y2 - y1) + thickness
+    return ((x1 + x2) / 2, (y1 + y2) / 2, length, thickness, math.atan2(y2 - y1, x2 - x1))
+
+
+def _corridor(rng: Generator, length: float = 12.0, width: float = 2.4, bends: int = 3) -> World:
+    """A corridor with bends, closed behind the start, with things standing along its walls."""
+    bend_x = np.linspace(0.0, length, bends + 2)
+    x = np.concatenate(([-1.5], bend_x, [length + 1.0]))
+    mid = np.concatenate(([0.0], rng.uniform(-1.2, 1.2, bends), [0.0]))
+    y = np.concatenate(([0.0], mid, [mid[-1]]))
+    boxes = [_wall(x[0], y[0] - width / 2, x[0], y[0] + width / 2)]
+    boxes.append(_wall(x[-1], y[-1] - width / 2, x[-1], y[-1] + width / 2))
+    for i in range(len(x) - 1):
+        for side in (-1, 1):
+            boxes.append(_wall(x[i], y[i] + side * width / 2, x[i + 1], y[i + 1] + side * width / 2))
+    cylinders = []
+    for px in np.arange(1.5, length - 1.0, 1.4):
+        r = rng.uniform(0.10, 0.25)
+        side = rng.choice((-1.0, 1.0))
+        py = np.interp(px, x, y) + side * (width / 2 - r - rng.uniform(0.0, 0.5))
+        cylinders.append((px + rng.uniform(-0.3, 0.3), py, r))
+    bounds = (-2.0, float(y.min()) - width, length + 1.5, float(y.max()) + width)
+    return World("corridor", Pose(), (length, float(y[-1])), bounds, np.array(cylinders), np.array(boxes))
+
+
+def _rooms(rng: Generator, columns: int = 3, rows: int = 2, side: float = 4.0) -> World:
+    """Rooms with doors, joined as a random tree, so that some are dead ends; one crate or pillar in each."""
+    door = 1.3
+    cells = [(c, r) for c in range(columns) for r in range(rows)]
+    opened: set[tuple[tuple[int, int], tuple[int, int]]] = set()
+    reached = [cells[0]]
+    while len(reached) < len(cells):
+        edges = [
+            (a, b)
+            for a in reached
+            for b in cells
+            if b not in reached and abs(a[0] - b[0]) + abs(a[1] - b[1]) == 1
+        ]
+        a, b = edges[rng.integers(len(edges))]
+        opened.add((min(a, b), max(a, b)))
+        reached.append(b)
+    width, height = columns * side, rows * side
+    boxes = [
+        _wall(*w)
+        for w in ((0, 0, width, 0), (0, height, width, height), (0, 0, 0, height), (width, 0, width, height))
+    ]
+    for c, r in cells:
+        for other in ((c + 1, r), (c, r + 1)):
+            if other not in cells:
+                continue
+            upright = other[0] > c
+            x, y = (c + 1) * side if upright else c * side, r * side if upright else (r + 1) * side
+            dx, dy = (0.0, 1.0) if upright else (1.0, 0.0)
+            if ((c, r), other) not in opened:
+                boxes.append(_wall(x, y, x + dx * side, y + dy * side))
+                continue
+            at = rng.uniform(0.6, side - 0.6 - door)
+            boxes.append(_wall(x, y, x + dx * at, y + dy * at))
+            boxes.append(_wall(x + dx * (at + door), y + dy * (at + door), x + dx * side, y + dy * side))
+    circles = []
+    for c, r in cells[1:-1]:
+        x, y = (c + rng.uniform(0.35, 0.65)) * side, (r + rng.uniform(0.35, 0.65)) * side
+        circles.append((x, y, rng.uniform(0.15, 0.3)))
+    cylinders, crates = _as_boxes(rng, circles, 0.5)
+    start = Pose(side / 2, side / 2, rng.uniform(-math.pi, math.pi))
+    goal = (width - side / 2, height - side / 2)
+    return World(
+        "rooms",
+        start,
+        goal,
+        (-0.5, -0.5, width + 0.5, height + 0.5),
+        np.array(cylinders),
+        np.array(boxes + crates),
+    )
+
+
+def _field(rng: Generator, fill: float | None = None, smoothing: int | None = None) -> World:
+    """A field of clumps by cellular automaton, behind a corridor closed at the start, laid out as a BARN
+    world is.
+
+    A strip of 30 x 30 cells of 0.15 m is filled at random, `fill` of it (0.15 to 0.30 where none is named),
+    then smoothed 2 to 4 times: a cell with more than 5 filled neighbours of 8 is filled, one with fewer than
+    2 is cleared. The method is that of Perille et al., "Benchmarking Metric Ground Navigation", SSRR 2020;
+    these thresholds give as many filled cells (30 to 180) as the public worlds have.
+    """
+    cell, n = 0.15, 30
+    share = rng.uniform(0.15, 0.30) if fill is None else fill
+    grid: Any = rng.random((n, n)) < share
+    for _ in range(int(rng.integers(2, 5)) if smoothing is None else smoothing):
+        padded = np.pad(grid, 1).astype(np.int64)
+        neighbours = sum(padded[i : i + n, j : j + n] for i in range(3) for j in range(3)) - grid
+        grid = (neighbours > 5) | (grid & (neighbours >= 2))
+    grid[[0, -1], :] = True  # the walls go on along the field
+    rows, columns = np.nonzero(grid)
+    half = n * cell / 2
+    inside = np.column_stack((2.0 + (columns + 0.5) * cell, -half + (rows + 0.5) * cell))
+    x, y = np.arange(-2.925, 2.0, cell), np.arange(-half + cell / 2, half, cell)
+    sides = [np.column_stack((x, np.full(x.size, side * (half - cell / 2)))) for side in (-1, 1)]
+    back = np.column_stack((np.full(y.size, -2.925), y))
+    centres = np.concatenate((inside, *sides, back))
+    cylinders = np.column_stack((centres, np.full(len(centres), cell / 2)))
+    return World("field", Pose(), (10.0, 0.0), (-3.5, -3.5, 11.5, 3.5), cylinders)
+
+
+def _crossing(rng: Generator, movers: int = 5, speed: float = 1.0, obstacles: int = 12) -> World:
+    """Pillars, and `movers` pedestrians who walk across the way at up to `speed` m/s."""
+    circles = _scatter(rng, obstacles, (1.5, -3.0, 8.5, 3.0), (0.10, 0.20), 0.9)
+    walking = []
+    for x in np.linspace(2.0, 8.5, movers):
+        lean = rng.uniform(-1.0, 1.0)
+        a, b = (float(x - lean), -3.5), (float(x + lean), 3.5)
+        walking.append(Mover(0.25, a, b, float(rng.uniform(0.4, 1.0) * speed), float(rng.random())))
+    return World(
+        "crossing", Pose(), (10.0, 0.0), (-1.5, -4.5, 11.5, 4.5), np.array(circles), movers=tuple(walking)
+    )
+
+
+def _polygon(rng: Generator, x: float, y: float, radius: float, corners: int) -> list[tuple[float, float]]:
+    """A convex polygon with its corners on a circle, none nearer to the next than a third of an even share."""
+    turns = np.cumsum(rng.uniform(0.5, 1.5, corners))
+    angles = rng.uniform(0.0, 2 * math.pi) + turns * 2 * math.pi / turns[-1]
+    return [(x + radius * math.cos(a), y + radius * math.sin(a)) for a in angles]
+
+
+def _arena(rng: Generator, polygons: int = 34, size: float = 20.0) -> World:
+    """A walled square of `size` m with polygons in it, half of them thin, start and goal 10 to 23 m apart.
+
+    In the style of the arena in which Tang et al., "Reinforcement co-Learning of Deep and Spiking Neural Networks for
+    Energy-Efficient Mapless Navigation", IROS 2020, evaluate.
+    """
+    if size < 12.0:
+        raise ValueError(f"size {size} m, expected 12 or more")
+    half, free = size / 2, 0.7
+    ends: list[tuple[float, float, float]] = []
+    while not ends or not 10.0 <= math.dist(ends[0][:2], ends[1][:2]) <= 23.0:
+        ends = [(*rng.uniform(free - half, half - free, 2).tolist(), free) for _ in range(2)]
+    area = (1.5 - half, 1.5 - half, half - 1.5, half - 1.5)
+    thin = _scatter(rng, polygons // 2, area, (0.8, 1.4), 0.5, ends)
+    thick = _scatter(rng, polygons - polygons // 2, area, (0.3, 0.8), 0.5, ends + thin)
+    outlines = [[(-half, -half), (half, -half), (half, half), (-half, half)]]
+    for x, y, r in thin:
+        a, lean = rng.uniform(0.0, math.pi), rng.uniform(0.10, 0.25)  # half of a corner's angle at the middle
+        corners = (a - lean, a + lean, a + math.pi - lean, a + math.pi + lean)
+        outlines.append([(x + r * math.cos(t), y + r * math.sin(t)) for t in corners])
+    for x, y, r in thick:
+        outlines.append(_polygon(rng, x, y, r, int(rng.integers(3, 7))))
+    if len(outlines) <= polygons:
+        raise ValueError(f"{polygons} polygons do not fit")
+    boxes = [edge for outline in outlines for edge in polygon_edges(outline)]
+    bounds = (-half - 0.5, -half - 0.5, half + 0.5, half + 0.5)
+    start = Pose(*ends[0][:2], rng.uniform(-math.pi, math.pi))
+    return World("arena", start, ends[1][:2], bounds, boxes=np.array(boxes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    make: Callable[..., World]
+    accept: Callable[[World], bool]
+
+
+def _any_way(world: World) -> bool:
+    return passable(world)
+
+
+_GENERATORS: dict[str, _Kind] = {
+    "default": _Kind(
+        _default, lambda w: w.between() >= 30 and w.straight_line_blocked() and passable(w, detour=1.4)
+    ),
+    "forest": _Kind(_forest, lambda w: passable(w, detour=1.6)),
+    "corridor": _Kind(_corridor, _any_way),
+    "rooms": _Kind(_rooms, _any_way),
+    "field": _Kind(_field, lambda w: passable(w, 0.30)),  # as tight as the tightest public BARN worlds
+    "crossing": _Kind(_crossing, _any_way),
+    "arena": _Kind(_arena, _any_way),
+    "open": _Kind(_open, lambda w: True),
+}
+
+GENERATORS: tuple[str, ...] = tuple(_GENERATORS)
+
+
+def generate(name: str, seed: int = 0, **options: Any) -> World:
+    """A world of a named kind; the same name, seed and options give the same world.
+
+    Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m,
+    bends=3);
+    rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s,
+    obstacles=12); arena(polygons=34, size=20 m);
+    open(length=10). Each has a path to its goal with GUARANTEED_CLEARANCE (field: 0.3 m) around the standing
+    obstacles, found by search on the inflated map; a draw without one is drawn again. ValueError for an
+    unknown name or option, or where 200 draws gave no such world.
+    """
+    if name not in _GENERATORS:
+        raise ValueError(f"unknown world {name!r}; there are {', '.join(GENERATORS)}")
+    kind = _GENERATORS[name]
+    for attempt in range(200):
+        rng = np.random.default_rng([seed, attempt, *name.encode()])
+        try:
+            world = kind.make(rng, **options)
+        except TypeError as error:
+            raise ValueError(f"world {name!r}: {error}") from None
+        except ValueError:  # start or goal in an obstacle
+            continue
+        if kind.accept(world):
+            return world
+    raise ValueError(
+        f"world {name!r}, seed {seed}, options {options}: 200 draws and none has a way to the goal"
+    )

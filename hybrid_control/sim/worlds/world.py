@@ -1,0 +1,153 @@
+"""What a world is: upright cylinders and boxes on level ground, a start pose, a goal and bounds, in the plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hybrid_control.geometry.shapes import FloatArray, clearance, footprint_distance
+from hybrid_control.signals import Pose
+
+WALL = 0.02  # m, thickness of a polygon's edges
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """An upright cylinder that patrols between two points at constant speed, turning at once at either end.
+
+    radius: m; a, b: (x, y) m; speed: m/s; phase: where in its round trip it is at time 0, 0 .. 1 (0 at a, 0.5
+    at b).
+    """
+
+    radius: float
+    a: tuple[float, float]
+    b: tuple[float, float]
+    speed: float
+    phase: float = 0.0
+
+    def __post_init__(self) -> None:
+        values = (self.radius, *self.a, *self.b, self.speed, self.phase)
+        if not all(math.isfinite(v) for v in values) or self.radius <= 0 or self.speed < 0:
+            raise ValueError(f"mover: {self} must be finite, with radius > 0 and speed >= 0")
+
+    def at(self, time_s: float) -> tuple[float, float]:
+        """Its position (x, y) at a time."""
+        length = math.dist(self.a, self.b)
+        if length == 0:
+            return self.a
+        trip = (self.phase + time_s * self.speed / (2.0 * length)) % 1.0
+        share = 2.0 * trip if trip < 0.5 else 2.0 - 2.0 * trip
+        return self.a[0] + share * (self.b[0] - self.a[0]), self.a[1] + share * (self.b[1] - self.a[1])
+
+
+def _rows(values: ArrayLike, columns: int, name: str) -> FloatArray:
+    array = np.array(values, dtype=np.float64)
+    if array.size == 0:
+        array = array.reshape(0, columns)
+    if array.ndim != 2 or array.shape[1] != columns:
+        raise ValueError(f"world: {name} of shape {array.shape}, expected (n, {columns})")
+    if not np.isfinite(array).all():
+        raise ValueError(f"world: {name} must be finite")
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """Obstacles, start and goal.
+
+    goal: (x, y) m; bounds: (xmin, ymin, xmax, ymax) m, what a map or a picture has to show (it is no wall);
+    cylinders: (n, 3) x, y, radius; boxes: (n, 5) x, y, length, width, yaw; movers: obstacles that move.
+    ValueError where a shape is wrong, a size is not positive, or start or goal lie in an obstacle or out of
+    bounds.
+    """
+
+    name: str
+    start: Pose
+    goal: tuple[float, float]
+    bounds: tuple[float, float, float, float]
+    cylinders: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
+    boxes: FloatArray = field(default_factory=lambda: np.empty((0, 5)))
+    movers: tuple[Mover, ...] = ()
+
+    def __post_init__(self) -> None:
+        cylinders = _rows(self.cylinders, 3, "cylinders")
+        boxes = _rows(self.boxes, 5, "boxes")
+        if (cylinders[:, 2] <= 0).any() or (boxes[:, 2:4] <= 0).any():
+            raise ValueError("world: every radius, length and width must be > 0")
+        xmin, ymin, xmax, ymax = self.bounds
+        if not all(math.isfinite(v) for v in (*self.bounds, *self.goal)):
+            raise ValueError(f"world: bounds {self.bounds} and goal {self.goal} must be finite")
+        for what, (x, y) in (("start", (self.start.x, self.start.y)), ("goal", self.goal)):
+            if not (xmin <= x <= xmax and ymin <= y <= ymax):
+                raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies outside the bounds {self.bounds}")
+            if clearance(x, y, cylinders, boxes) <= 0:
+                raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies in an obstacle")
+        object.__setattr__(self, "cylinders", cylinders)
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "goal", (float(self.goal[0]), float(self.goal[1])))
+
+    @property
+    def straight_distance(self) -> float:
+        """Metres from start to goal as the crow flies."""
+        return math.dist((self.start.x, self.start.y), self.goal)
+
+    def between(self) -> int:
+        """Standing obstacles whose centre projects onto the line from start to goal."""
+        x0, y0 = self.start.x, self.start.y
+        dx, dy = self.goal[0] - x0, self.goal[1] - y0
+        centres = np.concatenate((self.cylinders[:, :2], self.boxes[:, :2]))
+        along = ((centres[:, 0] - x0) * dx + (centres[:, 1] - y0) * dy) / (dx * dx + dy * dy)
+        return int(((along > 0) & (along < 1)).sum())
+
+    def straight_line_blocked(self) -> bool:
+        """Whether an obstacle stands on the line from start to goal."""
+        x0, y0 = self.start.x, self.start.y
+        dx, dy = self.goal[0] - x0, self.goal[1] - y0
+        length = math.hypot(dx, dy)
+        gap = footprint_distance(
+            x0 + dx / 2, y0 + dy / 2, math.atan2(dy, dx), length, 0.0, self.cylinders, self.boxes
+        )
+        return gap == 0.0
+
+
+def in_frame(frame: Pose, x: float, y: float, yaw: float = 0.0) -> Pose:
+    """A pose of the world in the frame of another one."""
+    c, s, dx, dy = math.cos(frame.yaw), math.sin(frame.yaw), x - frame.x, y - frame.y
+    return Pose(c * dx + s * dy, c * dy - s * dx, yaw - frame.yaw)
+
+
+def seen_from(world: World, frame: Pose) -> World:
+    """The same world in the frame of a pose in it. Its bounds hold those of before."""
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        at = in_frame(frame, x, y)
+        return at.x, at.y
+
+    xmin, ymin, xmax, ymax = world.bounds
+    xs, ys = zip(*(place(x, y) for x in (xmin, xmax) for y in (ymin, ymax)), strict=True)
+    rounding = 1e-9  # m; a start that lay on the edge must not lie beyond it
+    start = world.start
+    return World(
+        world.name,
+        in_frame(frame, start.x, start.y, start.yaw),
+        place(*world.goal),
+        (min(xs) - rounding, min(ys) - rounding, max(xs) + rounding, max(ys) + rounding),
+        np.array([(*place(x, y), radius) for x, y, radius in world.cylinders.tolist()]),
+        np.array([(*place(x, y), a, b, yaw - frame.yaw) for x, y, a, b, yaw in world.boxes.tolist()]),
+        tuple(replace(m, a=place(*m.a), b=place(*m.b)) for m in world.movers),
+    )
+
+
+def polygon_edges(polygon: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """A closed polygon's edges as boxes (x, y, length, WALL, yaw), which overlap at its corners."""
+    edges: list[tuple[float, ...]] = []
+    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        length = math.hypot(x2 - x1, y2 - y1)
+        if length > 1e-9:
+            edges.append(((x1 + x2) / 2, (y1 + y2) / 2, length + WALL, WALL, math.atan2(y2 - y1, x2 - x1)))
+    return edges

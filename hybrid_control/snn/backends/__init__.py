@@ -1,0 +1,1 @@
+"""What runs a spiking network: each back end in a folder of its own, all behind one interface."""

@@ -1,0 +1,1 @@
+"""NIR files: read, written, checked and flattened."""
