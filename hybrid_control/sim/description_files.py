@@ -29,7 +29,7 @@ from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import generate
 
 PACKAGE = "ros2_ws/src/hybrid_control_description"
-MADE = "made by python -m hybrid_control.sim.description_files from hybrid_control/sim/robots.py"
+MADE = "made by python -m hybrid_control.sim.description_files from hybrid_control/sim/robots"
 
 _MODEL_CONFIG = """<?xml version="1.0"?>
 <model>

@@ -143,8 +143,8 @@ def test_the_model_that_ships_keeps_the_contract_and_is_small():
     info = Planner().info
     assert (info.version, info.max_rate) == (1, 200.0)
     assert contract.DEFAULT_MODEL.stat().st_size <= 2_000_000
-    assert "hybrid-control train planner" in info.metadata["hybrid_control.navigation.planner.command"]
-    assert "/" not in info.metadata["hybrid_control.navigation.planner.trained_by"]
+    assert "hybrid-control train planner" in info.metadata["hybrid_control.planner.command"]
+    assert "/" not in info.metadata["hybrid_control.planner.trained_by"]
 
 
 def landscape():

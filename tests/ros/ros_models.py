@@ -32,9 +32,9 @@ def write_model(path: Path, heading_neurons: int = 72) -> None:
     helper.set_model_props(
         model,
         {
-            "hybrid_control.navigation.planner.contract": "1",
-            "hybrid_control.navigation.planner.max_rate_hz": "100",
-            "hybrid_control.navigation.planner.goal_cap_m": "5",
+            "hybrid_control.planner.contract": "1",
+            "hybrid_control.planner.max_rate_hz": "100",
+            "hybrid_control.planner.goal_cap_m": "5",
         },
     )
     onnx.save(model, path)

@@ -33,9 +33,9 @@ SPEEDS: NDArray[np.float64] = np.linspace(0.0, 1.0, SPEED_NEURONS)
 SPEED_SIGMA = 1.0 / (SPEED_NEURONS - 1)
 
 #: Keys in the file's metadata_props. The first three must be there.
-KEY_VERSION = "hybrid_control.navigation.planner.contract"
-KEY_MAX_RATE = "hybrid_control.navigation.planner.max_rate_hz"
-KEY_GOAL_CAP = "hybrid_control.navigation.planner.goal_cap_m"
+KEY_VERSION = "hybrid_control.planner.contract"
+KEY_MAX_RATE = "hybrid_control.planner.max_rate_hz"
+KEY_GOAL_CAP = "hybrid_control.planner.goal_cap_m"
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "planner.onnx"
 

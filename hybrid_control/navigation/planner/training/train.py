@@ -253,9 +253,9 @@ def _metadata(settings: Settings) -> dict[str, str]:
         contract.KEY_VERSION: str(contract.VERSION),
         contract.KEY_MAX_RATE: f"{MAX_RATE:g}",
         contract.KEY_GOAL_CAP: f"{GOAL_CAP:g}",
-        "hybrid_control.navigation.planner.camera_hfov_deg": "90",
-        "hybrid_control.navigation.planner.trained_by": f"hybrid-control {__version__}, torch {torch.__version__}",
-        "hybrid_control.navigation.planner.command": settings.command,
+        "hybrid_control.planner.camera_hfov_deg": "90",
+        "hybrid_control.planner.trained_by": f"hybrid-control {__version__}, torch {torch.__version__}",
+        "hybrid_control.planner.command": settings.command,
     }
 
 
