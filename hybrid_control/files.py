@@ -124,8 +124,8 @@ def _written_out(node: Any, known: dict[int, int], where: str) -> int:
     return size
 
 
-def read_xml(path: StrPath, limit: int = TEXT_LIMIT) -> ElementTree.Element:
-    """An XML file's root. Document types and entities are refused."""
+def read_xml(path: StrPath, what: str = "XML", limit: int = TEXT_LIMIT) -> ElementTree.Element:
+    """An XML file's root. Document types and entities are refused. what: it should be."""
     text = read_bytes(path, limit)
     if re.search(rb"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
         raise ValueError(f"{path}: document types and entities are not read")
@@ -142,18 +142,20 @@ def read_xml(path: StrPath, limit: int = TEXT_LIMIT) -> ElementTree.Element:
                     raise ValueError(f"{path}: is nested more than {DEPTH_LIMIT} deep")
         parser.close()
     except (ElementTree.ParseError, LookupError) as error:  # an encoding that there is not
-        raise ValueError(f"{path}: not XML: {_line(error)}") from None
+        raise ValueError(f"{path}: not {what}: {_line(error)}") from None
     if root is None:
-        raise ValueError(f"{path}: not XML: it is empty")
+        raise ValueError(f"{path}: not {what}: it is empty")
     return root
 
 
-def read_npz(path: StrPath, limit: int = ARRAYS_LIMIT) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file by name; numbers and text alone, at most `limit` bytes in all."""
-    return arrays_of(read_bytes(path, limit), path, limit)
+def read_npz(path: StrPath, what: str = "an npz file", limit: int = ARRAYS_LIMIT) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file by name; numbers and text alone, at most `limit` bytes in all. what: it should be."""
+    return arrays_of(read_bytes(path, limit), path, what, limit)
 
 
-def arrays_of(content: bytes, where: StrPath, limit: int = ARRAYS_LIMIT) -> dict[str, NDArray[Any]]:
+def arrays_of(
+    content: bytes, where: StrPath, what: str = "an npz file", limit: int = ARRAYS_LIMIT
+) -> dict[str, NDArray[Any]]:
     """The same of an npz file's bytes; `where` begins what is said of them."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -168,7 +170,7 @@ def arrays_of(content: bytes, where: StrPath, limit: int = ARRAYS_LIMIT) -> dict
                 for member in members
             }
     except Exception as error:  # zipfile, zlib and numpy raise what Python has to offer over damaged bytes
-        raise ValueError(f"{where}: not an npz file: {_line(error)}") from None
+        raise ValueError(f"{where}: not {what}: {_line(error)}") from None
 
 
 def _read_npy(name: str, content: bytes) -> NDArray[Any]:

@@ -12,8 +12,9 @@ from hybrid_control.signals import Pose
 from hybrid_control.sim import gazebo
 from hybrid_control.sim.model import Appearance, build_mjcf
 from hybrid_control.sim.robots import JACKAL, QUAD
-from hybrid_control.sim.worlds import Mover, World, generate, load_world
-from hybrid_control.sim.worlds.files import read_mjcf, read_npz, read_world, write_npz
+from hybrid_control.sim.worlds import Mover, World, generate, load_world, read_world
+from hybrid_control.sim.worlds.files import read_npz, write_npz
+from hybrid_control.sim.worlds.mjcf import read_mjcf
 
 
 def same(read, world, exact=False, movers=1e-6):

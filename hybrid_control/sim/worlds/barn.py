@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from hybrid_control.files import read_npz
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds.world import World
-
-# what numpy and zipfile raise over a file that is not what it says
-DAMAGED = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,18 +28,17 @@ def load_barn(path: str | Path) -> BarnWorlds:
     path_length (k,) m; start (3,) x, y, yaw; goal (2,); world_id (k,), optional. ValueError names what is
     wrong.
     """
-    content = Path(path).read_bytes()
     needed = ("centers", "offsets", "radius", "path_length", "start", "goal")
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            missing = [k for k in needed if k not in file]
-            if missing:
-                raise ValueError(f"no array {', '.join(missing)}")
-            data = {k: np.asarray(file[k], dtype=np.float64) for k in needed}
-            ids = np.asarray(file["world_id"], dtype=np.int64) if "world_id" in file else None
-    except DAMAGED as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path}: not an npz file of BARN worlds: {reason}") from None
+    arrays = read_npz(path, "an npz file of BARN worlds")
+    missing = [k for k in needed if k not in arrays]
+    if missing:
+        raise ValueError(f"{path}: not an npz file of BARN worlds: no array {', '.join(missing)}")
+    known = {key: arrays[key] for key in (*needed, "world_id") if key in arrays}
+    for key, array in known.items():
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all() or np.abs(array).max(initial=0.0) > 1e9:
+            raise ValueError(f"{path}: {key} must be finite numbers of at most 1e9")
+    data = {key: known[key].astype(np.float64) for key in needed}
+    ids = known["world_id"].astype(np.int64) if "world_id" in known else None
     centers, offsets = data["centers"], data["offsets"].astype(np.int64)
     count = offsets.size - 1
     ids = np.arange(count) if ids is None else ids

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import json
+import contextlib
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hybrid_control import files
+from hybrid_control.files import read_json, read_xml
 from hybrid_control.signals import Pose
-from hybrid_control.sim.mujoco_import import import_mujoco
-from hybrid_control.sim.worlds.barn import DAMAGED, load_barn
 from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
 
 # Where the BARN challenge starts and ends in its .world files, which do not say so themselves.
@@ -81,13 +81,7 @@ def read_gazebo(
     them, or else those of the BARN challenge. ValueError for a file that is none, for another shape (spheres, meshes,
     heightmaps), for `<include>`, and for obstacles that are tilted; OSError where it cannot be read.
     """
-    content = Path(path).read_bytes()
-    if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-        raise ValueError(f"{path}: document types and entities are not read")
-    try:
-        root = ET.fromstring(content)
-    except (ET.ParseError, ValueError, LookupError) as error:
-        raise ValueError(f"{path}: not an XML file: {error}") from None
+    root = read_xml(path)
     world = root if root.tag == "world" else root.find("world")
     if root.tag not in ("sdf", "gazebo", "world") or world is None:
         raise ValueError(f"{path}: no <world> in it (its root is <{root.tag}>)")
@@ -202,10 +196,7 @@ def read_arena(path: str | Path) -> list[World]:
     goals as starts. ValueError names what is wrong, also a start or goal within a polygon; OSError where the file
     cannot be read.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: no JSON: {' '.join(str(error).split())[:200]}") from None
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected an object with polygons, starts and goals")
     polygons = [
@@ -262,16 +253,16 @@ def _inside(polygon: Sequence[Sequence[float]], x: float, y: float) -> bool:
     return odd
 
 
-def write_npz(path: str | Path, world: World) -> None:
+def write_npz(file: str | Path | BinaryIO, world: World) -> None:
     """Writes a world as an .npz file of arrays, exactly.
 
     name (), start (3,) x, y, yaw, goal (2,), bounds (4,), cylinders (n, 3), boxes (n, 5) and movers (n, 7): radius, a,
     b, speed, phase, each as in World. OSError where the file cannot be written.
     """
     movers = [(m.radius, *m.a, *m.b, m.speed, m.phase) for m in world.movers]
-    with open(path, "wb") as file:
+    with open(file, "wb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as stream:
         np.savez_compressed(
-            file,
+            stream,
             name=np.array(world.name),
             start=np.array((world.start.x, world.start.y, world.start.yaw)),
             goal=np.array(world.goal),
@@ -289,27 +280,26 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 
 def read_npz(path: str | Path) -> World:
     """Reads a world that write_npz() wrote; ValueError names what is wrong, OSError where it cannot be read."""
-    content = Path(path).read_bytes()
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            data = {k: np.asarray(file[k], dtype=np.float64) for k in _SHAPES}
-            name = str(file["name"])
-    except DAMAGED as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path}: not an npz file of a world: {reason}") from None
+    return world_of(files.read_npz(path, "an npz file of a world"), path)
+
+
+def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
+    """The world that write_npz() wrote as these arrays; `where` begins what a ValueError says."""
+    missing = [key for key in ("name", *_SHAPES) if key not in arrays]
+    if missing:
+        raise ValueError(f"{where}: not an npz file of a world: no array {', '.join(missing)}")
     for key, shape in _SHAPES.items():
-        found = data[key].shape
-        if len(found) != len(shape) or found[-1] != shape[-1]:
+        found = arrays[key].shape
+        if len(found) != len(shape) or found[-1] != shape[-1] or arrays[key].dtype.kind not in "biuf":
             expected = ", ".join("n" if n is None else str(n) for n in shape)
-            raise ValueError(f"{path}: {key} of shape {found}, expected ({expected})")
-    movers = [Mover(r, (ax, ay), (bx, by), v, p) for r, ax, ay, bx, by, v, p in data["movers"].tolist()]
-    x, y, yaw = data["start"].tolist()
-    gx, gy = data["goal"].tolist()
-    low_x, low_y, high_x, high_y = data["bounds"].tolist()
+            raise ValueError(f"{where}: {key} of shape {found}, expected numbers of shape ({expected})")
+    data = {key: arrays[key].astype(np.float64) for key in _SHAPES}
+    (gx, gy), (low_x, low_y, high_x, high_y) = data["goal"].tolist(), data["bounds"].tolist()
     try:
+        movers = [Mover(r, (ax, ay), (bx, by), v, p) for r, ax, ay, bx, by, v, p in data["movers"].tolist()]
         return World(
-            name,
-            Pose(x, y, yaw),
+            str(arrays["name"]),
+            Pose(*data["start"].tolist()),
             (gx, gy),
             (low_x, low_y, high_x, high_y),
             data["cylinders"],
@@ -317,106 +307,4 @@ def read_npz(path: str | Path) -> World:
             tuple(movers),
         )
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-def read_mjcf(path: str | Path, start: Pose | None = None, goal: tuple[float, float] | None = None) -> World:
-    """Reads a MuJoCo model whose obstacles are upright cylinders and boxes that do not move by themselves.
-
-    Every geom of a body without joints that touches others counts; a plane, and what lies below 0.05 m, is ground.
-    start, goal: where none are given the place of the body "robot" and of the geom "goal_pole", as `world export`
-    writes them; bounds and the trips of moving obstacles are read from its <custom> elements, where there are any.
-    ValueError for a file that is none, for another shape, a tilted one, or where start or goal are not known; OSError
-    where it cannot be read.
-    """
-    mujoco = import_mujoco()
-    Path(path).read_bytes()  # an OSError where MuJoCo would say that XML is wrong
-    try:
-        model = mujoco.MjModel.from_xml_path(str(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: not a MuJoCo model: {' '.join(str(error).split())[:200]}") from None
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    named, kinds = mujoco.mj_name2id, mujoco.mjtGeom
-    plane, cylinder, box = int(kinds.mjGEOM_PLANE), int(kinds.mjGEOM_CYLINDER), int(kinds.mjGEOM_BOX)
-    numbers = {}
-    for i in range(model.nnumeric):
-        at, size = model.numeric_adr[i], model.numeric_size[i]
-        key = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_NUMERIC, i)
-        numbers[key] = model.numeric_data[at : at + size].tolist()
-    movers: list[Mover] = []
-    while len(numbers.get(f"mover{len(movers)}", ())) == 7:
-        r, ax, ay, bx, by, v, p = numbers[f"mover{len(movers)}"]
-        movers.append(Mover(r, (ax, ay), (bx, by), v, p))
-    cylinders: list[tuple[float, ...]] = []
-    boxes: list[tuple[float, ...]] = []
-    for i in range(model.ngeom):
-        body = model.geom_bodyid[i]
-        touches = model.geom_contype[i] or model.geom_conaffinity[i]
-        moves = model.body_weldid[body] != 0 and model.body_mocapid[body] < 0
-        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_GEOM, i) or f"geom {i}"
-        if not touches or moves or model.geom_type[i] == plane:
-            continue
-        if model.body_mocapid[body] >= 0 and movers:
-            continue
-        (x, y, z), axes = data.geom_xpos[i].tolist(), data.geom_xmat[i].reshape(3, 3)
-        size = model.geom_size[i].tolist()
-        if model.geom_type[i] not in (cylinder, box):
-            raise ValueError(f"{path}: {name!r} is neither a cylinder nor a box, and only these are read")
-        if abs(axes[2, 2]) < 1 - 1e-6:
-            raise ValueError(f"{path}: {name!r} is tilted; only upright cylinders and boxes are read")
-        is_box = model.geom_type[i] == box
-        if z + size[2 if is_box else 1] <= LOWEST:
-            continue
-        if is_box:
-            yaw = math.atan2(axes[1, 0], axes[0, 0])
-            boxes.append((x, y, 2 * size[0], 2 * size[1], yaw))
-        else:
-            cylinders.append((x, y, size[0]))
-    robot = named(model, mujoco.mjtObj.mjOBJ_BODY, "robot")
-    if start is None and robot >= 0:
-        (x, y, _), axes = data.xpos[robot].tolist(), data.xmat[robot].reshape(3, 3)
-        start = Pose(x, y, math.atan2(axes[1, 0], axes[0, 0]))
-    pole = named(model, mujoco.mjtObj.mjOBJ_GEOM, "goal_pole")
-    if goal is None and pole >= 0:
-        gx, gy, _ = data.geom_xpos[pole].tolist()
-        goal = (gx, gy)
-    if start is None or goal is None:
-        raise ValueError(
-            f"{path}: no body 'robot' or no geom 'goal_pole' in it, so start and goal must be given"
-        )
-    read = bounded(Path(path).stem, start, goal, cylinders, boxes)
-    bounds = numbers.get("bounds", [])
-    edges = (bounds[0], bounds[1], bounds[2], bounds[3]) if len(bounds) == 4 else read.bounds
-    return World(read.name, start, goal, edges, read.cylinders, read.boxes, tuple(movers))
-
-
-WORLD_FILES = (".npz", ".world", ".sdf", ".json", ".xml", ".mjcf")
-
-
-def read_world(path: str | Path, index: int | None = None) -> World:
-    """One world from a file, by its ending: .npz (ours, or BARN's with an index), .world or .sdf, .xml or .mjcf, .json.
-
-    index: id of a BARN world, or number of an arena's start (0 for None). ValueError for another ending, a file that
-    is not what it says, or an index that is not in it; OSError where it cannot be read.
-    """
-    suffix = Path(path).suffix
-    if suffix == ".json":
-        arenas = read_arena(path)
-        if not 0 <= (index or 0) < len(arenas):
-            raise ValueError(f"{path}: no start number {index}; there are {len(arenas)}")
-        return arenas[index or 0]
-    if suffix == ".npz" and index is not None:
-        barn = load_barn(path)
-        if index not in barn.world_ids:
-            raise ValueError(f"{path}: no world '{index}'; there are {', '.join(map(str, barn.world_ids))}")
-        return barn.worlds[barn.world_ids.index(index)]
-    if index is not None:
-        raise ValueError(f"{path}: {index} after a file that holds one world")
-    if suffix == ".npz":
-        return read_npz(path)
-    if suffix in (".world", ".sdf"):
-        return read_gazebo(path)
-    if suffix in (".xml", ".mjcf"):
-        return read_mjcf(path)
-    raise ValueError(f"{path}: unknown ending; expected {', '.join(WORLD_FILES)}")
+        raise ValueError(f"{where}: {error}") from None
