@@ -56,7 +56,7 @@ def read_nir(file: Path) -> Any:
 def yaml_seeds() -> Iterator[bytes]:
     for file in sorted((TOP / "config").glob("*.yaml")):
         yield file.read_bytes()
-    yield b"/**/reflex_node:\n  ros__parameters: &a {goal_gain: 1.5, backend: numba}\nreflex_node:\n  ros__parameters: *a\n"
+    yield b"/**/reflex_node:\n  ros__parameters: &a {goal_gain: 1.5}\nreflex_node:\n  ros__parameters: *a\n"
 
 
 def read_parameters(file: Path) -> Any:
