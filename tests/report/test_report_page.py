@@ -11,12 +11,12 @@ import report_synthetic as synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_control.navigation.planner.contract import HEADINGS
 from hybrid_control.report import make_report
 from hybrid_control.report.camera import Camera, overlay, planned_heading
 from hybrid_control.report.charts import Chart, nice_ticks, raster_png, speed_colour, thin
 from hybrid_control.report.run import Raster, load
 from hybrid_control.report.worldmap import WorldMap
+from hybrid_control.signals.headings import HEADINGS
 
 
 @pytest.fixture(scope="module")
