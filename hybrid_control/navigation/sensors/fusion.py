@@ -13,6 +13,7 @@ from hybrid_control.navigation.reflex.percept import approach_speeds
 from hybrid_control.navigation.sensors.events import ENCODINGS, EVENT, EventDecoder, Looming
 from hybrid_control.navigation.sensors.mounts import Mount
 from hybrid_control.navigation.sensors.readings import (
+    DepthImage,
     Points,
     depth_points,
     laser_points,
@@ -148,8 +149,8 @@ def warm() -> None:
     """Compile everything that a source calls, so that nothing compiles while a robot drives."""
     scan = RangeScan(0, 0.0, 0.1, 0.1, 5.0, np.ones(3, np.float32))
     points = laser_points(scan, Mount.of())
-    depth = np.ones((2, 2), np.float32).tobytes()
-    depth_points(depth, "32FC1", 2, 2, 8, False, (1.0, 1.0, 0.5, 0.5), Mount.of(), -1.0, 1.0, 5.0)
+    image = DepthImage(np.ones((2, 2), np.float32).tobytes(), "32FC1", 2, 2, 8, False)
+    depth_points(image, (1.0, 1.0, 0.5, 0.5), Mount.of(), -1.0, 1.0, 5.0)
     fusion = Fusion(read_sources("scan laser"))
     fusion.put_points("scan", points, 1, 1)
     fusion.fuse(1, 1.0)
