@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.bench.machine import machine
 from hybrid_control.bringup.dds import without_shared_memory
 
 BEAMS = 360
@@ -155,8 +156,6 @@ def measure(scans: int, rate_hz: float = 1000.0, priority: int = 80) -> dict[str
     from importlib.util import find_spec
 
     from tqdm import tqdm
-
-    from hybrid_control.bench.loop import machine
 
     if scans < 1:
         raise ValueError(f"scans: {scans} must be 1 or more")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_control.bench.machine import machine, stolen_s
 from hybrid_control.bringup.dds import without_shared_memory
 
 if TYPE_CHECKING:
@@ -27,32 +27,6 @@ if TYPE_CHECKING:
 LOADS = ("python", "dds", "memory", "gains")
 DRIVERS = ("loop-fifo", "loop-fifo-alone", "loop", "python-thread", "rclpy-timer")
 TURN_S = 5.0
-
-
-def machine() -> dict[str, Any]:
-    """What a measurement was made on, and the load average before it."""
-    import numba
-
-    model = platform.processor()
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        for line in info:
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    return {
-        "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "numba": numba.__version__,
-        "load_average": round(os.getloadavg()[0], 2),
-    }
-
-
-def stolen_s() -> float:
-    """Seconds of processor time since boot that the hypervisor gave to others (proc(5): /proc/stat, steal)."""
-    with open("/proc/stat", encoding="ascii") as stat:
-        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 class Counts:

@@ -21,7 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hybrid_control.bench.loop import machine
+from hybrid_control.bench.machine import machine
 from hybrid_control.bench.workloads import DT, TAU, Arrays, reflex, sparse
 from hybrid_control.realtime.clock import monotonic_ns
 from hybrid_control.snn.backends.numba.kernels import step_arena

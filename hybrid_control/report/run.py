@@ -158,8 +158,7 @@ def yaw_of(q: Any) -> float:
     return math.atan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z))
 
 
-def _command_row(message: Any) -> tuple[float, float]:
-    twist = message.twist
+def _command_of(twist: Any) -> tuple[float, float]:
     return twist.linear.x, twist.angular.z
 
 
@@ -246,7 +245,7 @@ def _clock(recording: Recording, start_ns: int) -> Clock:
 _STATE = "x y yaw speed yaw_rate goal_distance minimum_distance contacts path_length"
 _STATUS = (
     "mode rate ticks missed late50 late99 late999 latemax cost50 cost99 cost999 costmax scan_age planner_age refused "
-    "spikes events power nearest heading guarded"
+    "spikes events power nearest heading wish_speed wish_yaw_rate allowed_speed allowed_yaw_rate guard_share"
 )
 
 
@@ -258,17 +257,11 @@ def _state_row(m: Any) -> tuple[float, ...]:
 def _status_row(m: Any) -> tuple[float, ...]:
     network = (m.spikes_per_second, m.synaptic_events_per_second, m.power_uw)
     loop = (m.rate, m.ticks, m.missed, *m.lateness_us, *m.tick_cost_us)
-    return (
-        m.mode,
-        *loop,
-        m.scan_age,
-        m.planner_age,
-        m.refused,
-        *network,
-        m.nearest_obstacle,
-        m.heading,
-        m.guarded,
-    )
+    inputs = (m.scan_age, m.planner_age, m.refused)
+    guard = [math.nan] * 5
+    if hasattr(m, "guard_share"):  # older recordings have none of it
+        guard = [*_command_of(m.wish), *_command_of(m.allowed), m.guard_share]
+    return (m.mode, *loop, *inputs, *network, m.nearest_obstacle, m.heading, *guard)
 
 
 def _open(folder: Path, metadata: dict[str, Any]) -> Recording:
@@ -321,7 +314,9 @@ def load(folder: Path) -> Run:
         state=state.cut(end)[0],
         status=status,
         reasons=reasons,
-        command=_series(_twist_stamped(recording), clock, "speed yaw_rate", _command_row).cut(end)[0],
+        command=_series(
+            _twist_stamped(recording), clock, "speed yaw_rate", lambda m: _command_of(m.twist)
+        ).cut(end)[0],
         odometry=_series(recording.topic("odom"), clock, "x y yaw speed yaw_rate", _odometry_row).cut(end)[0],
         scans=_series(recording.topic("scan"), clock, "beams", lambda m: (len(m.ranges),)).cut(end)[0],
         rates=rates,

@@ -156,7 +156,7 @@ def test_thin_keeps_the_extremes():
 
 
 def test_chart_places_data_between_its_axes():
-    chart = Chart((0.0, 10.0), (0.0, 1.0), width=1000, height=100, left=50, bottom=20)
+    chart = Chart((0.0, 10.0), (0.0, 1.0), width=1000, height=104, sides=(50, 14))
     assert float(chart.px(0.0)) == 50.0
     assert float(chart.px(10.0)) == 1000.0 - chart.right
     assert float(chart.py(0.0)) == 80.0
