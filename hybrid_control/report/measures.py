@@ -107,9 +107,9 @@ def _finite(value: Any) -> Any:
 
 def _outcome(run: Run) -> dict[str, Any]:
     """The supervisor's verdict; from the ground truth alone where there is none."""
-    given = run.metadata.get("outcome")
-    if isinstance(given, dict):
-        return given
+    verdict = run.metadata.get("outcome")
+    if isinstance(verdict, dict):
+        return verdict
     contacts = int(run.state["contacts"].max()) if len(run.state) else 0
     reached = bool(len(run.state) and run.state["goal_distance"].min() <= GOAL_REACHED)
     if contacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.navigation.planner.images import ImageError, decode
 from hybrid_control.report.recording import Recording, RecordingError, Topic, read
 from hybrid_control.signals import Population, layout
 
@@ -197,18 +199,18 @@ _CUBE, _SPHERE, _CYLINDER, _DELETE, _DELETE_ALL = 1, 2, 3, 2, 3  # of visualizat
 
 def _obstacles(topic: Topic | None) -> list[Obstacle]:
     """The map as the last state of each marker says."""
-    found: dict[tuple[str, int], Obstacle] = {}
+    shapes: dict[tuple[str, int], Obstacle] = {}
     for message in topic or ():
         for m in message.markers:
             if m.action == _DELETE_ALL:
-                found.clear()
+                shapes.clear()
             elif m.action == _DELETE:
-                found.pop((m.ns, m.id), None)
+                shapes.pop((m.ns, m.id), None)
             elif m.type in (_CUBE, _SPHERE, _CYLINDER) and m.ns not in ("goal", "start", "robot"):
                 kind = "box" if m.type == _CUBE else "mover" if m.ns == "movers" else "circle"
                 p, s = m.pose.position, m.scale
-                found[m.ns, m.id] = Obstacle(kind, p.x, p.y, yaw_of(m.pose.orientation), s.x, s.y)
-    return list(found.values())
+                shapes[m.ns, m.id] = Obstacle(kind, p.x, p.y, yaw_of(m.pose.orientation), s.x, s.y)
+    return list(shapes.values())
 
 
 def _markers(recording: Recording) -> Topic | None:
@@ -363,9 +365,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return metadata
 
 
-_CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1}
-
-
 def frames(run: Run, at: Iterable[float]) -> list[Frame]:
     """The camera images that were newest at the times given; images of an unknown or broken kind are left out."""
     topic = run.recording.topic("camera/image_raw")
@@ -376,14 +375,7 @@ def frames(run: Run, at: Iterable[float]) -> list[Frame]:
     result = []
     for i in picked:
         m = topic.decode(i)
-        channels = _CHANNELS.get(m.encoding)
-        data = np.frombuffer(bytes(m.data), dtype=np.uint8)
-        if channels is None or not m.height or m.step < m.width * channels or data.size != m.height * m.step:
-            continue
-        pixels = data.reshape(m.height, m.step)[:, : m.width * channels].reshape(m.height, m.width, channels)
-        if m.encoding == "bgr8":
-            pixels = pixels[:, :, ::-1]
-        elif m.encoding == "mono8":
-            pixels = np.repeat(pixels, 3, axis=2)
-        result.append(Frame(run.time(m), np.ascontiguousarray(pixels)))
+        with contextlib.suppress(ImageError):
+            pixels = decode(bytes(m.data), m.encoding, m.height, m.width, m.step)
+            result.append(Frame(run.time(m), pixels))
     return result

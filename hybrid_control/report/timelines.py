@@ -209,13 +209,13 @@ def _loop(report: dict[str, Any]) -> str:
     if not cells:
         return ""
     head = "".join(f"<th class=n>{k}</th>" for k in keys)
-    said = (
+    values = (
         value
         for entry in report["diagnostics"].values()
         for k, value in entry.items()
         if k.startswith("note ")
     )
-    notes = "".join(f'<p class="about">{html.escape(value)}</p>' for value in said)
+    notes = "".join(f'<p class="about">{html.escape(value)}</p>' for value in values)
     return f"<table><tr><th></th>{head}</tr>{''.join(cells)}</table>{notes}"
 
 

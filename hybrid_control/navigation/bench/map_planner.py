@@ -9,9 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.eikonal import _descend as descend
-from hybrid_control.geometry.eikonal import _interpolate as interpolate
-from hybrid_control.geometry.eikonal import line_free
+from hybrid_control.geometry.eikonal import descend, interpolate, line_free
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance
 from hybrid_control.navigation.drive import Simulated
 from hybrid_control.navigation.planner import contract
@@ -38,7 +36,7 @@ MAX_RATE = 200.0  # Hz
 ERROR = math.radians(12.0)  # standard deviation of its heading's error
 MEMORY = 0.8  # of that error from one plan to the next, so that errors last as a network's do
 PATH_AHEAD = 1.5  # m of path whose clearance the speed depends on
-PATH_STEP = 0.5  # cells between two points of a path, as in `route.field`
+PATH_STEP = 0.5  # cells between two points of a path, as in `geometry.eikonal`
 SPEEDS: FloatArray = contract.PREFERRED_SPEEDS
 SPEED_SIGMA = contract.SPEED_SIGMA
 

@@ -114,12 +114,12 @@ class Fusion:
 
     def missing(self, now_ns: int) -> list[str]:
         """The ranging sources whose newest reading is too old, or that have none, each with a word why."""
-        said = []
+        missing = []
         for topic, age in self.ages(now_ns).items():
             source = self._sources[topic]
             if source.ranging and not age <= source.timeout:
-                said.append(f"{topic} ({'nothing yet' if math.isnan(age) else f'{age:.2f} s old'})")
-        return said
+                missing.append(f"{topic} ({'nothing yet' if math.isnan(age) else f'{age:.2f} s old'})")
+        return missing
 
     def fuse(self, now_ns: int, horizon: float) -> Fused | None:
         """What all see now; None while a ranging source is missing.

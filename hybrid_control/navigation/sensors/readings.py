@@ -210,7 +210,7 @@ def _columns(
     """The nearest obstacle of each column; pinhole model: x = (u - cx) d / fx, y = (v - cy) d / fy, z = d."""
     height, width = depth.shape
     best = np.full(width, np.inf)
-    found = np.empty((width, 2), np.float32)
+    nearest = np.empty((width, 2), np.float32)
     for v in range(height):
         b = (v - cy) / fy
         for u in range(width):
@@ -226,5 +226,5 @@ def _columns(
             square = x * x + y * y
             if square < best[u]:
                 best[u] = square
-                found[u, 0], found[u, 1] = x, y
-    return found[np.isfinite(best)]
+                nearest[u, 0], nearest[u, 1] = x, y
+    return nearest[np.isfinite(best)]
