@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.bench.machine import machine
 from hybrid_control.bringup.dds import without_shared_memory
 
 BEAMS = 360
@@ -78,8 +79,8 @@ class _Client:
             self._node.create_subscription(
                 TwistStamped, f"{prefix}cmd_vel", self._hear(self.received[name]), 1
             )
-        self._odometry = self._node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
-        self._goal = self._node.create_publisher(PoseStamped, "goal_pose", 1)
+        self._odometry_topic = self._node.create_publisher(Odometry, "odom", qos_profile_sensor_data)
+        self._goal_topic = self._node.create_publisher(PoseStamped, "goal_pose", 1)
         self._scan = LaserScan(
             angle_min=-np.pi,
             angle_max=np.pi,
@@ -89,13 +90,13 @@ class _Client:
         )
         self._scan.header.frame_id = "base_link"
         self._scan.ranges = [4.0] * BEAMS
-        self._motion = Odometry()
-        self._motion.header.frame_id = "odom"
-        self._motion.pose.pose.orientation.w = 1.0
-        self._target = PoseStamped()
-        self._target.header.frame_id = "odom"
-        self._target.pose.position.x = 5.0
-        self._target.pose.orientation.w = 1.0
+        self._odometry = Odometry()
+        self._odometry.header.frame_id = "odom"
+        self._odometry.pose.pose.orientation.w = 1.0
+        self._goal = PoseStamped()
+        self._goal.header.frame_id = "odom"
+        self._goal.pose.position.x = 5.0
+        self._goal.pose.orientation.w = 1.0
 
     @staticmethod
     def _hear(received: list[tuple[int, int]]) -> Any:
@@ -114,22 +115,22 @@ class _Client:
 
     def move(self) -> None:
         """Publish odometry and goal, which the reflex wants fresh."""
-        self._motion.header.stamp = self._target.header.stamp = self._node.get_clock().now().to_msg()
-        self._odometry.publish(self._motion)
-        self._goal.publish(self._target)
+        self._odometry.header.stamp = self._goal.header.stamp = self._node.get_clock().now().to_msg()
+        self._odometry_topic.publish(self._odometry)
+        self._goal_topic.publish(self._goal)
 
     def ask(self, name: str) -> tuple[int, list[tuple[int, int]]]:
         """Publish a scan; when that was, and the commands that came soon after it."""
         received = self.received[name]
         received.clear()
         self._scan.header.stamp = self._node.get_clock().now().to_msg()
-        asked = time.time_ns()
+        published = time.time_ns()
         self._scans[name].publish(self._scan)
         until = time.monotonic() + ANSWER_S
         while not received and time.monotonic() < until:
             self._executor.spin_once(timeout_sec=ANSWER_S)
         self.spin_until(time.monotonic() + STRAY_S)
-        return asked, list(received)
+        return published, list(received)
 
     def close(self) -> None:
         """Leave the graph."""
@@ -156,8 +157,6 @@ def measure(scans: int, rate_hz: float = 1000.0, priority: int = 80) -> dict[str
 
     from tqdm import tqdm
 
-    from hybrid_control.bench.loop import machine
-
     if scans < 1:
         raise ValueError(f"scans: {scans} must be 1 or more")
     for package in ("rclpy", "hybrid_control_ros"):
@@ -178,12 +177,12 @@ def measure(scans: int, rate_hz: float = 1000.0, priority: int = 80) -> dict[str
             for name in total:
                 # at no fixed phase to the ticks
                 client.spin_until(time.monotonic() + float(random.uniform(0.002, 0.010)))
-                asked, answers = client.ask(name)
+                published, answers = client.ask(name)
                 if len(answers) != 1:
                     dropped[name] += 1
                     continue
                 received, sent = answers[0]
-                total[name].append((received - asked) * 1e-3)
+                total[name].append((received - published) * 1e-3)
                 out[name].append((received - sent) * 1e-3)
     finally:
         client.close()

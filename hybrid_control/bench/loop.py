@@ -10,46 +10,23 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_control.bench.machine import machine, stolen_s
 from hybrid_control.bringup.dds import without_shared_memory
+
+if TYPE_CHECKING:
+    from hybrid_control.realtime import Scheduling
 
 LOADS = ("python", "dds", "memory", "gains")
 DRIVERS = ("loop-fifo", "loop-fifo-alone", "loop", "python-thread", "rclpy-timer")
 TURN_S = 5.0
-
-
-def machine() -> dict[str, Any]:
-    """What a measurement was made on, and the load average before it."""
-    import numba
-
-    model = platform.processor()
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        for line in info:
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    return {
-        "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "numba": numba.__version__,
-        "load_average": round(os.getloadavg()[0], 2),
-    }
-
-
-def stolen_s() -> float:
-    """Seconds of processor time since boot that the hypervisor gave to others (proc(5): /proc/stat, steal)."""
-    with open("/proc/stat", encoding="ascii") as stat:
-        return int(stat.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 class Counts:
@@ -247,11 +224,11 @@ class _Ros:
 
 
 def _turn_of_loop(
-    reflex: _Reflex, rate_hz: float, seconds: float, counts: Counts, options: dict[str, Any]
+    reflex: _Reflex, rate_hz: float, seconds: float, counts: Counts, scheduling: Scheduling
 ) -> None:
     from hybrid_control.realtime import PeriodicLoop
 
-    loop = PeriodicLoop(reflex.address, reflex.context, rate_hz, **options)
+    loop = PeriodicLoop(reflex.address, reflex.context, rate_hz, scheduling)
     loop.warm()
     loop.start()
     time.sleep(seconds)
@@ -321,7 +298,7 @@ def measure(
     """
     from tqdm import tqdm
 
-    from hybrid_control.realtime.loop import SPIN_S
+    from hybrid_control.realtime.scheduling import SPIN_S, Scheduling
 
     if not seconds > 0:
         raise ValueError(f"seconds: {seconds} must be above 0")
@@ -352,13 +329,13 @@ def measure(
                     elif name.startswith("rclpy") and ros is not None:
                         _turn_of_timer(reflex, rate_hz, length, counts[name], ros)
                     else:
-                        options = {
-                            "priority": priority if name.startswith("loop-fifo") else None,
-                            "cpu": cpu,
-                            "standby": not name.endswith("alone"),
-                            "spin_s": SPIN_S if spin_us is None else spin_us * 1e-6,
-                        }
-                        _turn_of_loop(reflex, rate_hz, length, counts[name], options)
+                        scheduling = Scheduling(
+                            priority=priority if name.startswith("loop-fifo") else None,
+                            cpu=cpu,
+                            standby=not name.endswith("alone"),
+                            spin_s=SPIN_S if spin_us is None else spin_us * 1e-6,
+                        )
+                        _turn_of_loop(reflex, rate_hz, length, counts[name], scheduling)
     return {
         "benchmark": "loop",
         "machine": machine(),

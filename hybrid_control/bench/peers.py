@@ -89,8 +89,8 @@ def snntorch(data: Arrays) -> Step:
     import snntorch as snn
 
     def cell() -> Callable[[Any], Any]:
-        made = snn.Leaky(1 - DT / TAU, reset_mechanism="zero", reset_delay=False)
-        return lambda current: made(current)[0]
+        cell = snn.Leaky(1 - DT / TAU, reset_mechanism="zero", reset_delay=False)
+        return lambda current: cell(current)[0]
 
     return _recurrent((cell(), cell()), _weights(data))
 
@@ -121,8 +121,8 @@ def sinabs(data: Arrays) -> Step:
     from sinabs.layers import LIF
 
     def cell() -> Callable[[Any], Any]:
-        made = LIF(torch.tensor(TAU / DT), spike_fn=SingleSpike, reset_fn=MembraneReset())
-        return lambda current: made(current[:, None])[:, 0]
+        cell = LIF(torch.tensor(TAU / DT), spike_fn=SingleSpike, reset_fn=MembraneReset())
+        return lambda current: cell(current[:, None])[:, 0]
 
     return _recurrent((cell(), cell()), _weights(data, TAU / DT))
 
@@ -133,14 +133,14 @@ def rockpool(data: Arrays) -> Step:
     from rockpool.nn.modules.torch import LIFNeuronTorch
 
     def cell(n: int) -> Callable[[Any], Any]:
-        made = LIFNeuronTorch(
+        cell = LIFNeuronTorch(
             (n,),
             tau_mem=torch.full((n,), TAU),
             bias=torch.zeros(n),
             max_spikes_per_dt=torch.tensor(1.0),
             dt=DT,
         )
-        return lambda current: made(current[:, None])[0][:, 0]
+        return lambda current: cell(current[:, None])[0][:, 0]
 
     return _recurrent((cell(256), cell(8)), _weights(data, float(-np.expm1(-DT / TAU)) * TAU / DT))
 
@@ -192,7 +192,7 @@ def brian2_sparse(data: Arrays, steps: int, check: int) -> Arrays:
     """
     import brian2 as b2
 
-    n, found = data["start"].size, {}
+    n, arrays = data["start"].size, {}
     for what, length in (("speed", steps), ("check", check)):
         folder = tempfile.mkdtemp()
         b2.prefs.core.default_float_dtype = np.float32 if what == "speed" else np.float64
@@ -227,13 +227,13 @@ def brian2_sparse(data: Arrays, steps: int, check: int) -> Arrays:
             b2.device.run(folder, with_output=False, run_args=[])
             times.append(b2.device._last_run_time / length * 1e9)
         if what == "speed":
-            found["times_ns"] = np.array(times)
+            arrays["times_ns"] = np.array(times)
         else:
             spikes = np.zeros((length, n), bool)
             spikes[np.rint(np.asarray(monitor.t / b2.second) / DT).astype(int), np.asarray(monitor.i)] = True
-            found["hidden"] = spikes
+            arrays["hidden"] = spikes
         shutil.rmtree(folder, ignore_errors=True)
-    return found
+    return arrays
 
 
 def main(arguments: list[str]) -> int:
@@ -255,13 +255,13 @@ def main(arguments: list[str]) -> int:
             continue
         step = make(small)
         stepwise(small, step, 50)
-        found = stepwise(small, make(small), steps)
-        arrays |= {f"{name}/{what}": values for what, values in found.items()}
+        result = stepwise(small, make(small), steps)
+        arrays |= {f"{name}/{what}": values for what, values in result.items()}
         version = importlib.metadata.version(distribution)
         notes["tools"][name] = {"version": version, "workload": "reflex", "options": options}
     if importlib.util.find_spec("brian2") is not None and shutil.which("g++") is not None:
-        found = brian2_sparse(large, sparse_steps, 100)
-        arrays |= {f"brian2/{what}": values for what, values in found.items()}
+        result = brian2_sparse(large, sparse_steps, 100)
+        arrays |= {f"brian2/{what}": values for what, values in result.items()}
         notes["tools"]["brian2"] = {
             "version": importlib.metadata.version("Brian2"),
             "workload": "large",

@@ -21,7 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hybrid_control.bench.loop import machine
+from hybrid_control.bench.machine import machine
 from hybrid_control.bench.workloads import DT, TAU, Arrays, reflex, sparse
 from hybrid_control.realtime.clock import monotonic_ns
 from hybrid_control.snn.backends.numba.kernels import step_arena
@@ -219,13 +219,13 @@ def _peers(
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise ValueError(f"peers in {python}: exit status {done.returncode}: {last}")
         with np.load(target, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-    notes = json.loads(str(found["notes"]))
+            arrays = {name: stored[name] for name in stored.files}
+    notes = json.loads(str(arrays["notes"]))
     rows = []
     for name, note in notes.pop("tools").items():
         row = {"name": f"{name} {note['version']}", "workload": note["workload"]}
-        row |= _percentiles(found[f"{name}/times_ns"])
-        hidden = found[f"{name}/hidden"]
+        row |= _percentiles(arrays[f"{name}/times_ns"])
+        hidden = arrays[f"{name}/hidden"]
         row["spikes_per_tick"] = float(hidden.sum(axis=1).mean())
         if note["options"] is not None:
             row["differ"] = _differences(small if note["workload"] == "reflex" else large, hidden, note)
@@ -285,7 +285,7 @@ def table(result: dict[str, Any]) -> str:
 
 def soak(ticks: int) -> list[dict[str, Any]]:
     """Resident memory after each tenth of `ticks`, in compiled code and then called from Python."""
-    data, found = reflex(), []
+    data, growth = reflex(), []
     rows, engine = list(data["x"]), _reflex_engine(data)
     held, part = engine.input("input"), max(1, ticks // 10)
     times = np.ones(min(part, 100_000), np.int64)  # touched now, so that it does not count as growth
@@ -305,9 +305,9 @@ def soak(ticks: int) -> list[dict[str, Any]]:
             before = _resident()
             for tenth in range(1, 11):
                 run(part)
-                found.append({"way": way, "ticks": tenth * part, "grown_bytes": _resident() - before})
+                growth.append({"way": way, "ticks": tenth * part, "grown_bytes": _resident() - before})
                 bar.update()
-    return found
+    return growth
 
 
 def _resident() -> int:

@@ -132,11 +132,11 @@ def line_free(free: NDArray, u0: float, v0: float, u1: float, v1: float) -> bool
 
 @numba.njit(cache=True, nogil=True)
 def _around(field: FloatArray, u: float, v: float, angle: float) -> float:
-    return _interpolate(field, u + 1.5 * math.cos(angle), v + 1.5 * math.sin(angle))
+    return interpolate(field, u + 1.5 * math.cos(angle), v + 1.5 * math.sin(angle))
 
 
 @numba.njit(cache=True, nogil=True)
-def _descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray:
+def descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray:
     """Points (k, 2) in cells down the field from (u, v), for `length` cells or to the goal."""
     step = 0.5
     n = int(length / step) + 1
@@ -149,7 +149,7 @@ def _descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray
             value = _around(field, u, v, d * TURN)
             if value < best:
                 best, angle = value, d * TURN
-        if best >= _interpolate(field, u, v):
+        if best >= interpolate(field, u, v):
             return path[: k + 1]
         left, right = _around(field, u, v, angle + TURN), _around(field, u, v, angle - TURN)
         bend = left + right - 2.0 * best
@@ -161,7 +161,7 @@ def _descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray
 
 
 @numba.njit(cache=True, nogil=True)
-def _interpolate(field: FloatArray, u: float, v: float) -> float:
+def interpolate(field: FloatArray, u: float, v: float) -> float:
     """Bilinear, over the finite corners alone; inf where there is none."""
     j, i = math.floor(u), math.floor(v)
     total, weight = 0.0, 0.0
@@ -211,7 +211,7 @@ class GeodesicField:
 
         Within robot_radius of an obstacle it is the way out, counted 5 times, and from there on.
         """
-        return float(_interpolate(self.field, *self._cell(x, y)))
+        return float(interpolate(self.field, *self._cell(x, y)))
 
     def path(self, x: float, y: float, length: float = math.inf) -> FloatArray:
         """The shortest path from (x, y), (k, 2) m, half a cell apart, for `length` metres or to the goal."""
@@ -219,7 +219,7 @@ class GeodesicField:
         if not math.isfinite(distance):
             return np.array([[x, y]])
         cells = min(length, 1.5 * distance + 2.0 * self.resolution) / self.resolution
-        path = _descend(self.field, *self._cell(x, y), cells)
+        path = descend(self.field, *self._cell(x, y), cells)
         return path * self.resolution + (self.x0, self.y0)
 
     def heading(self, x: float, y: float, lookahead: float = 1.0) -> float:

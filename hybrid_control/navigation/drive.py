@@ -291,7 +291,7 @@ class LockStep:
             self._rates = None
         if self._rates is not None:
             vector = RateVector(now_ns, self._rates.rates, PLANNER_POPULATIONS)
-            self.reflex.put_planner_spikes(self._spikes.train(vector, WINDOW_NS), now_ns)
+            self.reflex.put_planner_spikes(self._spikes.spikes(vector, WINDOW_NS), now_ns)
         self._advance(now_ns)
         command = self.reflex.command()
         return command.twist.linear_x, command.twist.angular_z, command.mode.name

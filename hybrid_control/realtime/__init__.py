@@ -10,6 +10,7 @@ from hybrid_control.realtime.compiled import address_of, as_pointer
 from hybrid_control.realtime.histogram import Histogram
 from hybrid_control.realtime.loop import TICK_OK, LoopStatus, PeriodicLoop, State
 from hybrid_control.realtime.mailbox import Mailbox, read_mailbox, write_mailbox
+from hybrid_control.realtime.scheduling import Scheduling
 from hybrid_control.realtime.stepped import SteppedLoop
 from hybrid_control.realtime.watchdog import Watchdog
 
@@ -19,6 +20,7 @@ __all__ = [
     "LoopStatus",
     "Mailbox",
     "PeriodicLoop",
+    "Scheduling",
     "State",
     "SteppedLoop",
     "Watchdog",

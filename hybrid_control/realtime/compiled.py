@@ -29,46 +29,50 @@ def _pointer(builder: Any, address: Any, item: Any) -> Any:
     return builder.inttoptr(address, item.as_pointer())
 
 
-@intrinsic
-def load_acquire(typingctx: Any, address: Any) -> Any:
-    """``load_acquire(address) -> int64``: what follows in the program is not moved before this load."""
+def _load(ordering: str) -> Any:
+    def load(typingctx: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.load_atomic(_pointer(builder, args[0], _I64), ordering, 8)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load_atomic(_pointer(builder, args[0], _I64), "acquire", 8)
+        return types.int64(types.int64), codegen
 
-    return types.int64(types.int64), codegen
-
-
-@intrinsic
-def load_relaxed(typingctx: Any, address: Any) -> Any:
-    """``load_relaxed(address) -> int64``: one whole load of 8 bytes, in no particular order."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load_atomic(_pointer(builder, args[0], _I64), "monotonic", 8)
-
-    return types.int64(types.int64), codegen
+    return intrinsic(load)
 
 
-@intrinsic
-def store_release(typingctx: Any, address: Any, value: Any) -> Any:
-    """``store_release(address, value)``: what precedes in the program is not moved after this store."""
+def _store(ordering: str) -> Any:
+    def store(typingctx: Any, address: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            builder.store_atomic(args[1], _pointer(builder, args[0], _I64), ordering, 8)
+            return context.get_dummy_value()
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store_atomic(args[1], _pointer(builder, args[0], _I64), "release", 8)
-        return context.get_dummy_value()
+        return types.void(types.int64, types.int64), codegen
 
-    return types.void(types.int64, types.int64), codegen
+    return intrinsic(store)
 
 
-@intrinsic
-def store_relaxed(typingctx: Any, address: Any, value: Any) -> Any:
-    """``store_relaxed(address, value)``: one whole store of 8 bytes, in no particular order."""
+def _fence(ordering: str) -> Any:
+    def fence(typingctx: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            builder.fence(ordering)
+            return context.get_dummy_value()
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store_atomic(args[1], _pointer(builder, args[0], _I64), "monotonic", 8)
-        return context.get_dummy_value()
+        return types.void(), codegen
 
-    return types.void(types.int64, types.int64), codegen
+    return intrinsic(fence)
+
+
+#: ``load_acquire(address) -> int64``: what follows in the program is not moved before this load.
+load_acquire = _load("acquire")
+#: ``load_relaxed(address) -> int64``: one whole load of 8 bytes, in no particular order.
+load_relaxed = _load("monotonic")
+#: ``store_release(address, value)``: what precedes in the program is not moved after this store.
+store_release = _store("release")
+#: ``store_relaxed(address, value)``: one whole store of 8 bytes, in no particular order.
+store_relaxed = _store("monotonic")
+#: ``fence_acquire()``: loads before this point are done before any load or store after it.
+fence_acquire = _fence("acquire")
+#: ``fence_release()``: loads and stores before this point are done before any store after it.
+fence_release = _fence("release")
 
 
 @intrinsic
@@ -84,28 +88,6 @@ def compare_and_swap(typingctx: Any, address: Any, expected: Any, value: Any) ->
         return builder.zext(builder.extract_value(result, 1), _I64)
 
     return types.int64(types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def fence_acquire(typingctx: Any) -> Any:
-    """Loads before this point are done before any load or store after it."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.fence("acquire")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic
-def fence_release(typingctx: Any) -> Any:
-    """Loads and stores before this point are done before any store after it."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.fence("release")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
 
 
 @intrinsic

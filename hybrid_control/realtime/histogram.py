@@ -57,8 +57,8 @@ class Histogram:
         if total == 0:
             return 0.0
         rank = max(int(np.ceil(total * percent / 100)), 1)
-        found = int(np.searchsorted(np.cumsum(self.counts), rank))
-        return min(int(bin_edges()[found]), self.max_ns) * 1e-9
+        place = int(np.searchsorted(np.cumsum(self.counts), rank))
+        return min(int(bin_edges()[place]), self.max_ns) * 1e-9
 
     def since(self, earlier: Histogram) -> Histogram:
         """What was counted after an earlier state of the same histogram; max_ns stays that of the whole."""

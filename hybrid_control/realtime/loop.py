@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import enum
 import logging
-import os
 import threading
 import time
 import weakref
@@ -38,15 +37,14 @@ from hybrid_control.realtime.compiled import (
     store_release,
 )
 from hybrid_control.realtime.histogram import BINS, Histogram, bin_of
+from hybrid_control.realtime.scheduling import Scheduling
 
 log = logging.getLogger(__name__)
 
 TICK_OK = 1
 """What a tick returns to go on. Not 0: that is what a numba callback returns when it raised."""
 
-SPIN_S = 40e-6
-"""How long before a tick is due its thread wakes: about what waking takes. The rest it waits in a busy loop."""
-SPIN_SHARE = 10  # of the period, the most that may be waited so
+SPIN_SHARE = 10  # of the period, the most that a thread may wait for a tick in a busy loop
 STANDBY_S = 50e-6
 """How long after a tick was due the standby looks whether it is being run."""
 STANDBY_SHARE = 4  # of the period, the most of it
@@ -258,15 +256,10 @@ class PeriodicLoop:
     tick: a ``numba.cfunc`` of that signature, or its address. It returns TICK_OK; anything else ends the loop
     in State.FAILED, and so does a tick that raises. context: one numpy record, the tick's alone while the
     loop runs; what goes in and out at run time goes through mailboxes whose addresses it holds. now_ns: the
-    monotonic clock. rate_hz: 1 Hz to 20 kHz; the period is rounded to whole nanoseconds. priority: of
-    SCHED_FIFO, 1 .. 99, or None for the normal scheduler. cpu: the core to stay on, or None for any.
-    standby: keep a second thread on another core, for the ticks that the first one is late for; both then stay on
-    their cores, the last two that the process may use where cpu is None. With a single core there is none.
-    lock_memory: keep the whole process in memory from the first start on. spin_s: how long before a tick is due
-    its thread wakes, to wait the rest in a busy loop; a tenth of the period at most is used, 0 only sleeps.
+    monotonic clock. rate_hz: 1 Hz to 20 kHz; the period is rounded to whole nanoseconds.
 
-    What the system does not permit is left out, logged as one line that says what to change, and kept in
-    `notes`.
+    Of the scheduling, what the system does not permit is left out, logged as one line that says what to change, and
+    kept in `notes`.
     """
 
     def __init__(
@@ -274,30 +267,18 @@ class PeriodicLoop:
         tick: int | HasAddress,
         context: NDArray[Any],
         rate_hz: float,
-        *,
-        priority: int | None = 80,
-        cpu: int | None = None,
-        standby: bool = True,
-        lock_memory: bool = True,
-        spin_s: float = SPIN_S,
+        scheduling: Scheduling = Scheduling(),
         name: str = "reflex",
     ) -> None:
         self.period_ns = period_of(rate_hz)
         self.context = one_record(context)
-        self.priority = priority
-        self.cpu = cpu
-        self.standby = standby
-        self.lock_memory = lock_memory
+        self.scheduling = scheduling
         self.name = name
         self.notes: tuple[str, ...] = ()
-        if not 0 <= spin_s <= 1:
-            raise ValueError(f"spin: {spin_s} s must be within 0 .. 1 s")
-        self._spin_ns = min(round(spin_s * 1e9), self.period_ns // SPIN_SHARE)
         self._tick = tick  # kept alive
         self._tick_address = tick_address(tick)
         self._control = np.zeros((), CONTROL)
         self._control_address = int(self._control.ctypes.data)
-        self._standby_wake_ns = min(round(STANDBY_S * 1e9), self.period_ns // STANDBY_SHARE)
         self._threads: list[threading.Thread] = []
         self._error: Exception | None = None
         self._fifo = False
@@ -342,19 +323,16 @@ class PeriodicLoop:
         """Start ticking, one period from now. RuntimeError if it runs already or cannot start."""
         if self._threads_alive():
             raise RuntimeError(f"{self.name}: the loop runs already")
-        if self.priority is not None and not 1 <= self.priority <= 99:
-            raise ValueError(f"priority: {self.priority} must be within 1 .. 99, or None")
-        if self.cpu is not None and self.cpu < 0:
-            raise ValueError(f"cpu: {self.cpu} is no core")
         self._control[...] = np.zeros((), CONTROL)
         self.context[...] = self.context.copy()  # touches every page
         self._error = None
         self._fifo = False
         self.notes = ()
-        if self.lock_memory:
+        if self.scheduling.lock_memory:
             self._note(scheduling.lock_memory())
-        core, standby_core = self._cores()
-        self._threads = [self._thread(self.name, core, -self._spin_ns, 0)]
+        core, standby_core = self.scheduling.cores()
+        spin_ns = min(round(self.scheduling.spin_s * 1e9), self.period_ns // SPIN_SHARE)
+        self._threads = [self._thread(self.name, core, -spin_ns, 0)]
         _running.add(self)
         self._threads[0].start()
         while self.state is State.IDLE and self._threads[0].is_alive():
@@ -362,7 +340,8 @@ class PeriodicLoop:
         if self._error is not None:
             raise RuntimeError(f"{self.name}: the loop did not start: {self._error}") from self._error
         if standby_core is not None:
-            standby = self._thread(f"{self.name} standby", standby_core, self._standby_wake_ns, 1)
+            wake_ns = min(round(STANDBY_S * 1e9), self.period_ns // STANDBY_SHARE)
+            standby = self._thread(f"{self.name} standby", standby_core, wake_ns, 1)
             self._threads.append(standby)
             standby.start()
 
@@ -415,15 +394,6 @@ class PeriodicLoop:
     def _threads_alive(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 
-    def _cores(self) -> tuple[int | None, int | None]:
-        """The cores of the first thread (None: any) and of the standby (None: there is none)."""
-        if not self.standby:
-            return self.cpu, None
-        allowed = sorted(os.sched_getaffinity(0))
-        core = allowed[-1] if self.cpu is None else self.cpu
-        others = [other for other in allowed if other != core]
-        return (core, others[-1]) if others else (self.cpu, None)
-
     def _thread(self, name: str, core: int | None, wake_ns: int, standby: int) -> threading.Thread:
         return threading.Thread(target=self._main, name=name, args=(core, wake_ns, standby), daemon=True)
 
@@ -433,8 +403,8 @@ class PeriodicLoop:
             scheduling.use_exact_timers()
             if core is not None:
                 self._note(scheduling.use_core(core))
-            if self.priority is not None:
-                self._fifo = self._note(scheduling.use_fifo(self.priority))
+            if self.scheduling.priority is not None:
+                self._fifo = self._note(scheduling.use_fifo(self.scheduling.priority))
             if not standby:
                 _begin(self._control_address, self.period_ns)
             went_well = _run(

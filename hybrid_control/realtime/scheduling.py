@@ -1,6 +1,7 @@
 """What a thread needs from Linux to keep time: SCHED_FIFO, a core, exact timers, memory that stays put.
 
-Each function returns None where it worked, and otherwise one line that says what to change on the system.
+`Scheduling` says what a loop wishes of it. The functions return None where it worked, and otherwise one line that says
+what to change on the system.
 """
 
 from __future__ import annotations
@@ -9,9 +10,48 @@ import ctypes
 import errno
 import os
 import resource
+from dataclasses import dataclass
 
 _PR_SET_TIMERSLACK = 29  # <sys/prctl.h>
+SPIN_S = 40e-6
+"""How long before a tick is due its thread wakes: about what waking takes. The rest it waits in a busy loop."""
+
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # <sys/mman.h>
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """How a loop's threads are to run.
+
+    priority: of SCHED_FIFO, 1 .. 99, or None for the normal scheduler. cpu: the core to stay on, or None for any.
+    standby: keep a second thread on another core, for the ticks that the first one is late for; both then stay on
+    their cores, the last two that the process may use where cpu is None. With a single core there is none.
+    lock_memory: keep the whole process in memory from the first start on. spin_s: how long before a tick is due
+    its thread wakes, to wait the rest in a busy loop; a tenth of the period at most is used, 0 only sleeps.
+    """
+
+    priority: int | None = 80
+    cpu: int | None = None
+    standby: bool = True
+    lock_memory: bool = True
+    spin_s: float = SPIN_S
+
+    def __post_init__(self) -> None:
+        if self.priority is not None and not 1 <= self.priority <= 99:
+            raise ValueError(f"priority: {self.priority} must be within 1 .. 99, or None")
+        if self.cpu is not None and self.cpu < 0:
+            raise ValueError(f"cpu: {self.cpu} is no core")
+        if not 0 <= self.spin_s <= 1:
+            raise ValueError(f"spin: {self.spin_s} s must be within 0 .. 1 s")
+
+    def cores(self) -> tuple[int | None, int | None]:
+        """The cores of the first thread (None: any) and of the standby (None: there is none)."""
+        if not self.standby:
+            return self.cpu, None
+        allowed = sorted(os.sched_getaffinity(0))
+        core = allowed[-1] if self.cpu is None else self.cpu
+        others = [other for other in allowed if other != core]
+        return (core, others[-1]) if others else (self.cpu, None)
 
 
 def use_fifo(priority: int) -> str | None:

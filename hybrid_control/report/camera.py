@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_control.navigation.planner.contract import HEADINGS
 from hybrid_control.report.run import FloatArray, Run
+from hybrid_control.signals.headings import HEADINGS
 
 _NEAR, _FAR = 0.5, 3.0  # m, where the lane begins and ends
 _EDGE = 0.96  # of half the field of view; a heading beyond it is shown by an arrow

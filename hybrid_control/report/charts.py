@@ -67,8 +67,11 @@ def element(name: str, *content: str, **attributes: float | str) -> str:
 class Chart:
     """One pair of axes. Data coordinates in; call the drawing methods in order, then `svg()`.
 
-    x, y: (low, high) of the axes. A chart over time has `time=True`: the page's script draws its cursor there.
+    x, y: (low, high) of the axes. width, height: pixels of the whole; sides: those left and right of the axes. A chart
+    over time has `time=True`: the page's script draws its cursor there.
     """
+
+    top, bottom = 10, 24  # pixels above and below the axes
 
     def __init__(
         self,
@@ -79,19 +82,11 @@ class Chart:
         height: int = 170,
         label: str = "",
         time: bool = False,
-        left: int = 56,
-        right: int = 14,
-        bottom: int = 24,
+        sides: tuple[int, int] = (56, 14),
         y_log: bool = False,
     ) -> None:
-        self.width, self.height, self.left, self.right, self.top, self.bottom = (
-            width,
-            height,
-            left,
-            right,
-            10,
-            bottom,
-        )
+        self.width, self.height = width, height
+        self.left, self.right = sides
         self.x, self.y, self.y_log = (x[0], x[1] if x[1] > x[0] else x[0] + 1.0), y, y_log
         if not self.y[1] > self.y[0]:
             self.y = (self.y[0], self.y[0] + 1.0)

@@ -74,6 +74,14 @@ def time_in_modes(run: Run) -> dict[str, float]:
     return seconds
 
 
+def guard_share(run: Run) -> float | None:
+    """Share of the driving time in which the guard changed the network's command; None where nothing drove or told."""
+    share = run.status["guard_share"][1:]
+    drove = np.isfinite(share)
+    seconds = np.diff(run.status.t)[drove]
+    return float(seconds @ share[drove] / seconds.sum()) if seconds.sum() > 0 else None
+
+
 def _integral(t: FloatArray, rate: FloatArray) -> float:
     """Integral over time of a rate that was measured over the interval that ends at each sample."""
     return float((np.diff(t) * rate[1:]).sum()) if t.size > 1 else 0.0
@@ -99,9 +107,9 @@ def _finite(value: Any) -> Any:
 
 def _outcome(run: Run) -> dict[str, Any]:
     """The supervisor's verdict; from the ground truth alone where there is none."""
-    given = run.metadata.get("outcome")
-    if isinstance(given, dict):
-        return given
+    verdict = run.metadata.get("outcome")
+    if isinstance(verdict, dict):
+        return verdict
     contacts = int(run.state["contacts"].max()) if len(run.state) else 0
     reached = bool(len(run.state) and run.state["goal_distance"].min() <= GOAL_REACHED)
     if contacts:
@@ -172,6 +180,7 @@ def measure(run: Run) -> dict[str, Any]:
             "power_estimate_uw": float(status["power"].mean()) if len(status) else None,
         },
         "modes_s": time_in_modes(run),
+        "guard_share": guard_share(run),
         "topics": {
             t.name: {"type": t.type, "messages": len(t), "rate_hz": rate(run.clock.at(t.received))}
             for t in sorted(run.recording.topics.values(), key=lambda t: t.name)

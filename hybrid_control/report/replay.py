@@ -32,7 +32,7 @@ class Moment:
     heading: float
     rates: FloatArray
     ring: NDArray[np.int64]
-    said: str
+    caption: str
 
 
 def moments(run: Run) -> list[Moment]:
@@ -59,7 +59,7 @@ def _moment(run: Run, camera: Camera, ring: Raster | None, picture: Frame | None
         heading=heading,
         rates=rates,
         ring=_counts(ring, t),
-        said=_said(run, t, heading),
+        caption=_caption(run, t, heading),
     )
 
 
@@ -87,7 +87,7 @@ def _degrees(angle: float) -> str:
     return "ahead" if turn == 0 else f"{abs(turn)}° {'left' if turn > 0 else 'right'}"
 
 
-def _said(run: Run, t: float, heading: float) -> str:
+def _caption(run: Run, t: float, heading: float) -> str:
     if not len(run.status):
         return f"planner {_degrees(heading)}"
     i = run.status.at(t)
@@ -107,7 +107,7 @@ def data(run: Run, world: WorldMap, shown: list[Moment]) -> dict[str, Any]:
             "ribbon": m.drawn.ribbon,
             "beyond": m.drawn.beyond,
             "strip": m.drawn.strip,
-            "said": m.said,
+            "caption": m.caption,
             "ring": m.ring.tolist(),
             "rates": [round(float(r), 1) for r in m.rates],
             "lidar": world.lidar(m.t),
@@ -154,7 +154,7 @@ Red: what the lidar sees at the moment shown.</p>
 <div class="replay"><div><svg class="camera" viewBox="0 0 {width} {height}">
 <image id="image" href="data:," {place} preserveAspectRatio="none"/><path id="strip" class="strip" d=""/>
 <polygon id="ribbon" class="ribbon" points=""/><polygon id="beyond" class="beyond" points=""/></svg>
-<p class="caption"><span id="said"></span></p></div>
+<p class="caption"><span id="caption"></span></p></div>
 <div>{_RING}<p class="caption"><span class="key" style="--c:var(--planner)">planner's heading rates</span>
 <span class="key" style="--c:var(--ring)">spikes of the reflex's ring, last {_WINDOW * 1e3:.0f} ms</span>
 </p></div></div>

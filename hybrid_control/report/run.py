@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.navigation.planner.images import ImageError, decode
 from hybrid_control.report.recording import Recording, RecordingError, Topic, read
 from hybrid_control.signals import Population, layout
 
@@ -158,8 +160,7 @@ def yaw_of(q: Any) -> float:
     return math.atan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y * q.y + q.z * q.z))
 
 
-def _command_row(message: Any) -> tuple[float, float]:
-    twist = message.twist
+def _command_of(twist: Any) -> tuple[float, float]:
     return twist.linear.x, twist.angular.z
 
 
@@ -198,18 +199,18 @@ _CUBE, _SPHERE, _CYLINDER, _DELETE, _DELETE_ALL = 1, 2, 3, 2, 3  # of visualizat
 
 def _obstacles(topic: Topic | None) -> list[Obstacle]:
     """The map as the last state of each marker says."""
-    found: dict[tuple[str, int], Obstacle] = {}
+    shapes: dict[tuple[str, int], Obstacle] = {}
     for message in topic or ():
         for m in message.markers:
             if m.action == _DELETE_ALL:
-                found.clear()
+                shapes.clear()
             elif m.action == _DELETE:
-                found.pop((m.ns, m.id), None)
+                shapes.pop((m.ns, m.id), None)
             elif m.type in (_CUBE, _SPHERE, _CYLINDER) and m.ns not in ("goal", "start", "robot"):
                 kind = "box" if m.type == _CUBE else "mover" if m.ns == "movers" else "circle"
                 p, s = m.pose.position, m.scale
-                found[m.ns, m.id] = Obstacle(kind, p.x, p.y, yaw_of(m.pose.orientation), s.x, s.y)
-    return list(found.values())
+                shapes[m.ns, m.id] = Obstacle(kind, p.x, p.y, yaw_of(m.pose.orientation), s.x, s.y)
+    return list(shapes.values())
 
 
 def _markers(recording: Recording) -> Topic | None:
@@ -246,7 +247,7 @@ def _clock(recording: Recording, start_ns: int) -> Clock:
 _STATE = "x y yaw speed yaw_rate goal_distance minimum_distance contacts path_length"
 _STATUS = (
     "mode rate ticks missed late50 late99 late999 latemax cost50 cost99 cost999 costmax scan_age planner_age refused "
-    "spikes events power nearest heading guarded"
+    "spikes events power nearest heading wish_speed wish_yaw_rate allowed_speed allowed_yaw_rate guard_share"
 )
 
 
@@ -258,17 +259,11 @@ def _state_row(m: Any) -> tuple[float, ...]:
 def _status_row(m: Any) -> tuple[float, ...]:
     network = (m.spikes_per_second, m.synaptic_events_per_second, m.power_uw)
     loop = (m.rate, m.ticks, m.missed, *m.lateness_us, *m.tick_cost_us)
-    return (
-        m.mode,
-        *loop,
-        m.scan_age,
-        m.planner_age,
-        m.refused,
-        *network,
-        m.nearest_obstacle,
-        m.heading,
-        m.guarded,
-    )
+    inputs = (m.scan_age, m.planner_age, m.refused)
+    guard = [math.nan] * 5
+    if hasattr(m, "guard_share"):  # older recordings have none of it
+        guard = [*_command_of(m.wish), *_command_of(m.allowed), m.guard_share]
+    return (m.mode, *loop, *inputs, *network, m.nearest_obstacle, m.heading, *guard)
 
 
 def _open(folder: Path, metadata: dict[str, Any]) -> Recording:
@@ -321,7 +316,9 @@ def load(folder: Path) -> Run:
         state=state.cut(end)[0],
         status=status,
         reasons=reasons,
-        command=_series(_twist_stamped(recording), clock, "speed yaw_rate", _command_row).cut(end)[0],
+        command=_series(
+            _twist_stamped(recording), clock, "speed yaw_rate", lambda m: _command_of(m.twist)
+        ).cut(end)[0],
         odometry=_series(recording.topic("odom"), clock, "x y yaw speed yaw_rate", _odometry_row).cut(end)[0],
         scans=_series(recording.topic("scan"), clock, "beams", lambda m: (len(m.ranges),)).cut(end)[0],
         rates=rates,
@@ -368,9 +365,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return metadata
 
 
-_CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1}
-
-
 def frames(run: Run, at: Iterable[float]) -> list[Frame]:
     """The camera images that were newest at the times given; images of an unknown or broken kind are left out."""
     topic = run.recording.topic("camera/image_raw")
@@ -381,14 +375,7 @@ def frames(run: Run, at: Iterable[float]) -> list[Frame]:
     result = []
     for i in picked:
         m = topic.decode(i)
-        channels = _CHANNELS.get(m.encoding)
-        data = np.frombuffer(bytes(m.data), dtype=np.uint8)
-        if channels is None or not m.height or m.step < m.width * channels or data.size != m.height * m.step:
-            continue
-        pixels = data.reshape(m.height, m.step)[:, : m.width * channels].reshape(m.height, m.width, channels)
-        if m.encoding == "bgr8":
-            pixels = pixels[:, :, ::-1]
-        elif m.encoding == "mono8":
-            pixels = np.repeat(pixels, 3, axis=2)
-        result.append(Frame(run.time(m), np.ascontiguousarray(pixels)))
+        with contextlib.suppress(ImageError):
+            pixels = decode(bytes(m.data), m.encoding, m.height, m.width, m.step)
+            result.append(Frame(run.time(m), pixels))
     return result

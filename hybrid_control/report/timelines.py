@@ -32,7 +32,7 @@ def _key(colour: str, text: str) -> str:
 
 
 def _over_time(run: Run, y: tuple[float, float], label: str, height: int = 150) -> Chart:
-    return Chart((0, max(run.duration, 1e-3)), y, height=height, label=label, time=True, left=_LEFT)
+    return Chart((0, max(run.duration, 1e-3)), y, height=height, label=label, time=True, sides=(_LEFT, 14))
 
 
 def _captioned(title: str, keys: str, drawing: str) -> str:
@@ -60,21 +60,41 @@ def _modes(run: Run, report: dict[str, Any]) -> str:
     return _captioned("mode", "".join(keys), chart.svg(x_axis=False, y_ticks=[]))
 
 
-def _speeds(run: Run) -> str:
-    s, c = run.state, run.command
-    keys = _key("var(--left)", "commanded") + _key("var(--accent)", "true")
-    speeds = np.concatenate([s["speed"], c["speed"], [0.0, 0.2]])
+Line = tuple[FloatArray, FloatArray, str, str, str]  # times, values, CSS class, colour, what it is
+
+
+def _from_wish_to_motion(run: Run, name: str) -> list[Line]:
+    """The speed or yaw_rate on its way through the reflex, as far as it was recorded."""
+    status, command, state = run.status, run.command, run.state
+    lines = [
+        (status.t, status[f"wish_{name}"], "wish", "var(--planner)", "wished by the network"),
+        (status.t, status[f"allowed_{name}"], "allowed", "var(--ring)", "let through by the guard"),
+        (command.t, command[name], "commanded", "var(--left)", "commanded"),
+        (state.t, state[name], "measured", "var(--accent)", "true"),
+    ]
+    return [line for line in lines if np.isfinite(line[1]).any()]
+
+
+def _drawn(title: str, chart: Chart, lines: list[Line]) -> str:
+    for t, y, css, _, _ in lines:
+        chart.line(t, y, css)
+    keys = "".join(_key(colour, text) for *_, colour, text in lines)
+    return _captioned(title, keys, chart.svg(x_axis=False))
+
+
+def _speeds(run: Run, report: dict[str, Any]) -> str:
+    forward, turning = _from_wish_to_motion(run, "speed"), _from_wish_to_motion(run, "yaw_rate")
+    speeds = np.concatenate([[0.0, 0.2], *(y for _, y, *_ in forward)])
     chart = _over_time(run, (float(np.nanmin(speeds)) * 1.1, float(np.nanmax(speeds)) * 1.1), "speed")
-    chart.area(s.t, np.maximum(s["speed"], 0.0), "fill")
-    chart.line(c.t, c["speed"], "commanded")
-    chart.line(s.t, s["speed"], "measured")
-    turns = float(np.nanmax(np.abs(np.concatenate([s["yaw_rate"], c["yaw_rate"], [0.3]])))) * 1.1
-    turning = _over_time(run, (-turns, turns), "yaw rate")
-    turning.line(c.t, c["yaw_rate"], "commanded")
-    turning.line(s.t, s["yaw_rate"], "measured")
-    return _captioned("speed, m/s", keys, chart.svg(x_axis=False)) + _captioned(
-        "yaw rate, rad/s", keys, turning.svg(x_axis=False)
-    )
+    chart.area(run.state.t, np.maximum(run.state["speed"], 0.0), "fill")
+    turns = float(np.nanmax(np.abs(np.concatenate([[0.3], *(y for _, y, *_ in turning)])))) * 1.1
+    turn_chart = _over_time(run, (-turns, turns), "yaw rate")
+    drawn = _drawn("speed, m/s", chart, forward) + _drawn("yaw rate, rad/s", turn_chart, turning)
+    share = report["guard_share"]
+    if share is None:
+        return drawn
+    percent = f"{round(100 * share, 1):g}"
+    return f'{drawn}<p class="about">The guard changed the network\'s command in {percent} % of the driving time.</p>'
 
 
 def _distances(run: Run, report: dict[str, Any]) -> str:
@@ -107,7 +127,7 @@ def over_time(run: Run, report: dict[str, Any]) -> str:
     """Mode, speeds and distances, one below the other."""
     return (
         '<section><h2>Over time</h2><p class="about">Click or drag in any of these to move the replay above.</p>'
-        f"{_modes(run, report)}{_speeds(run)}{_distances(run, report)}</section>"
+        f"{_modes(run, report)}{_speeds(run, report)}{_distances(run, report)}</section>"
     )
 
 
@@ -122,14 +142,9 @@ def spikes(run: Run) -> str:
         for r in order
     ]
     uri, pixels, bands = raster_png(rows, run.duration)
+    sides = (_LEFT, 52)
     chart = Chart(
-        (0, run.duration),
-        (0, pixels),
-        height=pixels + 34,
-        label="spike raster",
-        time=True,
-        left=_LEFT,
-        right=52,
+        (0, run.duration), (0, pixels), height=pixels + 34, label="spike raster", time=True, sides=sides
     )
     for name, first, height in bands:
         bottom = pixels - first - height
@@ -160,7 +175,7 @@ def _histogram(title: str, about: str, values: FloatArray, css: str) -> str:
     low, high = min(0.0, float(values.min())), float(np.percentile(values, 99.5)) * 1.1
     high = max(high, low + 1e-3)
     counts, edges = np.histogram(np.clip(values, low, high), bins=44, range=(low, high))
-    chart = Chart((low, high), (0, float(counts.max()) * 1.15), width=520, label=title, left=44)
+    chart = Chart((low, high), (0, float(counts.max()) * 1.15), width=520, label=title, sides=(44, 14))
     chart.bars(edges, counts, css)
     chart.moment(p50, "mark", f"p50 {p50:.3g}")
     chart.moment(p99, "mark", f"p99 {p99:.3g}")
@@ -174,7 +189,7 @@ def _lateness(run: Run) -> str:
         return f"<div><h3>{title}</h3><p>not measured in this run</p></div>"
     decades = max(1, math.ceil(math.log10(max(10.0, float(worst.max())))))
     end = max(run.duration, 1e-3)
-    chart = Chart((0, end), (1.0, 10.0**decades), width=520, label="lateness", left=44, y_log=True)
+    chart = Chart((0, end), (1.0, 10.0**decades), width=520, label="lateness", sides=(44, 14), y_log=True)
     for name, css in (("late50", "measured"), ("late99", "commanded"), ("latemax", "third")):
         chart.line(s.t, np.maximum(s[name], 1.0), css)
     keys = _key("var(--accent)", "p50") + _key("var(--left)", "p99") + _key("var(--right)", "max")
@@ -194,13 +209,13 @@ def _loop(report: dict[str, Any]) -> str:
     if not cells:
         return ""
     head = "".join(f"<th class=n>{k}</th>" for k in keys)
-    said = (
+    values = (
         value
         for entry in report["diagnostics"].values()
         for k, value in entry.items()
         if k.startswith("note ")
     )
-    notes = "".join(f'<p class="about">{html.escape(value)}</p>' for value in said)
+    notes = "".join(f'<p class="about">{html.escape(value)}</p>' for value in values)
     return f"<table><tr><th></th>{head}</tr>{''.join(cells)}</table>{notes}"
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hybrid_control.signals.headings import SECTORS
+
 Float32Array = NDArray[np.float32]
 UInt32Array = NDArray[np.uint32]
 
@@ -45,7 +47,7 @@ def layout(**sizes: int) -> tuple[Population, ...]:
 
 
 #: What a planner says and a reflex hears: the wished direction and the wished speed, each as a population of neurons.
-PLANNER_POPULATIONS: tuple[Population, ...] = layout(heading=72, speed=8)
+PLANNER_POPULATIONS: tuple[Population, ...] = layout(heading=SECTORS, speed=8)
 
 
 def frozen(values: ArrayLike, dtype: type, name: str) -> NDArray:

@@ -259,7 +259,7 @@ def test_counts_are_the_counts_of_the_spikes(name):
 def test_a_train_carries_the_vectors_stamp_and_populations_and_is_in_order(name):
     populations = layout(heading=72, speed=8)
     vector = RateVector(123, np.linspace(0, 200, 80), populations)
-    train = make(name, 80).train(vector, 100 * MS)
+    train = make(name, 80).spikes(vector, 100 * MS)
     assert isinstance(train, SpikeTrain)
     assert (train.stamp_ns, train.duration_ns, train.populations) == (123, 100 * MS, populations)
     assert train.neuron.size > 64  # more than the first buffer holds

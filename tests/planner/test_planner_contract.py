@@ -125,7 +125,7 @@ def test_a_rate_that_overshoots_by_rounding_is_cut(make_model):
 def test_preferred_directions_are_those_of_the_contract():
     assert np.degrees(contract.HEADINGS[[0, 35, 36, 71]]) == pytest.approx([-177.5, -2.5, 2.5, 177.5])
     assert pytest.approx([-math.pi + (i + 0.5) * 2 * math.pi / 72 for i in range(72)]) == contract.HEADINGS
-    assert contract.SPEEDS.tolist() == pytest.approx([i / 7 for i in range(8)])
+    assert contract.PREFERRED_SPEEDS.tolist() == pytest.approx([i / 7 for i in range(8)])
     assert [(p.name, p.first, p.size) for p in contract.POPULATIONS] == [("heading", 0, 72), ("speed", 72, 8)]
 
 

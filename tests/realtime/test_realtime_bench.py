@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from hybrid_control.bench.loop import Counts, machine, table
+from hybrid_control.bench.loop import Counts, table
+from hybrid_control.bench.machine import machine
 from hybrid_control.cli.bench import add_commands
 
 

@@ -26,7 +26,7 @@ from realtime_ticks import (
 )
 
 from hybrid_control.navigation.reflex import Reflex
-from hybrid_control.realtime import Mailbox, PeriodicLoop, State, monotonic_ns, scheduling
+from hybrid_control.realtime import Mailbox, PeriodicLoop, Scheduling, State, monotonic_ns, scheduling
 from hybrid_control.realtime.loop import CONTROL
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
@@ -34,8 +34,8 @@ SOAK_S = float(os.environ.get("SOAK_S", "2"))
 RATE_HZ = 500.0  # slow enough for a busy machine
 
 
-def loop_of(context, rate_hz=RATE_HZ, **options):
-    return PeriodicLoop(counting_tick, context, rate_hz, **options)
+def loop_of(context, rate_hz=RATE_HZ, **wishes):
+    return PeriodicLoop(counting_tick, context, rate_hz, Scheduling(**wishes))
 
 
 def wait_until(condition, timeout_s=20.0):

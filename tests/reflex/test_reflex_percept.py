@@ -10,11 +10,11 @@ from hybrid_control.navigation.reflex.percept import (
     MAX_APPROACH,
     MAX_POINTS,
     NEAR,
-    SECTORS,
     approach_speeds,
     perceive,
     sector_directions,
 )
+from hybrid_control.signals.headings import SECTORS
 
 
 def sense(ranges, angle_min=0.0, increment=0.01, low=0.1, high=10.0, x=0.0, yaw=0.0):

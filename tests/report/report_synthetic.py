@@ -121,7 +121,7 @@ def status(ns: int, **changes: Any) -> Fields:
         "lateness_us": [10.0, 20.0, 30.0, 40.0], "tick_cost_us": [4.0, 5.0, 6.0, 7.0], "scan_age": 0.02,
         "planner_age": 0.05, "odometry_age": 0.01, "refused": 0, "spikes_per_second": 2000.0,
         "synaptic_events_per_second": 50_000.0, "power_uw": 3.0, "nearest_obstacle": 1.0, "heading": 0.1,
-        "guarded": False, "gains_version": 1,
+        "guarded": False, "wish": twist(1.0, 0.0), "allowed": twist(1.0, 0.0), "guard_share": 0.0, "gains_version": 1,
     }  # fmt: skip
     return Fields(**(values | changes))
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hybrid_control.report import make_report, summary_line
 from hybrid_control.report.measures import path_length, percentiles, rate
 from hybrid_control.report.recording import RecordingError, read
-from hybrid_control.report.run import Clock, Series
+from hybrid_control.report.run import Clock, Series, load
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,49 @@ def test_report_modes_last_until_the_next_status_and_ignore_what_was_before_the_
         {"STOPPED": 1.0, "HYBRID": 3.0, "REFLEX_ONLY": 2.0, "ARRIVED": 2.0}
     )
     assert report["outcome"]["success"] is False  # it stood at x = 0
+
+
+STATUS = "hybrid_control_msgs/msg/ReflexStatus"
+
+
+def guarded_run(folder):
+    """Ten seconds: stood for two, drove four with the guard at it in half of the ticks, four with none."""
+    run = synthetic.SyntheticRun(folder)
+    for t in range(11):
+        now = synthetic.START + t * 10**9
+        share = math.nan if t <= 2 else 0.5 if t <= 6 else 0.0
+        guard = {
+            "wish": synthetic.twist(1.5, 0.1), "allowed": synthetic.twist(0.5, -0.4), "guard_share": share
+        }  # fmt: skip
+        run.put("/reflex/status", STATUS, synthetic.status(now, **guard), now)
+        run.put("/sim/state", "hybrid_control_msgs/msg/SimState", synthetic.state(now, 0.0, 0.0), now)
+    run.close()
+    return folder
+
+
+def test_report_share_of_the_guard_is_of_the_driving_time(tmp_path):
+    report = make_report(guarded_run(tmp_path))
+    assert report["guard_share"] == pytest.approx(0.25)  # 4 s x 0.5 of 8 s
+    status = load(tmp_path).status
+    assert status["wish_speed"].tolist() == [1.5] * 11
+    assert status["allowed_yaw_rate"] == pytest.approx([-0.4] * 11)
+
+
+def test_report_of_a_recording_without_the_guards_fields_knows_no_share(tmp_path, monkeypatch):
+    old = re.sub(r"(?m)^(geometry_msgs/Twist|float32 guard_share).*\n", "", synthetic._TOP[STATUS])
+    assert "wish" not in old
+    monkeypatch.setitem(synthetic._TOP, STATUS, old)
+    assert make_report(guarded_run(tmp_path))["guard_share"] is None
+    assert np.isnan(load(tmp_path).status["wish_speed"]).all()
+    assert "let through" not in (tmp_path / "report.html").read_text()
+
+
+def test_report_page_says_how_often_the_guard_was_at_it_and_draws_the_wish(tmp_path):
+    make_report(guarded_run(tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    assert "The guard changed the network's command in 25 % of the driving time." in page
+    for css in ("wish", "allowed"):
+        assert page.count(f'<polyline class="{css}"') == 2  # speed and yaw rate
 
 
 def test_report_of_a_contact_is_no_success_even_at_the_goal(tmp_path):

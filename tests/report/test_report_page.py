@@ -11,12 +11,12 @@ import report_synthetic as synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_control.navigation.planner.contract import HEADINGS
 from hybrid_control.report import make_report
 from hybrid_control.report.camera import Camera, overlay, planned_heading
 from hybrid_control.report.charts import Chart, nice_ticks, raster_png, speed_colour, thin
 from hybrid_control.report.run import Raster, load
 from hybrid_control.report.worldmap import WorldMap
+from hybrid_control.signals.headings import HEADINGS
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_thin_keeps_the_extremes():
 
 
 def test_chart_places_data_between_its_axes():
-    chart = Chart((0.0, 10.0), (0.0, 1.0), width=1000, height=100, left=50, bottom=20)
+    chart = Chart((0.0, 10.0), (0.0, 1.0), width=1000, height=104, sides=(50, 14))
     assert float(chart.px(0.0)) == 50.0
     assert float(chart.px(10.0)) == 1000.0 - chart.right
     assert float(chart.py(0.0)) == 80.0

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.navigation.reflex.percept import SECTORS
 from hybrid_control.navigation.sensors import Fusion, read_sources
 from hybrid_control.navigation.sensors.events import EVENT, EventDecoder, Looming
+from hybrid_control.signals.headings import SECTORS
 
 MS = 1_000_000
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from hybrid_control.navigation.sensors import Frames, MissingTransform, Mount, read_sources
 from hybrid_control.navigation.sensors.readings import (
+    Cloud,
+    DepthImage,
     cloud_points,
     depth_points,
     laser_points,
@@ -175,7 +177,7 @@ def test_sensors_cloud_becomes_the_slice_between_two_heights(order):
     data = cloud(
         [(2, 0, 0.3), (1, 0, 0.3), (1, 1, 5.0), (0, 1, -0.5), (math.nan, 0, 0.3), (0, -3, 0.1)], order
     )
-    points = cloud_points(data, FIELDS, 3, 2, 16, 48, order == ">", Mount.of(z=0.2), 0.25, 1.0)
+    points = cloud_points(Cloud(data, FIELDS, 3, 2, 16, 48, order == ">"), Mount.of(z=0.2), 0.25, 1.0)
     # the nearer of the two ahead, and the one to the right; one is too high, one too low
     assert points == pytest.approx(np.array([[0, -3], [1, 0]]))
 
@@ -198,7 +200,7 @@ def test_sensors_cloud_that_contradicts_itself_is_refused():
             "big_endian": False,
         }
         with pytest.raises(ValueError, match=said):
-            cloud_points(data, **{**good, **change}, mount=HERE, low=-1, high=1)
+            cloud_points(Cloud(data, **{**good, **change}), HERE, -1, 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -213,9 +215,8 @@ def test_sensors_cloud_of_any_bytes_is_points_or_refused(data, sizes, offset, ki
     width, height, point_step, row_step = sizes
     said, points = "", np.empty((0, 2))
     try:
-        points = cloud_points(
-            data, {**FIELDS, "y": (offset, kind)}, width, height, point_step, row_step, big, HERE, -1, 1
-        )
+        fields = {**FIELDS, "y": (offset, kind)}
+        points = cloud_points(Cloud(data, fields, width, height, point_step, row_step, big), HERE, -1, 1)
     except ValueError as error:
         said = str(error)
     assert "\n" not in said
@@ -226,16 +227,14 @@ def test_sensors_depth_image_becomes_the_nearest_of_each_column():
     # 3 x 2 pixels, focal length 2, middle (1, 0.5): rows look 0.25 up and 0.25 down for each metre
     depth = np.array([[4000, 2000, 0], [1000, 65535, 0]], np.uint16)
     camera = Mount.of(x=0.1, z=0.5).optical()
-    points = depth_points(
-        depth.tobytes(), "16UC1", 3, 2, 6, False, (2.0, 2.0, 1.0, 0.5), camera, 0.0, 1.0, 10.0
-    )
+    image = DepthImage(depth.tobytes(), "16UC1", 3, 2, 6, False)
+    points = depth_points(image, (2.0, 2.0, 1.0, 0.5), camera, 0.0, 1.0, 10.0)
     # left column: 1 m ahead in the lower row at height 0.25, half a metre to the left; the upper row is at height 1.5;
     # middle: 2 m ahead at height 1.0; right: nothing
     assert sorted(points.tolist()) == [pytest.approx([1.1, 0.5]), pytest.approx([2.1, 0.0])]
     metres = np.where(depth == 0, np.nan, depth / 1000).astype(">f4")
-    again = depth_points(
-        metres.tobytes(), "32FC1", 3, 2, 12, True, (2.0, 2.0, 1.0, 0.5), camera, 0.0, 1.0, 10.0
-    )
+    image = DepthImage(metres.tobytes(), "32FC1", 3, 2, 12, True)
+    again = depth_points(image, (2.0, 2.0, 1.0, 0.5), camera, 0.0, 1.0, 10.0)
     assert again == pytest.approx(points, rel=1e-5)
 
 
@@ -247,7 +246,9 @@ def test_sensors_depth_image_becomes_the_nearest_of_each_column():
 def test_sensors_depth_of_any_bytes_is_points_or_refused(data, encoding, size, step, big, intrinsics):
     said, points = "", np.empty((0, 2))
     try:
-        points = depth_points(data, encoding, *size, step, big, intrinsics, HERE.optical(), -1.0, 1.0, 5.0)
+        points = depth_points(
+            DepthImage(data, encoding, *size, step, big), intrinsics, HERE.optical(), -1.0, 1.0, 5.0
+        )
     except ValueError as error:
         said = str(error)
     assert "\n" not in said

@@ -29,11 +29,12 @@ from hybrid_control.navigation.drive import WINDOW_NS, Episode
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex import tick as t
 from hybrid_control.navigation.reflex.movers import WATCHED, mark_passed, watch
-from hybrid_control.navigation.reflex.percept import SECTORS, approach_speeds, perceive
+from hybrid_control.navigation.reflex.percept import approach_speeds, perceive
 from hybrid_control.navigation.reflex.reflex import APPROACH_SMOOTHING, WATCH_NS
 from hybrid_control.realtime import address_of, write_mailbox
 from hybrid_control.signals.coding import encoder
 from hybrid_control.signals.coding.kernels import encode
+from hybrid_control.signals.headings import SECTORS
 from hybrid_control.sim.kinematic import (
     CLOSEST,
     LEFT,

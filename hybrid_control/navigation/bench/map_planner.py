@@ -9,9 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.eikonal import _descend as descend
-from hybrid_control.geometry.eikonal import _interpolate as interpolate
-from hybrid_control.geometry.eikonal import line_free
+from hybrid_control.geometry.eikonal import descend, interpolate, line_free
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance
 from hybrid_control.navigation.drive import Simulated
 from hybrid_control.navigation.planner import contract
@@ -30,6 +28,7 @@ from hybrid_control.navigation.planner.training.labels import (
     TURN_IN_PLACE,
 )
 from hybrid_control.signals import Goal, Odometry, Pose, RateVector
+from hybrid_control.signals.headings import HEADINGS
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.grid import GeodesicField, geodesic_field
 
@@ -37,9 +36,8 @@ MAX_RATE = 200.0  # Hz
 ERROR = math.radians(12.0)  # standard deviation of its heading's error
 MEMORY = 0.8  # of that error from one plan to the next, so that errors last as a network's do
 PATH_AHEAD = 1.5  # m of path whose clearance the speed depends on
-PATH_STEP = 0.5  # cells between two points of a path, as in `route.field`
-HEADINGS: FloatArray = contract.HEADINGS
-SPEEDS: FloatArray = contract.SPEEDS
+PATH_STEP = 0.5  # cells between two points of a path, as in `geometry.eikonal`
+SPEEDS: FloatArray = contract.PREFERRED_SPEEDS
 SPEED_SIGMA = contract.SPEED_SIGMA
 
 NO_WAY = GeodesicField(

@@ -17,18 +17,15 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from hybrid_control.signals import PLANNER_POPULATIONS
+from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.signals.spikes import Float32Array
 
 VERSION = 1
 POPULATIONS = PLANNER_POPULATIONS
-HEADING_NEURONS, SPEED_NEURONS = (p.size for p in POPULATIONS)
+SPEED_NEURONS = POPULATIONS[1].size
 
-#: Preferred direction of each heading neuron, rad, body frame, counter-clockwise; number 36: 2.5 deg left.
-HEADINGS: NDArray[np.float64] = (
-    np.linspace(-np.pi, np.pi, HEADING_NEURONS, endpoint=False) + np.pi / HEADING_NEURONS
-)
 #: Preferred speed of each speed neuron, as a fraction of the robot's greatest speed.
-SPEEDS: NDArray[np.float64] = np.linspace(0.0, 1.0, SPEED_NEURONS)
+PREFERRED_SPEEDS: NDArray[np.float64] = np.linspace(0.0, 1.0, SPEED_NEURONS)
 #: Width (standard deviation) of a speed neuron's Gaussian tuning curve, fraction of the greatest speed.
 SPEED_SIGMA = 1.0 / (SPEED_NEURONS - 1)
 
@@ -78,7 +75,7 @@ INPUTS = (
     TensorSpec("velocity", "float", (1, 2)),
 )
 OUTPUTS = (
-    TensorSpec("heading", "float", (1, HEADING_NEURONS)),
+    TensorSpec("heading", "float", (1, SECTORS)),
     TensorSpec("speed", "float", (1, SPEED_NEURONS)),
 )
 
@@ -213,9 +210,9 @@ def infer(
 def encode_speed(fraction: float, max_rate: float) -> Float32Array:
     """Rates (8,) in Hz of the speed population for a speed as a fraction 0 .. 1 of the greatest.
 
-    Gaussian tuning curves: rate_j = max_rate * exp(-(fraction - SPEEDS_j)^2 / (2 * SPEED_SIGMA^2)).
+    Gaussian tuning curves: rate_j = max_rate * exp(-(fraction - PREFERRED_SPEEDS_j)^2 / (2 * SPEED_SIGMA^2)).
     """
-    return (max_rate * np.exp(-((fraction - SPEEDS) ** 2) / (2 * SPEED_SIGMA**2))).astype(np.float32)
+    return (max_rate * np.exp(-((fraction - PREFERRED_SPEEDS) ** 2) / (2 * SPEED_SIGMA**2))).astype(np.float32)
 
 
 _SPEED_GRID = np.linspace(0.0, 1.0, 201)
@@ -244,7 +241,7 @@ def decode_heading(rates: NDArray) -> float:
     if not np.any(r):
         return 0.0
     smooth = r + 0.5 * (np.roll(r, 1) + np.roll(r, -1))
-    near = (int(np.argmax(smooth)) + np.arange(-6, 7)) % HEADING_NEURONS
+    near = (int(np.argmax(smooth)) + np.arange(-6, 7)) % SECTORS
     return math.atan2(float(r[near] @ np.sin(HEADINGS[near])), float(r[near] @ np.cos(HEADINGS[near])))
 
 

@@ -24,8 +24,9 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.reflex.percept import SECTORS, sector_directions
+from hybrid_control.navigation.reflex.percept import sector_directions
 from hybrid_control.signals import PLANNER_POPULATIONS, Population, layout
+from hybrid_control.signals.headings import SECTORS
 from hybrid_control.snn import Network, gaussian_ring, one_to_one
 
 MOTOR = 16  # neurons in each motor population

@@ -11,7 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-SECTORS = 72
+from hybrid_control.signals.headings import HEADINGS, sector_of
+
 MAX_BEAMS = 4096
 MAX_POINTS = 512
 MAX_APPROACH = 5.0  # m/s, faster is taken for an artefact of the scan
@@ -21,8 +22,8 @@ Float32Array = NDArray[np.float32]
 
 
 def sector_directions() -> Float32Array:
-    """Preferred direction of each sector, (72,) radians in the body frame: -pi + (i + 0.5) 2 pi / 72."""
-    return (-np.pi + (np.arange(SECTORS) + 0.5) * (2 * np.pi / SECTORS)).astype(np.float32)
+    """`HEADINGS`, (72,) rad, in the precision of a scan."""
+    return HEADINGS.astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -62,8 +63,7 @@ def perceive(
         distance = math.hypot(x, y)
         if not distance < np.inf:
             continue
-        bearing = math.atan2(y, x)
-        sector = int((bearing + math.pi) * (SECTORS / (2.0 * math.pi))) % SECTORS
+        sector = sector_of(math.atan2(y, x))
         sectors[sector] = min(sectors[sector], distance)
         if distance <= NEAR:
             if near < points.shape[0]:

@@ -29,7 +29,6 @@ from hybrid_control.navigation.reflex.percept import (
     MAX_BEAMS,
     MAX_POINTS,
     NEAR,
-    SECTORS,
     approach_speeds,
     perceive,
 )
@@ -45,6 +44,7 @@ from hybrid_control.signals import (
     Twist,
     VerticalRanges,
 )
+from hybrid_control.signals.headings import SECTORS
 from hybrid_control.snn import Engine, Network
 from hybrid_control.snn.backends.numba.kernels import K_NEW, K_THRESHOLD, K_V
 from hybrid_control.snn.energy import LOIHI, estimate

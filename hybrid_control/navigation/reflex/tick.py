@@ -18,9 +18,10 @@ from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.navigation.reflex.guard import guard
 from hybrid_control.navigation.reflex.movers import SPEEDS, TURNS, evade
 from hybrid_control.navigation.reflex.network import BANDS, BOARD_INPUTS, MOTOR, SPEED
-from hybrid_control.navigation.reflex.percept import MAX_POINTS, SECTORS, sector_directions
+from hybrid_control.navigation.reflex.percept import MAX_POINTS, sector_directions
 from hybrid_control.realtime import TICK_OK, Mailbox, address_of, read_mailbox, write_mailbox
 from hybrid_control.realtime.compiled import store_release
+from hybrid_control.signals.headings import SECTORS
 from hybrid_control.snn.backends.numba import kernels
 from hybrid_control.snn.backends.numba.kernels import OK, step_arena
 

@@ -1,7 +1,7 @@
 """A memory of what the lidar has seen, and the way to the goal through it: what leads out of a dead end.
 
 An occupancy grid is filled scan by scan, each laid over the earlier ones (`route.align`), for the odometry drifts;
-what has not been seen counts as free. From time to time the eikonal equation is solved on it (`route.field`), and
+what has not been seen counts as free. From time to time the eikonal equation is solved on it (`geometry.eikonal`), and
 planner and reflex are given a point on the way in place of the goal. It knows scans and odometry and nothing else.
 """
 

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.reflex.percept import SECTORS
+from hybrid_control.signals.headings import SECTORS, sectors_of
 
 MAX_BYTES = 8_000_000  # of a packet
 MAX_PIXELS = 4_000_000
@@ -130,7 +130,7 @@ class Looming:
         focal = width / 2 / math.tan(fov / 2)
         bearing = yaw + np.arctan2((width - 1) / 2 - np.arange(width), focal)
         bearing = np.arctan2(np.sin(bearing), np.cos(bearing))
-        self._sector = ((bearing + math.pi) * (SECTORS / (2 * math.pi))).astype(np.int64) % SECTORS
+        self._sector = sectors_of(bearing)
         self._sums = np.zeros((SECTORS, 10))
         self._newest = -(2**62)
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.reflex.percept import SECTORS, approach_speeds
+from hybrid_control.navigation.reflex.percept import approach_speeds
 from hybrid_control.navigation.sensors.events import ENCODINGS, EVENT, EventDecoder, Looming
 from hybrid_control.navigation.sensors.mounts import Mount
 from hybrid_control.navigation.sensors.readings import (
+    DepthImage,
     Points,
     depth_points,
     laser_points,
@@ -20,6 +21,7 @@ from hybrid_control.navigation.sensors.readings import (
 )
 from hybrid_control.navigation.sensors.sources import Source, read_sources
 from hybrid_control.signals import RangeScan
+from hybrid_control.signals.headings import SECTORS, sectors_of
 
 SMOOTHING = 0.4  # weight of a new speed of approach, as in hybrid_control.navigation.reflex
 _STEADY = 0.5  # s between two readings beyond which nothing is said of speeds
@@ -50,13 +52,12 @@ class _State:
     approach: NDArray[np.float32] = field(default_factory=lambda: np.zeros(SECTORS, np.float32))
 
 
-def sectors_of(points: Points) -> NDArray[np.float32]:
+def nearest_by_sector(points: Points) -> NDArray[np.float32]:
     """Distance from the robot's centre to the nearest obstacle of each sector, (SECTORS,) m, inf for none."""
     result = np.full(SECTORS, np.inf, np.float32)
     if points.shape[0]:
         bearing = np.arctan2(points[:, 1], points[:, 0])
-        place = ((bearing + math.pi) * (SECTORS / (2 * math.pi))).astype(np.int64) % SECTORS
-        np.minimum.at(result, place, np.hypot(points[:, 0], points[:, 1]).astype(np.float32))
+        np.minimum.at(result, sectors_of(bearing), np.hypot(points[:, 0], points[:, 1]).astype(np.float32))
     return result
 
 
@@ -91,7 +92,7 @@ class Fusion:
     def put_points(self, topic: str, points: Points, stamp_ns: int, now_ns: int) -> None:
         """A ranging source's obstacles, (n, 2) m in the robot's frame."""
         state = self._take(topic, stamp_ns, now_ns)
-        sectors = sectors_of(points)
+        sectors = nearest_by_sector(points)
         interval = (stamp_ns - state.stamp_ns) * 1e-9 if state.stamp_ns >= 0 else 0.0
         if not 0.0 < interval < _STEADY:
             state.approach[:] = 0.0
@@ -113,12 +114,12 @@ class Fusion:
 
     def missing(self, now_ns: int) -> list[str]:
         """The ranging sources whose newest reading is too old, or that have none, each with a word why."""
-        said = []
+        missing = []
         for topic, age in self.ages(now_ns).items():
             source = self._sources[topic]
             if source.ranging and not age <= source.timeout:
-                said.append(f"{topic} ({'nothing yet' if math.isnan(age) else f'{age:.2f} s old'})")
-        return said
+                missing.append(f"{topic} ({'nothing yet' if math.isnan(age) else f'{age:.2f} s old'})")
+        return missing
 
     def fuse(self, now_ns: int, horizon: float) -> Fused | None:
         """What all see now; None while a ranging source is missing.
@@ -148,8 +149,8 @@ def warm() -> None:
     """Compile everything that a source calls, so that nothing compiles while a robot drives."""
     scan = RangeScan(0, 0.0, 0.1, 0.1, 5.0, np.ones(3, np.float32))
     points = laser_points(scan, Mount.of())
-    depth = np.ones((2, 2), np.float32).tobytes()
-    depth_points(depth, "32FC1", 2, 2, 8, False, (1.0, 1.0, 0.5, 0.5), Mount.of(), -1.0, 1.0, 5.0)
+    image = DepthImage(np.ones((2, 2), np.float32).tobytes(), "32FC1", 2, 2, 8, False)
+    depth_points(image, (1.0, 1.0, 0.5, 0.5), Mount.of(), -1.0, 1.0, 5.0)
     fusion = Fusion(read_sources("scan laser"))
     fusion.put_points("scan", points, 1, 1)
     fusion.fuse(1, 1.0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -14,11 +14,13 @@ from hybrid_control.navigation.sensors.mounts import Matrix, Mount
 from hybrid_control.signals import RangeScan
 
 Points = NDArray[np.float32]
+Bytes = bytes | bytearray | memoryview
 BEARINGS = 720  # directions kept apart: half a degree
 MAX_CLOUD = 4_000_000  # points of a cloud, pixels of an image
 ARC = 9  # points that stand for the arc on which a sonar's echo may be
 _TURN = 2 * math.pi
 _FLOATS = {7: "f4", 8: "f8"}  # sensor_msgs/PointField: FLOAT32, FLOAT64
+_DEPTHS = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
 
 
 @numba.njit(cache=True, nogil=True)
@@ -93,55 +95,94 @@ def range_points(reading: float, low: float, high: float, field_of_view: float, 
     return _seen(np.column_stack((r * np.cos(a), r * np.sin(a), np.zeros(a.size))), mount)
 
 
-def cloud_points(
-    data: bytes | bytearray | memoryview,
-    fields: Mapping[str, tuple[int, int]],
-    width: int,
-    height: int,
-    point_step: int,
-    row_step: int,
-    big_endian: bool,
-    mount: Mount,
-    low: float,
-    high: float,
-) -> Points:
-    """The obstacles of a PointCloud2 between two heights above the robot's frame.
+@dataclass(frozen=True, slots=True, eq=False)
+class Cloud:
+    """A PointCloud2 as it came.
 
     fields: offset in bytes and datatype (as in sensor_msgs/PointField) by name; x, y and z must be there as floats.
-    Points that are not finite are left out. ValueError where the message contradicts itself.
+    point_step, row_step: bytes from one point, and from one row, to the next.
     """
-    if width * height > MAX_CLOUD:
-        raise ValueError(f"{width} x {height} points, at most {MAX_CLOUD}")
-    columns = []
-    for name in "xyz":
-        if name not in fields:
-            raise ValueError(f"no field {name!r}; there are {', '.join(fields) or 'none'}")
-        offset, kind = fields[name]
-        if kind not in _FLOATS:
-            raise ValueError(f"field {name!r} is of type {kind}, expected FLOAT32 (7) or FLOAT64 (8)")
-        if offset < 0 or offset + int(_FLOATS[kind][1]) > point_step:
-            raise ValueError(f"field {name!r} at byte {offset} in points of {point_step} bytes")
-        columns.append((offset, (">" if big_endian else "<") + _FLOATS[kind]))
-    if row_step < width * point_step or len(data) < row_step * height:
-        raise ValueError(
-            f"{len(data)} bytes in rows of {row_step} for {width} x {height} points of {point_step} bytes"
-        )
-    raw = np.frombuffer(data, np.uint8, row_step * height).reshape(height, row_step)[:, : width * point_step]
-    raw = raw.reshape(height * width, point_step) if point_step else raw
-    xyz = np.empty((height * width, 3))
-    for i, (offset, code) in enumerate(columns):
-        number = np.dtype(code)
-        xyz[:, i] = np.ascontiguousarray(raw[:, offset : offset + number.itemsize]).view(number)[:, 0]
-    return _seen(xyz, mount, low, high)
+
+    data: Bytes
+    fields: Mapping[str, tuple[int, int]]
+    width: int
+    height: int
+    point_step: int
+    row_step: int
+    big_endian: bool
+
+    def xyz(self) -> Matrix:
+        """Its points in the sensor's frame, (n, 3) m. ValueError where the message contradicts itself."""
+        width, height, step, fields = self.width, self.height, self.point_step, self.fields
+        if width * height > MAX_CLOUD:
+            raise ValueError(f"{width} x {height} points, at most {MAX_CLOUD}")
+        columns = []
+        for name in "xyz":
+            if name not in fields:
+                raise ValueError(f"no field {name!r}; there are {', '.join(fields) or 'none'}")
+            offset, kind = fields[name]
+            if kind not in _FLOATS:
+                raise ValueError(f"field {name!r} is of type {kind}, expected FLOAT32 (7) or FLOAT64 (8)")
+            if offset < 0 or offset + int(_FLOATS[kind][1]) > step:
+                raise ValueError(f"field {name!r} at byte {offset} in points of {step} bytes")
+            columns.append((offset, (">" if self.big_endian else "<") + _FLOATS[kind]))
+        if self.row_step < width * step or len(self.data) < self.row_step * height:
+            raise ValueError(
+                f"{len(self.data)} bytes in rows of {self.row_step} for {width} x {height} points of {step} bytes"
+            )
+        raw = _rows(self.data, height, self.row_step, width * step)
+        raw = raw.reshape(height * width, step) if step else raw
+        xyz = np.empty((height * width, 3))
+        for i, (offset, code) in enumerate(columns):
+            number = np.dtype(code)
+            xyz[:, i] = np.ascontiguousarray(raw[:, offset : offset + number.itemsize]).view(number)[:, 0]
+        return xyz
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DepthImage:
+    """A depth image as it came.
+
+    encoding: 16UC1 (millimetres, 0 for none) or 32FC1 (metres, NaN for none), as REP 118 has it. step: bytes from one
+    row to the next.
+    """
+
+    data: Bytes
+    encoding: str
+    width: int
+    height: int
+    step: int
+    big_endian: bool
+
+    def metres(self) -> NDArray[np.float32]:
+        """Depth of each pixel, (height, width) m, 0 or NaN for none; ValueError where it contradicts itself."""
+        width, height = self.width, self.height
+        if self.encoding not in _DEPTHS:
+            raise ValueError(f"encoding {self.encoding!r}, expected 16UC1 or 32FC1")
+        kind = np.dtype((">" if self.big_endian else "<") + _DEPTHS[self.encoding])
+        row = width * kind.itemsize
+        if not 0 < width * height <= MAX_CLOUD or self.step < row or len(self.data) < self.step * height:
+            raise ValueError(
+                f"{len(self.data)} bytes in rows of {self.step} for an image of {width} x {height} in {self.encoding}"
+            )
+        metres = np.ascontiguousarray(_rows(self.data, height, self.step, row)).view(kind).astype(np.float32)
+        if self.encoding != "32FC1":
+            metres *= np.float32(0.001)
+        return metres
+
+
+def _rows(data: Bytes, height: int, step: int, used: int) -> NDArray[np.uint8]:
+    """The bytes of each row that are its pixels or points, (height, used)."""
+    return np.frombuffer(data, np.uint8, step * height).reshape(height, step)[:, :used]
+
+
+def cloud_points(cloud: Cloud, mount: Mount, low: float, high: float) -> Points:
+    """The obstacles of a cloud between two heights above the robot's frame; points that are not finite are left out."""
+    return _seen(cloud.xyz(), mount, low, high)
 
 
 def depth_points(
-    data: bytes | bytearray | memoryview,
-    encoding: str,
-    width: int,
-    height: int,
-    step: int,
-    big_endian: bool,
+    image: DepthImage,
     intrinsics: tuple[float, float, float, float],
     mount: Mount,
     low: float,
@@ -150,28 +191,13 @@ def depth_points(
 ) -> Points:
     """The obstacles of a depth image between two heights: for each column of the image, the nearest.
 
-    encoding: 16UC1 (millimetres, 0 for none) or 32FC1 (metres, NaN for none), as REP 118 has it. intrinsics: fx, fy,
-    cx, cy in pixels. mount: of the camera's optical frame. ValueError where the message contradicts itself.
+    intrinsics: fx, fy, cx, cy in pixels, ValueError where they are those of no camera. mount: of the camera's optical
+    frame.
     """
-    kinds = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
-    if encoding not in kinds:
-        raise ValueError(f"encoding {encoding!r}, expected 16UC1 or 32FC1")
-    order = ">" if big_endian else "<"
-    kind = np.dtype(order + kinds[encoding])
-    if not 0 < width * height <= MAX_CLOUD or step < width * kind.itemsize or len(data) < step * height:
-        raise ValueError(
-            f"{len(data)} bytes in rows of {step} for an image of {width} x {height} in {encoding}"
-        )
+    metres = image.metres()
     fx, fy, cx, cy = intrinsics
     if not (all(map(math.isfinite, intrinsics)) and fx > 0 and fy > 0):
         raise ValueError(f"intrinsics fx {fx}, fy {fy}, cx {cx}, cy {cy} are those of no camera")
-    rows = np.frombuffer(data, np.uint8, step * height).reshape(height, step)[:, : width * kind.itemsize]
-    image = np.ascontiguousarray(rows).view(kind)
-    if kind.byteorder not in ("=", "<" if sys.byteorder == "little" else ">"):
-        image = image.astype(kind.newbyteorder("="))
-    metres = image.astype(np.float32)
-    if encoding != "32FC1":
-        metres *= np.float32(0.001)
     columns = _columns(metres, fx, fy, cx, cy, mount.rotation, mount.offset, low, high, furthest)
     return nearest_of_each_bearing(columns)
 
@@ -184,7 +210,7 @@ def _columns(
     """The nearest obstacle of each column; pinhole model: x = (u - cx) d / fx, y = (v - cy) d / fy, z = d."""
     height, width = depth.shape
     best = np.full(width, np.inf)
-    found = np.empty((width, 2), np.float32)
+    nearest = np.empty((width, 2), np.float32)
     for v in range(height):
         b = (v - cy) / fy
         for u in range(width):
@@ -200,5 +226,5 @@ def _columns(
             square = x * x + y * y
             if square < best[u]:
                 best[u] = square
-                found[u, 0], found[u, 1] = x, y
-    return found[np.isfinite(best)]
+                nearest[u, 0], nearest[u, 1] = x, y
+    return nearest[np.isfinite(best)]

@@ -89,7 +89,7 @@ def _source(entry: str) -> Source:
         **_KEYS[kind],
     }
     values = {key: default for key, (default, _, _) in known.items()}
-    given = set()
+    written = set()
     for word in words[1:]:
         key, equals, number = word.partition("=")
         if not equals or key not in known:
@@ -105,13 +105,13 @@ def _source(entry: str) -> Source:
             value = math.nan
         if not low <= value <= high:
             raise ParameterError(f"sensors: {topic}: {key}={number}; expected a number, {low:g} .. {high:g}")
-        if key in given:
+        if key in written:
             raise ParameterError(f"sensors: {topic}: {key} stands twice")
-        given.add(key)
+        written.add(key)
         values[key] = value
     if "low" in known and not values["low"] < values["high"]:
         raise ParameterError(
             f"sensors: {topic}: low={values['low']:g} must be less than high={values['high']:g}"
         )
-    mount = Mount.of(*(values[key] for key in _POSE)) if given & set(_POSE) else None
+    mount = Mount.of(*(values[key] for key in _POSE)) if written & set(_POSE) else None
     return Source(topic, kind, mount, values["timeout"], **{key: values[key] for key in _KEYS[kind]})

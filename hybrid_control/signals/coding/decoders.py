@@ -9,36 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid_control.signals import RateVector, SpikeTrain
-from hybrid_control.signals.coding import kernels
-from hybrid_control.signals.coding.encoders import (
-    checked_bits,
-    checked_duration,
-    checked_max_rate,
-    checked_size,
-    checked_time,
-    slotted_period,
-)
+from hybrid_control.signals.coding import channels, kernels
+from hybrid_control.signals.coding.channels import Channels, by_name
 from hybrid_control.signals.coding.kernels import CYCLE_CHANNEL, TRACE_CHANNEL, WINDOW_BIN, WINDOW_COUNTS
 from hybrid_control.signals.coding.population import GaussianCode
 from hybrid_control.signals.spikes import Float32Array, UInt32Array
 
 
-class Decoder:
+class Decoder(Channels):
     """Reads the spikes of ``size`` channels, one window after another, as rates at the end of each window.
 
-    All state is in the array ``state``; compiled code hands it to the function of ``kernels`` that the class
-    names.
+    Compiled code hands ``state`` to the class's ``kernel``, a function of ``kernels``.
     """
 
-    def __init__(self, size: int, state: NDArray[Any]) -> None:
-        self.size = size
-        self.state = state
-        self._initial = state.copy()
-
-    def _decode(
-        self, neuron: UInt32Array, offset_ns: UInt32Array, duration_ns: int, rates: Float32Array
-    ) -> None:
-        raise NotImplementedError
+    kernel: Callable[[NDArray[Any], UInt32Array, UInt32Array, int, Float32Array], None]
 
     def decode(self, neuron: ArrayLike, offset_ns: ArrayLike, duration_ns: int) -> Float32Array:
         """Take in a window of spikes and return the rates at its end, (size,) Hz.
@@ -46,39 +30,22 @@ class Decoder:
         neuron, offset_ns: (k,) whole numbers, each spike's channel (below size) and its time in the window
         (below duration_ns), in order of time. ValueError on anything else, with the state unchanged.
         """
-        duration_ns = checked_duration(duration_ns)
+        duration_ns = channels.checked_duration(duration_ns)
         neurons, offsets = _whole("neuron", neuron, self.size), _whole("offset_ns", offset_ns, duration_ns)
         if neurons.size != offsets.size:
             raise ValueError(f"spikes: {neurons.size} neurons and {offsets.size} offsets")
         if (offsets[1:] < offsets[:-1]).any():
             raise ValueError("offset_ns: spikes must be in order of time")
         rates = np.empty(self.size, np.float32)
-        self._decode(neurons, offsets, duration_ns, rates)
+        self.kernel(self.state, neurons, offsets, duration_ns, rates)
         return rates
 
-    def rates(self, train: SpikeTrain) -> RateVector:
+    def rates(self, spikes: SpikeTrain) -> RateVector:
         """Take in a SpikeTrain and return the rates at its end, stamped with that time."""
-        if train.size != self.size:
-            raise ValueError(f"spike train: {train.size} neurons, expected {self.size}")
-        rates = self.decode(train.neuron, train.offset_ns, train.duration_ns)
-        return RateVector(train.stamp_ns + train.duration_ns, rates, train.populations)
-
-    def reset(self) -> None:
-        """Back to the state after construction."""
-        self.state[...] = self._initial
-
-    def snapshot(self) -> NDArray[Any]:
-        """A copy of the state, for ``restore``."""
-        return self.state.copy()
-
-    def restore(self, snapshot: NDArray[Any]) -> None:
-        """Go on from a snapshot of a decoder of this kind, size and window."""
-        if snapshot.dtype != self.state.dtype or snapshot.shape != self.state.shape:
-            raise ValueError(
-                f"snapshot: {snapshot.dtype} of shape {snapshot.shape}, "
-                f"expected {self.state.dtype} of shape {self.state.shape}"
-            )
-        self.state[...] = snapshot
+        if spikes.size != self.size:
+            raise ValueError(f"spike train: {spikes.size} neurons, expected {self.size}")
+        rates = self.decode(spikes.neuron, spikes.offset_ns, spikes.duration_ns)
+        return RateVector(spikes.stamp_ns + spikes.duration_ns, rates, spikes.populations)
 
 
 class SlidingWindowDecoder(Decoder):
@@ -89,19 +56,19 @@ class SlidingWindowDecoder(Decoder):
     reset the rate rises from 0.
     """
 
+    kernel = staticmethod(kernels.decode_windows)
+
     def __init__(self, size: int, window: float = 0.05, resolution: float = 0.001) -> None:
-        bin_ns, window_ns = checked_time("resolution", resolution), checked_time("window", window)
+        bin_ns, window_ns = (
+            channels.checked_time("resolution", resolution),
+            channels.checked_time("window", window),
+        )
         bins, rest = divmod(window_ns, bin_ns)
         if rest or not 1 <= bins <= 100_000:
             raise ValueError(f"window: {window} s must be 1 .. 100000 whole bins of {resolution} s")
-        state = np.zeros((checked_size(size), WINDOW_COUNTS + bins), np.int64)
+        state = np.zeros((channels.checked_size(size), WINDOW_COUNTS + bins), np.int64)
         state[:, WINDOW_BIN] = bin_ns
-        super().__init__(size, state)
-
-    def _decode(
-        self, neuron: UInt32Array, offset_ns: UInt32Array, duration_ns: int, rates: Float32Array
-    ) -> None:
-        kernels.decode_windows(self.state, neuron, offset_ns, duration_ns, rates)
+        super().__init__(state)
 
 
 class ExponentialDecoder(Decoder):
@@ -111,29 +78,26 @@ class ExponentialDecoder(Decoder):
     rate / (2 tau) (Campbell's theorem; Dayan and Abbott, Theoretical Neuroscience, section 1.2).
     """
 
-    def __init__(self, size: int, tau: float = 0.05) -> None:
-        state = np.zeros(checked_size(size), TRACE_CHANNEL)
-        state["tau"] = float(checked_time("tau", tau))
-        super().__init__(size, state)
+    kernel = staticmethod(kernels.decode_traces)
 
-    def _decode(
-        self, neuron: UInt32Array, offset_ns: UInt32Array, duration_ns: int, rates: Float32Array
-    ) -> None:
-        kernels.decode_traces(self.state, neuron, offset_ns, duration_ns, rates)
+    def __init__(self, size: int, tau: float = 0.05) -> None:
+        state = np.zeros(channels.checked_size(size), TRACE_CHANNEL)
+        state["tau"] = float(channels.checked_time("tau", tau))
+        super().__init__(state)
 
 
 class _CycleDecoder(Decoder):
-    def __init__(self, size: int, max_rate: float, period_ns: int, bits: int) -> None:
-        state = np.zeros(checked_size(size), CYCLE_CHANNEL)
-        state["max_rate"], state["period"], state["bits"] = checked_max_rate(max_rate), period_ns, bits
-        state["word"] = 0 if bits else -1
-        self._seen = np.zeros(size, np.int64)
-        super().__init__(size, state)
+    kernel = staticmethod(kernels.decode_cycles)
 
-    def _decode(
-        self, neuron: UInt32Array, offset_ns: UInt32Array, duration_ns: int, rates: Float32Array
-    ) -> None:
-        kernels.decode_cycles(self.state, self._seen, neuron, offset_ns, duration_ns, rates)
+    def __init__(self, size: int, max_rate: float, period_ns: int, bits: int) -> None:
+        state = np.zeros(channels.checked_size(size), CYCLE_CHANNEL)
+        state["max_rate"], state["period"], state["bits"] = (
+            channels.checked_max_rate(max_rate),
+            period_ns,
+            bits,
+        )
+        state["word"] = 0 if bits else -1
+        super().__init__(state)
 
 
 class FirstSpikeDecoder(_CycleDecoder):
@@ -144,7 +108,7 @@ class FirstSpikeDecoder(_CycleDecoder):
     """
 
     def __init__(self, size: int, max_rate: float = 100.0, period: float = 0.01) -> None:
-        super().__init__(size, max_rate, checked_time("period", period), 0)
+        super().__init__(size, max_rate, channels.checked_time("period", period), 0)
 
 
 class PhaseDecoder(_CycleDecoder):
@@ -154,7 +118,7 @@ class PhaseDecoder(_CycleDecoder):
     """
 
     def __init__(self, size: int, max_rate: float = 100.0, period: float = 0.008, bits: int = 8) -> None:
-        super().__init__(size, max_rate, slotted_period(period, checked_bits(bits)), bits)
+        super().__init__(size, max_rate, channels.slotted_period(period, channels.checked_bits(bits)), bits)
 
 
 class PopulationVectorDecoder:
@@ -172,9 +136,9 @@ class PopulationVectorDecoder:
         """Take in a window of spikes and return the value at its end; NaN while the population is silent."""
         return self.code.decode(self.channels.decode(neuron, offset_ns, duration_ns))
 
-    def value(self, train: SpikeTrain) -> float:
+    def value(self, spikes: SpikeTrain) -> float:
         """As ``decode``, of a SpikeTrain."""
-        return self.code.decode(self.channels.rates(train).rates)
+        return self.code.decode(self.channels.rates(spikes).rates)
 
     def reset(self) -> None:
         """Back to the state after construction."""
@@ -209,11 +173,4 @@ def decoder(name: str, size: int, **options: Any) -> Decoder:
     window (window, resolution), exponential (tau), first_spike (max_rate, period), phase (max_rate, period,
     bits).
     """
-    try:
-        kind = DECODERS[name]
-    except KeyError:
-        raise ValueError(f"decoder {name!r}: there are {', '.join(DECODERS)}") from None
-    try:
-        return kind(size, **options)
-    except TypeError as error:
-        raise ValueError(f"decoder {name!r}: {error}") from None
+    return by_name("decoder", DECODERS, name, size, options)

@@ -9,50 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid_control.signals import RateVector, SpikeTrain
-from hybrid_control.signals.coding import kernels
-from hybrid_control.signals.coding.kernels import (
-    ENCODER_CHANNEL,
-    LATENCY,
-    MAX_RATE,
-    ONE,
-    PHASE,
-    POISSON,
-    REGULAR,
-)
+from hybrid_control.signals.coding import channels, kernels
+from hybrid_control.signals.coding.channels import Channels, by_name
+from hybrid_control.signals.coding.kernels import ENCODER_CHANNEL, MAX_RATE, ONE
 from hybrid_control.signals.spikes import Float32Array, UInt32Array
-
-MAX_DURATION_NS = 2**32 - 1
-MAX_SIZE = 2**24
-
-
-def checked_size(size: int) -> int:
-    """A number of channels, or ValueError."""
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 1 <= size <= MAX_SIZE:
-        raise ValueError(f"size: {size!r} must be a whole number of channels in 1 .. {MAX_SIZE}")
-    return int(size)
-
-
-def checked_duration(duration_ns: int) -> int:
-    """A duration in nanoseconds, or ValueError."""
-    if isinstance(duration_ns, bool) or not isinstance(duration_ns, int | np.integer):
-        raise ValueError(f"duration: {duration_ns!r} must be a whole number of nanoseconds")
-    if not 1 <= duration_ns <= MAX_DURATION_NS:
-        raise ValueError(f"duration: {duration_ns} ns must be in 1 .. 2^32 - 1")
-    return int(duration_ns)
-
-
-def checked_time(name: str, seconds: float, at_least_ns: int = 1) -> int:
-    """A time constant in seconds as whole nanoseconds, or ValueError."""
-    if not at_least_ns * 1e-9 <= seconds <= MAX_DURATION_NS * 1e-9:
-        raise ValueError(f"{name}: {seconds!r} s must be in {at_least_ns} ns .. 4.29 s")
-    return round(seconds * 1e9)
-
-
-def checked_max_rate(max_rate: float) -> float:
-    """The rate that stands for full scale, or ValueError."""
-    if not 0.0 < max_rate <= MAX_RATE:
-        raise ValueError(f"max_rate: {max_rate!r} Hz must be above 0 and at most {MAX_RATE:.0f} Hz")
-    return float(max_rate)
 
 
 def checked_rates(rates: ArrayLike, size: int) -> Float32Array:
@@ -69,7 +29,7 @@ def checked_rates(rates: ArrayLike, size: int) -> Float32Array:
     return values.astype(np.float32)
 
 
-class Encoder:
+class Encoder(Channels):
     """Turns the rates of ``size`` channels into spikes, one stretch of time after another.
 
     Rates are held for the length of a call. Spike times are whole nanoseconds; a channel may spike any number
@@ -78,10 +38,8 @@ class Encoder:
     """
 
     def __init__(self, state: NDArray[np.void]) -> None:
-        self.size = state.size
-        self.state = state
         kernels.start(state)
-        self._initial = state.copy()
+        super().__init__(state)
         self._keys = np.empty(64, np.uint64)
 
     def encode(self, rates: ArrayLike, duration_ns: int) -> tuple[UInt32Array, UInt32Array]:
@@ -89,7 +47,7 @@ class Encoder:
 
         rates: (size,) Hz, 0 .. 1e6. ValueError on any other shape or value, with the state unchanged.
         """
-        values, duration_ns = checked_rates(rates, self.size), checked_duration(duration_ns)
+        values, duration_ns = checked_rates(rates, self.size), channels.checked_duration(duration_ns)
         before = self.state.copy()
         count = kernels.encode(self.state, values, duration_ns, self._keys)
         if count > self._keys.size:
@@ -101,33 +59,21 @@ class Encoder:
 
     def counts(self, rates: ArrayLike, duration_ns: int) -> UInt32Array:
         """As ``encode``, but only the number of spikes of each channel, (size,): a network's input."""
-        values, duration_ns = checked_rates(rates, self.size), checked_duration(duration_ns)
+        values, duration_ns = checked_rates(rates, self.size), channels.checked_duration(duration_ns)
         counts = np.empty(self.size, np.uint32)
         kernels.encode_counts(self.state, values, duration_ns, counts)
         return counts
 
-    def train(self, vector: RateVector, duration_ns: int) -> SpikeTrain:
+    def spikes(self, vector: RateVector, duration_ns: int) -> SpikeTrain:
         """The spikes of the next ``duration_ns`` as a SpikeTrain that begins at the vector's stamp."""
         neuron, offset = self.encode(vector.rates, duration_ns)
         return SpikeTrain(vector.stamp_ns, int(duration_ns), vector.populations, neuron, offset)
 
-    def reset(self) -> None:
-        """Back to the state after construction; the same spikes follow."""
-        self.state[:] = self._initial
-
-    def snapshot(self) -> NDArray[np.void]:
-        """A copy of the state, for ``restore``."""
-        return self.state.copy()
-
     def restore(self, snapshot: NDArray[np.void]) -> None:
         """Go on from a snapshot of an encoder of this kind and size."""
-        if snapshot.dtype != self.state.dtype or snapshot.shape != self.state.shape:
-            raise ValueError(
-                f"snapshot: {snapshot.dtype} {snapshot.shape} is not of an encoder of {self.size}"
-            )
-        if (snapshot["kind"] != self.state["kind"]).any():
-            raise ValueError("snapshot: it is of another kind of encoder")
-        self.state[:] = snapshot
+        if snapshot.dtype == self.state.dtype and not np.array_equal(snapshot["kind"], self.state["kind"]):
+            raise ValueError("snapshot: it is of another kind of encoder, or of another size")
+        super().restore(snapshot)
 
 
 class PoissonEncoder(Encoder):
@@ -142,8 +88,8 @@ class PoissonEncoder(Encoder):
     """
 
     def __init__(self, size: int, seed: int = 0) -> None:
-        state = np.zeros(checked_size(size), ENCODER_CHANNEL)
-        state["kind"] = POISSON
+        state = np.zeros(channels.checked_size(size), ENCODER_CHANNEL)
+        state["kind"] = kernels.POISSON
         state["key"] = _keys(seed, state.size)
         super().__init__(state)
 
@@ -157,8 +103,8 @@ class RegularEncoder(Encoder):
     """
 
     def __init__(self, size: int, seed: int | None = None) -> None:
-        state = np.zeros(checked_size(size), ENCODER_CHANNEL)
-        state["kind"] = REGULAR
+        state = np.zeros(channels.checked_size(size), ENCODER_CHANNEL)
+        state["kind"] = kernels.REGULAR
         state["target"] = ONE
         if seed is not None:
             phases = [kernels.uniform(key, 0) for key in _keys(seed, state.size)]
@@ -175,10 +121,10 @@ class LatencyEncoder(Encoder):
     """
 
     def __init__(self, size: int, max_rate: float = 100.0, period: float = 0.01) -> None:
-        state = np.zeros(checked_size(size), ENCODER_CHANNEL)
-        state["kind"] = LATENCY
-        state["max_rate"] = checked_max_rate(max_rate)
-        state["period"] = state["clock"] = checked_time("period", period)
+        state = np.zeros(channels.checked_size(size), ENCODER_CHANNEL)
+        state["kind"] = kernels.LATENCY
+        state["max_rate"] = channels.checked_max_rate(max_rate)
+        state["period"] = state["clock"] = channels.checked_time("period", period)
         state["pending"] = -1
         super().__init__(state)
 
@@ -193,24 +139,12 @@ class PhaseEncoder(Encoder):
     """
 
     def __init__(self, size: int, max_rate: float = 100.0, period: float = 0.008, bits: int = 8) -> None:
-        state = np.zeros(checked_size(size), ENCODER_CHANNEL)
-        state["kind"] = PHASE
-        state["max_rate"] = checked_max_rate(max_rate)
-        state["bits"] = bits = checked_bits(bits)
-        state["period"] = state["clock"] = slotted_period(period, bits)
+        state = np.zeros(channels.checked_size(size), ENCODER_CHANNEL)
+        state["kind"] = kernels.PHASE
+        state["max_rate"] = channels.checked_max_rate(max_rate)
+        state["bits"] = bits = channels.checked_bits(bits)
+        state["period"] = state["clock"] = channels.slotted_period(period, bits)
         super().__init__(state)
-
-
-def checked_bits(bits: int) -> int:
-    """The number of slots of a phase code, or ValueError."""
-    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or not 1 <= bits <= 32:
-        raise ValueError(f"bits: {bits!r} must be a whole number in 1 .. 32")
-    return int(bits)
-
-
-def slotted_period(period: float, bits: int) -> int:
-    """The period of a phase code in ns, a whole number of ns per slot."""
-    return round(checked_time("period", period, at_least_ns=bits) / bits) * bits
 
 
 def _keys(seed: int, size: int) -> NDArray[np.uint64]:
@@ -233,11 +167,4 @@ def encoder(name: str, size: int, **options: Any) -> Encoder:
 
     poisson (seed), regular (seed), latency (max_rate, period), phase (max_rate, period, bits).
     """
-    try:
-        kind = ENCODERS[name]
-    except KeyError:
-        raise ValueError(f"encoder {name!r}: there are {', '.join(ENCODERS)}") from None
-    try:
-        return kind(size, **options)
-    except TypeError as error:
-        raise ValueError(f"encoder {name!r}: {error}") from None
+    return by_name("encoder", ENCODERS, name, size, options)

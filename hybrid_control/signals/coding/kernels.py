@@ -29,10 +29,7 @@ ENCODER_CHANNEL = np.dtype(
         ("target", np.int64),  # rate x time still to pass before the next spike
         ("clock", np.int64),  # ns since the cycle began; = period: a new cycle begins with the next ns
         ("period", np.int64),  # ns of one cycle (latency, phase)
-        (
-            "pending",
-            np.int64,
-        ),  # latency: ns of the spike to come in this cycle, or -1; phase: bits still to send
+        ("pending", np.int64),  # latency: ns of this cycle's spike still to come, or -1; phase: bits still to send
         ("bits", np.int64),  # phase: slots in a cycle
         ("max_rate", np.float64),  # Hz that stands for the full scale (latency, phase)
     ],
@@ -47,6 +44,7 @@ CYCLE_CHANNEL = np.dtype(
         ("bits", np.int64),  # slots in a cycle; 0 for the first-spike code
         ("max_rate", np.float64),  # Hz
         ("rate", np.float64),  # Hz, read from the last whole cycle
+        ("seen", np.int64),  # ns of the window at hand that have passed
     ],
     align=True,
 )
@@ -252,26 +250,26 @@ def _pass_cycles(channel, wait):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def decode_cycles(state, seen, neuron, offset_ns, duration_ns, rates):  # type: ignore[no-untyped-def]
+def decode_cycles(state, neuron, offset_ns, duration_ns, rates):  # type: ignore[no-untyped-def]
     """Advance first-spike or phase decoders by a window of spikes and read them.
 
-    state: (n,) CYCLE_CHANNEL; seen: (n,) int64, work space; neuron, offset_ns: (k,) the spikes in order of
+    state: (n,) CYCLE_CHANNEL; neuron, offset_ns: (k,) the spikes in order of
     offset; rates: (n,) Hz, receives what the last whole cycle of each channel stood for, 0 before the first
     has ended.
     """
-    seen[:] = 0
+    state["seen"][:] = 0
     for k in range(neuron.size):
         i = neuron[k]
         channel = state[i]
-        _pass_cycles(channel, np.int64(offset_ns[k]) - seen[i])
-        seen[i] = offset_ns[k]
+        _pass_cycles(channel, np.int64(offset_ns[k]) - channel["seen"])
+        channel["seen"] = offset_ns[k]
         if channel["bits"] > 0:
             slot = min(channel["clock"] // (channel["period"] // channel["bits"]), channel["bits"] - 1)
             channel["word"] |= 1 << (channel["bits"] - 1 - slot)
         elif channel["word"] < 0:
             channel["word"] = channel["clock"]
     for i in range(state.size):
-        _pass_cycles(state[i], duration_ns - seen[i])
+        _pass_cycles(state[i], duration_ns - state[i]["seen"])
         rates[i] = state[i]["rate"]
 
 

@@ -7,8 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hybrid_control.signals.coding import kernels
-from hybrid_control.signals.coding.encoders import checked_max_rate, checked_size
+from hybrid_control.signals.coding import channels, kernels
 from hybrid_control.signals.spikes import Float32Array
 
 
@@ -31,7 +30,7 @@ class GaussianCode:
             raise ValueError(f"period: {period!r} must be finite, and 0 for a line")
         self.preferred.flags.writeable = False
         self.size = self.preferred.size
-        self.sigma, self.peak, self.period = float(sigma), checked_max_rate(peak), float(period)
+        self.sigma, self.peak, self.period = float(sigma), channels.checked_max_rate(peak), float(period)
 
     @classmethod
     def line(
@@ -42,7 +41,7 @@ class GaussianCode:
         The outermost neurons lie ``margin`` sigmas beyond the ends: without them the population vector would
         be drawn inwards there (with 3, by at most 0.005 sigma).
         """
-        intervals = checked_size(size) - 1 - 2.0 * margin
+        intervals = channels.checked_size(size) - 1 - 2.0 * margin
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"line: {low} .. {high} is no range")
         if not margin >= 0.0 or intervals <= 0.0:
@@ -53,7 +52,7 @@ class GaussianCode:
     @classmethod
     def circle(cls, size: int, peak: float = 100.0, sigma: float | None = None) -> GaussianCode:
         """``size`` neurons evenly round -pi .. pi radians, sigma by default equal to their spacing."""
-        spacing = 2.0 * math.pi / checked_size(size)
+        spacing = 2.0 * math.pi / channels.checked_size(size)
         preferred = -math.pi + spacing * np.arange(size)
         return cls(preferred, spacing if sigma is None else sigma, peak, 2.0 * math.pi)
 

@@ -113,9 +113,9 @@ def build(directory: Path, plan: Plan, jobs: int, resume: bool) -> None:
     if manifest.exists():
         if not resume:
             raise DatasetError(f"{data}: training data are there already; --resume goes on with them")
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-        if found != wanted:
-            raise DatasetError(f"{data}: made with {found}, not with {wanted}; choose another --out")
+        stored = json.loads(manifest.read_text(encoding="utf-8"))
+        if stored != wanted:
+            raise DatasetError(f"{data}: made with {stored}, not with {wanted}; choose another --out")
     else:
         manifest.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
     missing = [(part, i) for part, i in plan.shards() if not _shard_path(data, part, i).exists()]
@@ -177,10 +177,10 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[dict[str, NDArra
         bounds=_widened(world.bounds, 2.0),
     )
     experts = _experts(solid, world.bounds, rng)
-    made = 0
+    drawn = 0
     with Simulator(world, appearance=looks) as simulator:
         for _ in range(20 * frames):
-            if made == frames or not experts:
+            if drawn == frames or not experts:
                 return
             expert = experts[int(rng.integers(len(experts)))]
             pose = _pose(solid, expert, world.bounds, rng)
@@ -191,7 +191,7 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[dict[str, NDArra
                 continue
             simulator.place(pose)
             image = resize(simulator.camera(), HEIGHT, WIDTH)
-            made += 1
+            drawn += 1
             yield {
                 "image": image,
                 "goal": np.array(_believed_goal(expert, pose, rng), np.float32),

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.shapes import cast_rays, clearance
-from hybrid_control.navigation.planner.contract import HEADINGS
 from hybrid_control.signals import Pose
+from hybrid_control.signals.headings import HEADINGS
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.grid import GeodesicField
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hybrid_control.navigation.planner.contract import HEADING_NEURONS, HEADINGS, SPEED_SIGMA, SPEEDS
+from hybrid_control.navigation.planner.contract import PREFERRED_SPEEDS, SPEED_SIGMA
 from hybrid_control.navigation.planner.training.dataset import HEIGHT, WIDTH
 from hybrid_control.navigation.planner.training.labels import BUMP_PEAK, RAY_ANGLES
+from hybrid_control.signals.headings import HEADINGS, SECTORS
 
 GOAL_CAP = 10.0  # m
 MAX_RATE = 200.0  # Hz
@@ -92,9 +93,9 @@ class Network(nn.Module):
             nn.Conv1d(channels * rows, _SEEN, 3, padding=1, bias=False), nn.BatchNorm1d(_SEEN), nn.ReLU()
         )
         self.ranges = nn.Conv1d(_SEEN, 1, 1)
-        told = len(_GOAL_WIDTHS) + 3 + 2
+        features = len(_GOAL_WIDTHS) + 3 + 2
         self.enter = nn.Sequential(
-            nn.Conv1d(_SEEN + 1 + told, _RING, 1, bias=False), nn.BatchNorm1d(_RING), nn.ReLU()
+            nn.Conv1d(_SEEN + 1 + features, _RING, 1, bias=False), nn.BatchNorm1d(_RING), nn.ReLU()
         )
         self.around = nn.Sequential(*(_RingBlock(d) for d in (1, 2, 4, 8)))
         self.heading = nn.Conv1d(_RING, 1, 1)
@@ -123,12 +124,12 @@ class Network(nn.Module):
         scalars = torch.cat(
             [distance / GOAL_CAP, torch.exp(-distance), torch.exp(-distance / 3.0), 0.5 * velocity], dim=1
         )
-        told = scalars[:, :, None] + torch.zeros_like(bumps[:, :1])
+        everywhere = scalars[:, :, None] + torch.zeros_like(bumps[:, :1])
         view = self.in_view + torch.zeros_like(bumps[:, :1])
-        ring = self.around(self.enter(torch.cat([seen @ self.to_ring, view, bumps, told], dim=1)))
+        ring = self.around(self.enter(torch.cat([seen @ self.to_ring, view, bumps, everywhere], dim=1)))
         logits = self.heading(ring)[:, 0]
         attention = torch.softmax(logits, dim=1)[:, None]
-        front = ring[:, :, HEADING_NEURONS // 2 - 1 : HEADING_NEURONS // 2 + 1].mean(dim=2)
+        front = ring[:, :, SECTORS // 2 - 1 : SECTORS // 2 + 1].mean(dim=2)
         summary = torch.cat([(ring * attention).sum(dim=2), ring.mean(dim=2), front, scalars], dim=1)
         return logits, torch.sigmoid(self.speed(summary))[:, 0], ranges
 
@@ -143,7 +144,7 @@ class Rates(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("speeds", torch.tensor(SPEEDS, dtype=torch.float32))
+        self.register_buffer("speeds", torch.tensor(PREFERRED_SPEEDS, dtype=torch.float32))
 
     def forward(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
         """Rates in Hz: heading (n, 72) and speed (n, 8)."""

@@ -200,12 +200,12 @@ def _restore(settings: Settings, network: Network, average: Network, optimizer: 
         raise TrainingError(f"{path}: a checkpoint is there already; --resume goes on with it")
     try:
         state = torch.load(path, weights_only=True)
-        found = state["settings"]
+        stored = state["settings"]
     except Exception as error:  # whatever a damaged zip file or a foreign one makes of it
         raise TrainingError(f"{path}: not a checkpoint of this training ({type(error).__name__})") from None
-    if found != _identity(settings):
+    if stored != _identity(settings):
         raise TrainingError(
-            f"{path}: made with {found}, not with {_identity(settings)}; choose another --out"
+            f"{path}: made with {stored}, not with {_identity(settings)}; choose another --out"
         )
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])

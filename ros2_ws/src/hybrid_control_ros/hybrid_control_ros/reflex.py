@@ -29,6 +29,7 @@ from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling
 from hybrid_control.realtime.loop import PeriodicLoop
+from hybrid_control.realtime.scheduling import Scheduling
 from hybrid_control.realtime.stepped import SteppedLoop
 from hybrid_control.realtime.watchdog import Watchdog
 from hybrid_control.signals import SpikeTrain, Twist, VerticalRanges
@@ -150,15 +151,13 @@ class ReflexNode(ManagedNode):
         if self._stepped:
             return SteppedLoop(tick, context, reflex.rate)
         core = self.value("core")
-        return PeriodicLoop(
-            tick,
-            context,
-            reflex.rate,
+        wished = Scheduling(
             priority=self.value("priority") or None,
             cpu=core if core >= 0 else None,
             standby=self.value("standby"),
             lock_memory=self.value("lock_memory"),
         )
+        return PeriodicLoop(tick, context, reflex.rate, wished)
 
     def activate(self) -> None:
         reflex, loop = self._reflex, self._loop

@@ -137,11 +137,11 @@ class Sensing:
     def _on_cloud(self, source: Source, message: PointCloud2) -> None:
         mount = self._mount(source, message.header.frame_id)
         fields = {f.name: (int(f.offset), int(f.datatype)) for f in message.fields}
-        points = readings.cloud_points(
+        cloud = readings.Cloud(
             message.data, fields, message.width, message.height, message.point_step, message.row_step,
-            bool(message.is_bigendian), mount, source.low, source.high,
+            bool(message.is_bigendian),
         )  # fmt: skip
-        self._points(source, message, points)
+        self._points(source, message, readings.cloud_points(cloud, mount, source.low, source.high))
 
     def _on_info(self, source: Source, message: CameraInfo) -> None:
         k = message.k
@@ -153,10 +153,12 @@ class Sensing:
         mount = self._mount(source, message.header.frame_id)
         # TF tells of the optical frame, which the image is in; by hand the camera's body is given
         mount = mount.optical() if source.mount is not None else mount
+        image = readings.DepthImage(
+            message.data, message.encoding, message.width, message.height, message.step, bool(message.is_bigendian)
+        )
         points = readings.depth_points(
-            message.data, message.encoding, message.width, message.height, message.step, bool(message.is_bigendian),
-            self._cameras[source.topic], mount, source.low, source.high, source.max,
-        )  # fmt: skip
+            image, self._cameras[source.topic], mount, source.low, source.high, source.max
+        )
         self._points(source, message, points)
 
     def _on_events(self, source: Source, message: Any) -> None:
