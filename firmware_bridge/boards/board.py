@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar
 
-from hybrid_control.signals import Population, SpikeTrain
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
-
-Layout = tuple[Population, ...]
+from hybrid_control.snn.backends.capabilities import BoardCapabilities, Layout
 
 
 @dataclass(frozen=True)
@@ -37,33 +36,6 @@ class BoardConfig:
                 raise ValueError(
                     f"board: {name} {getattr(self, name)} s, expected more than 0 and less than 10"
                 )
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a board can run.
-
-    models: names of NIR types with what they become there. neurons, synapses: largest numbers. weight_bits: of a
-    synapse's weight, sign included. delay: least and largest delay of a projection in ticks. dt: least and largest
-    length of a tick in s. on_hardware: whether this code ever ran on the real thing.
-    """
-
-    board: str
-    models: Mapping[str, str]
-    neurons: int
-    synapses: int
-    weight_bits: int
-    delay: tuple[int, int]
-    dt: tuple[float, float]
-    on_hardware: bool = False
-
-
-class BoardRefusal(ValueError):
-    """A network that a board cannot run. reason: why. nearest: the nearest thing that it could run."""
-
-    def __init__(self, reason: str, nearest: str) -> None:
-        super().__init__(f"{reason}; nearest that it can run: {nearest}")
-        self.reason, self.nearest = reason, nearest
 
 
 @dataclass(frozen=True)
@@ -97,7 +69,7 @@ class Board(ABC):
     """
 
     config_class: ClassVar[type[BoardConfig]] = BoardConfig
-    capabilities: ClassVar[Capabilities]
+    capabilities: ClassVar[BoardCapabilities]
 
     def __init__(self, config: BoardConfig) -> None:
         self.config = config
@@ -118,8 +90,8 @@ class Board(ABC):
     def load(self, network: Network) -> None:
         """Put a network on the board; sets `inputs` and `outputs`.
 
-        network: one whose inputs are all spikes, as `spiking.board_network` makes it. BoardRefusal where the board
-        can't run it.
+        network: one whose inputs are all spikes, as the part `board` of `split`. BoardRefusal where the board can't run
+        it.
         """
 
     @abstractmethod

@@ -26,10 +26,10 @@ from firmware_bridge.boards import eieio
 from firmware_bridge.boards.board import Board, BoardConfig, Health
 from firmware_bridge.boards.echo import INPUT, OUTPUT, Probes, with_echo
 from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, IpTagSet, Kind, SdpHeader
-from firmware_bridge.boards.spinnaker_form import CAPABILITIES, Form, spinnaker_form
 from firmware_bridge.boards.spinnaker_wiring import Wiring, WiringError, read_database
 from hybrid_control.signals import Population, SpikeTrain, layout
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.spinnaker import CAPABILITIES, SpinnakerForm, spinnaker_form
 
 _TAG_RETRY = 0.5  # s
 _BATCH = 4096  # most packets taken by one `receive`
@@ -65,7 +65,7 @@ class SpinnakerBoard(Board):
         super().__init__(SpinnakerConfig() if config is None else config)
         if not isinstance(self.config, SpinnakerConfig):
             raise ValueError("SpinnakerBoard: expected a SpinnakerConfig")
-        self.form: Form | None = None
+        self.form: SpinnakerForm | None = None
         self.wiring: Wiring | None = None
         self._notify: socket.socket | None = None
         self._live: socket.socket | None = None
@@ -412,6 +412,9 @@ class SpinnakerBoard(Board):
             self._running, silent, way, slow, self._probes.offset, self._probes.loss, self._sent, self._received,
             dict(self._refused),
         )  # fmt: skip
+
+
+BOARD = SpinnakerBoard
 
 
 def _places(

@@ -1,7 +1,7 @@
 """A SpiNNaker machine in software: sPyNNaker's wire on UDP, and behind it the network, run by the numba engine.
 
 It plays both parts that a host meets: the script (database, start, stop) and the board (tags, live input and output).
-It computes as `spinnaker_form` says that the machine would; chips, routing and their timing are not emulated.
+It computes as `snn.backends.spinnaker` says that the machine would; chips, routing and their timing are not emulated.
 
     python -m firmware_bridge.boards.spinnaker_emulator NETWORK.nir
 """
@@ -24,9 +24,9 @@ import numpy as np
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.echo import INPUT, OUTPUT, with_echo
 from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, Kind, ScpCode
-from firmware_bridge.boards.spinnaker_form import Form, spinnaker_form
 from firmware_bridge.boards.spinnaker_wiring import Wiring, find, neurons_by_key, write_database
 from hybrid_control.snn import Engine, Network
+from hybrid_control.snn.backends.spinnaker import SpinnakerForm, spinnaker_form
 
 Address = tuple[str, int]
 
@@ -48,7 +48,7 @@ class Emulator:
 
     def __init__(
         self,
-        network: Network | Form,
+        network: Network | SpinnakerForm,
         board: Address = ("127.0.0.2", eieio.SCAMP_PORT),
         notify: Address = ("127.0.0.1", eieio.NOTIFY_PORT),
         output: Address = ("127.0.0.1", eieio.LIVE_OUTPUT_PORT),
@@ -56,7 +56,7 @@ class Emulator:
         stepped: bool = False,
         latency: int = 0,
     ) -> None:
-        self.form = network if isinstance(network, Form) else spinnaker_form(with_echo(network))
+        self.form = network if isinstance(network, SpinnakerForm) else spinnaker_form(with_echo(network))
         self.engine = Engine(self.form.network(), scheme="exponential")
         self.stepped, self.latency = stepped, latency
         self.refused: Counter[str] = Counter()
@@ -105,7 +105,7 @@ class Emulator:
         )  # fmt: skip
 
     @staticmethod
-    def _size(form: Form) -> int:
+    def _size(form: SpinnakerForm) -> int:
         return sum(p.size for p in form.inputs)
 
     def __enter__(self) -> Emulator:

@@ -18,12 +18,13 @@ from typing import Any
 import nir
 import numpy as np
 
-from firmware_bridge.boards.board import Board, BoardConfig, BoardRefusal, Capabilities, Health, Layout
+from firmware_bridge.boards.board import Board, BoardConfig, Health
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.processes.board_protocol import Ignored, Packet, Status
-from firmware_bridge.boards.split import spiking
-from hybrid_control.signals import SpikeTrain, layout
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardCapabilities, BoardRefusal
+from hybrid_control.snn.backends.split import channels, spiking
 
 _RETRY = 0.2  # s until what is not answered is sent again
 _BATCH = 4096  # most packets taken by one `receive`
@@ -76,7 +77,7 @@ class UdpBoard(Board):
     """
 
     config_class = UdpConfig
-    capabilities = Capabilities(
+    capabilities = BoardCapabilities(
         board="a process that speaks the board protocol",
         models={},
         neurons=2**32 - 1,
@@ -154,7 +155,7 @@ class UdpBoard(Board):
         """
         kind, content = self.program(network)
         self._file = wire.chunks(content, kind)
-        self.inputs, self.outputs = _layouts(network)
+        self.inputs, self.outputs = channels(network, nir.Input), channels(network, nir.Output)
         if self._socket is not None:
             self._upload()
 
@@ -362,13 +363,3 @@ def _answers(asked: Any, answer: Any) -> bool:
         last = asked.index == asked.count - 1
         return bool(answer.state != wire.MORE or (answer.next > asked.index and not last))
     return True
-
-
-def _layouts(network: Network) -> tuple[Layout, Layout]:
-    """A network's inputs and outputs, each in the order of their names."""
-    sizes: dict[type, dict[str, int]] = {nir.Input: {}, nir.Output: {}}
-    for name, node in sorted(network.nodes.items()):
-        if type(node) in sizes:
-            shape = node.input_type["input"]
-            sizes[type(node)][name] = math.prod(int(n) for n in np.atleast_1d(shape))
-    return layout(**sizes[nir.Input]), layout(**sizes[nir.Output])

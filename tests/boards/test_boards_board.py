@@ -24,9 +24,9 @@ from firmware_bridge.boards.eieio import (
 from firmware_bridge.boards.registry import format_config, parse_config
 from firmware_bridge.boards.spinnaker import SpinnakerBoard, SpinnakerConfig, emulated_config
 from firmware_bridge.boards.spinnaker_emulator import Emulator
-from firmware_bridge.boards.split import split
 from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, build_network
 from hybrid_control.signals import Population, SpikeTrain
+from hybrid_control.snn.backends.split import split
 
 # threads against the clock: another try on a busy machine
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=1)

@@ -14,8 +14,8 @@ from ros_graph import graph  # noqa: F401 (a fixture)
 from firmware_bridge.boards.registry import format_config
 from firmware_bridge.boards.spinnaker import emulated_config
 from firmware_bridge.boards.spinnaker_emulator import Emulator
-from firmware_bridge.boards.split import split
 from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.snn.backends.split import split
 
 # threads against the clock: another try on a busy machine
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=1)

@@ -13,11 +13,11 @@ import nir
 import numpy as np
 import pytest
 
-from firmware_bridge.boards.board import BoardRefusal
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.udp import UdpBoard, UdpConfig
 from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardRefusal
 
 
 class Echo:

@@ -38,7 +38,7 @@ from firmware_bridge.boards.spinnaker import SpinnakerBoard, SpinnakerConfig
 from firmware_bridge.boards.spinnaker_emulator import Emulator
 from firmware_bridge.boards.spinnaker_export import export
 from firmware_bridge.boards.spinnaker_wiring import LIVE_INPUT, Wiring
-from firmware_bridge.boards.split import split
+from hybrid_control.snn.backends.split import split
 from hybrid_control.navigation.reflex.network import build_network
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
@@ -472,7 +472,7 @@ def test_the_exported_script_maps_on_a_virtual_board_and_tells_our_bridge_where_
 
 def test_weights_have_the_scale_that_spynnaker_gives_them(tmp_path: Path) -> None:
     from firmware_bridge.boards.echo import with_echo
-    from firmware_bridge.boards.spinnaker_form import spinnaker_form
+    from hybrid_control.snn.backends.spinnaker.form import spinnaker_form
 
     export(network(), tmp_path / "reflex.py")
     program = (

@@ -274,9 +274,9 @@ class Run:
         """Write the board's network into the run's folder, and tell its emulator and the bridge where they meet."""
         from firmware_bridge.boards.emulated import emulated_config, emulator_command
         from firmware_bridge.boards.registry import format_config
-        from firmware_bridge.boards.split import split
         from hybrid_control.navigation.reflex.network import build_network, with_gains
         from hybrid_control.snn import Network
+        from hybrid_control.snn.backends.split import split
 
         backend, reflex = self._options.backend, self._parameters[REFLEX]
         file = str(reflex["network_file"])
