@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -58,6 +60,15 @@ class Health:
     sent: int
     received: int
     refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Traffic:
+    """What went over a wire. sent, received: spikes. refused: packets that were ignored, by reason."""
+
+    sent: int = 0
+    received: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
 
 
 class Board(ABC):
@@ -122,10 +133,14 @@ class Board(ABC):
         """Stop, and close the wire; may be called at any time."""
 
     @property
+    def silent_for(self) -> float:
+        """s since anything was heard from it, inf before anything was."""
+        return (time.monotonic_ns() - self.heard_ns) * 1e-9 if self.heard_ns >= 0 else math.inf
+
+    @property
     def silent(self) -> bool:
         """Whether it has said nothing for longer than its limit."""
-        limit_ns = round(self.config.silence_limit * 1e9)
-        return self.heard_ns < 0 or time.monotonic_ns() - self.heard_ns > limit_ns
+        return self.silent_for > self.config.silence_limit
 
     def wait_running(self, timeout: float = 10.0) -> None:
         """Wait after `start` until it is heard; TimeoutError (an OSError) where it is not."""

@@ -252,9 +252,8 @@ def test_packets_late_forged_and_from_elsewhere_are_counted_and_ignored() -> Non
         board.load(network())
         board.start()
         board.wait_running(5.0)
-        assert board._socket is not None
-        mine = ("127.0.0.1", board._socket.getsockname()[1])
-        forged = wire.Packet(wire.SPIKES_OUT, board._session, 10**6, 10**6, 1, 0, 0, wire.Spikes((7,)))
+        mine = ("127.0.0.1", board._wire.socket.getsockname()[1])
+        forged = wire.Packet(wire.SPIKES_OUT, board._wire.number, 10**6, 10**6, 1, 0, 0, wire.Spikes((7,)))
         got: list[int] = []
         for _ in range(100):
             stranger.sendto(wire.encode(forged), mine)
