@@ -26,7 +26,7 @@ from firmware_bridge.boards.eieio import (
     SdpHeader,
     data_packet,
 )
-from firmware_bridge.boards.spinnaker_emulator import CORE, Emulator
+from firmware_bridge.boards.spinnaker_emulator import CORE, SpinnakerEmulator
 from hybrid_control.snn import Network, one_to_one
 
 
@@ -103,7 +103,7 @@ def main() -> int:
     r = random.Random(arguments.seed)
     found: Counter[str] = Counter()
     end = time.monotonic() + arguments.seconds
-    with Emulator(_network(), ("127.0.0.2", 0)) as machine:
+    with SpinnakerEmulator(_network(), ("127.0.0.2", 0)) as machine:
         while time.monotonic() < end:
             data = mutated(r, a_packet(r))
             try:
@@ -116,7 +116,9 @@ def main() -> int:
                     f"seed {arguments.seed}: {data.hex()}: {type(error).__name__}: {error}", file=sys.stderr
                 )
                 return 1
-        print(f"{sum(found.values())} packets, {dict(found)}; the machine refused {dict(machine.refused)}")
+        print(
+            f"{sum(found.values())} packets, {dict(found)}; the machine refused {dict(machine.traffic.refused)}"
+        )
     return 0
 
 
