@@ -20,7 +20,7 @@ import numpy as np
 
 from firmware_bridge.boards.board import Board, BoardConfig, Health, Traffic
 from firmware_bridge.boards.processes import board_protocol as wire
-from firmware_bridge.boards.processes.board_protocol import Ignored, Packet, Status
+from firmware_bridge.boards.processes.board_protocol import BoardStatus, Ignored, Packet
 from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
 from hybrid_control.snn.backends.capabilities import BoardCapabilities, BoardRefusal
@@ -68,7 +68,7 @@ class _Wire:
         self.number = random.getrandbits(32)
         self.heard = (0, 0)
         self.last_sent = 0
-        self.status: Status | None = None
+        self.status: BoardStatus | None = None
         self._sent = 0
         self._order = wire.Order()
         self._taken: deque[int] = deque(maxlen=_WINDOW)  # numbers of the newest packets
@@ -227,7 +227,7 @@ class UdpBoard(Board):
         self.heard_ns = -1
 
     @property
-    def status(self) -> Status | None:
+    def status(self) -> BoardStatus | None:
         """The newest that the process sent."""
         return self._wire.status
 
