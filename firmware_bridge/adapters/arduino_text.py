@@ -69,7 +69,7 @@ class ArduinoText(LineDriver):
                 self._encoders()
                 break
             except LinkError:
-                if time.monotonic() >= until or self._closing.is_set():
+                if time.monotonic() >= until or self._connection.closing.is_set():
                     raise
         self._expect_ok("m 0 0")
         self._expect_ok("r")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import statistics
-import threading
 import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from firmware_bridge.link.connection import Connection
 from firmware_bridge.link.frames import LinkError
 from firmware_bridge.link.transport import Transport, open_transport
 from firmware_bridge.wheels import DriverStatus, WheelDriver, WheelState
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +46,7 @@ class PolledDriver(WheelDriver):
         self._stopped = False
         self._clear_wanted = False
         self._state: WheelState | None = None
-        self._error = "not started"
-        self._connected = threading.Event()
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._connections = 0
+        self._connection = Connection(type(self).__name__, self._serve, self._shut, config.retry)
         self._trips: deque[float] = deque(maxlen=256)
         self._counts = {"exchanges": 0, "failures": 0, "sent": 0}
 
@@ -79,18 +72,11 @@ class PolledDriver(WheelDriver):
 
     def start(self) -> None:
         """Begin to connect, in the background. LinkError if it runs already or was closed."""
-        if self._thread is not None:
-            raise LinkError("started already, or closed; make a new one")
-        self._error = "connecting"
-        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
-        self._thread.start()
+        self._connection.start()
 
     def close(self) -> None:
         """Stop the wheels and end the connection."""
-        self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
-        self._error = "closed"
+        self._connection.close()
 
     def send(self, speeds: Sequence[float]) -> bool:
         """New wheel speeds in rad/s, taken at the next turn of the thread; False while not connected."""
@@ -98,7 +84,7 @@ class PolledDriver(WheelDriver):
             raise LinkError(f"{len(speeds)} speeds for {self.wheels} wheels")
         if not all(math.isfinite(v) for v in speeds):
             raise LinkError(f"speeds {tuple(speeds)} must be finite")
-        if not self._connected.is_set() or self._stopped:
+        if not self._connection.connected.is_set() or self._stopped:
             return False
         self._command = (time.monotonic(), tuple(float(v) for v in speeds))
         return True
@@ -116,7 +102,7 @@ class PolledDriver(WheelDriver):
 
     def wait_connected(self, timeout: float) -> bool:
         """Wait until there is a connection, at most timeout seconds. For start-up and tests."""
-        return self._connected.wait(timeout)
+        return self._connection.connected.wait(timeout)
 
     def state(self) -> WheelState | None:
         """The newest readings, None before the first."""
@@ -126,36 +112,28 @@ class PolledDriver(WheelDriver):
         """How the connection is; a round trip is one whole exchange."""
         trips = tuple(self._trips)
         return DriverStatus(
-            self._connected.is_set(),
-            self._error,
-            self._connections,
+            self._connection.connected.is_set(),
+            self._connection.error,
+            self._connection.connections,
             statistics.median(trips) if trips else math.nan,
             dict(self._counts),
         )
 
     # ---- the thread ----
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._open()
-                self._command = None  # nothing from before the connection moves anything
-                self._connections += 1
-                self._error = ""
-                self._connected.set()
-                self._poll()
-            except LinkError as error:
-                self._counts["failures"] += 1
-                if str(error) != self._error:
-                    logger.warning("%s", error)
-                self._error = str(error)
-            self._connected.clear()
-            self._shut()
-            self._closing.wait(self.config.retry)
+    def _serve(self) -> None:
+        try:
+            self._open()
+            self._command = None  # nothing from before the connection moves anything
+            self._connection.establish()
+            self._poll()
+        except LinkError:
+            self._counts["failures"] += 1
+            raise
 
     def _poll(self) -> None:
         due = time.monotonic()
-        while not self._closing.is_set():
+        while not self._connection.closing.is_set():
             if self._clear_wanted:
                 self._clear_wanted = False
                 self._clear()
@@ -168,7 +146,7 @@ class PolledDriver(WheelDriver):
             self._counts["exchanges"] += 1
             self._counts["sent"] += speeds is not None
             due = max(due + 1 / self.config.rate, begun)
-            self._closing.wait(max(0.0, due - time.monotonic()))
+            self._connection.closing.wait(max(0.0, due - time.monotonic()))
         self._exchange(None)
 
 

@@ -4,24 +4,16 @@ None of this was ever run on a board: SpiNNaker is tested against its makers' ow
 ours, Loihi against Intel's emulator in nengo-loihi.
 """
 
-from firmware_bridge.boards.board import (
-    Board,
-    BoardConfig,
-    BoardRefusal,
-    Capabilities,
-    Health,
-    Layout,
-)
-from firmware_bridge.boards.registry import BACKENDS, board_class, new_board
+from firmware_bridge.boards.board import Board, BoardConfig, Health
+from firmware_bridge.boards.registry import board_class, new_board
+from hybrid_control.snn.backends.capabilities import BoardCapabilities, BoardRefusal
 
 __all__ = [
-    "BACKENDS",
     "Board",
+    "BoardCapabilities",
     "BoardConfig",
     "BoardRefusal",
-    "Capabilities",
     "Health",
-    "Layout",
     "board_class",
     "new_board",
 ]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar
 
-from hybrid_control.signals import Population, SpikeTrain
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
-
-Layout = tuple[Population, ...]
+from hybrid_control.snn.backends.capabilities import BoardCapabilities, Layout
 
 
 @dataclass(frozen=True)
@@ -40,33 +41,6 @@ class BoardConfig:
 
 
 @dataclass(frozen=True)
-class Capabilities:
-    """What a board can run.
-
-    models: names of NIR types with what they become there. neurons, synapses: largest numbers. weight_bits: of a
-    synapse's weight, sign included. delay: least and largest delay of a projection in ticks. dt: least and largest
-    length of a tick in s. on_hardware: whether this code ever ran on the real thing.
-    """
-
-    board: str
-    models: Mapping[str, str]
-    neurons: int
-    synapses: int
-    weight_bits: int
-    delay: tuple[int, int]
-    dt: tuple[float, float]
-    on_hardware: bool = False
-
-
-class BoardRefusal(ValueError):
-    """A network that a board cannot run. reason: why. nearest: the nearest thing that it could run."""
-
-    def __init__(self, reason: str, nearest: str) -> None:
-        super().__init__(f"{reason}; nearest that it can run: {nearest}")
-        self.reason, self.nearest = reason, nearest
-
-
-@dataclass(frozen=True)
 class Health:
     """How a board does. Times are s, NaN where nothing was measured yet.
 
@@ -88,6 +62,15 @@ class Health:
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass
+class Traffic:
+    """What went over a wire. sent, received: spikes. refused: packets that were ignored, by reason."""
+
+    sent: int = 0
+    received: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
 class Board(ABC):
     """A board or its emulator. Use it as a context manager: `with new_board("spinnaker") as board:` connects it.
 
@@ -97,7 +80,7 @@ class Board(ABC):
     """
 
     config_class: ClassVar[type[BoardConfig]] = BoardConfig
-    capabilities: ClassVar[Capabilities]
+    capabilities: ClassVar[BoardCapabilities]
 
     def __init__(self, config: BoardConfig) -> None:
         self.config = config
@@ -118,8 +101,8 @@ class Board(ABC):
     def load(self, network: Network) -> None:
         """Put a network on the board; sets `inputs` and `outputs`.
 
-        network: one whose inputs are all spikes, as `spiking.board_network` makes it. BoardRefusal where the board
-        can't run it.
+        network: one whose inputs are all spikes, as the part `board` of `split`. BoardRefusal where the board can't run
+        it.
         """
 
     @abstractmethod
@@ -150,10 +133,14 @@ class Board(ABC):
         """Stop, and close the wire; may be called at any time."""
 
     @property
+    def silent_for(self) -> float:
+        """s since anything was heard from it, inf before anything was."""
+        return (time.monotonic_ns() - self.heard_ns) * 1e-9 if self.heard_ns >= 0 else math.inf
+
+    @property
     def silent(self) -> bool:
         """Whether it has said nothing for longer than its limit."""
-        limit_ns = round(self.config.silence_limit * 1e9)
-        return self.heard_ns < 0 or time.monotonic_ns() - self.heard_ns > limit_ns
+        return self.silent_for > self.config.silence_limit
 
     def wait_running(self, timeout: float = 10.0) -> None:
         """Wait after `start` until it is heard; TimeoutError (an OSError) where it is not."""

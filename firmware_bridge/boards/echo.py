@@ -32,10 +32,12 @@ def with_echo(network: Network) -> Network:
 class Probes:
     """What became of the newest probes. Times are ns of the host's monotonic clock, but the board's own are s.
 
-    A probe that has not come back when its channel is due again is lost.
+    sent_ns: when the newest was sent, 0 before the first. A probe that has not come back when its channel is due again
+    is lost.
     """
 
     def __init__(self) -> None:
+        self.sent_ns = 0
         self._sent: list[int | None] = [None] * CHANNELS
         self._next = 0
         self._ways: deque[float] = deque(maxlen=_KEPT)  # s there and back, NaN for lost
@@ -46,7 +48,7 @@ class Probes:
         channel = self._next
         if self._sent[channel] is not None:
             self._ways.append(math.nan)
-        self._sent[channel] = now_ns
+        self._sent[channel] = self.sent_ns = now_ns
         self._next = (channel + 1) % CHANNELS
         return channel
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import subprocess
 import tempfile
@@ -12,23 +11,19 @@ from pathlib import Path
 from types import TracebackType
 
 from firmware_bridge.boards.board import Board, BoardConfig
-from firmware_bridge.boards.registry import BACKENDS, new_board
+from firmware_bridge.boards.registry import board_module, new_board
 from hybrid_control.snn import Network
 
 
 def emulator_command(backend: str, network_file: Path, config: BoardConfig) -> list[str]:
     """The command that runs the emulator of a board; ValueError where it can't run here."""
-    module = importlib.import_module(BACKENDS[backend][0])
-    command: list[str] = module.emulator_command(network_file, config)
+    command: list[str] = board_module(backend).emulator_command(network_file, config)
     return command
 
 
 def emulated_config(backend: str, stepped: bool = False) -> BoardConfig:
     """A config for an emulator of its own on this machine, on ports that are free now."""
-    if backend not in BACKENDS:
-        raise ValueError(f"no board {backend!r}; there are {', '.join(BACKENDS)}")
-    module = importlib.import_module(BACKENDS[backend][0])
-    config: BoardConfig = module.emulated_config(stepped)
+    config: BoardConfig = board_module(backend).emulated_config(stepped)
     return config
 
 

@@ -14,6 +14,8 @@ import sys
 import time
 from collections import Counter
 
+import nir
+
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.eieio import (
     Command,
@@ -24,9 +26,8 @@ from firmware_bridge.boards.eieio import (
     SdpHeader,
     data_packet,
 )
-from firmware_bridge.boards.spinnaker_emulator import CORE, Emulator
-from firmware_bridge.boards.split import split
-from hybrid_control.navigation.reflex.network import build_network
+from firmware_bridge.boards.spinnaker_emulator import CORE, SpinnakerEmulator
+from hybrid_control.snn import Network, one_to_one
 
 
 def a_packet(r: random.Random) -> bytes:
@@ -83,6 +84,16 @@ def check(data: bytes) -> str:
     return type(packet).__name__
 
 
+def _network() -> Network:
+    """A few neurons that spike at whatever comes."""
+    network = Network()
+    network.add_input("in", 8)
+    network.add_population("cells", nir.LIF, 8, tau=1e-2)
+    network.connect("in", "cells", one_to_one(2.0))
+    network.add_output("out", "cells")
+    return network
+
+
 def main() -> int:
     """The program; exit status 1 where something was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -92,7 +103,7 @@ def main() -> int:
     r = random.Random(arguments.seed)
     found: Counter[str] = Counter()
     end = time.monotonic() + arguments.seconds
-    with Emulator(split(build_network()).board, ("127.0.0.2", 0)) as machine:
+    with SpinnakerEmulator(_network(), ("127.0.0.2", 0)) as machine:
         while time.monotonic() < end:
             data = mutated(r, a_packet(r))
             try:
@@ -105,7 +116,9 @@ def main() -> int:
                     f"seed {arguments.seed}: {data.hex()}: {type(error).__name__}: {error}", file=sys.stderr
                 )
                 return 1
-        print(f"{sum(found.values())} packets, {dict(found)}; the machine refused {dict(machine.refused)}")
+        print(
+            f"{sum(found.values())} packets, {dict(found)}; the machine refused {dict(machine.traffic.refused)}"
+        )
     return 0
 
 

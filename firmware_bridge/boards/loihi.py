@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from firmware_bridge.boards.board import BoardConfig, BoardRefusal
-from firmware_bridge.boards.loihi_form import CAPABILITIES, MAX_COUNT, LoihiProgram, loihi_form
+from firmware_bridge.boards.board import BoardConfig
 from firmware_bridge.boards.processes import board_protocol as wire
-from firmware_bridge.boards.split import spiking
 from firmware_bridge.boards.udp import UdpBoard, UdpConfig
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.loihi import CAPABILITIES, MAX_COUNT, loihi_program
 
 _ROOT = Path(__file__).resolve().parents[2]
 EMULATOR = Path(__file__).resolve().parent / "processes" / "loihi_emulator.py"
@@ -61,12 +60,7 @@ class LoihiBoard(UdpBoard):
         return neurons
 
 
-def loihi_program(network: Network, dt: float = 1e-3) -> LoihiProgram:
-    """A network, its LI made spikes, in Loihi's integers. BoardRefusal where a core can't hold it."""
-    low, high = CAPABILITIES.dt
-    if not low <= dt <= high:
-        raise BoardRefusal(f"a tick of {dt:g} s", f"{low:g} .. {high:g} s")
-    return loihi_form(spiking(network, dt), dt)[0]
+BOARD = LoihiBoard
 
 
 def environment(config: LoihiConfig | None = None) -> Path:

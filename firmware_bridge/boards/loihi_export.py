@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from firmware_bridge.boards.loihi import loihi_program
-from firmware_bridge.boards.loihi_form import LoihiProgram
 from firmware_bridge.boards.processes import board_protocol
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.loihi import LoihiProgram, loihi_program
 
 _PROCESSES = Path(board_protocol.__file__).parent
 _SCRIPT = '''"""{name} as a board behind the board protocol, on {what}.

@@ -1,28 +1,32 @@
-"""Which class drives which board, by the name that the parameter `backend` has for it."""
+"""Which class drives which board, by the name that the parameter `backend` has for it.
+
+A board NAME is the module `firmware_bridge.boards.NAME`: its `BOARD` is the class, its `emulated_config` and
+`emulator_command` are for the emulator.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from firmware_bridge.boards.board import Board, BoardConfig
+from hybrid_control.backends import BOARDS
 
-#: Module and class by backend. `numba` is no board: the reflex runs its network itself then.
-BACKENDS: dict[str, tuple[str, str]] = {
-    "spinnaker": ("firmware_bridge.boards.spinnaker", "SpinnakerBoard"),
-    "loihi": ("firmware_bridge.boards.loihi", "LoihiBoard"),
-}
+
+def board_module(backend: str) -> ModuleType:
+    """The module of a board; ValueError where there is no board of that name."""
+    if backend not in BOARDS:
+        raise ValueError(f"no board {backend!r}; there are {', '.join(BOARDS)}")
+    return importlib.import_module(f"firmware_bridge.boards.{backend}")
 
 
 def board_class(backend: str) -> type[Board]:
-    """The class for a backend; ValueError where there is no board of that name."""
-    if backend not in BACKENDS:
-        raise ValueError(f"no board {backend!r}; there are {', '.join(BACKENDS)}")
-    module, name = BACKENDS[backend]
-    found: type[Board] = getattr(importlib.import_module(module), name)
-    return found
+    """The class for a board; ValueError as `board_module`."""
+    kind: type[Board] = board_module(backend).BOARD
+    return kind
 
 
 def new_board(backend: str, config: BoardConfig | None = None) -> Board:

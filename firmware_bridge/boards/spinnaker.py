@@ -17,19 +17,20 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from firmware_bridge.boards import eieio
-from firmware_bridge.boards.board import Board, BoardConfig, Health
+from firmware_bridge.boards.board import Board, BoardConfig, Health, Traffic
 from firmware_bridge.boards.echo import INPUT, OUTPUT, Probes, with_echo
 from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, IpTagSet, Kind, SdpHeader
-from firmware_bridge.boards.spinnaker_form import CAPABILITIES, Form, spinnaker_form
-from firmware_bridge.boards.spinnaker_wiring import Wiring, WiringError, read_database
+from firmware_bridge.boards.spinnaker_wiring import KeyMap, Wiring, WiringError, read_database
 from hybrid_control.signals import Population, SpikeTrain, layout
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.spinnaker import CAPABILITIES, SpinnakerForm, spinnaker_form
 
 _TAG_RETRY = 0.5  # s
 _BATCH = 4096  # most packets taken by one `receive`
@@ -54,6 +55,114 @@ class SpinnakerConfig(BoardConfig):
     tag_period: float = 10.0
 
 
+class _Refused(Exception):
+    """What came is ignored; counted by its reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Script:
+    """The exported script on its host: it tells of its database, of start and stop, and waits for an answer.
+
+    sender: where the database that holds came from, None before that.
+    """
+
+    def __init__(self, notify: socket.socket, refused: Counter[str]) -> None:
+        self._notify, self._refused = notify, refused
+        self.sender: tuple[str, int] | None = None
+
+    def commands(self) -> Iterator[tuple[Command, tuple[str, int]]]:
+        """What came since the last call, and from where."""
+        while True:
+            try:
+                data, sender = self._notify.recvfrom(4096)
+            except (BlockingIOError, ConnectionRefusedError):
+                return
+            try:
+                packet = eieio.decode(data)
+            except EieioError:
+                packet = None
+            if isinstance(packet, Command):
+                yield packet, sender
+            else:
+                self._refused["notification"] += 1
+
+    def confirm(self) -> None:
+        """Its database was read."""
+        if self.sender is not None:
+            self._notify.sendto(Command(CommandCode.DATABASE).encode(), self.sender)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._notify.close()
+
+
+class _Tag:
+    """The tag of the live output: it is set anew every `period` s, and again until the board answers."""
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._sequence = 0
+        self._sent = self._answered = -math.inf
+        self._is_set = False
+
+    def forget(self) -> None:
+        """The board knows of no tag."""
+        self._sent = -math.inf
+        self._is_set = False
+
+    def request(self, wiring: Wiring) -> bytes | None:
+        """The datagram that is due now, if any."""
+        now = time.monotonic()
+        if now - self._sent < (self._period if self._answered >= self._sent else _TAG_RETRY):
+            return None
+        self._sent = now
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        return IpTagSet(wiring.tag, wiring.chip, sequence=self._sequence).encode()
+
+    def answer(self, result: int, sequence: int) -> bool:
+        """Take the board's answer; whether the tag is set for the first time. _Refused where it is not."""
+        if sequence != self._sequence:
+            raise _Refused("answer")
+        if result != eieio.ScpCode.OK:
+            raise _Refused("tag")
+        self._answered = time.monotonic()
+        first, self._is_set = not self._is_set, True
+        return first
+
+
+class _Stamps:
+    """What the time stamps of live output tell: packets that come late, spikes that come twice. newest: ticks."""
+
+    def __init__(self, atoms: int = 0) -> None:
+        self.newest = -1
+        self._last = [-1] * atoms
+
+    def check(self, packet: eieio.DataPacket, atoms: list[int]) -> float:
+        """The packet's time on the board in ticks, NaN without a stamp; _Refused for one to ignore."""
+        if not packet.is_time or not atoms:
+            return math.nan
+        if packet.payloads is not None:
+            stamps = (packet.payloads | np.uint32(packet.payload_base or 0)).tolist()
+        elif packet.payload_base is not None:
+            stamps = [packet.payload_base] * len(atoms)
+        else:
+            return math.nan
+        bits = 32 if packet.kind.wide else 16
+        # serial numbers: half of all are behind
+        if self.newest >= 0 and (min(stamps) - self.newest) % (1 << bits) >= 1 << (bits - 1):
+            raise _Refused("out of order")
+        spikes = set(zip(atoms, stamps, strict=True))
+        if len(spikes) != len(atoms) or any(self._last[a] == t for a, t in spikes):
+            raise _Refused("repeated")
+        for atom, stamp in zip(atoms, stamps, strict=True):
+            self._last[atom] = stamp
+        self.newest = max(stamps)
+        return self.newest
+
+
 class SpinnakerBoard(Board):
     """The host's side; see the module's first lines. config: a SpinnakerConfig."""
 
@@ -65,22 +174,22 @@ class SpinnakerBoard(Board):
         super().__init__(SpinnakerConfig() if config is None else config)
         if not isinstance(self.config, SpinnakerConfig):
             raise ValueError("SpinnakerBoard: expected a SpinnakerConfig")
-        self.form: Form | None = None
-        self.wiring: Wiring | None = None
-        self._notify: socket.socket | None = None
+        self.form: SpinnakerForm | None = None
         self._live: socket.socket | None = None
+        self._script: _Script | None = None
+        self._map: KeyMap | None = None  # once it is known where the network lies
+        self._tag = _Tag(self.config.tag_period)
+        self._stamps = _Stamps()
         self._probes = Probes()
-        self._refused: Counter[str] = Counter()
-        self._sent = self._received = 0
+        self._traffic = Traffic()
         self._running = self._wanted = False
-        self._tagged = False
-        self._tag_sent = self._tag_answered = -math.inf
-        self._sequence = 0
-        self._toolchain: tuple[str, int] | None = None  # whom to tell that the database has been read
-        self._last_ns = -1
-        self._probe_ns = 0
-        self._newest = -1
+        self._window_end = -1
         self._steps = 0
+
+    @property
+    def wiring(self) -> Wiring | None:
+        """Where the network lies, None before that is known."""
+        return self._map.wiring if self._map is not None else None
 
     @classmethod
     def reachable(cls, config: BoardConfig | None = None) -> tuple[bool, str]:
@@ -110,7 +219,7 @@ class SpinnakerBoard(Board):
         try:
             self._live = self._open(self.config.output_port)
             if self.config.table is None:
-                self._notify = self._open(self.config.notify_port)
+                self._script = _Script(self._open(self.config.notify_port), self._traffic.refused)
         except OSError:
             self.close()
             raise
@@ -131,8 +240,6 @@ class SpinnakerBoard(Board):
         self.form = form = spinnaker_form(with_echo(network), self.config.dt)
         self.inputs = layout(**{p.name: p.size for p in form.inputs if p.name != INPUT})
         self.outputs = layout(**{p.name: p.size for p in form.outputs if p.name != OUTPUT})
-        self._input_place = _places(form.inputs, self.inputs)
-        self._echo_first = next(p.first for p in form.inputs if p.name == INPUT)
 
     def start(self) -> None:
         """Wait for the script's start; TimeoutError (an OSError) where it does not come."""
@@ -158,12 +265,10 @@ class SpinnakerBoard(Board):
     def close(self) -> None:
         """Close the sockets."""
         self.stop()
-        for opened in (self._live, self._notify):
+        for opened in (self._live, self._script):
             if opened is not None:
                 opened.close()
-        self._live = self._notify = None
-        self.wiring = None
-        self._tagged = False
+        self._live = self._script = self._map = None
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -171,33 +276,30 @@ class SpinnakerBoard(Board):
         """Send spikes, at once; nothing is sent before the start."""
         if train.size != sum(p.size for p in self.inputs):
             raise ValueError(f"SpiNNaker: spikes of {train.size} neurons, expected {self.inputs}")
-        if not self._running:
+        if not self._running or self._map is None:
             return
-        atoms = self._input_place[train.neuron]
-        self._sent += atoms.size
+        keys = self._map.keys(train.neuron)
+        self._traffic.sent += keys.size
         if self.config.stepped:
             # a probe ends each tick
             self._steps += 1
-            atoms = np.append(atoms, self._echo_first + self._probes.send(time.monotonic_ns()))
-        self._send_atoms(atoms)
+            keys = np.append(keys, self._map.probe_key(self._probes.send(time.monotonic_ns())))
+        self._send_keys(keys)
 
-    def _send_atoms(self, atoms: np.ndarray) -> None:
-        assert self.wiring is not None
-        assert self._live is not None
-        keys = self._input_keys[atoms]
-        x, y, p = self.wiring.core
-        header = SdpHeader((x, y, p, 1))
+    def _send_keys(self, keys: np.ndarray) -> None:
+        assert self._map is not None
+        header = SdpHeader((*self._map.wiring.core, 1))
         for first in range(0, keys.size, _MOST_KEYS):
             packet = eieio.DataPacket(Kind.KEY_32, keys[first : first + _MOST_KEYS])
             self._to_board(eieio.encode_sdp(header, packet.encode()))
 
     def _to_board(self, datagram: bytes) -> None:
-        assert self.wiring is not None
+        assert self._map is not None
         assert self._live is not None
         try:
-            self._live.sendto(datagram, (self.wiring.board, self.config.scamp_port))
+            self._live.sendto(datagram, (self._map.wiring.board, self.config.scamp_port))
         except (BlockingIOError, ConnectionRefusedError):
-            self._refused["not sent"] += 1  # as lost on the way
+            self._traffic.refused["not sent"] += 1  # as lost on the way
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -210,23 +312,19 @@ class SpinnakerBoard(Board):
         echoes = 0
         end = time.monotonic() + 1.0
         while True:
-            self._listen()
+            self._follow_script()
             echoes += self._drain(neurons, arrivals)
             awaited = self.config.stepped and self._running and self._steps > 1 and not echoes
             if not awaited or time.monotonic() > end:
                 break
             select.select([self._live], [], [], 0.05)
         now = time.monotonic_ns()
-        if (
-            self._running
-            and not self.config.stepped
-            and now - self._probe_ns >= self.config.probe_period * 1e9
-        ):
-            self._probe_ns = now
-            self._send_atoms(np.array([self._echo_first + self._probes.send(now)]))
-        begin = self._last_ns if 0 <= now - self._last_ns < 2**31 else now - 1
-        self._last_ns = now
-        self._received += len(neurons)
+        due = now - self._probes.sent_ns >= self.config.probe_period * 1e9
+        if self._running and not self.config.stepped and due and self._map is not None:
+            self._send_keys(self._map.probe_key(self._probes.send(now)))
+        begin = self._window_end if 0 <= now - self._window_end < 2**31 else now - 1
+        self._window_end = now
+        self._traffic.received += len(neurons)
         since = np.clip(np.array(arrivals, np.int64) - begin, 0, now - begin).astype(np.uint32)
         return SpikeTrain(
             begin, max(now - begin, 0) + 1, self.outputs or (Population("none", 0, 1),),
@@ -242,163 +340,94 @@ class SpinnakerBoard(Board):
                 data, (host, _port) = self._live.recvfrom(2048)
             except (BlockingIOError, ConnectionRefusedError):
                 break
-            if self.wiring is None or host != self.wiring.board:
-                self._refused["address"] += 1
-                continue
-            now = time.monotonic_ns()
-            if len(data) == 18 and data[2] == 0x07 and self._is_tag_answer(data):
-                continue
             try:
-                packet = eieio.decode(data)
-            except EieioError:
-                self._refused["malformed"] += 1
-                continue
-            if isinstance(packet, Command):
-                self._refused["command"] += 1
-                continue
-            if not self._running:
-                self._refused["not running"] += 1
-                continue
-            atoms = [self._output_atom.get(key, -1) for key in packet.full_keys.tolist()]
-            if -1 in atoms:
-                self._refused["key"] += 1
-                continue
-            stamp = self._judge(packet, atoms)
-            if stamp is None:
-                continue
-            self.heard_ns = now
-            for atom in atoms:
-                place = self._output_place[atom]
-                if place >= 0:
-                    neurons.append(place)
-                    arrivals.append(now)
-                else:
-                    self._probes.back(atom - self._echo_at, now, stamp)
-                    echoes += 1
+                echoes += self._take(data, host, neurons, arrivals)
+            except _Refused as refused:
+                self._traffic.refused[refused.reason] += 1
         return echoes
 
-    def _judge(self, packet: eieio.DataPacket, atoms: list[int]) -> float | None:
-        """The packet's time on the board in s (NaN without a stamp), or None for one to ignore."""
-        if not packet.is_time or not atoms:
-            return math.nan
-        if packet.payloads is not None:
-            stamps = (packet.payloads | np.uint32(packet.payload_base or 0)).tolist()
-        elif packet.payload_base is not None:
-            stamps = [packet.payload_base] * len(atoms)
-        else:
-            return math.nan
-        bits = 32 if packet.kind.wide else 16
-        # serial numbers: half of all are behind
-        if self._newest >= 0 and (min(stamps) - self._newest) % (1 << bits) >= 1 << (bits - 1):
-            self._refused["out of order"] += 1
-            return None
-        spikes = set(zip(atoms, stamps, strict=True))
-        if len(spikes) != len(atoms) or any(self._last_time[a] == t for a, t in spikes):
-            self._refused["repeated"] += 1
-            return None
-        for atom, stamp in zip(atoms, stamps, strict=True):
-            self._last_time[atom] = stamp
-        self._newest = max(stamps)
-        return self._newest * (self.wiring.time_step if self.wiring else 1e-3)
+    def _take(self, data: bytes, host: str, neurons: list[int], arrivals: list[int]) -> int:
+        """Take one packet; returns how many probes are in it. _Refused where it is none for us."""
+        if self._map is None or host != self._map.wiring.board:
+            raise _Refused("address")
+        now = time.monotonic_ns()
+        if len(data) == 18 and data[2] == 0x07:
+            with contextlib.suppress(EieioError):  # then it is no answer
+                if self._tag.answer(*eieio.decode_scp_answer(data)):
+                    self._tag_set()
+                return 0
+        try:
+            packet = eieio.decode(data)
+        except EieioError:
+            raise _Refused("malformed") from None
+        if isinstance(packet, Command):
+            raise _Refused("command")
+        if not self._running:
+            raise _Refused("not running")
+        atoms = self._map.output_atoms(packet.full_keys)
+        if -1 in atoms:
+            raise _Refused("key")
+        stamp = self._stamps.check(packet, atoms) * self._map.wiring.time_step
+        self.heard_ns = now
+        echoes = 0
+        for atom in atoms:
+            neuron = self._map.neuron(atom)
+            if neuron >= 0:
+                neurons.append(neuron)
+                arrivals.append(now)
+            else:
+                self._probes.back(self._map.channel(atom), now, stamp)
+                echoes += 1
+        return echoes
 
     # -- handshake -----------------------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
-        """Follow what the script says, and keep the tag set."""
-        while self._notify is not None:
-            try:
-                data, sender = self._notify.recvfrom(4096)
-            except (BlockingIOError, ConnectionRefusedError):
-                break
-            try:
-                packet = eieio.decode(data)
-            except EieioError:
-                self._refused["notification"] += 1
-                continue
-            if isinstance(packet, Command):
-                self._obey(packet, sender)
-            else:
-                self._refused["notification"] += 1
-        if self.wiring is None:
-            return
-        now = time.monotonic()
-        answered = self._tag_answered >= self._tag_sent
-        wait = self.config.tag_period if answered else _TAG_RETRY
-        if now - self._tag_sent >= wait:
-            self._tag_sent = now
-            self._sequence = (self._sequence + 1) & 0xFFFF
-            tag = IpTagSet(self.wiring.tag, self.wiring.chip, sequence=self._sequence)
-            self._to_board(tag.encode())
+    def _follow_script(self) -> None:
+        """Do what the script says, and keep the tag set."""
+        if self._script is not None:
+            for command, sender in self._script.commands():
+                self._obey(self._script, command, sender)
+        if self._map is not None:
+            request = self._tag.request(self._map.wiring)
+            if request is not None:
+                self._to_board(request)
 
-    def _obey(self, command: Command, sender: tuple[str, int]) -> None:
+    def _obey(self, script: _Script, command: Command, sender: tuple[str, int]) -> None:
         if command.code == CommandCode.DATABASE:
             assert self.form is not None
             try:
-                wiring = read_database(command.data.decode(), self._labels())
-                self._toolchain = sender
-                self._wire(wiring)
+                labels = [self.form.output_of[p.name] for p in self.form.outputs]
+                self._wire(read_database(command.data.decode(), labels))
+                script.sender = sender
             except (WiringError, UnicodeDecodeError):
-                self._refused["database"] += 1
-        elif command.code == CommandCode.START_RESUME and self.wiring is not None:
+                self._traffic.refused["database"] += 1
+        elif command.code == CommandCode.START_RESUME and self._map is not None:
             self._begin()
         elif command.code == CommandCode.STOP_PAUSE:
             self._running = False
         else:
-            self._refused["notification"] += 1
-
-    def _labels(self) -> list[str]:
-        assert self.form is not None
-        return [self.form.output_of[p.name] for p in self.form.outputs]
+            self._traffic.refused["notification"] += 1
 
     def _wire(self, wiring: Wiring) -> None:
         """Take in where the network lies; then the tag is set, and its answer lets the script go on."""
         assert self.form is not None
-        labels = self._labels()
-        sizes = {p.name: p.size for p in self.form.populations}
-        wanted = sum(p.size for p in self.form.inputs)
-        if len(wiring.input_keys) != wanted:
-            raise WiringError(f"the machine has {len(wiring.input_keys)} live inputs, the network {wanted}")
-        for label in labels:
-            if len(wiring.output_keys.get(label, ())) != sizes[label]:
-                raise WiringError(
-                    f"the machine has {len(wiring.output_keys.get(label, ()))} keys for {label!r} of {sizes[label]}"
-                )
-        self._running = self._tagged = False
-        self._tag_sent = -math.inf
-        self._input_keys = np.array(wiring.input_keys, np.uint32)
-        every = [key for label in labels for key in wiring.output_keys[label]]
-        self._output_atom = {key: atom for atom, key in enumerate(every)}
-        self._output_place = _places(self.form.outputs, self.outputs, missing=-1).tolist()
-        self._echo_at = next(p.first for p in self.form.outputs if p.name == OUTPUT)
-        self._last_time = [-1] * len(every)
-        self._newest = -1
+        self._map = KeyMap(self.form, wiring, self.inputs, self.outputs)
+        self._running = False
+        self._tag.forget()
+        self._stamps = _Stamps(self._map.atoms)
         self._probes.forget()
-        self.wiring = wiring
 
-    def _is_tag_answer(self, data: bytes) -> bool:
-        try:
-            result, sequence = eieio.decode_scp_answer(data)
-        except EieioError:
-            return False
-        if sequence != self._sequence:
-            self._refused["answer"] += 1
-            return True
-        if result != eieio.ScpCode.OK:
-            self._refused["tag"] += 1
-            return True
-        self._tag_answered = time.monotonic()
-        if not self._tagged:
-            self._tagged = True
-            if self._toolchain is not None and self._notify is not None:
-                self._notify.sendto(Command(CommandCode.DATABASE).encode(), self._toolchain)
-            if self.config.table is not None:
-                self._begin()
-        return True
+    def _tag_set(self) -> None:
+        """The board has the tag: the script may go on, and a machine that runs already is ours."""
+        if self._script is not None:
+            self._script.confirm()
+        if self.config.table is not None:
+            self._begin()
 
     def _begin(self) -> None:
+        assert self._map is not None
         self._running = self._wanted
-        self._newest = -1
-        self._last_time = [-1] * len(self._last_time)
+        self._stamps = _Stamps(self._map.atoms)
         self._steps = 0
         self._probes.forget()
 
@@ -407,23 +436,13 @@ class SpinnakerBoard(Board):
     def health(self) -> Health:
         """How it does."""
         way, slow = self._probes.ways
-        silent = (time.monotonic_ns() - self.heard_ns) * 1e-9 if self.heard_ns >= 0 else math.inf
         return Health(
-            self._running, silent, way, slow, self._probes.offset, self._probes.loss, self._sent, self._received,
-            dict(self._refused),
+            self._running, self.silent_for, way, slow, self._probes.offset, self._probes.loss, self._traffic.sent,
+            self._traffic.received, dict(self._traffic.refused),
         )  # fmt: skip
 
 
-def _places(
-    every: tuple[Population, ...], own: tuple[Population, ...], missing: int | None = None
-) -> np.ndarray:
-    """For each neuron of the layout `own` its place in `every`, or, with `missing`, the other way round."""
-    first = {p.name: p.first for p in (every if missing is None else own)}
-    parts = []
-    for p in own if missing is None else every:
-        at = first.get(p.name)
-        parts.append(np.arange(p.size) + at if at is not None else np.full(p.size, missing))
-    return np.concatenate(parts).astype(np.int64)
+BOARD = SpinnakerBoard
 
 
 def emulated_config(stepped: bool = False) -> SpinnakerConfig:

@@ -1,7 +1,7 @@
 """A SpiNNaker machine in software: sPyNNaker's wire on UDP, and behind it the network, run by the numba engine.
 
 It plays both parts that a host meets: the script (database, start, stop) and the board (tags, live input and output).
-It computes as `spinnaker_form` says that the machine would; chips, routing and their timing are not emulated.
+It computes as `snn.backends.spinnaker` says that the machine would; chips, routing and their timing are not emulated.
 
     python -m firmware_bridge.boards.spinnaker_emulator NETWORK.nir
 """
@@ -16,17 +16,19 @@ import socket
 import sys
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from firmware_bridge.boards import eieio
+from firmware_bridge.boards.board import Traffic
 from firmware_bridge.boards.echo import INPUT, OUTPUT, with_echo
 from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, Kind, ScpCode
-from firmware_bridge.boards.spinnaker_form import Form, spinnaker_form
 from firmware_bridge.boards.spinnaker_wiring import Wiring, find, neurons_by_key, write_database
 from hybrid_control.snn import Engine, Network
+from hybrid_control.snn.backends.spinnaker import SpinnakerForm, spinnaker_form
 
 Address = tuple[str, int]
 
@@ -37,7 +39,85 @@ _NOTIFY_WAIT = 10.0  # s for the database to be read
 _MOST_KEYS = eieio.most_elements(Kind.KEY_32, payload_base=True)
 
 
-class Emulator:
+class EmulatedScript:
+    """The script's part: it tells a program of its database, of start and of stop, from a socket of its own."""
+
+    def __init__(self, program: Address) -> None:
+        self._program = program
+        self._folder = tempfile.TemporaryDirectory(prefix="hybrid-control-spinnaker-")
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+
+    def close(self) -> None:
+        """Close the socket and remove the database."""
+        self.socket.close()
+        self._folder.cleanup()
+
+    def tell(self, code: CommandCode) -> None:
+        """Tell of start or stop."""
+        self.socket.sendto(Command(code).encode(), self._program)
+
+    def announce(self, wiring: Wiring, wait: Callable[[], None], traffic: Traffic) -> None:
+        """Write the database and say where it is until somebody has read it, with a `wait` between looks."""
+        path = Path(self._folder.name) / "input_output_database.sqlite3"
+        write_database(path, wiring)
+        self.socket.connect(self._program)  # so that a port where nobody listens is told of
+        said = -_NOTIFY_WAIT
+        message = Command(CommandCode.DATABASE, str(path).encode()).encode()
+        while True:
+            now = time.monotonic()
+            try:
+                if now - said >= _NOTIFY_WAIT:
+                    self.socket.send(message)
+                    said = now
+                if self.socket.recv(2048) == Command(CommandCode.DATABASE).encode():
+                    return
+                traffic.refused["notification"] += 1
+            except ConnectionRefusedError:
+                said = now - _NOTIFY_WAIT + 0.2
+            except BlockingIOError:
+                wait()
+
+
+class EmulatedNetwork:
+    """The network behind its keys, run by the numba engine in sPyNNaker's scheme."""
+
+    def __init__(self, form: SpinnakerForm, wiring: Wiring) -> None:
+        self.engine = Engine(form.network(), scheme="exponential")
+        self._atom_of = neurons_by_key(wiring.input_keys)
+        self._inputs = [(p.first, self.engine.input(p.name)) for p in form.inputs]
+        self._counts = np.zeros(sum(p.size for p in form.inputs), np.float32)
+        echo = next((p for p in form.inputs if p.name == INPUT), None)
+        self._echo = range(echo.first, echo.first + echo.size) if echo else range(0)
+        self._outputs = [
+            (self.engine.spikes(p), np.array(keys, np.uint32)) for p, keys in wiring.output_keys.items()
+        ]
+
+    def atoms(self, packet: eieio.DataPacket) -> np.ndarray:
+        """What a ReverseIPTagMulticastSource makes of a packet: the atom of each key, -1 for none.
+
+        16-bit keys without a prefix are atoms; payloads go on to the network's routers, where nothing takes them.
+        """
+        if packet.kind in (Kind.KEY_16, Kind.KEY_PAYLOAD_16) and packet.prefix is None:
+            atoms = packet.keys.astype(np.int64)
+            return np.where(atoms < self._counts.size, atoms, -1)
+        return find(self._atom_of, packet.full_keys)
+
+    def take(self, atoms: np.ndarray) -> bool:
+        """Spikes of live input in this tick; whether a probe is among them."""
+        np.add.at(self._counts, atoms, 1.0)
+        return bool(self._echo) and any(int(a) in self._echo for a in atoms)
+
+    def step(self) -> np.ndarray:
+        """One step of 1 ms: the keys that spiked, (k,)."""
+        for first, view in self._inputs:
+            view[...] = self._counts[first : first + view.size]
+        self._counts[:] = 0.0
+        self.engine.step()
+        return np.concatenate([keys[spikes != 0.0] for spikes, keys in self._outputs])
+
+
+class SpinnakerEmulator:
     """The emulated machine. Use as a context manager, then `run`.
 
     network: as `Board.load` gets it, without the echo. board: where it is, as a board's Ethernet chip would be, port 0
@@ -48,7 +128,7 @@ class Emulator:
 
     def __init__(
         self,
-        network: Network | Form,
+        network: Network | SpinnakerForm,
         board: Address = ("127.0.0.2", eieio.SCAMP_PORT),
         notify: Address = ("127.0.0.1", eieio.NOTIFY_PORT),
         output: Address = ("127.0.0.1", eieio.LIVE_OUTPUT_PORT),
@@ -56,59 +136,26 @@ class Emulator:
         stepped: bool = False,
         latency: int = 0,
     ) -> None:
-        self.form = network if isinstance(network, Form) else spinnaker_form(with_echo(network))
-        self.engine = Engine(self.form.network(), scheme="exponential")
+        self.form = network if isinstance(network, SpinnakerForm) else spinnaker_form(with_echo(network))
         self.stepped, self.latency = stepped, latency
-        self.refused: Counter[str] = Counter()
-        self.ticks = self.missed = self.received = self.sent = self.tags_set = 0
-        self.running = False
-        self._target = self._default = output
-        self._notify_address = notify
-        self._folder = tempfile.TemporaryDirectory(prefix="hybrid-control-spinnaker-")
+        self.traffic = Traffic()
+        self.ticks = self.missed = self.tags_set = 0
+        self.script = EmulatedScript(notify)
+        self._target = output
         self._board = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._board.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._notify = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._board.setblocking(False)
         try:
             self._board.bind(board)
         except OSError as error:
             self.close()
             raise OSError(f"UDP port {board[1]} of {board[0]}: {error.strerror}") from None
         self.address: Address = self._board.getsockname()
-        self._board.setblocking(False)
-        self._notify.setblocking(False)
-        self.wiring = self._wire()
-        self._table = neurons_by_key(self.wiring.input_keys)
-        places = {p.name: p for p in self.form.inputs}
-        self._inputs = [(p.first, self.engine.input(p.name)) for p in self.form.inputs]
-        self._counts = np.zeros(sum(p.size for p in self.form.inputs), np.float32)
-        echo = places.get(INPUT)
-        self._echo = range(echo.first, echo.first + echo.size) if echo else range(0)
-        self._outputs = [
-            (self.engine.spikes(p), np.array(self.wiring.output_keys[p], np.uint32))
-            for p in self.wiring.output_keys
-        ]
+        self.wiring = _wiring(self.form, self.address[0], output)
+        self.network = EmulatedNetwork(self.form, self.wiring)
         self._held: deque[list[bytes]] = deque()
 
-    def _wire(self) -> Wiring:
-        """Keys as sPyNNaker hands them out, a block for each population; those of the echo last."""
-        block = 0x10000
-        size = self._size(self.form)
-        names = sorted((p.name for p in self.form.outputs), key=lambda name: (name == OUTPUT, name))
-        keys = {}
-        for number, name in enumerate(names, start=2):
-            population = self.form.output_of[name]
-            width = next(p.size for p in self.form.populations if p.name == population)
-            keys[population] = tuple(number * block + i for i in range(width))
-        host, port = self._default
-        return Wiring(
-            self.address[0], CORE, TAG, (0, 0), host, port, tuple(block + i for i in range(size)), keys
-        )  # fmt: skip
-
-    @staticmethod
-    def _size(form: Form) -> int:
-        return sum(p.size for p in form.inputs)
-
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> SpinnakerEmulator:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -117,53 +164,28 @@ class Emulator:
     def close(self) -> None:
         """Close the sockets and remove the database."""
         self._board.close()
-        self._notify.close()
-        self._folder.cleanup()
-
-    # -- the script's part ---------------------------------------------------------------------------------------
+        self.script.close()
 
     def run(self, seconds: float = float("inf")) -> None:
         """Tell of the database, start, tick for so many seconds or until KeyboardInterrupt, and tell of the stop."""
-        path = Path(self._folder.name) / "input_output_database.sqlite3"
-        write_database(path, self.wiring)
         try:
-            self._announce(path)
-            self._tell(CommandCode.START_RESUME)
-            self.running = True
+            self.announce()
+            self.script.tell(CommandCode.START_RESUME)
             if self.stepped:
                 self._run_stepped(seconds)
             else:
                 self._run_paced(seconds)
         finally:
-            self.running = False
             with contextlib.suppress(OSError):
-                self._tell(CommandCode.STOP_PAUSE)
+                self.script.tell(CommandCode.STOP_PAUSE)
 
-    def _tell(self, code: CommandCode, data: bytes = b"") -> None:
-        self._notify.sendto(Command(code, data).encode(), self._notify_address)
+    def announce(self) -> None:
+        """Tell of the database until somebody has read it; tags are set meanwhile."""
+        self.script.announce(self.wiring, self._wait, self.traffic)
 
-    def _announce(self, path: Path) -> None:
-        """Say where the database is until somebody has read it; tags are set meanwhile."""
-        self._notify.connect(self._notify_address)  # so that a port where nobody listens is told of
-        said = -_NOTIFY_WAIT
-        message = Command(CommandCode.DATABASE, str(path).encode()).encode()
-        while True:
-            self.take()
-            now = time.monotonic()
-            try:
-                if now - said >= _NOTIFY_WAIT:
-                    self._notify.send(message)
-                    said = now
-                answer = self._notify.recv(2048)
-                if answer == Command(CommandCode.DATABASE).encode():
-                    return
-                self.refused["notification"] += 1
-            except ConnectionRefusedError:
-                said = now - _NOTIFY_WAIT + 0.2
-            except BlockingIOError:
-                select.select([self._board, self._notify], [], [], 0.05)
-
-    # -- the board's part ----------------------------------------------------------------------------------------
+    def _wait(self) -> None:
+        select.select([self._board, self.script.socket], [], [], 0.05)
+        self.take()
 
     def _run_paced(self, seconds: float) -> None:
         period = 1e-3
@@ -204,9 +226,9 @@ class Emulator:
             elif header.destination[:3] == CORE:
                 self._live_input(content)
             else:
-                self.refused["place"] += 1
+                self.traffic.refused["place"] += 1
         except EieioError:
-            self.refused["malformed"] += 1
+            self.traffic.refused["malformed"] += 1
 
     def _manage(self, header: eieio.SdpHeader, content: bytes, sender: Address) -> None:
         """Answer what the monitor processor is asked: to set a tag."""
@@ -214,11 +236,11 @@ class Emulator:
         try:
             tag = eieio.decode_iptag(header, content)
         except EieioError:
-            self.refused["request"] += 1
+            self.traffic.refused["request"] += 1
             self._send(eieio.scp_answer(header, sequence, ScpCode.BAD_COMMAND), sender)
             return
         if tag.tag != TAG:
-            self.refused["request"] += 1
+            self.traffic.refused["request"] += 1
             self._send(eieio.scp_answer(header, sequence, ScpCode.BAD_ARGUMENT), sender)
             return
         self._target = sender if tag.use_sender else (".".join(str(b) for b in tag.host), tag.port)
@@ -226,34 +248,21 @@ class Emulator:
         self._send(eieio.scp_answer(header, sequence), sender)
 
     def _live_input(self, content: bytes) -> None:
-        """What a ReverseIPTagMulticastSource does: each key becomes a spike in this tick.
-
-        16-bit keys without a prefix are atoms; payloads go on to the network's routers, where nothing takes them.
-        """
         packet = eieio.decode(content)
         if isinstance(packet, Command):
-            self.refused["command"] += 1
+            self.traffic.refused["command"] += 1
             return
-        if packet.kind in (Kind.KEY_16, Kind.KEY_PAYLOAD_16) and packet.prefix is None:
-            atoms = packet.keys.astype(np.int64)
-            atoms = np.where(atoms < self._counts.size, atoms, -1)
-        else:
-            atoms = find(self._table, packet.full_keys)
+        atoms = self.network.atoms(packet)
         known = atoms[atoms >= 0]
         if known.size != atoms.size:
-            self.refused["key"] += 1
-        np.add.at(self._counts, known, 1.0)
-        self.received += known.size
-        if self.stepped and self._echo and any(int(a) in self._echo for a in known):
+            self.traffic.refused["key"] += 1
+        self.traffic.received += known.size
+        if self.network.take(known) and self.stepped:
             self.tick()
 
     def tick(self) -> None:
         """One step of 1 ms, and its spikes on their way."""
-        for first, view in self._inputs:
-            view[...] = self._counts[first : first + view.size]
-        self._counts[:] = 0.0
-        self.engine.step()
-        keys = np.concatenate([keys[spikes != 0.0] for spikes, keys in self._outputs])
+        keys = self.network.step()
         self._held.append(
             [
                 eieio.DataPacket(
@@ -263,7 +272,7 @@ class Emulator:
             ]
         )
         self.ticks += 1
-        self.sent += keys.size
+        self.traffic.sent += keys.size
         if len(self._held) > self.latency:
             for packet in self._held.popleft():
                 self._send(packet, self._target)
@@ -271,8 +280,21 @@ class Emulator:
     def _send(self, datagram: bytes, to: Address) -> None:
         try:
             self._board.sendto(datagram, to)
-        except (BlockingIOError, ConnectionRefusedError):
-            self.refused["not sent"] += 1
+        except OSError:  # a full queue, or a tag that leads to a place that there is not
+            self.traffic.refused["not sent"] += 1
+
+
+def _wiring(form: SpinnakerForm, board: str, output: Address) -> Wiring:
+    """Keys as sPyNNaker hands them out, a block for each population; those of the echo last."""
+    block = 0x10000
+    live = sum(p.size for p in form.inputs)
+    names = sorted((p.name for p in form.outputs), key=lambda name: (name == OUTPUT, name))
+    sizes = {p.name: p.size for p in form.populations}
+    keys = {}
+    for number, name in enumerate(names, start=2):
+        population = form.output_of[name]
+        keys[population] = tuple(number * block + i for i in range(sizes[population]))
+    return Wiring(board, CORE, TAG, (0, 0), *output, tuple(block + i for i in range(live)), keys)
 
 
 def _address(text: str) -> Address:
@@ -310,7 +332,7 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        emulator = Emulator(
+        emulator = SpinnakerEmulator(
             Network.load(arguments.network), (arguments.board, arguments.port), arguments.notify, arguments.output,
             stepped=arguments.stepped, latency=arguments.latency,
         )  # fmt: skip
@@ -318,12 +340,13 @@ def main() -> int:
         print(f"spinnaker_emulator: {error}", file=sys.stderr)
         return 2
     with emulator:
-        emulator.engine.step()  # compiled before it counts
-        emulator.engine.reset()
+        emulator.network.engine.step()  # compiled before it counts
+        emulator.network.engine.reset()
         print(f"emulated SpiNNaker board at {emulator.address[0]}:{emulator.address[1]}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             emulator.run()
-    counts = f"spikes {emulator.received} in, {emulator.sent} out, refused {dict(emulator.refused)}"
+    traffic = emulator.traffic
+    counts = f"spikes {traffic.received} in, {traffic.sent} out, refused {dict(traffic.refused)}"
     print(f"{emulator.ticks} ticks, {emulator.missed} missed, {counts}", flush=True)
     return 0
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from firmware_bridge.boards.echo import with_echo
-from firmware_bridge.boards.spinnaker_form import Form, spinnaker_form
 from firmware_bridge.boards.spinnaker_wiring import GATHERER, LIVE_INPUT
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.spinnaker import SpinnakerForm, spinnaker_form
 
 _SCRIPT = '''\
 """The network of {name} for sPyNNaker 7.4.1, made by `hybrid-control boards export --target spinnaker`.
@@ -167,7 +167,9 @@ def export(network: Network, out: Path, notify_port: int = 19999) -> list[Path]:
     return [out, arrays_file]
 
 
-def script(form: Form, name: str, script_name: str, arrays: str, table: str, notify_port: int) -> str:
+def script(
+    form: SpinnakerForm, name: str, script_name: str, arrays: str, table: str, notify_port: int
+) -> str:
     """The script's text."""
     outputs = tuple(form.output_of[p.name] for p in form.outputs)
     inputs = {p.name for p in form.inputs}
@@ -187,7 +189,7 @@ def _rows(rows: object) -> str:
     return "".join(f"    {row!r},\n" for row in rows)  # type: ignore[attr-defined]
 
 
-def _arrays(form: Form) -> dict[str, np.ndarray]:
+def _arrays(form: SpinnakerForm) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {
         f"{p.name}.{key}": values for p in form.populations for key, values in p.parameters.items()
     }

@@ -15,6 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from firmware_bridge.boards.echo import INPUT, OUTPUT
+from hybrid_control.snn.backends.capabilities import Layout
+from hybrid_control.snn.backends.spinnaker import SpinnakerForm
+
 LIVE_INPUT = "live_input"  # the one population of live input; its atoms are the inputs one after another
 GATHERER = "LiveSpikeReceiver"  # sPyNNaker's own name of the live packet gatherer
 
@@ -163,3 +167,55 @@ def find(table: tuple[np.ndarray, np.ndarray], keys: np.ndarray) -> np.ndarray:
     known, neuron = table
     at = np.minimum(np.searchsorted(known, keys), known.size - 1)
     return np.where(known[at] == keys, neuron[at], -1)
+
+
+class KeyMap:
+    """Which key of a machine is which neuron of a network with an echo.
+
+    form: of the network with its echo; inputs, outputs: without. atoms: how many have live output, one population
+    after another. WiringError where the machine has another network.
+    """
+
+    def __init__(self, form: SpinnakerForm, wiring: Wiring, inputs: Layout, outputs: Layout) -> None:
+        sizes = {p.name: p.size for p in form.populations}
+        live = sum(p.size for p in form.inputs)
+        if len(wiring.input_keys) != live:
+            raise WiringError(f"the machine has {len(wiring.input_keys)} live inputs, the network {live}")
+        labels = [form.output_of[p.name] for p in form.outputs]
+        for label in labels:
+            keys = wiring.output_keys.get(label, ())
+            if len(keys) != sizes[label]:
+                raise WiringError(f"the machine has {len(keys)} keys for {label!r} of {sizes[label]}")
+        self.wiring = wiring
+        self._input_keys = np.array(wiring.input_keys, np.uint32)
+        first = {p.name: p.first for p in form.inputs}
+        self._input_atoms = np.concatenate([np.arange(p.size) + first[p.name] for p in inputs])
+        self._probe_atom = first[INPUT]
+        every = [key for label in labels for key in wiring.output_keys[label]]
+        self.atoms = len(every)
+        self._output_atom = {key: atom for atom, key in enumerate(every)}
+        place = {p.name: p.first for p in outputs}
+        self._neuron = [
+            place[p.name] + i if p.name in place else -1 for p in form.outputs for i in range(p.size)
+        ]
+        self._echo_atom = next(p.first for p in form.outputs if p.name == OUTPUT)
+
+    def keys(self, neurons: np.ndarray) -> np.ndarray:
+        """The keys of input neurons, (k,)."""
+        return self._input_keys[self._input_atoms[neurons]]
+
+    def probe_key(self, channel: int) -> np.ndarray:
+        """The key of a channel of the echo, (1,)."""
+        return self._input_keys[self._probe_atom + channel][None]
+
+    def output_atoms(self, keys: np.ndarray) -> list[int]:
+        """The atom of each key of live output, -1 for none."""
+        return [self._output_atom.get(key, -1) for key in keys.tolist()]
+
+    def neuron(self, atom: int) -> int:
+        """The output neuron of an atom, -1 for the echo's."""
+        return self._neuron[atom]
+
+    def channel(self, atom: int) -> int:
+        """The channel of the echo of an atom."""
+        return atom - self._echo_atom

@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from typing import Any
 import nir
 import numpy as np
 
-from firmware_bridge.boards.board import Board, BoardConfig, BoardRefusal, Capabilities, Health, Layout
+from firmware_bridge.boards.board import Board, BoardConfig, Health, Traffic
 from firmware_bridge.boards.processes import board_protocol as wire
-from firmware_bridge.boards.processes.board_protocol import Ignored, Packet, Status
-from firmware_bridge.boards.split import spiking
-from hybrid_control.signals import SpikeTrain, layout
+from firmware_bridge.boards.processes.board_protocol import BoardStatus, Ignored, Packet
+from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardCapabilities, BoardRefusal
+from hybrid_control.snn.backends.split import channels, spiking
 
 _RETRY = 0.2  # s until what is not answered is sent again
 _BATCH = 4096  # most packets taken by one `receive`
@@ -50,22 +51,143 @@ class UdpConfig(BoardConfig):
             raise ValueError(f"board: port {self.port}, expected 1 .. 65535")
 
 
-class _Sequence:
-    """Numbers of the newest packets taken, and by that the share of them that is missing."""
+class _Wire:
+    """The host's end of one session after another: packets out and in, and what they say of the way.
 
-    def __init__(self) -> None:
-        self.order = wire.Order()
-        self._taken: deque[int] = deque(maxlen=_WINDOW)
+    number: of the session. heard: the process's time in the newest packet, and ours when it came, ns; (0, 0) before
+    any. last_sent: ns. status: the newest of the process.
+    """
 
-    def accept(self, sequence: int) -> None:
-        self.order.accept(sequence)
-        self._taken.append(sequence)
+    def __init__(self, owner: str, refused: Counter[str]) -> None:
+        self._owner, self._refused = owner, refused
+        self._socket: socket.socket | None = None
+        self._sending = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.number = random.getrandbits(32)
+        self.heard = (0, 0)
+        self.last_sent = 0
+        self.status: BoardStatus | None = None
+        self._sent = 0
+        self._order = wire.Order()
+        self._taken: deque[int] = deque(maxlen=_WINDOW)  # numbers of the newest packets
+        self._samples: deque[tuple[int, int]] = deque(maxlen=_WINDOW)  # round trip and offset, ns
+
+    def open(self, host: str, port: int) -> None:
+        """A new session; OSError where there is no such host."""
+        self._begin()
+        self._address = (socket.gethostbyname(host), port)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wire.BUFFER)
+
+    def close(self) -> None:
+        """May be called at any time; what was measured stays."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._socket is not None
+
+    @property
+    def socket(self) -> socket.socket:
+        """That of the session; ConnectionError (an OSError) where there is none."""
+        if self._socket is None:
+            raise ConnectionError(f"{self._owner}: not connected")
+        return self._socket
+
+    def send(self, kind: int, body: Any = (), tick: int = 0) -> None:
+        """Send a packet."""
+        sock = self.socket
+        heard, at = self.heard
+        with self._sending:
+            now = time.monotonic_ns()
+            held = now - at if heard else 0
+            packet = Packet(kind, self.number, self._sent, tick, now, heard, held, body)
+            self._sent += 1
+            self.last_sent = now
+            # a packet may be lost, as any may be; a process that is gone shows as silence
+            with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
+                sock.sendto(wire.encode(packet), self._address)
+
+    def take(self) -> Packet | None:
+        """The next packet of this session, or None where there is none; others are counted."""
+        while True:
+            try:
+                data, sender = self.socket.recvfrom(65536)
+            except BlockingIOError:
+                return None
+            except ConnectionRefusedError:
+                continue
+            now = time.monotonic_ns()
+            try:
+                if sender != self._address:
+                    raise Ignored("address")
+                packet = wire.decode(data)
+                if packet.session != self.number:
+                    raise Ignored("session")
+                if packet.type < wire.WELCOME:
+                    raise Ignored("type")
+                self._order.accept(packet.sequence)
+            except Ignored as ignored:
+                self._refused[ignored.reason] += 1
+                continue
+            self._taken.append(packet.sequence)
+            self.heard = (packet.time, now)
+            if packet.type == wire.STATUS:
+                self.status = packet.body
+            if packet.echo_time:
+                round_trip = now - packet.echo_time - packet.echo_held
+                if round_trip >= 0:
+                    there = packet.time - packet.echo_held - packet.echo_time
+                    self._samples.append((round_trip, (there + packet.time - now) // 2))
+            return packet
+
+    def wait(self, timeout: float) -> bool:
+        """Whether a packet came within timeout s."""
+        return bool(select.select([self.socket], [], [], timeout)[0])
+
+    def ask(self, kind: int, body: Any, answer: int, timeout: float) -> Packet:
+        """Send until it is answered; TimeoutError where it is not."""
+        end = time.monotonic() + timeout
+        while True:
+            self.send(kind, body)
+            again = min(time.monotonic() + _RETRY, end)
+            while (left := again - time.monotonic()) > 0:
+                self.wait(left)
+                while (packet := self.take()) is not None:
+                    if packet.type == answer and _answers(body, packet.body):
+                        return packet
+            if time.monotonic() >= end:
+                raise TimeoutError(f"no board answers at {self._address[0]}:{self._address[1]}")
 
     @property
     def loss(self) -> float:
+        """Share of the newest packets that did not come, in both directions together; NaN before the first."""
         if not self._taken:
             return math.nan
-        return 1.0 - len(self._taken) / (self._taken[-1] - self._taken[0] + 1)
+        down = 1.0 - len(self._taken) / (self._taken[-1] - self._taken[0] + 1)
+        up = 0.0
+        if self.status is not None and self.status.received:
+            up = self.status.lost / (self.status.lost + self.status.received)
+        return 1 - (1 - down) * (1 - up)
+
+    @property
+    def round_trips(self) -> tuple[float, float]:
+        """Median and 99th percentile, s; NaN before the first."""
+        ways = sorted(way for way, _ in self._samples)
+        if not ways:
+            return math.nan, math.nan
+        return ways[len(ways) // 2] * 1e-9, ways[len(ways) * 99 // 100] * 1e-9
+
+    @property
+    def time_offset(self) -> float:
+        """The process's clock minus ours, s, by the fastest of the newest packets; NaN before the first."""
+        return min(self._samples)[1] * 1e-9 if self._samples else math.nan
 
 
 class UdpBoard(Board):
@@ -76,7 +198,7 @@ class UdpBoard(Board):
     """
 
     config_class = UdpConfig
-    capabilities = Capabilities(
+    capabilities = BoardCapabilities(
         board="a process that speaks the board protocol",
         models={},
         neurons=2**32 - 1,
@@ -90,28 +212,24 @@ class UdpBoard(Board):
     def __init__(self, config: BoardConfig) -> None:
         super().__init__(config)
         self.name = ""  # what the process calls itself
-        self.status: Status | None = None  # the newest that it sent
-        self.refused: dict[str, int] = dict.fromkeys(wire.REASONS, 0)
-        self._socket: socket.socket | None = None
+        self._traffic = Traffic(refused=Counter(dict.fromkeys(wire.REASONS, 0)))
+        self._wire = _Wire(self.capabilities.board, self._traffic.refused)
         self._file: list[wire.Chunk] = []  # what is still to be sent
-        self._sending = threading.Lock()
         self._forget()
 
     def _forget(self) -> None:
         """Begin a session."""
-        self._session = random.getrandbits(32)
-        self._sent_packets = 0
-        self._last_sent = 0
-        self._heard = (0, 0)
-        self._order = _Sequence()
-        self._samples: deque[tuple[int, int]] = deque(maxlen=_WINDOW)  # round trip and offset, ns
         self._running = False
         self._tick = 0  # of the board, as it said last
         self._asked: tuple[int, ...] = ()  # spikes of the stepped tick that is under way
-        self._spikes_sent = self._spikes_received = 0
+        self._traffic.sent = self._traffic.received = 0
         self._window_begin = time.monotonic_ns()
         self.heard_ns = -1
-        self.status = None
+
+    @property
+    def status(self) -> BoardStatus | None:
+        """The newest that the process sent."""
+        return self._wire.status
 
     @classmethod
     def reachable(cls, config: BoardConfig | None = None) -> tuple[bool, str]:
@@ -129,15 +247,11 @@ class UdpBoard(Board):
         """Open a socket and a session; TimeoutError where nothing answers."""
         self.close()
         self._forget()
-        self._address = (socket.gethostbyname(self.config.host), self.config.port)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wire.BUFFER)
+        self._wire.open(self.config.host, self.config.port)
         try:
-            self.name = self._ask(wire.HELLO, (), wire.WELCOME, self.config.timeout).body
+            self.name = self._wire.ask(wire.HELLO, (), wire.WELCOME, self.config.timeout).body
         except OSError:
-            self._socket.close()
-            self._socket = None
+            self._wire.close()
             raise
 
     def program(self, network: Network) -> tuple[int, bytes]:
@@ -154,14 +268,14 @@ class UdpBoard(Board):
         """
         kind, content = self.program(network)
         self._file = wire.chunks(content, kind)
-        self.inputs, self.outputs = _layouts(network)
-        if self._socket is not None:
+        self.inputs, self.outputs = channels(network, nir.Input), channels(network, nir.Output)
+        if self._wire.is_open:
             self._upload()
 
     def _upload(self) -> None:
         """Send the file, part by part."""
         for chunk in self._file:
-            loaded = self._ask(wire.LOAD, chunk, wire.LOADED, self.config.load_timeout).body
+            loaded = self._wire.ask(wire.LOAD, chunk, wire.LOADED, self.config.load_timeout).body
         self._file = []
         inputs, outputs = (sum(p.size for p in populations) for populations in (self.inputs, self.outputs))
         if loaded.state == wire.REFUSED:
@@ -182,7 +296,7 @@ class UdpBoard(Board):
             raise ValueError("board: load a network before start")
         self._tick = 0
         start = wire.Start(round(self.config.dt * 1e9), self.config.stepped)
-        self._ask(wire.START, start, wire.STATUS, self.config.timeout)
+        self._wire.ask(wire.START, start, wire.STATUS, self.config.timeout)
         self._running = True
         self._window_begin = self.heard_ns = time.monotonic_ns()
 
@@ -193,9 +307,9 @@ class UdpBoard(Board):
             want = ", ".join(f"{p.name} ({p.size})" for p in self.inputs)
             raise ValueError(f"board: spikes of {have}, expected {want}")
         self._asked = tuple(self.admitted(train.neuron).tolist())
-        self._spikes_sent += len(self._asked)
+        self._traffic.sent += len(self._asked)
         for part in wire.parts(self._asked):
-            self._send(wire.SPIKES, part, self._tick + 1)
+            self._wire.send(wire.SPIKES, part, self._tick + 1)
 
     def admitted(self, neurons: Any) -> Any:
         """The spikes of a train, (k,), that the board may be sent."""
@@ -210,39 +324,38 @@ class UdpBoard(Board):
             self._wait_for_tick(neurons, times)
         else:
             self._drain(neurons, times)
-            if time.monotonic_ns() - self._last_sent > self.config.probe_period * 1e9:
-                self._send(wire.PING)
+            if time.monotonic_ns() - self._wire.last_sent > self.config.probe_period * 1e9:
+                self._wire.send(wire.PING)
         now = max(time.monotonic_ns(), begin + 1)
         begin = max(begin, now - _LONGEST_NS)
         self._window_begin = now
-        self._spikes_received += len(neurons)
+        self._traffic.received += len(neurons)
         offsets = np.clip(np.array(times, dtype=np.int64) - begin, 0, now - begin - 1).astype(np.uint32)
         return SpikeTrain(begin, now - begin, self.outputs, np.array(neurons, dtype=np.uint32), offsets)
 
     def _drain(self, neurons: list[int], times: list[int]) -> bool:
-        """Take what is there; whether a tick was told to its end."""
+        """Take what is there; whether a tick came to its end."""
         whole = False
         size = sum(p.size for p in self.outputs)
         for _ in range(_BATCH):
-            packet = self._take()
+            packet = self._wire.take()
             if packet is None:
                 break
-            if packet.type == wire.STATUS:
-                self.status = packet.body
-            elif packet.type == wire.SPIKES_OUT:
-                if any(n >= size for n in packet.body.neurons):
-                    self.refused["content"] += 1
-                    continue
-                if self.config.stepped and packet.tick != self._tick + 1:
-                    self.refused["repeat"] += 1  # the answer to what was asked twice
-                    continue
-                now = self._heard[1]
-                neurons += packet.body.neurons
-                times += [now] * len(packet.body.neurons)
-                self.heard_ns = now
-                if not packet.body.more:
-                    self._tick = packet.tick
-                    whole = True
+            if packet.type != wire.SPIKES_OUT:
+                continue
+            if any(n >= size for n in packet.body.neurons):
+                self._traffic.refused["content"] += 1
+                continue
+            if self.config.stepped and packet.tick != self._tick + 1:
+                self._traffic.refused["repeat"] += 1  # the answer to what was asked twice
+                continue
+            now = self._wire.heard[1]
+            neurons += packet.body.neurons
+            times += [now] * len(packet.body.neurons)
+            self.heard_ns = now
+            if not packet.body.more:
+                self._tick = packet.tick
+                whole = True
         return whole
 
     def _wait_for_tick(self, neurons: list[int], times: list[int]) -> None:
@@ -250,110 +363,34 @@ class UdpBoard(Board):
         while not self._drain(neurons, times):
             if time.monotonic() > end:
                 raise TimeoutError(f"{self.name}: no answer to tick {self._tick + 1}")
-            if not select.select([self._open()], [], [], _RETRY)[0]:
+            if not self._wire.wait(_RETRY):
                 neurons.clear()
                 times.clear()
                 for part in wire.parts(self._asked):
-                    self._send(wire.SPIKES, part, self._tick + 1)
+                    self._wire.send(wire.SPIKES, part, self._tick + 1)
 
     def stop(self) -> None:
         """Let its time stand still."""
-        if self._running and self._socket is not None:
+        if self._running and self._wire.is_open:
             self._running = False
-            self._ask(wire.STOP, (), wire.STATUS, self.config.timeout)
+            self._wire.ask(wire.STOP, (), wire.STATUS, self.config.timeout)
 
     def health(self) -> Health:
         """How it does, by the newest packets; the loss of both directions together."""
-        round_trips = sorted(s[0] for s in self._samples)
-        up = 0.0
-        if self.status is not None and self.status.received:
-            up = self.status.lost / (self.status.lost + self.status.received)
-        now = time.monotonic_ns()
+        way, slow = self._wire.round_trips
         return Health(
-            running=self._running,
-            silent_for=(now - self.heard_ns) * 1e-9 if self.heard_ns >= 0 else math.inf,
-            round_trip=round_trips[len(round_trips) // 2] * 1e-9 if round_trips else math.nan,
-            round_trip_p99=round_trips[len(round_trips) * 99 // 100] * 1e-9 if round_trips else math.nan,
-            time_offset=min(self._samples)[1] * 1e-9 if self._samples else math.nan,
-            loss=1 - (1 - self._order.loss) * (1 - up),
-            sent=self._spikes_sent,
-            received=self._spikes_received,
-            refused={reason: count for reason, count in self.refused.items() if count},
-        )
+            self._running, self.silent_for, way, slow, self._wire.time_offset, self._wire.loss, self._traffic.sent,
+            self._traffic.received, +self._traffic.refused,
+        )  # fmt: skip
 
     def close(self) -> None:
         """End the session and close the socket."""
-        if self._socket is None:
+        if not self._wire.is_open:
             return
         with contextlib.suppress(OSError):  # a wire that is gone needs no farewell
-            self._send(wire.BYE)
-        self._socket.close()
-        self._socket = None
+            self._wire.send(wire.BYE)
+        self._wire.close()
         self._running = False
-
-    def _open(self) -> socket.socket:
-        if self._socket is None:
-            raise ConnectionError(f"{self.capabilities.board}: not connected")
-        return self._socket
-
-    def _send(self, kind: int, body: Any = (), tick: int = 0) -> None:
-        sock = self._open()
-        heard, at = self._heard
-        with self._sending:
-            now = time.monotonic_ns()
-            held = now - at if heard else 0
-            packet = Packet(kind, self._session, self._sent_packets, tick, now, heard, held, body)
-            self._sent_packets += 1
-            self._last_sent = now
-            # a packet may be lost, as any may be; a process that is gone shows as silence
-            with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-                sock.sendto(wire.encode(packet), self._address)
-
-    def _take(self) -> Packet | None:
-        """The next packet of this session, or None where there is none; others are counted."""
-        while True:
-            try:
-                data, sender = self._open().recvfrom(65536)
-            except BlockingIOError:
-                return None
-            except ConnectionRefusedError:
-                continue
-            now = time.monotonic_ns()
-            try:
-                if sender != self._address:
-                    raise Ignored("address")
-                packet = wire.decode(data)
-                if packet.session != self._session:
-                    raise Ignored("session")
-                if packet.type < wire.WELCOME:
-                    raise Ignored("type")
-                self._order.accept(packet.sequence)
-            except Ignored as ignored:
-                self.refused[ignored.reason] += 1
-                continue
-            self._heard = (packet.time, now)
-            if packet.echo_time:
-                round_trip = now - packet.echo_time - packet.echo_held
-                if round_trip >= 0:
-                    there = packet.time - packet.echo_held - packet.echo_time
-                    self._samples.append((round_trip, (there + packet.time - now) // 2))
-            return packet
-
-    def _ask(self, kind: int, body: Any, answer: int, timeout: float) -> Packet:
-        """Send until it is answered; TimeoutError where it is not."""
-        end = time.monotonic() + timeout
-        while True:
-            self._send(kind, body)
-            again = min(time.monotonic() + _RETRY, end)
-            while (left := again - time.monotonic()) > 0:
-                select.select([self._open()], [], [], left)
-                while (packet := self._take()) is not None:
-                    if packet.type == wire.STATUS:
-                        self.status = packet.body
-                    if packet.type == answer and _answers(body, packet.body):
-                        return packet
-            if time.monotonic() >= end:
-                raise TimeoutError(f"no board answers at {self._address[0]}:{self._address[1]}")
 
 
 def _answers(asked: Any, answer: Any) -> bool:
@@ -362,13 +399,3 @@ def _answers(asked: Any, answer: Any) -> bool:
         last = asked.index == asked.count - 1
         return bool(answer.state != wire.MORE or (answer.next > asked.index and not last))
     return True
-
-
-def _layouts(network: Network) -> tuple[Layout, Layout]:
-    """A network's inputs and outputs, each in the order of their names."""
-    sizes: dict[type, dict[str, int]] = {nir.Input: {}, nir.Output: {}}
-    for name, node in sorted(network.nodes.items()):
-        if type(node) in sizes:
-            shape = node.input_type["input"]
-            sizes[type(node)][name] = math.prod(int(n) for n in np.atleast_1d(shape))
-    return layout(**sizes[nir.Input]), layout(**sizes[nir.Output])

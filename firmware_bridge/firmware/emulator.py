@@ -13,7 +13,7 @@ from firmware_bridge.firmware.build import BuildError
 
 
 class Emulator:
-    """A running emulator. ``address`` is what a Link opens: the pty, a symbolic link to it, or tcp://.
+    """A running emulator. ``address`` is what `FirmwareLink` opens: the pty, a symbolic link to it, or tcp://.
 
     elf: the firmware. program: the compiled emulator. link: path of a symbolic link to the pty that stays the
     same when it is unplugged and plugged. tcp: serve a TCP port instead (0: any free one). wheels: UDP port

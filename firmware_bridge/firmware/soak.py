@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from firmware_bridge.firmware.build import build_emulator, build_firmware
 from firmware_bridge.firmware.emulator import Emulator
-from firmware_bridge.link import Link, LinkConfig
+from firmware_bridge.link import FirmwareLink, LinkConfig
 
 _PROFILE = ((10.0, -5.0), (4.0, 4.0), (-8.0, 8.0), (15.0, 15.0), (1.0, 2.0))
 _HOLD = 2.0
@@ -98,7 +98,7 @@ def _firmware(wheels: int | None = None) -> Iterator[Emulator]:
             yield emulator
 
 
-def _connect(link: Link) -> None:
+def _connect(link: FirmwareLink) -> None:
     if not link.wait_connected(5.0):
         raise ValueError(link.status().error)
 
@@ -121,7 +121,7 @@ def soak(seconds: float) -> tuple[Figures, Verdicts]:
     with (
         _Wheels() as wheels,
         _firmware(wheels.port) as emulator,
-        Link(LinkConfig(emulator.address)) as link,
+        FirmwareLink(LinkConfig(emulator.address)) as link,
     ):
         _connect(link)
         figures, parts = _drive(link, seconds)
@@ -159,7 +159,7 @@ def soak(seconds: float) -> tuple[Figures, Verdicts]:
     ]
 
 
-def _drive(link: Link, seconds: float) -> tuple[Figures, list[_Part]]:
+def _drive(link: FirmwareLink, seconds: float) -> tuple[Figures, list[_Part]]:
     """Figures, and what was commanded when. Where this computer stalls so long that the motors go off, a new part
     begins."""
     trips: list[float] = []
@@ -227,7 +227,7 @@ def _judge_speeds(rows: NDArray[np.float64], parts: list[_Part]) -> tuple[float,
 
 def _host(address: str, shared: Any) -> None:
     """A host in a process of its own that commands motion while shared[0]; shared[1] is set while it does."""
-    with Link(LinkConfig(address)) as link:
+    with FirmwareLink(LinkConfig(address)) as link:
         while True:
             shared[1] = 1
             if shared[0]:
@@ -304,7 +304,7 @@ def faults(repeats: int) -> tuple[Figures, Verdicts]:
     """
     trials: list[_Trial] = []
     with _firmware() as emulator, tqdm(total=4 * repeats, desc="faults") as bar:
-        with Link(LinkConfig(emulator.address)) as link:
+        with FirmwareLink(LinkConfig(emulator.address)) as link:
             for name, break_it, mend_it in (("cut", "cut 1", "cut 0"), ("unplug", "unplug", "plug")):
                 trials.append(_Trial(name, emulator))
                 for _ in range(repeats):
@@ -323,7 +323,7 @@ def faults(repeats: int) -> tuple[Figures, Verdicts]:
     return figures, verdicts
 
 
-def _break_line(trial: _Trial, emulator: Emulator, link: Link, break_it: str, mend_it: str) -> None:
+def _break_line(trial: _Trial, emulator: Emulator, link: FirmwareLink, break_it: str, mend_it: str) -> None:
     _connect(link)
     _await("motion", lambda: link.send((8.0, 8.0)) and _moves(emulator))
     emulator.command(break_it)
@@ -352,7 +352,7 @@ def _kill_host(trial: _Trial, emulator: Emulator) -> None:
     with _driving_host(emulator) as (host, _):
         host.kill()
         trial.broken()
-    with Link(LinkConfig(emulator.address)) as link:
+    with FirmwareLink(LinkConfig(emulator.address)) as link:
         trial.mended(lambda: link.status().connected)
 
 

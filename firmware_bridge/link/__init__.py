@@ -1,7 +1,7 @@
 """The serial link to the motor microcontroller: frames, messages, transports, link. See docs/link.md."""
 
 from firmware_bridge.link.frames import PROTOCOL_VERSION, Frame, FrameDecoder, LinkError, crc16
-from firmware_bridge.link.link import Link, LinkConfig
+from firmware_bridge.link.link import FirmwareLink, LinkConfig
 from firmware_bridge.link.messages import (
     Capabilities,
     Clear,
@@ -23,12 +23,12 @@ __all__ = [
     "Clear",
     "Counters",
     "Fault",
+    "FirmwareLink",
     "Frame",
     "FrameDecoder",
     "Gains",
     "Hello",
     "Limits",
-    "Link",
     "LinkConfig",
     "LinkError",
     "Log",

@@ -2,11 +2,12 @@
 frame and writes it to a file descriptor without the interpreter. Byte for byte the same frames as the Python
 codec.
 
-A *port* is one int64 array that the Link and the loop share. The loop only ever calls ``send_velocity``.
+A *port* is one int64 array that the link and the loop share. The loop only ever calls ``send_velocity``.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -140,3 +141,35 @@ def send_velocity_c(port, speeds, n):  # type: ignore[no-untyped-def]
 def sent_ns(port: Port, sequence: int) -> int:
     """When the velocity of that sequence was sent, CLOCK_MONOTONIC ns; 0 if never. The newest HISTORY."""
     return int(port[_HISTORY_AT + sequence % HISTORY])
+
+
+class Outlet:
+    """A port, and the one file descriptor that it has for good.
+
+    It points to /dev/null while there is no connection, so a late write of a compiled loop cannot reach a file that
+    got the number of a closed port.
+    """
+
+    def __init__(self) -> None:
+        self.port = new_port()
+        self._null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        self._fd = os.dup(self._null)
+        self.port[FD] = self._fd
+
+    def attach(self, fd: int) -> None:
+        """Write there from now on."""
+        os.dup2(fd, self._fd, inheritable=False)
+
+    def detach(self) -> None:
+        """End the session, and write nowhere."""
+        self.port[SESSION] = 0
+        os.dup2(self._null, self._fd, inheritable=False)
+
+    def close(self) -> None:
+        """Give the descriptors back; the compiled loop must have ended before. May be called twice."""
+        if self._fd < 0:
+            return
+        self.port[FD] = -1
+        os.close(self._fd)
+        os.close(self._null)
+        self._fd = -1

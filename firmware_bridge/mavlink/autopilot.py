@@ -16,6 +16,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import common as mavlink
 
+from firmware_bridge.link.connection import Connection
 from firmware_bridge.link.frames import LinkError
 from firmware_bridge.link.transport import Transport
 from firmware_bridge.mavlink.modes import EXTERNAL, HOLD, KINDS, LAND, mode_name, mode_numbers
@@ -134,9 +135,7 @@ class Autopilot:
         self._codec = _codec(config)
         self._lock = threading.Lock()  # for what is sent: the thread streams, callers request
         self._transport: Transport | None = None
-        self._thread: threading.Thread | None = None
-        self._closing = threading.Event()
-        self._connected = threading.Event()
+        self._connection = Connection("autopilot", self._serve, self._lose, 0.2)
         self._enabled = False
         self._command: tuple[float, Setpoint] | None = None  # monotonic time of arrival
         self._sending = "nothing"
@@ -146,26 +145,20 @@ class Autopilot:
         self._answers: dict[int, int] = {}
         self._answered = threading.Condition()
         self._texts: deque[str] = deque(maxlen=100)
-        self._error = "not started"
-        self._connections = 0
         self._counts = {"received": 0, "bad": 0, "foreign": 0, "refused": 0, "setpoints": 0, "not sent": 0}
 
     # ---- what the caller uses ----
 
     def start(self) -> None:
         """Begin to connect, in the background. MavlinkError if it runs already or was closed."""
-        if self._thread is not None:
-            raise MavlinkError("autopilot: started already, or closed; make a new one")
-        self._error = "connecting"
-        self._thread = threading.Thread(target=self._run, name="mavlink", daemon=True)
-        self._thread.start()
+        try:
+            self._connection.start()
+        except LinkError as error:
+            raise MavlinkError(str(error)) from None
 
     def close(self) -> None:
         """Send zero velocity once more if it flies by our commands, and end the connection."""
-        self._closing.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-        self._error = "closed"
+        self._connection.close()
 
     def __enter__(self) -> Autopilot:
         self.start()
@@ -176,7 +169,7 @@ class Autopilot:
 
     def wait_connected(self, timeout: float) -> bool:
         """Wait until the vehicle's heartbeat was heard, at most timeout seconds. For start-up and tests."""
-        return self._connected.wait(timeout)
+        return self._connection.connected.wait(timeout)
 
     def enable(self, on: bool) -> None:
         """Let setpoints flow, or not. Taken back, zero is sent for `hold` seconds, then nothing."""
@@ -250,37 +243,24 @@ class Autopilot:
     @property
     def engaged(self) -> bool:
         """Whether it flies by our setpoints: in the mode for it, and the link is there."""
-        return self._connected.is_set() and self._state.mode == EXTERNAL[self.config.autopilot]
+        return self._connection.connected.is_set() and self._state.mode == EXTERNAL[self.config.autopilot]
 
     def status(self) -> AutopilotStatus:
         """How the connection is."""
+        connection = self._connection
         return AutopilotStatus(
-            self._connected.is_set(), self._error, self._connections, self._sending, dict(self._counts)
+            connection.connected.is_set(), connection.error, connection.connections, self._sending,
+            dict(self._counts),
         )
 
     # ---- the thread ----
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._transport = open_vehicle(self.config.address, self.config.baud)
-                self._serve(self._transport)
-            except LinkError as error:
-                if str(error) != self._error:
-                    logger.warning("%s", error)
-                self._error = str(error)
-            self._lose()
-            with self._lock:
-                transport, self._transport = self._transport, None
-            if transport is not None:
-                transport.close()
-            self._closing.wait(0.2)
-
-    def _serve(self, transport: Transport) -> None:
-        next_beat = next_setpoint = time.monotonic()
+    def _serve(self) -> None:
+        transport = self._transport = open_vehicle(self.config.address, self.config.baud)
+        connection = self._connection
+        next_beat = next_setpoint = opened = time.monotonic()
         period = 1.0 / self.config.rate
-        opened = time.monotonic()
-        while not self._closing.is_set():
+        while not connection.closing.is_set():
             now = time.monotonic()
             if now >= next_beat:
                 next_beat = now + HEARTBEAT_PERIOD
@@ -290,23 +270,29 @@ class Autopilot:
                 self._stream(now)
             self._take(transport.read(min(max(min(next_beat, next_setpoint) - time.monotonic(), 0.0), 0.02)))
             now = time.monotonic()
-            if self._connected.is_set() and now - self._heard > self.config.silence:
-                self._lose()
-                self._error = (
+            if connection.connected.is_set() and now - self._heard > self.config.silence:
+                self._forget()
+                connection.fail(
                     f"{self.config.address}: link lost, no heartbeat for {self.config.silence:g} s; "
                     "nothing is sent, the autopilot's failsafe has the vehicle"
                 )
-                logger.warning("%s", self._error)
-            elif not self._connected.is_set() and self._connections == 0 and now - opened > 2.0:
-                self._error = f"{self.config.address}: no heartbeat of an autopilot so far"
+            elif not connection.connected.is_set() and connection.connections == 0 and now - opened > 2.0:
+                connection.error = f"{self.config.address}: no heartbeat of an autopilot so far"
         if self._sending != "nothing":
             self._put(Setpoint())
 
-    def _lose(self) -> None:
-        """The link is lost: a command from before does not count when it is back."""
-        self._connected.clear()
+    def _forget(self) -> None:
+        """The vehicle is not heard: a command from before does not count when it is back."""
+        self._connection.connected.clear()
         self._command = None
         self._sending = "nothing"
+
+    def _lose(self) -> None:
+        self._forget()
+        with self._lock:
+            transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
 
     def _stale_since(self) -> float:
         """A time of arrival from which a command is just stale."""
@@ -315,7 +301,7 @@ class Autopilot:
     def _stream(self, now: float) -> None:
         """What is due: the newest command while it is fresh, then zeros, then nothing."""
         config = self.config
-        if not self._connected.is_set() or self._command is None:
+        if not self._connection.connected.is_set() or self._command is None:
             self._sending = "nothing"
             return
         arrived, setpoint = self._command
@@ -401,10 +387,8 @@ class Autopilot:
         if (armed, mode) != (self._state.armed, self._state.mode):
             logger.info("%s, mode %s", "armed" if armed else "disarmed", mode)
         self._state = replace(self._state, armed=armed, mode=mode)
-        if not self._connected.is_set():
-            self._connections += 1
-            self._error = ""
-            self._connected.set()
+        if not self._connection.connected.is_set():
+            self._connection.establish()
             interval = 1e6 / self.config.state_rate
             for stream in STREAMS:
                 self._post(mavlink.MAV_CMD_SET_MESSAGE_INTERVAL, float(stream), interval)
@@ -461,7 +445,7 @@ class Autopilot:
 
     def _request(self, command: int, what: str, *values: float) -> None:
         """Send a command until it is answered; MavlinkError where it is refused, or is not."""
-        if not self._connected.is_set():
+        if not self._connection.connected.is_set():
             raise MavlinkError(f"{what}: no link to the autopilot")
         with self._answered:
             self._answers.pop(command, None)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from firmware_bridge.boards.board import Board
     from hybrid_control.navigation.drive import LockStep
 
-BACKENDS = ("numba", "spinnaker", "loihi")
-
 
 @dataclass(frozen=True)
 class Drive:
@@ -51,11 +49,12 @@ def drive_seeds(
             yield _drive(lock_step, load_world(world, seed), seed, duration, None)
         return
     from firmware_bridge.boards.emulated import EmulatedBoard
-    from firmware_bridge.boards.quantise import report
-    from firmware_bridge.boards.split import split
+    from hybrid_control.navigation.reflex.board_inputs import board_inputs
+    from hybrid_control.snn.backends.quantise import report
+    from hybrid_control.snn.backends.split import split
 
     network = split(lock_step.reflex.board_network()).board
-    sys.stdout.write(report(network, backend, 1.0) + "\n")
+    sys.stdout.write(report(network, backend, board_inputs(network, 1000)) + "\n")
     for seed in seeds:
         emulated = EmulatedBoard(backend, network, stepped=True)
         with emulated as board:

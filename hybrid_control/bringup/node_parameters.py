@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from hybrid_control.backends import BOARDS
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.parameters import Parameter
 
@@ -128,7 +129,7 @@ ON_BOARD = (
 
 BOARD_BRIDGE: tuple[Parameter, ...] = (
     AUTOSTART,
-    Parameter("backend", "spinnaker", "", "the board; as the reflex's", choices=("spinnaker", "loihi")),
+    Parameter("backend", "spinnaker", "", "the board; as the reflex's", choices=BOARDS),
     Parameter(
         "connection", "", "",
         "how the board is met where it differs from the usual, such as 'listen=10.0.0.1, table=reflex.keys.json'",

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hybrid_control.bench.boards import BACKENDS
+from hybrid_control.backends import BACKENDS
 from hybrid_control.bench.loop import DRIVERS, LOADS
 from hybrid_control.cli.nav import add_nav_command
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid_control.backends import BOARDS
+
 if TYPE_CHECKING:
     from hybrid_control.snn import Network
-
-TARGETS = ("spinnaker", "loihi")
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +33,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     check.set_defaults(run=_check)
     for parser in (export, check):
-        parser.add_argument("--target", choices=TARGETS, required=True, help="the board")
+        parser.add_argument("--target", choices=BOARDS, required=True, help="the board")
         parser.add_argument(
             "file", type=Path, nargs="?", metavar="FILE.nir", help="the network; default that of the reflex"
         )
@@ -45,9 +45,9 @@ def _say(text: str) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from firmware_bridge.boards.registry import BACKENDS, board_class
+    from firmware_bridge.boards import board_class
 
-    for backend in BACKENDS:
+    for backend in BOARDS:
         kind = board_class(backend)
         found, words = kind.reachable()
         c = kind.capabilities
@@ -64,8 +64,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _network(file: Path | None) -> Network:
     """What a board gets of a network: all that takes spikes."""
-    from firmware_bridge.boards.split import split
     from hybrid_control.snn import Network
+    from hybrid_control.snn.backends.split import split
 
     if file is None:
         from hybrid_control.navigation.reflex.network import build_network
@@ -87,9 +87,12 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from firmware_bridge.boards.quantise import report
+    from hybrid_control.navigation.reflex.board_inputs import board_inputs
+    from hybrid_control.snn.backends.quantise import report
 
     if not 0.01 <= arguments.seconds <= 1000:
         raise ValueError(f"--seconds {arguments.seconds:g}: expected 0.01 .. 1000")
-    _say(report(_network(arguments.file), arguments.target, arguments.seconds, arguments.seed))
+    network = _network(arguments.file)
+    ticks = max(1, round(arguments.seconds / 1e-3))
+    _say(report(network, arguments.target, board_inputs(network, ticks, arguments.seed)))
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from firmware_bridge.firmware.build import FirmwareImage
-    from firmware_bridge.link import Link
+    from firmware_bridge.link import FirmwareLink
 
 _BUILD = Path("build") / "firmware"
 
@@ -102,11 +102,11 @@ def _emulate(arguments: argparse.Namespace) -> int:
 
 
 def _monitor(arguments: argparse.Namespace) -> int:
-    from firmware_bridge.link import Link, LinkConfig
+    from firmware_bridge.link import FirmwareLink, LinkConfig
 
     end = time.monotonic() + arguments.seconds
     shown: str | None = None
-    with Link(LinkConfig(arguments.port, arguments.baud)) as link:
+    with FirmwareLink(LinkConfig(arguments.port, arguments.baud)) as link:
         try:
             link.wait_connected(min(3.0, arguments.seconds))
             if arguments.clear:
@@ -126,7 +126,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
         return 0 if link.status().connections else 1
 
 
-def _connected(link: Link) -> str:
+def _connected(link: FirmwareLink) -> str:
     c = link.capabilities
     assert c is not None
     return (
@@ -136,7 +136,7 @@ def _connected(link: Link) -> str:
     )
 
 
-def _line(link: Link) -> str:
+def _line(link: FirmwareLink) -> str:
     state, status = link.state(), link.status()
     if state is None:
         return "no readings yet"

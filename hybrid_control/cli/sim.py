@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from hybrid_control.backends import BACKENDS, BOARDS
 from hybrid_control.bringup.interrupts import ending_at_once
 from hybrid_control.bringup.options import (
     CAMERA_FAULTS,
@@ -44,7 +45,7 @@ def options_of(args: argparse.Namespace) -> RunOptions:
     if args.composed and args.kill_planner_at:
         raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
     if args.kill_board_at and args.backend == "numba":
-        raise ValueError("--kill-board-at: there is no board; add --backend spinnaker or loihi")
+        raise ValueError(f"--kill-board-at: there is no board; add --backend {' or '.join(BOARDS)}")
     if args.backend != "numba":
         if args.composed or args.real_time_factor != 1.0:
             raise ValueError(
@@ -179,7 +180,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     add(
         "--backend",
-        choices=("numba", "spinnaker", "loihi"),
+        choices=BACKENDS,
         default=defaults.backend,
         help="what runs the reflex's network: this processor, or a board's emulator behind the board's wire "
         "(default: %(default)s)",

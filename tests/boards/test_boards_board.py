@@ -23,10 +23,10 @@ from firmware_bridge.boards.eieio import (
 )
 from firmware_bridge.boards.registry import format_config, parse_config
 from firmware_bridge.boards.spinnaker import SpinnakerBoard, SpinnakerConfig, emulated_config
-from firmware_bridge.boards.spinnaker_emulator import Emulator
-from firmware_bridge.boards.split import split
+from firmware_bridge.boards.spinnaker_emulator import SpinnakerEmulator
 from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, build_network
 from hybrid_control.signals import Population, SpikeTrain
+from hybrid_control.snn.backends.split import split
 
 # threads against the clock: another try on a busy machine
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=1)
@@ -46,7 +46,7 @@ class Pair:
         base = emulated_config(stepped=True)
         self.config = SpinnakerConfig(**{**vars(base), **config})
         self.network = split(build_network()).board
-        self.machine = Emulator(
+        self.machine = SpinnakerEmulator(
             self.network, (HOST, self.config.scamp_port), ("127.0.0.1", self.config.notify_port),
             ("127.0.0.1", self.config.output_port), stepped=self.config.stepped,
         )  # fmt: skip
@@ -113,20 +113,19 @@ class TestExchange:
     def test_the_same_network_without_a_wire_gives_the_same_spikes(self, pair: Pair) -> None:
         for _ in range(50):
             pair.exchange()  # let it come to rest
-        pair.machine.engine.reset()
-        twin = Emulator(pair.network, (HOST, 0))
+        pair.machine.network.engine.reset()
+        twin = SpinnakerEmulator(pair.network, (HOST, 0))
         rng = np.random.default_rng(3)
         with twin:
-            twin._counts[next(iter(twin._echo))] = 0
             for tick in range(100):
                 spikes = rng.integers(0, sum(p.size for p in pair.board.inputs), 12)
                 came = pair.exchange(spikes)
                 for p in BOARD_INPUTS:
-                    view = twin.engine.input(p.name)
+                    view = twin.network.engine.input(p.name)
                     view[...] = np.bincount(spikes, minlength=442)[p.slice]
-                twin.engine.step()
+                twin.network.engine.step()
                 want = np.concatenate(
-                    [np.flatnonzero(twin.engine.output(p.name)) + p.first for p in BOARD_OUTPUTS]
+                    [np.flatnonzero(twin.network.engine.output(p.name)) + p.first for p in BOARD_OUTPUTS]
                 )
                 assert sorted(came.neuron.tolist()) == want.tolist(), tick
 
@@ -171,7 +170,7 @@ class TestRefusedPackets:
     def test_repeated(self, pair: Pair) -> None:
         pair.exchange()
         pair.exchange()
-        now = pair.board._newest
+        now = pair.board._stamps.newest
         pair.inject(self.spike(pair, now, atom=60))
         self.counted(pair, "repeated", self.spike(pair, now, atom=60))
 
@@ -200,7 +199,7 @@ class TestRefusedPackets:
         assert pair.machine.ticks > before
 
     def test_the_machine_counts_what_it_can_not_use(self, pair: Pair) -> None:
-        before = dict(pair.machine.refused)
+        before = dict(pair.machine.traffic.refused)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"\0\0", pair.machine.address)
             sender.sendto(encode_sdp(SdpHeader((7, 7, 1, 1)), b"\0\0"), pair.machine.address)
@@ -210,7 +209,17 @@ class TestRefusedPackets:
         pair.exchange()
         pair.exchange()
         for reason in ("malformed", "place", "request", "key"):
-            assert pair.machine.refused[reason] == before.get(reason, 0) + 1, reason
+            assert pair.machine.traffic.refused[reason] == before.get(reason, 0) + 1, reason
+
+    def test_a_tag_that_leads_nowhere_does_not_end_the_machine(self, pair: Pair) -> None:
+        with SpinnakerEmulator(pair.network, (HOST, 0)) as twin:
+            twin.handle(IpTagSet(1, use_sender=False).encode(), twin.address)  # to port 0
+            echo = next(p for p in twin.form.inputs if p.name == "echo")
+            probes = data_packet(Kind.KEY_32, twin.wiring.input_keys[echo.slice]).encode()
+            for _ in range(3):
+                twin.handle(encode_sdp(SdpHeader((0, 0, 5, 1)), probes), twin.address)
+                twin.tick()
+            assert twin.traffic.refused["not sent"] > 0
 
 
 class TestLife:
@@ -239,7 +248,7 @@ class TestLife:
                 pair.board.receive()
                 time.sleep(0.005)
             assert pair.board.silent
-            pair.machine = Emulator(
+            pair.machine = SpinnakerEmulator(
                 pair.network, (HOST, pair.config.scamp_port), ("127.0.0.1", pair.config.notify_port)
             )
             pair.thread = threading.Thread(target=pair._run, daemon=True)

@@ -11,14 +11,15 @@ import nir
 import numpy as np
 import pytest
 
-from firmware_bridge.boards.board import BoardRefusal
-from firmware_bridge.boards.loihi import LoihiBoard, LoihiConfig, loihi_program
+from firmware_bridge.boards.loihi import LoihiBoard, LoihiConfig
 from firmware_bridge.boards.loihi_export import export
-from firmware_bridge.boards.loihi_form import MAX_COUNT
 from firmware_bridge.boards.registry import board_class
-from firmware_bridge.boards.split import split
 from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardRefusal
+from hybrid_control.snn.backends.loihi import loihi_program
+from hybrid_control.snn.backends.loihi.form import MAX_COUNT
+from hybrid_control.snn.backends.split import split
 
 
 def test_scripts_integers_and_what_they_import_are_written(tmp_path: Path) -> None:

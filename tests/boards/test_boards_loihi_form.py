@@ -12,10 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.boards.board import BoardRefusal
-from firmware_bridge.boards.loihi import LoihiConfig, emulator_command, loihi_program
-from firmware_bridge.boards.loihi_engine import LoihiEngine
-from firmware_bridge.boards.loihi_form import (
+from firmware_bridge.boards.loihi import LoihiConfig, emulator_command
+from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.signals import layout
+from hybrid_control.snn import AdaptiveLIF, Engine, Network
+from hybrid_control.snn.backends.capabilities import BoardRefusal
+from hybrid_control.snn.backends.loihi import loihi_program
+from hybrid_control.snn.backends.loihi.engine import LoihiEngine
+from hybrid_control.snn.backends.loihi.form import (
     EXPONENTS,
     INPUT_BITS,
     MANTISSA,
@@ -23,15 +27,12 @@ from firmware_bridge.boards.loihi_form import (
     STATE_BITS,
     VTH_MAX,
     VTH_UNIT,
+    LoihiPopulation,
     LoihiProgram,
-    Population,
-    Projection,
+    LoihiProjection,
     loihi_form,
 )
-from firmware_bridge.boards.split import spiking, split
-from hybrid_control.navigation.reflex.network import build_network
-from hybrid_control.signals import layout
-from hybrid_control.snn import AdaptiveLIF, Engine, Network
+from hybrid_control.snn.backends.split import spiking, split
 
 VECTORS = Path(__file__).parent / "loihi_vectors.json"
 
@@ -39,8 +40,8 @@ VECTORS = Path(__file__).parent / "loihi_vectors.json"
 def _one(decay_u: int, decay_v: int, vth: int, bias: int, weight: int) -> LoihiEngine:
     """One input, one compartment, one synapse, by their integers."""
     ints = [np.array([k], np.int32) for k in (decay_u, decay_v, vth, bias)]
-    cell = Population("cell", 1, *ints, 1.0)
-    synapse = Projection("in_cell", "in", "cell", np.array([[weight]], np.int32), 6)
+    cell = LoihiPopulation("cell", 1, *ints, 1.0)
+    synapse = LoihiProjection("in_cell", "in", "cell", np.array([[weight]], np.int32), 6)
     return LoihiEngine(LoihiProgram(1e-3, layout(**{"in": 1}), layout(out=1), ("cell",), (cell,), (synapse,)))
 
 
@@ -79,13 +80,13 @@ def test_sums_that_are_too_wide_wrap_and_are_counted() -> None:
 def test_spikes_and_voltages_are_those_that_nengo_loihi_gave(case: dict) -> None:  # type: ignore[type-arg]
     """Recorded from nengo-loihi 1.1.0 by tests/peers/test_peers_loihi.py, which compares again where it is there."""
     populations = [
-        Population(
+        LoihiPopulation(
             n, len(v["vth"]), *(np.array(v[k], np.int32) for k in ("decay_u", "decay_v", "vth", "bias")), 1.0
         )
         for n, v in case["populations"].items()
     ]
     projections = [
-        Projection(f"{s}_{t}", s, t, np.array(w, np.int32), e) for s, t, e, w in case["projections"]
+        LoihiProjection(f"{s}_{t}", s, t, np.array(w, np.int32), e) for s, t, e, w in case["projections"]
     ]
     names = list(case["populations"])
     program = LoihiProgram(

@@ -13,9 +13,9 @@ from ros_graph import graph  # noqa: F401 (a fixture)
 
 from firmware_bridge.boards.registry import format_config
 from firmware_bridge.boards.spinnaker import emulated_config
-from firmware_bridge.boards.spinnaker_emulator import Emulator
-from firmware_bridge.boards.split import split
+from firmware_bridge.boards.spinnaker_emulator import SpinnakerEmulator
 from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.snn.backends.split import split
 
 # threads against the clock: another try on a busy machine
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=1)
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=1)
 def machine():
     """An emulated machine that runs, and what a bridge has to know to meet it."""
     config = dataclasses.replace(emulated_config(), silence_limit=1.0)
-    emulator = Emulator(
+    emulator = SpinnakerEmulator(
         split(build_network()).board, ("127.0.0.5", config.scamp_port), ("127.0.0.1", config.notify_port),
         ("127.0.0.1", config.output_port),
     )  # fmt: skip

@@ -6,9 +6,12 @@ import nir
 import numpy as np
 import pytest
 
-from firmware_bridge.boards.board import BoardRefusal
-from firmware_bridge.boards.loihi_engine import LoihiEngine
-from firmware_bridge.boards.quantise import (
+from hybrid_control.navigation.reflex.board_inputs import board_inputs
+from hybrid_control.navigation.reflex.network import build_network
+from hybrid_control.snn import AdaptiveLIF, Engine, Network
+from hybrid_control.snn.backends.capabilities import BoardRefusal
+from hybrid_control.snn.backends.loihi.engine import LoihiEngine
+from hybrid_control.snn.backends.quantise import (
     compare,
     compare_spikes,
     integer_spikes,
@@ -16,11 +19,8 @@ from firmware_bridge.boards.quantise import (
     parameter_errors,
     quantise,
     report,
-    typical_inputs,
 )
-from firmware_bridge.boards.split import split
-from hybrid_control.navigation.reflex.network import build_network
-from hybrid_control.snn import AdaptiveLIF, Engine, Network
+from hybrid_control.snn.backends.split import split
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +75,15 @@ def test_a_comparison_of_spikes_worked_out_by_hand() -> None:
 
 
 def test_a_network_compared_with_itself_differs_nowhere(board: Network) -> None:
-    made = compare(board, board, typical_inputs(board, 300), 300)
+    made = compare(board, board, board_inputs(board, 300), 300)
     assert made.first is None
     assert made.rate_error == 0.0
     assert {p.overlap for p in made.populations} == {1.0}
 
 
-def test_typical_inputs_of_the_reflex_drive_its_ring_and_are_the_same_for_a_seed(board: Network) -> None:
-    inputs = typical_inputs(board, 500, 4)
-    again = typical_inputs(board, 500, 4)
+def test_board_inputs_of_the_reflex_drive_its_ring_and_are_the_same_for_a_seed(board: Network) -> None:
+    inputs = board_inputs(board, 500, 4)
+    again = board_inputs(board, 500, 4)
     assert all(np.array_equal(inputs[n], again[n]) for n in inputs)
     assert inputs["planner"].shape == (500, 80)
     rates = {p.name: p.rate[0] for p in compare(board, board, inputs, 500).populations}
@@ -102,7 +102,7 @@ def test_what_loihi_does_to_the_reflex_is_as_documented(board: Network) -> None:
     assert errors["weights"].mean < 0.005
     assert errors["delays"].worst == 1.0
     ticks = 1500
-    inputs = typical_inputs(board, ticks)
+    inputs = board_inputs(board, ticks)
     whole = compare(board, made.network, inputs, ticks)
     assert whole.rate_error < 0.2
     exact = integer_spikes(made.program, inputs, ticks)
@@ -115,7 +115,7 @@ def test_rounding_of_u_and_v_is_a_small_part_of_it(board: Network) -> None:
     made = quantise(board, "loihi")
     assert made.program is not None
     ticks = 2000
-    inputs = typical_inputs(board, ticks)
+    inputs = board_inputs(board, ticks)
     exact = integer_spikes(made.program, inputs, ticks)
     engine = Engine(made.network, dtype=np.float64)
     ran = engine.run({n: inputs[n] for n in engine.input_names}, record=list(exact))
@@ -126,7 +126,7 @@ def test_rounding_of_u_and_v_is_a_small_part_of_it(board: Network) -> None:
 
 @pytest.mark.parametrize("target", ["loihi", "spinnaker"])
 def test_a_report_says_what_changes_and_that_no_board_was_there(board: Network, target: str) -> None:
-    text = report(board, target, 0.2)
+    text = report(board, target, board_inputs(board, 200))
     assert "never tried on hardware" in text
     for word in (
         "ring",
@@ -140,13 +140,13 @@ def test_a_report_says_what_changes_and_that_no_board_was_there(board: Network, 
 
 
 def test_given_inputs_are_used_as_they_are(board: Network) -> None:
-    inputs = {n: np.zeros_like(x) for n, x in typical_inputs(board, 50).items()}
-    assert "first spike that only one has: none of 50" in report(board, "loihi", inputs=inputs)
+    inputs = {n: np.zeros_like(x) for n, x in board_inputs(board, 50).items()}
+    assert "first spike that only one has: none of 50" in report(board, "loihi", inputs)
 
 
 def test_a_network_that_no_board_runs_is_refused_and_so_is_a_board_that_there_is_not() -> None:
     net = _pair(1.0, 0.01, 1.0, None)
-    with pytest.raises(ValueError, match="no board 'truenorth'; there are loihi, spinnaker"):
+    with pytest.raises(ValueError, match="no board 'truenorth'; there are spinnaker, loihi"):
         quantise(net, "truenorth")
     net.add_population("ada", AdaptiveLIF, 2, tau=0.01)
     with pytest.raises(BoardRefusal, match="nearest that it can run"):
@@ -155,7 +155,7 @@ def test_a_network_that_no_board_runs_is_refused_and_so_is_a_board_that_there_is
 
 def test_any_network_gets_spikes_at_every_input() -> None:
     net = _pair(3.0, 0.01, 1.0, None)
-    inputs = typical_inputs(net, 2000, 1)
+    inputs = board_inputs(net, 2000, 1)
     assert set(inputs) == {"in"}
     assert (inputs["in"].sum(axis=0) > 5).all()
     program = quantise(net, "loihi").program

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from firmware_bridge.boards.split import split
 from hybrid_control.bench.boards import drive_seeds
 from hybrid_control.bringup.node_parameters import ON_BOARD
 from hybrid_control.navigation.reflex import Mode, Reflex
@@ -15,6 +14,7 @@ from hybrid_control.parameters import ParameterError
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist
 from hybrid_control.snn import Engine
+from hybrid_control.snn.backends.split import split
 
 MS = 1_000_000
 

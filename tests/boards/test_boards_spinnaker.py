@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from firmware_bridge.boards import BoardRefusal
 from firmware_bridge.boards.echo import CHANNELS, Probes, with_echo
 from firmware_bridge.boards.spinnaker_export import export
-from firmware_bridge.boards.spinnaker_form import SCALE, spinnaker_form
 from firmware_bridge.boards.spinnaker_wiring import (
     LIVE_INPUT,
     Wiring,
@@ -22,9 +21,10 @@ from firmware_bridge.boards.spinnaker_wiring import (
     read_database,
     write_database,
 )
-from firmware_bridge.boards.split import split
 from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, build_network
 from hybrid_control.snn import Engine, Network
+from hybrid_control.snn.backends.spinnaker.form import SCALE, spinnaker_form
+from hybrid_control.snn.backends.split import split
 
 
 def one_neuron(kind: type, weight: float, **parameters: float) -> Network:

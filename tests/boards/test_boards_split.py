@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.boards.board import BoardRefusal
-from firmware_bridge.boards.split import spiking, split, synapse_times
 from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.snn import Engine, Network, one_to_one
+from hybrid_control.snn.backends.capabilities import BoardRefusal
+from hybrid_control.snn.backends.split import spiking, split, synapse_times
 
 
 def _filtered(taus: list[float], weights: list[float]) -> Network:

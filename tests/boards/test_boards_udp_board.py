@@ -13,11 +13,11 @@ import nir
 import numpy as np
 import pytest
 
-from firmware_bridge.boards.board import BoardRefusal
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.udp import UdpBoard, UdpConfig
 from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardRefusal
 
 
 class Echo:
@@ -252,9 +252,8 @@ def test_packets_late_forged_and_from_elsewhere_are_counted_and_ignored() -> Non
         board.load(network())
         board.start()
         board.wait_running(5.0)
-        assert board._socket is not None
-        mine = ("127.0.0.1", board._socket.getsockname()[1])
-        forged = wire.Packet(wire.SPIKES_OUT, board._session, 10**6, 10**6, 1, 0, 0, wire.Spikes((7,)))
+        mine = ("127.0.0.1", board._wire.socket.getsockname()[1])
+        forged = wire.Packet(wire.SPIKES_OUT, board._wire.number, 10**6, 10**6, 1, 0, 0, wire.Spikes((7,)))
         got: list[int] = []
         for _ in range(100):
             stranger.sendto(wire.encode(forged), mine)

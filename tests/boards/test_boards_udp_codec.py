@@ -40,7 +40,7 @@ BODIES: dict[int, st.SearchStrategy[Any]] = {
     wire.WELCOME: text,
     wire.LOADED: st.builds(wire.Loaded, u32, st.integers(0, 2), u32, u32, text),
     wire.STATUS: st.builds(
-        wire.Status, st.booleans(), u32, u32, u32, u32, u32, st.tuples(*[u32] * len(wire.REASONS))
+        wire.BoardStatus, st.booleans(), u32, u32, u32, u32, u32, st.tuples(*[u32] * len(wire.REASONS))
     ),
     wire.SPIKES_OUT: spikes,
 }
@@ -91,7 +91,7 @@ def test_a_fuzzer_gets_nothing_but_packets_and_reasons_out_of_the_codec() -> Non
             (wire.SPIKES, wire.Spikes((1, 2, 3))),
             (wire.WELCOME, "böard"),
             (wire.LOADED, wire.Loaded(1, 2, 3, 4, "no")),
-            (wire.STATUS, wire.Status(True, 1, 2, 3, 4, 5, (0,) * 8)),
+            (wire.STATUS, wire.BoardStatus(True, 1, 2, 3, 4, 5, (0,) * 8)),
         ]
     ]
     reasons, taken = set(), 0
@@ -222,7 +222,7 @@ def test_a_stepped_tick_whose_answer_went_lost_is_told_again_and_not_done_again(
     host.say(wire.SPIKES, wire.Spikes((1,)), tick=1)
     again = host.say(wire.SPIKES, wire.Spikes((1,)), tick=1)
     assert [(a.tick, a.body.neurons) for a in again] == [(1, ())]
-    assert host.peer.simulator.steps == [[1]]  # type: ignore[attr-defined]
+    assert host.peer.backend.steps == [[1]]  # type: ignore[attr-defined]
 
 
 def test_parts_of_a_tick_that_are_sent_anew_count_once() -> None:
@@ -230,7 +230,7 @@ def test_parts_of_a_tick_that_are_sent_anew_count_once() -> None:
     assert host.say(wire.SPIKES, wire.Spikes((1,), 0, True), tick=1) == []
     assert host.say(wire.SPIKES, wire.Spikes((1,), 0, True), tick=1) == []
     assert len(host.say(wire.SPIKES, wire.Spikes((2,), 1, False), tick=1)) == 1
-    assert host.peer.simulator.steps == [[1, 2]]  # type: ignore[attr-defined]
+    assert host.peer.backend.steps == [[1, 2]]  # type: ignore[attr-defined]
 
 
 def test_a_file_arrives_whole_in_whatever_order_and_is_refused_with_a_reason() -> None:
@@ -264,7 +264,7 @@ def test_packets_from_elsewhere_of_another_session_late_and_twice_are_counted_an
     host.say(wire.SPIKES, wire.Spikes((7,)), sequence=number + 2)
     host.say(wire.SPIKES, wire.Spikes((20,)), sequence=number + 6)  # there are neurons 0 .. 19
     peer.advance(host.now)
-    assert peer.simulator.steps == [[4]]  # type: ignore[attr-defined]
+    assert peer.backend.steps == [[4]]  # type: ignore[attr-defined]
     assert peer.running
     want = {"address": 2, "session": 1, "repeat": 1, "order": 1, "content": 1}
     assert {k: v for k, v in peer.ignored.items() if v} == want

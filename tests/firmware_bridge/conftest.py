@@ -16,7 +16,7 @@ from firmware_bridge_wait import wait_for
 import firmware_bridge.link
 from firmware_bridge.firmware.build import FirmwareImage, build_emulator, build_firmware, build_host_library
 from firmware_bridge.firmware.emulator import Emulator
-from firmware_bridge.link import Frame, FrameDecoder, Hello, Link, LinkConfig, Velocity
+from firmware_bridge.link import FirmwareLink, Frame, FrameDecoder, Hello, LinkConfig, Velocity
 from firmware_bridge.link.messages import Message, unpack
 
 
@@ -61,8 +61,8 @@ def emulator(image: FirmwareImage, emulator_program: Path, tmp_path: Path) -> It
 
 
 @pytest.fixture
-def link(emulator: Emulator) -> Iterator[Link]:
-    with Link(LinkConfig(emulator.address)) as made:
+def link(emulator: Emulator) -> Iterator[FirmwareLink]:
+    with FirmwareLink(LinkConfig(emulator.address)) as made:
         assert made.wait_connected(5.0), made.status().error
         wait_for(lambda: made.state() is not None)
         yield made

@@ -21,7 +21,7 @@ from firmware_bridge_wait import wait_for
 
 from firmware_bridge.firmware.build import FirmwareImage
 from firmware_bridge.firmware.emulator import Emulator
-from firmware_bridge.link import Fault, Gains, Limits, Link, LinkConfig, command
+from firmware_bridge.link import Fault, FirmwareLink, Gains, Limits, LinkConfig, command
 
 OFF_WITHIN_US = 120_000.0
 
@@ -29,7 +29,7 @@ OFF_WITHIN_US = 120_000.0
 class Streamer:
     """Sends the same speeds 200 times a second until told to stop."""
 
-    def __init__(self, link: Link, *speeds: float) -> None:
+    def __init__(self, link: FirmwareLink, *speeds: float) -> None:
         self.link, self.speeds = link, speeds
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -73,13 +73,13 @@ def test_flash_and_ram_leave_room_and_there_is_no_heap(image: FirmwareImage) -> 
         assert name not in symbols
 
 
-def test_stack_never_comes_near_the_static_data(emulator: Emulator, link: Link) -> None:
+def test_stack_never_comes_near_the_static_data(emulator: Emulator, link: FirmwareLink) -> None:
     with Streamer(link, 5.0, -5.0):
         let_time_pass(emulator, 0.5)
     assert emulator.state()["stack_free"] > 512
 
 
-def test_wheels_settle_within_2_percent_and_overshoot_less_than_10(emulator: Emulator, link: Link) -> None:
+def test_wheels_settle_within_2_percent_and_overshoot_less_than_10(emulator: Emulator, link: FirmwareLink) -> None:
     for wanted in ((10.0, -5.0), (15.0, 15.0), (2.0, -2.0)):
         seen: list[list[float]] = []
         with Streamer(link, *wanted):
@@ -98,7 +98,7 @@ def test_wheels_settle_within_2_percent_and_overshoot_less_than_10(emulator: Emu
     assert measured.speeds == pytest.approx((2.0, -2.0), rel=0.05)
 
 
-def test_positions_are_those_of_the_simulated_wheels(emulator: Emulator, link: Link) -> None:
+def test_positions_are_those_of_the_simulated_wheels(emulator: Emulator, link: FirmwareLink) -> None:
     with Streamer(link, 8.0, -3.0):
         let_time_pass(emulator, 0.5)
     wait_for(lambda: all(w["speed"] == 0 for w in emulator.state()["wheels"]))
@@ -110,7 +110,7 @@ def test_positions_are_those_of_the_simulated_wheels(emulator: Emulator, link: L
         assert position == pytest.approx(wheel["angle"], abs=2 * 2 * np.pi / 1320)
 
 
-def test_battery_ranges_and_bumpers_are_reported(emulator: Emulator, link: Link) -> None:
+def test_battery_ranges_and_bumpers_are_reported(emulator: Emulator, link: FirmwareLink) -> None:
     emulator.command("battery 11100")
     emulator.command("range 0 500")
     emulator.command("range 1 3000")
@@ -119,7 +119,7 @@ def test_battery_ranges_and_bumpers_are_reported(emulator: Emulator, link: Link)
     assert link.state().ranges == pytest.approx((0.5, 3.0), abs=0.015)
 
 
-def test_round_trips_and_nothing_lost_at_200_commands_a_second(emulator: Emulator, link: Link) -> None:
+def test_round_trips_and_nothing_lost_at_200_commands_a_second(emulator: Emulator, link: FirmwareLink) -> None:
     wait_for(lambda: link.counters is not None)
     before = link.counters  # a hello that came while the chip was still starting may have been cut
     with Streamer(link, 3.0, 3.0):
@@ -135,7 +135,7 @@ def test_round_trips_and_nothing_lost_at_200_commands_a_second(emulator: Emulato
         assert getattr(link.counters, what) == getattr(before, what), what
 
 
-def test_a_compiled_loop_drives_without_the_interpreter(emulator: Emulator, link: Link) -> None:
+def test_a_compiled_loop_drives_without_the_interpreter(emulator: Emulator, link: FirmwareLink) -> None:
     for _ in range(40):
         assert command.send_velocity(link.port, np.array([4.0, 4.0])) > 0
         time.sleep(0.005)
@@ -143,7 +143,7 @@ def test_a_compiled_loop_drives_without_the_interpreter(emulator: Emulator, link
 
 
 def test_line_cut_motors_off_within_120_ms_and_reconnected_without_motion(
-    emulator: Emulator, link: Link
+    emulator: Emulator, link: FirmwareLink
 ) -> None:
     with Streamer(link, 6.0, 6.0):
         wait_for(lambda: moving(emulator))
@@ -162,7 +162,7 @@ def test_line_cut_motors_off_within_120_ms_and_reconnected_without_motion(
         wait_for(lambda: moving(emulator))
 
 
-def test_cable_pulled_and_plugged_again(emulator: Emulator, link: Link) -> None:
+def test_cable_pulled_and_plugged_again(emulator: Emulator, link: FirmwareLink) -> None:
     with Streamer(link, 6.0, 6.0):
         wait_for(lambda: moving(emulator))
         emulator.command("unplug")
@@ -182,7 +182,7 @@ def test_cable_pulled_and_plugged_again(emulator: Emulator, link: Link) -> None:
     assert link.status().connections == 2
 
 
-def wait_error(link: Link) -> str:
+def wait_error(link: FirmwareLink) -> str:
     wait_for(lambda: link.status().error)
     time.sleep(0.2)
     return link.status().error
@@ -190,8 +190,8 @@ def wait_error(link: Link) -> str:
 
 HOST = """
 import sys, time
-from firmware_bridge.link import Link, LinkConfig
-with Link(LinkConfig(sys.argv[1])) as link:
+from firmware_bridge.link import FirmwareLink, LinkConfig
+with FirmwareLink(LinkConfig(sys.argv[1])) as link:
     while True:
         link.send((6.0, 6.0)) if link.wait_connected(1) else None
         time.sleep(0.005)
@@ -222,7 +222,7 @@ def test_motors_are_off_at_reset_before_any_command(emulator: Emulator) -> None:
     assert not emulator.state()["enabled"]
 
 
-def test_a_hung_program_is_reset_by_the_watchdog_and_waits_for_clear(emulator: Emulator, link: Link) -> None:
+def test_a_hung_program_is_reset_by_the_watchdog_and_waits_for_clear(emulator: Emulator, link: FirmwareLink) -> None:
     with Streamer(link, 6.0, 6.0):
         wait_for(lambda: moving(emulator))
         before = emulator.state()["time_us"]
@@ -238,7 +238,7 @@ def test_a_hung_program_is_reset_by_the_watchdog_and_waits_for_clear(emulator: E
         wait_for(lambda: moving(emulator))
 
 
-def test_after_a_brownout_it_waits_for_clear_and_positions_go_on(emulator: Emulator, link: Link) -> None:
+def test_after_a_brownout_it_waits_for_clear_and_positions_go_on(emulator: Emulator, link: FirmwareLink) -> None:
     with Streamer(link, 6.0, 6.0):
         wait_for(lambda: moving(emulator))
         position = link.state().positions[0]
@@ -250,7 +250,7 @@ def test_after_a_brownout_it_waits_for_clear_and_positions_go_on(emulator: Emula
         wait_for(lambda: moving(emulator))
 
 
-def test_a_stalled_wheel_latches_until_cleared(emulator: Emulator, link: Link) -> None:
+def test_a_stalled_wheel_latches_until_cleared(emulator: Emulator, link: FirmwareLink) -> None:
     emulator.command("stall 0 1")
     with Streamer(link, 10.0, 10.0):
         wait_for(lambda: Fault.STALL in link.telemetry.faults)
@@ -262,7 +262,7 @@ def test_a_stalled_wheel_latches_until_cleared(emulator: Emulator, link: Link) -
 
 
 @pytest.mark.parametrize("wiring", [1, 2], ids=["swapped", "together"])
-def test_a_badly_wired_encoder_latches(emulator: Emulator, link: Link, wiring: int) -> None:
+def test_a_badly_wired_encoder_latches(emulator: Emulator, link: FirmwareLink, wiring: int) -> None:
     with Streamer(link, 6.0, 6.0):
         wait_for(lambda: moving(emulator))
         emulator.command(f"encoder 0 {wiring}")
@@ -271,7 +271,7 @@ def test_a_badly_wired_encoder_latches(emulator: Emulator, link: Link, wiring: i
     assert not emulator.state()["enabled"]
 
 
-def test_stop_is_repeated_until_it_is_heard(emulator: Emulator, link: Link) -> None:
+def test_stop_is_repeated_until_it_is_heard(emulator: Emulator, link: FirmwareLink) -> None:
     with Streamer(link, 6.0, 6.0):
         wait_for(lambda: moving(emulator))
         emulator.command("cut 1")
@@ -283,7 +283,7 @@ def test_stop_is_repeated_until_it_is_heard(emulator: Emulator, link: Link) -> N
         assert not emulator.state()["enabled"]
 
 
-def test_settings_survive_a_reset_of_the_chip(emulator: Emulator, link: Link) -> None:
+def test_settings_survive_a_reset_of_the_chip(emulator: Emulator, link: FirmwareLink) -> None:
     link.configure(Limits(4.0, 50.0, 9.0))
     link.configure(Gains(0.03, 0.4, 0.0, 0.04))
     time.sleep(0.2)
@@ -296,7 +296,7 @@ def test_settings_survive_a_reset_of_the_chip(emulator: Emulator, link: Link) ->
         assert emulator.state()["wheels"][0]["speed"] == pytest.approx(4.0, rel=0.05)
 
 
-def test_bit_errors_on_the_line_cost_frames_and_nothing_else(emulator: Emulator, link: Link) -> None:
+def test_bit_errors_on_the_line_cost_frames_and_nothing_else(emulator: Emulator, link: FirmwareLink) -> None:
     with Streamer(link, 6.0, 6.0):
         wait_for(lambda: moving(emulator))
         emulator.command("flip 2000")  # one byte in 500 has a wrong bit: about 1 frame in 12 dies
@@ -311,7 +311,7 @@ def test_bit_errors_on_the_line_cost_frames_and_nothing_else(emulator: Emulator,
 
 def test_closing_halts_and_the_next_connection_may_drive_at_once(emulator: Emulator) -> None:
     for _ in range(2):
-        with Link(LinkConfig(emulator.address)) as link:
+        with FirmwareLink(LinkConfig(emulator.address)) as link:
             assert link.wait_connected(5.0), link.status().error
             with Streamer(link, 6.0, 6.0):
                 wait_for(lambda: moving(emulator))
@@ -321,7 +321,7 @@ def test_closing_halts_and_the_next_connection_may_drive_at_once(emulator: Emula
 
 
 def test_over_tcp(image: FirmwareImage, emulator_program) -> None:
-    with Emulator(emulator_program, image.elf, tcp=0) as emulator, Link(LinkConfig(emulator.address)) as link:
+    with Emulator(emulator_program, image.elf, tcp=0) as emulator, FirmwareLink(LinkConfig(emulator.address)) as link:
         assert link.wait_connected(5.0), link.status().error
         with Streamer(link, 6.0, 6.0):
             wait_for(lambda: moving(emulator))

@@ -16,10 +16,10 @@ from wheel_devices import FakeDevice
 
 from firmware_bridge.firmware.build import BuildError, build_firmware, flash
 from firmware_bridge.link import (
+    FirmwareLink,
     Frame,
     Hello,
     Limits,
-    Link,
     LinkConfig,
     LinkError,
     open_transport,
@@ -49,11 +49,11 @@ def answer(device: FakeDevice, frame: Frame, message: Message) -> None:
         device.send(Ack(frame.type, frame.sequence, 0))
 
 
-def quick(address: str, **more: object) -> Link:
-    return Link(LinkConfig(address, **{"answer": 0.3, "retry": 0.05, "silence": 1.0, **more}))
+def quick(address: str, **more: object) -> FirmwareLink:
+    return FirmwareLink(LinkConfig(address, **{"answer": 0.3, "retry": 0.05, "silence": 1.0, **more}))
 
 
-def error_of(link: Link) -> str:
+def error_of(link: FirmwareLink) -> str:
     wait_for(lambda: link.status().error != "connecting")
     assert "\n" not in link.status().error
     assert not link.send((1.0, 1.0))
@@ -227,7 +227,7 @@ def test_a_port_is_found_by_its_serial_number(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_configuration_that_is_none(bad: dict) -> None:
     with pytest.raises(LinkError):
-        Link(LinkConfig("loop://", **bad))
+        FirmwareLink(LinkConfig("loop://", **bad))
 
 
 def test_wrong_speeds_are_refused(fake) -> None:

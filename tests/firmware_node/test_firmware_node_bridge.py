@@ -225,7 +225,7 @@ def test_firmware_node_loop_of_the_reflex_sends_to_the_firmware_itself(graph, em
 def test_firmware_node_loop_turns_wheels_as_the_command_says(emulated):
     import numpy as np
 
-    from firmware_bridge.link import Link, LinkConfig
+    from firmware_bridge.link import FirmwareLink, LinkConfig
     from hybrid_control.navigation.reflex import Reflex
     from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
     from hybrid_control.realtime.loop import call_ticks
@@ -238,7 +238,7 @@ def test_firmware_node_loop_turns_wheels_as_the_command_says(emulated):
     )
     direct = DirectPath()
     values = check_all(FIRMWARE_BRIDGE, {"wheel_radius": 0.1, "track": 0.4})
-    with Link(LinkConfig(emulated.address)) as link:
+    with FirmwareLink(LinkConfig(emulated.address)) as link:
         assert link.wait_connected(5.0)
         direct.connect(link.port, make_kinematics(values), 18.0, 200.0)
         tick, context = direct.wrap(reflex)

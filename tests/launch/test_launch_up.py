@@ -26,7 +26,7 @@ from hybrid_control.bringup import graph as graphs
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.navigation.flight import QUAD_SETTINGS
 
-UP = ("-m", "hybrid_control.cli", "up")
+UP = ("-m", "hybrid_control", "up")
 
 
 def pids(process) -> dict[str, int]:

@@ -15,11 +15,11 @@ import nir
 import numpy as np
 import pytest
 
-from firmware_bridge.boards.board import BoardRefusal
 from firmware_bridge.boards.processes import board_protocol
 from firmware_bridge.boards.udp import UdpBoard, UdpConfig
 from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Engine, Network
+from hybrid_control.snn.backends.capabilities import BoardRefusal
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from firmware_bridge.boards.emulated import EmulatedBoard
-from firmware_bridge.boards.loihi import EMULATOR, environment, loihi_program
-from firmware_bridge.boards.loihi_engine import LoihiEngine
-from firmware_bridge.boards.quantise import typical_inputs
-from firmware_bridge.boards.split import split
+from firmware_bridge.boards.loihi import EMULATOR, environment
+from hybrid_control.navigation.reflex.board_inputs import board_inputs
 from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.loihi import LoihiEngine, loihi_program
+from hybrid_control.snn.backends.split import split
 
 pytestmark = pytest.mark.peers
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def python() -> Path:
 
 def same_spikes(net: Network, ticks: int, seed: int) -> int:
     """Run a network behind the wire and in compiled integers; returns the number of output spikes."""
-    inputs = typical_inputs(net, ticks, seed)
+    inputs = board_inputs(net, ticks, seed)
     engine = LoihiEngine(loihi_program(net))
     total = 0
     with EmulatedBoard("loihi", net, stepped=True) as board:

@@ -35,10 +35,10 @@ from spinnman.messages.sdp import SDPFlag, SDPHeader
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.eieio import Command, CommandCode, IpTagSet, Kind, SdpHeader, data_packet
 from firmware_bridge.boards.spinnaker import SpinnakerBoard, SpinnakerConfig
-from firmware_bridge.boards.spinnaker_emulator import Emulator
+from firmware_bridge.boards.spinnaker_emulator import SpinnakerEmulator
 from firmware_bridge.boards.spinnaker_export import export
 from firmware_bridge.boards.spinnaker_wiring import LIVE_INPUT, Wiring
-from firmware_bridge.boards.split import split
+from hybrid_control.snn.backends.split import split
 from hybrid_control.navigation.reflex.network import build_network
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
@@ -155,7 +155,7 @@ def free_port() -> int:
 class Client:
     """Their client, connected to an emulator that runs in a thread."""
 
-    def __init__(self, emulator: Emulator, port: int, outputs: list[str]) -> None:
+    def __init__(self, emulator: SpinnakerEmulator, port: int, outputs: list[str]) -> None:
         self.events: list[tuple[str, int | None, int, int]] = []  # label, time, atom or payload, when
         self.started, self.paused = threading.Event(), threading.Event()
         self.connection = LiveEventConnection("LiveSpikeReceiver", outputs, [LIVE_INPUT], local_port=port)
@@ -178,7 +178,7 @@ class Client:
 def pair(request: pytest.FixtureRequest):
     """An emulator, and their client that follows it."""
     port = free_port()
-    emulator = Emulator(network(), (BOARD, eieio.SCAMP_PORT), ("127.0.0.1", port), ("127.0.0.1", free_port()))
+    emulator = SpinnakerEmulator(network(), (BOARD, eieio.SCAMP_PORT), ("127.0.0.1", port), ("127.0.0.1", free_port()))
     client = Client(emulator, port, list(emulator.wiring.output_keys))
     yield emulator, client
     client.connection.close()
@@ -207,7 +207,7 @@ class TestTheirClientAgainstOurEmulator:
         assert [atom for label, _, atom, _ in client.events if label == "echo_relay"] == [i % 8 for i in range(20)]
         assert client.paused.wait(15)
         runner.join()
-        assert not emulator.refused
+        assert not emulator.traffic.refused
 
     def test_every_type_of_packet_is_read_as_it_was_meant(self, pair) -> None:
         emulator, client = pair
@@ -259,10 +259,10 @@ class TestTheirClientAgainstOurEmulator:
                         )  # fmt: skip
                     client.connection.send_eieio_message(theirs(packet), LIVE_INPUT)
                     count += 1
-        assert wait_for(lambda: emulator.received >= count)
+        assert wait_for(lambda: emulator.traffic.received >= count)
         runner.join()
-        assert emulator.received == count
-        assert not emulator.refused
+        assert emulator.traffic.received == count
+        assert not emulator.traffic.refused
 
 
 # -- 10,000 packets a second ------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def told(what: str, sent: np.ndarray, came: np.ndarray) -> None:
 
 def machine(port: int, output: int, pipe, receives: bool) -> None:
     """Our side, in a process of its own: sends packets to their client, or takes theirs."""
-    emulator = Emulator(network(), (BOARD, eieio.SCAMP_PORT), ("127.0.0.1", port), ("127.0.0.1", output))
+    emulator = SpinnakerEmulator(network(), (BOARD, eieio.SCAMP_PORT), ("127.0.0.1", port), ("127.0.0.1", output))
     log: list[tuple[int, int]] = []
     keys = emulator.wiring.output_keys["ring"]
     atom_of = {key: i for i, key in enumerate(emulator.wiring.input_keys)}
@@ -313,20 +313,16 @@ def machine(port: int, output: int, pipe, receives: bool) -> None:
         log.extend((atom_of[key], now) for key in packet.full_keys.tolist())
 
     emulator._live_input = live_input  # type: ignore[method-assign]
-    from firmware_bridge.boards.spinnaker_wiring import write_database
-
     with emulator:
-        path = Path(emulator._folder.name) / "database.sqlite3"
-        write_database(path, emulator.wiring)
-        emulator._announce(path)
-        emulator._tell(CommandCode.START_RESUME)
+        emulator.announce()
+        emulator.script.tell(CommandCode.START_RESUME)
         count = round(RATE * SECONDS)
         if receives:
             end = time.monotonic() + SECONDS + 20
             while len(log) < count and time.monotonic() < end:
                 emulator.take()
                 time.sleep(1e-4)
-            pipe.send((log, emulator.tags_set, dict(emulator.refused)))
+            pipe.send((log, emulator.tags_set, dict(emulator.traffic.refused)))
         else:
             time.sleep(1.0)
 
@@ -336,11 +332,11 @@ def machine(port: int, output: int, pipe, receives: bool) -> None:
                 if not i % 1000:
                     emulator.take()  # their tag requests
 
-            pipe.send((pace(count, send), emulator.tags_set, dict(emulator.refused)))
+            pipe.send((pace(count, send), emulator.tags_set, dict(emulator.traffic.refused)))
         # their client waits without end for the answer to a tag, so it is given until they have stopped
         while not pipe.poll(0.01):
             emulator.take()
-        emulator._tell(CommandCode.STOP_PAUSE)
+        emulator.script.tell(CommandCode.STOP_PAUSE)
         end = time.monotonic() + 3.0
         while time.monotonic() < end:
             emulator.take()
@@ -413,7 +409,7 @@ def their_sender(address: tuple[str, int], keys: list[int], pipe) -> None:
 
 
 def test_10000_packets_a_second_of_every_type_from_their_codec_to_our_bridge(tmp_path: Path) -> None:
-    emulator = Emulator(network(), (BOARD, 0), ("127.0.0.1", free_port()), ("127.0.0.1", free_port()))
+    emulator = SpinnakerEmulator(network(), (BOARD, 0), ("127.0.0.1", free_port()), ("127.0.0.1", free_port()))
     table = tmp_path / "keys.json"
     emulator.wiring.save(table)
     config = SpinnakerConfig(listen="127.0.0.1", output_port=0, scamp_port=emulator.address[1], table=table)
@@ -472,7 +468,7 @@ def test_the_exported_script_maps_on_a_virtual_board_and_tells_our_bridge_where_
 
 def test_weights_have_the_scale_that_spynnaker_gives_them(tmp_path: Path) -> None:
     from firmware_bridge.boards.echo import with_echo
-    from firmware_bridge.boards.spinnaker_form import spinnaker_form
+    from hybrid_control.snn.backends.spinnaker.form import spinnaker_form
 
     export(network(), tmp_path / "reflex.py")
     program = (

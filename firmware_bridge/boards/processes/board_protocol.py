@@ -1,7 +1,8 @@
 """The board protocol, version 1: spikes between the bridge and any process over UDP (docs/board_protocol.md).
 
 `Packet`, `encode` and `decode` are the codec, `Order` sees to repeats, `Peer` is a board's side without a socket and
-`serve` with one. Only the standard library is needed, so that a board's process can import it in any environment.
+`serve` with one. All of it is this one file, and needs only the standard library, so that it can be copied beside any
+program and imported in any environment.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import struct
 import sys
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Callable, Protocol, Sequence  # noqa: UP035 (also for Python 3.8)
 
 MAGIC = b"HB"
@@ -27,16 +28,14 @@ MAX_CHUNK = 1024  # bytes of a file in a packet
 MAX_FILE = 64 * 2**20
 MAX_TEXT = 512
 
-# from the host
-HELLO, LOAD, START, SPIKES, STOP, PING, BYE = range(1, 8)
-# from the board
-WELCOME, LOADED, STATUS, SPIKES_OUT = range(0x81, 0x85)
+HELLO, LOAD, START, SPIKES, STOP, PING, BYE = range(1, 8)  # from the host
+WELCOME, LOADED, STATUS, SPIKES_OUT = range(0x81, 0x85)  # from the board
 
 NIR_FILE, LOIHI_PROGRAM = 1, 2  # what a LOAD carries
 MORE, DONE, REFUSED = range(3)  # state of a load
 
+# why a packet was ignored
 REASONS = ("address", "length", "version", "type", "content", "session", "order", "repeat")
-"""Why a packet was ignored."""
 
 LOAD_HEAD = struct.Struct("<IIIIB3x")
 LOADED_HEAD = struct.Struct("<IB3xII")
@@ -55,6 +54,11 @@ class Ignored(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def _check(right: bool, reason: str) -> None:
+    if not right:
+        raise Ignored(reason)
 
 
 @dataclass(frozen=True)
@@ -120,14 +124,13 @@ class Spikes:
 
 def parts(neurons: Sequence[int]) -> list[Spikes]:
     """A tick's spikes in as many packets as they need; at most 65,536 of them, the rest is left out."""
-    cut = [tuple(neurons[i : i + MAX_SPIKES]) for i in range(0, min(len(neurons), 65_536), MAX_SPIKES)] or [
-        ()
-    ]
+    starts = range(0, min(max(len(neurons), 1), 65_536), MAX_SPIKES)
+    cut = [tuple(neurons[i : i + MAX_SPIKES]) for i in starts]
     return [Spikes(p, i, i < len(cut) - 1) for i, p in enumerate(cut)]
 
 
 @dataclass(frozen=True)
-class Status:
+class BoardStatus:
     """How a board does. missed: ticks for which it was too late. lost: gaps in the host's sequence.
 
     step_ns, step_max_ns: mean and longest time that a tick took. ignored: packets for each of REASONS.
@@ -163,23 +166,12 @@ def encode(packet: Packet) -> bytes:
             raise ValueError(f"{count} spikes in a packet, at most {MAX_SPIKES}")
         content = SPIKES_HEAD.pack(count, body.part, body.more) + struct.pack(f"<{count}I", *body.neurons)
     elif packet.type == STATUS:
-        content = STATUS_BODY.pack(
-            body.running, body.missed, body.received, body.lost, body.step_ns, body.step_max_ns, *body.ignored
-        )
+        *counts, ignored = vars(body).values()
+        content = STATUS_BODY.pack(*counts, *ignored)
     else:
         raise ValueError(f"no packet type {packet.type}")
-    head = HEADER.pack(
-        MAGIC,
-        VERSION,
-        packet.type,
-        packet.session,
-        packet.sequence,
-        packet.tick,
-        packet.time,
-        packet.echo_time,
-        packet.echo_held,
-    )
-    return head + content
+    *numbers, _ = vars(packet).values()  # in the order of the header
+    return HEADER.pack(MAGIC, VERSION, *numbers) + content
 
 
 def _text(text: str) -> bytes:
@@ -188,59 +180,45 @@ def _text(text: str) -> bytes:
 
 def decode(data: bytes) -> Packet:
     """The packet in a datagram; Ignored with reason length, version, type or content for anything else."""
-    if len(data) < HEADER.size:
-        raise Ignored("length")
+    _check(len(data) >= HEADER.size, "length")
     magic, version, kind, session, sequence, tick, sent, echo, held = HEADER.unpack_from(data)
-    if magic != MAGIC or version != VERSION:
-        raise Ignored("version")
+    _check(magic == MAGIC and version == VERSION, "version")
     content = data[HEADER.size :]
     body: Any = ()
     if kind in (HELLO, STOP, PING, BYE):
-        _length(content, 0)
+        _check(not content, "length")
     elif kind == WELCOME:
         body = _read_text(content)
     elif kind == LOAD:
         body = _read_chunk(content)
     elif kind == LOADED:
-        if len(content) < LOADED_HEAD.size:
-            raise Ignored("length")
+        _check(len(content) >= LOADED_HEAD.size, "length")
         after, state, inputs, outputs = LOADED_HEAD.unpack_from(content)
-        if state > REFUSED:
-            raise Ignored("content")
+        _check(state <= REFUSED, "content")
         body = Loaded(after, state, inputs, outputs, _read_text(content[LOADED_HEAD.size :]))
     elif kind == START:
-        _length(content, START_BODY.size)
+        _check(len(content) == START_BODY.size, "length")
         dt, stepped = START_BODY.unpack(content)
-        if not dt or stepped > 1:
-            raise Ignored("content")
+        _check(dt > 0 and stepped <= 1, "content")
         body = Start(dt, bool(stepped))
     elif kind in (SPIKES, SPIKES_OUT):
-        if len(content) < SPIKES_HEAD.size:
-            raise Ignored("length")
+        _check(len(content) >= SPIKES_HEAD.size, "length")
         count, part, more = SPIKES_HEAD.unpack_from(content)
-        _length(content, SPIKES_HEAD.size + 4 * count)
-        if count > MAX_SPIKES or more > 1:
-            raise Ignored("content")
+        _check(len(content) == SPIKES_HEAD.size + 4 * count, "length")
+        _check(count <= MAX_SPIKES and more <= 1, "content")
         body = Spikes(struct.unpack_from(f"<{count}I", content, SPIKES_HEAD.size), part, bool(more))
     elif kind == STATUS:
-        _length(content, STATUS_BODY.size)
+        _check(len(content) == STATUS_BODY.size, "length")
         running, missed, received, lost, step, longest, *ignored = STATUS_BODY.unpack(content)
-        if running > 1:
-            raise Ignored("content")
-        body = Status(bool(running), missed, received, lost, step, longest, tuple(ignored))
+        _check(running <= 1, "content")
+        body = BoardStatus(bool(running), missed, received, lost, step, longest, tuple(ignored))
     else:
         raise Ignored("type")
     return Packet(kind, session, sequence, tick, sent, echo, held, body)
 
 
-def _length(content: bytes, expected: int) -> None:
-    if len(content) != expected:
-        raise Ignored("length")
-
-
 def _read_text(content: bytes) -> str:
-    if len(content) > MAX_TEXT:
-        raise Ignored("length")
+    _check(len(content) <= MAX_TEXT, "length")
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -248,13 +226,11 @@ def _read_text(content: bytes) -> str:
 
 
 def _read_chunk(content: bytes) -> Chunk:
-    if len(content) < LOAD_HEAD.size:
-        raise Ignored("length")
+    _check(len(content) >= LOAD_HEAD.size, "length")
     index, count, size, crc, kind = LOAD_HEAD.unpack_from(content)
     part = content[LOAD_HEAD.size :]
-    if not 0 < size <= MAX_FILE or count != -(-size // MAX_CHUNK) or index >= count:
-        raise Ignored("content")
-    _length(part, MAX_CHUNK if index < count - 1 else size - MAX_CHUNK * (count - 1))
+    _check(0 < size <= MAX_FILE and count == -(-size // MAX_CHUNK) and index < count, "content")
+    _check(len(part) == (MAX_CHUNK if index < count - 1 else size - MAX_CHUNK * (count - 1)), "length")
     return Chunk(index, count, size, crc, kind, part)
 
 
@@ -293,8 +269,8 @@ class Order:
         return self.newest - self._first + 1 - self.received if self.newest >= 0 else 0
 
 
-class Simulator(Protocol):
-    """What a board's process must bring along."""
+class Backend(Protocol):
+    """What a board's process must bring along: a simulator, or a chip's tools."""
 
     name: str
 
@@ -308,30 +284,89 @@ class Simulator(Protocol):
         """One tick. spikes: input neurons, once for each spike; returns the output neurons that spiked."""
 
 
-@dataclass
-class Peer:
-    """A board's side of the protocol around a simulator, without a socket: datagrams in, datagrams out.
+class Session:
+    """Whom a board answers: the host's address (None for nobody), and the packets from it and to it."""
 
-    loaded: numbers of input and output neurons of a network that the simulator has already, None for none.
+    def __init__(self) -> None:
+        self.host: Any = None
+        self.order = Order()
+        self._number = self._sequence = 0
+        self._heard = (0, 0)  # the host's time, and ours when it was heard
+
+    def begin(self, packet: Packet, address: Any, now: int) -> bool:
+        """Take a HELLO; whether a new session begins with it."""
+        known = address == self.host and packet.session == self._number
+        if not known:
+            free = self.host is None or now - self._heard[1] >= SESSION_NS
+            _check(free, "address" if address != self.host else "session")
+            self.host, self._number = address, packet.session
+            self.order, self._sequence = Order(), 0
+        self.accept(packet, now)
+        return not known
+
+    def check(self, packet: Packet, address: Any) -> None:
+        """Ignored for a packet that is not the host's."""
+        _check(address == self.host, "address")
+        _check(packet.session == self._number, "session")
+        _check(packet.type <= BYE, "type")
+
+    def accept(self, packet: Packet, now: int) -> None:
+        """Count a packet; Ignored for one that comes late or twice."""
+        self.order.accept(packet.sequence)
+        self._heard = (packet.time, now)
+
+    def silent(self, now: int) -> bool:
+        """Whether the host has said nothing for HOST_SILENCE_NS."""
+        return now - self._heard[1] > HOST_SILENCE_NS
+
+    def packet(self, kind: int, tick: int, now: int, body: Any) -> bytes:
+        """The next datagram to the host."""
+        heard, at = self._heard
+        number, self._sequence = self._sequence, (self._sequence + 1) % 2**32
+        return encode(Packet(kind, self._number, number, tick, now, heard, max(0, now - at), body))
+
+
+class Upload:
+    """A file that comes in parts, in whatever order. answer: what the newest part is answered with."""
+
+    def __init__(self, loaded: tuple[int, int] | None) -> None:
+        self.answer = Loaded(0, DONE, *loaded, "") if loaded else Loaded(0, MORE, 0, 0, "")
+        self._file: tuple[int, int] | None = None
+        self._parts: dict[int, bytes] = {}
+
+    def take(self, chunk: Chunk, load: Callable[[int, bytes], tuple[int, int]]) -> bool:
+        """Take a part, and `load` the file when it is whole; whether another file begins with it."""
+        begins = self._file != (chunk.crc, chunk.size)
+        if begins:
+            self._file, self._parts = (chunk.crc, chunk.size), {}
+        elif not self._parts:
+            return False
+        self._parts[chunk.index] = chunk.content
+        wanted = next((i for i in range(chunk.count) if i not in self._parts), chunk.count)
+        self.answer = Loaded(wanted, MORE, 0, 0, "")
+        if wanted == chunk.count:
+            content = b"".join(self._parts[i] for i in range(chunk.count))
+            self._parts = {}
+            try:
+                if zlib.crc32(content) != chunk.crc:
+                    raise ValueError("the file came with another CRC than it left with")
+                self.answer = Loaded(wanted, DONE, *load(chunk.kind, content), "")
+            except ValueError as error:
+                self.answer = Loaded(wanted, REFUSED, 0, 0, str(error))
+        return begins
+
+
+class Peer:
+    """A board's side of the protocol around a back end, without a socket: datagrams in, datagrams out.
+
+    loaded: numbers of input and output neurons of a network that the back end has already, None for none.
     """
 
-    simulator: Simulator
-    loaded: tuple[int, int] | None = None
-    running: bool = False
-    stepped: bool = False
-    dt_ns: int = 1_000_000
-    tick: int = 0
-    missed: int = 0
-    ignored: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
-
-    def __post_init__(self) -> None:
-        self.host: Any = None
-        self._session = self._sequence = 0
-        self._order = Order()
-        self._heard = (0, 0)  # the host's time, and ours when it was heard
-        self._parts: dict[int, bytes] = {}
-        self._file: tuple[int, int] | None = None
-        self._answer = Loaded(0, DONE, *self.loaded, "") if self.loaded else Loaded(0, MORE, 0, 0, "")
+    def __init__(self, backend: Backend, loaded: tuple[int, int] | None = None) -> None:
+        self.backend, self.session, self._upload = backend, Session(), Upload(loaded)
+        self.running = self.stepped = False
+        self.dt_ns, self.tick, self.missed = 1_000_000, 0, 0
+        self.ignored = dict.fromkeys(REASONS, 0)
         self._waiting: list[int] = []
         self._parts_heard = 0  # of the stepped tick that is being sent
         self._result: tuple[int, ...] = ()
@@ -347,66 +382,30 @@ class Peer:
 
     def _handle(self, packet: Packet, address: Any, now: int) -> list[bytes]:
         if packet.type == HELLO:
-            return self._hello(packet, address, now)
-        if address != self.host:
-            raise Ignored("address")
-        if packet.session != self._session:
-            raise Ignored("session")
-        if packet.type > BYE:
-            raise Ignored("type")
-        if packet.type == SPIKES and any(n >= self._answer.inputs for n in packet.body.neurons):
-            raise Ignored("content")
-        if packet.type == START and self._answer.state != DONE:
-            raise Ignored("content")
-        self._order.accept(packet.sequence)
-        self._heard = (packet.time, now)
+            self.running &= not self.session.begin(packet, address, now)
+            return [self.session.packet(WELCOME, self.tick, now, self.backend.name)]
+        self.session.check(packet, address)
+        if packet.type == SPIKES:
+            _check(all(n < self._upload.answer.inputs for n in packet.body.neurons), "content")
+        _check(packet.type != START or self._upload.answer.state == DONE, "content")
+        self.session.accept(packet, now)
         if packet.type == LOAD:
-            return [self._packet(LOADED, now, self._load(packet.body))]
+            self.running &= not self._upload.take(packet.body, self.backend.load)
+            return [self.session.packet(LOADED, self.tick, now, self._upload.answer)]
         if packet.type == SPIKES:
             return self._spikes(packet, now)
         if packet.type == START:
             self.dt_ns, self.stepped = packet.body.dt_ns, packet.body.stepped
-            self.simulator.reset()
+            self.backend.reset()
             self.tick = self.missed = self._step_total = self._step_max = 0
             self._waiting, self._parts_heard, self._result = [], 0, ()
             self.running = True
         elif packet.type in (STOP, BYE):
             self.running = False
             if packet.type == BYE:
-                self.host = None
+                self.session.host = None
                 return []
-        return [self._packet(STATUS, now, self.status())]
-
-    def _hello(self, packet: Packet, address: Any, now: int) -> list[bytes]:
-        known = address == self.host and packet.session == self._session
-        if not known:
-            if self.host is not None and now - self._heard[1] < SESSION_NS:
-                raise Ignored("address" if address != self.host else "session")
-            self.host, self._session = address, packet.session
-            self._order, self._sequence, self.running = Order(), 0, False
-        self._order.accept(packet.sequence)
-        self._heard = (packet.time, now)
-        return [self._packet(WELCOME, now, self.simulator.name)]
-
-    def _load(self, chunk: Chunk) -> Loaded:
-        if self._file != (chunk.crc, chunk.size):
-            self._file, self._parts, self.running = (chunk.crc, chunk.size), {}, False
-        elif not self._parts:
-            return self._answer
-        self._parts[chunk.index] = chunk.content
-        wanted = next((i for i in range(chunk.count) if i not in self._parts), chunk.count)
-        self._answer = Loaded(wanted, MORE, 0, 0, "")
-        if wanted == chunk.count:
-            content = b"".join(self._parts[i] for i in range(chunk.count))
-            self._parts = {}
-            try:
-                if zlib.crc32(content) != chunk.crc:
-                    raise ValueError("the file came with another CRC than it left with")
-                inputs, outputs = self.simulator.load(chunk.kind, content)
-                self._answer = Loaded(wanted, DONE, inputs, outputs, "")
-            except ValueError as error:
-                self._answer = Loaded(wanted, REFUSED, 0, 0, str(error))
-        return self._answer
+        return [self.session.packet(STATUS, self.tick, now, self.status())]
 
     def _spikes(self, packet: Packet, now: int) -> list[bytes]:
         spikes: Spikes = packet.body
@@ -419,8 +418,7 @@ class Peer:
             return [] if spikes.more else self._report(now)
         if spikes.part == 0:
             self._waiting, self._parts_heard = [], 0
-        if packet.tick != self.tick + 1 or spikes.part != self._parts_heard:
-            raise Ignored("order")
+        _check(packet.tick == self.tick + 1 and spikes.part == self._parts_heard, "order")
         self._parts_heard += 1
         self._waiting += spikes.neurons
         return [] if spikes.more else self.advance(now)
@@ -429,7 +427,7 @@ class Peer:
         """Do one tick with the spikes that came since the one before, and tell the host."""
         spikes, self._waiting = self._waiting, []
         began = time.perf_counter_ns()
-        self._result = tuple(self.simulator.step(spikes))
+        self._result = tuple(self.backend.step(spikes))
         took = time.perf_counter_ns() - began
         self._step_total += took
         self._step_max = max(self._step_max, took)
@@ -437,35 +435,14 @@ class Peer:
         return self._report(now + took)
 
     def _report(self, now: int) -> list[bytes]:
-        return [self._packet(SPIKES_OUT, now, p) for p in parts(self._result)]
+        return [self.session.packet(SPIKES_OUT, self.tick, now, p) for p in parts(self._result)]
 
-    def host_silent(self, now: int) -> bool:
-        """Whether the host has said nothing for HOST_SILENCE_NS: no time passes then."""
-        return now - self._heard[1] > HOST_SILENCE_NS
-
-    def status(self) -> Status:
+    def status(self) -> BoardStatus:
         """What a STATUS says."""
-        mean = self._step_total // max(self.tick, 1)
-        counts = tuple(min(self.ignored[r], 2**32 - 1) for r in REASONS)
-        top = 2**32 - 1
-        return Status(
-            self.running,
-            self.missed,
-            self._order.received,
-            self._order.lost,
-            min(mean, top),
-            min(self._step_max, top),
-            counts,
-        )
-
-    def _packet(self, kind: int, now: int, body: Any) -> bytes:
-        heard, at = self._heard
-        held = max(0, now - at)
-        made = encode(
-            Packet(kind, self._session, self._sequence, self.tick, now, heard, held, body),
-        )
-        self._sequence = (self._sequence + 1) % 2**32
-        return made
+        order, mean = self.session.order, self._step_total // max(self.tick, 1)
+        numbers = (mean, self._step_max, *(self.ignored[r] for r in REASONS))
+        step, most, *ignored = (min(n, 2**32 - 1) for n in numbers)
+        return BoardStatus(self.running, self.missed, order.received, order.lost, step, most, tuple(ignored))
 
 
 def serve(peer: Peer, sock: socket.socket, ended: Callable[[], bool], parent: Any = None) -> None:
@@ -479,15 +456,9 @@ def serve(peer: Peer, sock: socket.socket, ended: Callable[[], bool], parent: An
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     watch = [sock] if parent is None else [sock, parent]
     due = 0
-
-    def send(packets: list[bytes], to: Any) -> None:
-        for data in packets:
-            sock.sendto(data, to)
-
     while not ended():
-        ticking = peer.running and not peer.stepped and not peer.host_silent(clock())
-        wait = max(0, due - clock()) * 1e-9 if ticking else 0.1
-        readable = select.select(watch, [], [], wait)[0]
+        ticking = peer.running and not peer.stepped and not peer.session.silent(clock())
+        readable = select.select(watch, [], [], max(0, due - clock()) * 1e-9 if ticking else 0.1)[0]
         if any(f is not sock for f in readable) and not os.read(parent.fileno(), 4096):
             break
         for _ in range(1000 if sock in readable else 0):
@@ -497,7 +468,8 @@ def serve(peer: Peer, sock: socket.socket, ended: Callable[[], bool], parent: An
                 break
             except ConnectionError:  # what we sent reached a port that is closed by now
                 continue
-            send(peer.handle(data, sender, clock()), sender)
+            for answer in peer.handle(data, sender, clock()):
+                sock.sendto(answer, sender)
         now = clock()
         if not ticking:
             due = now + peer.dt_ns
@@ -505,11 +477,12 @@ def serve(peer: Peer, sock: socket.socket, ended: Callable[[], bool], parent: An
             late = (now - due) // peer.dt_ns
             peer.missed += late
             due += (late + 1) * peer.dt_ns
-            send(peer.advance(now), peer.host)
+            for spikes in peer.advance(now):
+                sock.sendto(spikes, peer.session.host)
 
 
-def main(simulator: Simulator, description: str, loaded: tuple[int, int] | None = None) -> None:
-    """Serve a simulator as a program, with --host and --port, until SIGTERM or until stdin closes where it is a pipe.
+def main(backend: Backend, description: str, loaded: tuple[int, int] | None = None) -> None:
+    """Serve a back end as a program, with --host and --port, until SIGTERM or until stdin closes where it is a pipe.
 
     loaded: as for Peer. Prints "ready HOST PORT" when it can be reached.
     """
@@ -521,8 +494,6 @@ def main(simulator: Simulator, description: str, loaded: tuple[int, int] | None 
     signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((options.host, options.port))
-        host, port = sock.getsockname()
-        sys.stdout.write(f"ready {host} {port}\n")
-        sys.stdout.flush()
+        print("ready", *sock.getsockname(), flush=True)
         pipe = sys.stdin if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode) else None
-        serve(Peer(simulator, loaded), sock, lambda: bool(ended), pipe)
+        serve(Peer(backend, loaded), sock, lambda: bool(ended), pipe)

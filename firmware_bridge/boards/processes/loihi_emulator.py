@@ -1,8 +1,8 @@
 """nengo-loihi's emulator of a Loihi 1 behind the board protocol.
 
 Runs by its path in an environment with nengo-loihi 1.1.0 (scripts/loihi.sh makes it). A network comes as the integers
-of `loihi_form.LoihiProgram`; each population is a block (a core), each projection its synapses, at the level below
-nengo-loihi's own discretisation. Emulated: this was never run on a chip.
+of `snn.backends.loihi.LoihiProgram`; each population is a block (a core), each projection its synapses, at the level
+below nengo-loihi's own discretisation. Emulated: this was never run on a chip.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybrid_control.backends import BACKENDS
 from hybrid_control.parameters import Parameter
 
 # fmt: off
@@ -47,7 +48,7 @@ SETTINGS: tuple[Parameter, ...] = (
     Parameter("network_file", "", "", "NIR file of the network; empty for the one that comes with hybrid_control"),
     Parameter("backend", "numba", "",
               "what runs the network: this processor, or a board behind the board bridge (never on hardware so far)",
-              choices=("numba", "spinnaker", "loihi")),
+              choices=BACKENDS),
     Parameter("board_timeout", 0.05, "s", "time without a sign of the board after which it counts as silent",
               0.005, 2.0),
     Parameter("without_board", "numba", "",

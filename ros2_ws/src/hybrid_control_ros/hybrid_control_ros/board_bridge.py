@@ -20,15 +20,16 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from firmware_bridge.boards import Board, new_board
 from firmware_bridge.boards.pump import HasNetwork, Pump
-from firmware_bridge.boards.quantise import report
 from firmware_bridge.boards.registry import parse_config
-from firmware_bridge.boards.split import split
 from hybrid_control.bringup.node_parameters import ON_BOARD
+from hybrid_control.navigation.reflex.board_inputs import board_inputs
 from hybrid_control.navigation.reflex.network import build_network, with_gains
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling
 from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.quantise import report
+from hybrid_control.snn.backends.split import split
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import SpikeTrainMessage
 from hybrid_control_ros.node import ManagedNode
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from hybrid_control_ros.reflex import ReflexNode
 
 _ATTEMPT = 1.0  # s of one attempt to start the board, between which the node can end
-_COMPARED = 0.5  # s of simulated time in which the board's network is compared with the engine's
+_COMPARED = 500  # ticks in which the board's network is compared with the engine's
 _PATIENCE = 5.0  # s that the thread may take to end
 _WAITING = 64  # windows of the reflex that wait for the board at most
 
@@ -118,7 +119,7 @@ class BoardBridgeNode(ManagedNode):
         network = split(self._network()).board
         self.board.load(network)
         # what the board makes of the network is said before anything is sent
-        for line in report(network, backend, _COMPARED).splitlines():
+        for line in report(network, backend, board_inputs(network, _COMPARED)).splitlines():
             self.get_logger().info(line)
         self.board.connect()
         self._peer = _Mailboxes(self._reflex_node) if self._reflex_node is not None else _Topics(self)

@@ -18,7 +18,7 @@ from sensor_msgs.msg import BatteryState, JointState, Range
 from std_srvs.srv import Trigger
 
 from firmware_bridge.kinematics import Velocity, limit_velocity, limit_wheels, slip
-from firmware_bridge.link import Link
+from firmware_bridge.link import FirmwareLink
 from firmware_bridge.odometry import WheelOdometry
 from firmware_bridge.wheels import WheelDriver, WheelState
 from hybrid_control.bringup.node_parameters import FIRMWARE_BRIDGE
@@ -92,7 +92,7 @@ class FirmwareBridgeNode(ManagedNode):
             raise ParameterError("direct: needs the reflex in the same process: run reflex_wheels_node")
         self.driver = make_driver(values)
         if self._direct is not None:
-            if not isinstance(self.driver, Link):
+            if not isinstance(self.driver, FirmwareLink):
                 raise ParameterError("direct: needs driver 'link'")
             self._direct.connect(
                 self.driver.port, self._kinematics, self._max_wheel_speed, self.value("command_rate")
@@ -130,7 +130,7 @@ class FirmwareBridgeNode(ManagedNode):
             driver.stop()
 
     def change(self, changes: Mapping[str, Value]) -> None:
-        if isinstance(self.driver, Link) and self.value("set_gains"):
+        if isinstance(self.driver, FirmwareLink) and self.value("set_gains"):
             self.driver.configure(make_gains({**self.values(FIRMWARE_BRIDGE), **changes}))
 
     def _steadily(self, period: float, callback: Callable[[], None]) -> None:
@@ -275,7 +275,7 @@ class FirmwareBridgeNode(ManagedNode):
         driver = self.driver
         if driver is None:
             return
-        if isinstance(driver, Link):
+        if isinstance(driver, FirmwareLink):
             for line in driver.logs():
                 self.get_logger().info(f"firmware: {line.text}")
         status = driver.status()
@@ -310,7 +310,7 @@ class FirmwareBridgeNode(ManagedNode):
             values |= {"motors on": state.motors_on, "faults": " ".join(state.faults), "bumper": state.bumper}
             if state.battery is not None:
                 values["battery [V]"] = state.battery
-        if isinstance(driver, Link) and driver.counters is not None:
+        if isinstance(driver, FirmwareLink) and driver.counters is not None:
             values |= {f"firmware {k}": v for k, v in dataclasses.asdict(driver.counters).items()}
         if not status.connected or state is None:
             return DiagnosticStatus.ERROR, status.error or "no readings", values

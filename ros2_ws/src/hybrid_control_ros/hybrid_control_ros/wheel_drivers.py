@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from firmware_bridge.kinematics import Ackermann, Differential, Kinematics, Limits, Mecanum, skid_steer
-from firmware_bridge.link import Gains, Link, LinkConfig
+from firmware_bridge.link import FirmwareLink, Gains, LinkConfig
 from firmware_bridge.link import Limits as WheelLimits
 from firmware_bridge.wheels import WheelDriver
 from hybrid_control.parameters import ParameterError, Value
@@ -63,7 +63,7 @@ def make_driver(values: Mapping[str, Value]) -> WheelDriver:
             more["limits"] = WheelLimits(v["max_wheel_speed"], v["wheel_acceleration"], v["min_battery"])
         if v["set_gains"]:
             more["gains"] = make_gains(values)
-        return Link(LinkConfig(v["port"], **more))
+        return FirmwareLink(LinkConfig(v["port"], **more))
     more |= {"address": v["port"], "command_timeout": v["command_timeout"]}
     if kind == "ros_arduino_bridge":
         from firmware_bridge.adapters.arduino_text import ArduinoText, ArduinoTextConfig

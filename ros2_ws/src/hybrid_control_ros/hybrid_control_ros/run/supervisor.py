@@ -274,9 +274,9 @@ class Run:
         """Write the board's network into the run's folder, and tell its emulator and the bridge where they meet."""
         from firmware_bridge.boards.emulated import emulated_config, emulator_command
         from firmware_bridge.boards.registry import format_config
-        from firmware_bridge.boards.split import split
         from hybrid_control.navigation.reflex.network import build_network, with_gains
         from hybrid_control.snn import Network
+        from hybrid_control.snn.backends.split import split
 
         backend, reflex = self._options.backend, self._parameters[REFLEX]
         file = str(reflex["network_file"])
@@ -305,7 +305,7 @@ class Run:
             emulate = ["firmware", "emulate", "--out", str(self._folder / "firmware")]
             emulate += ["--link", str(self._parameters[FIRMWARE]["port"])]
             emulate += ["--wheels", str(self._parameters[SIM]["wheel_port"])]
-            children.start("firmware", "hybrid_control.cli", emulate)
+            children.start("firmware", "hybrid_control", emulate)
         if self._board_command:
             children.run("board", self._board_command)
         for program in self._programs:

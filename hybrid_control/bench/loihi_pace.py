@@ -1,6 +1,6 @@
 """Measures how nengo-loihi's emulator keeps up with a tick a millisecond while it runs the reflex.
 
-python -m firmware_bridge.boards.loihi_pace --seconds 60
+python -m hybrid_control.bench.loihi_pace --seconds 60
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 from tqdm import trange
 
 from firmware_bridge.boards.emulated import EmulatedBoard
-from firmware_bridge.boards.quantise import typical_inputs
-from firmware_bridge.boards.split import split
 from firmware_bridge.boards.udp import UdpBoard
+from hybrid_control.navigation.reflex.board_inputs import board_inputs
 from hybrid_control.navigation.reflex.network import build_network
 from hybrid_control.signals import SpikeTrain
+from hybrid_control.snn.backends.split import split
 
 
 def measure(seconds: float) -> list[str]:
     """Send the reflex' typical input a tick at a time for some seconds; what came of it, as lines of text."""
     network = split(build_network()).board
-    inputs = typical_inputs(network, 10_000)
+    inputs = board_inputs(network, 10_000)
     with EmulatedBoard("loihi", network) as board:
         assert isinstance(board, UdpBoard)
         x = np.concatenate([inputs[p.name] for p in board.inputs], axis=1)

@@ -1,18 +1,20 @@
 """Cuts a network into what stays on the host and what a board runs, and turns what boards lack into what they have.
 
-A board takes and gives spikes alone, and none of ours has a leaky integrator that does not spike. Both functions
-leave the network that they are given as it is.
+A board takes and gives spikes alone, and none of ours has a leaky integrator that does not spike. `split` and
+`spiking` leave their network as it is.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import nir
 import numpy as np
 
-from firmware_bridge.boards.board import BoardRefusal
+from hybrid_control.signals import layout
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardRefusal, Layout
 from hybrid_control.snn.neurons import SPIKING_TYPES
 
 RELAY_LEAK = 1.0  # s, membrane time constant of a relay, long against the time between two of its spikes
@@ -32,17 +34,34 @@ class Parts:
     board: Network
 
 
+def channels(network: Network, kind: type[nir.NIRNode]) -> Layout:
+    """A network's inputs (kind: nir.Input) or outputs (nir.Output), flat, in the order of their names."""
+    return layout(
+        **{
+            name: math.prod(int(n) for n in np.atleast_1d(node.input_type["input"]))
+            for name, node in sorted(network.nodes.items())
+            if type(node) is kind
+        }
+    )
+
+
+def neighbours(network: Network) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """For each node those that lead into it, and those that it leads to, in the order of the edges."""
+    into: dict[str, list[str]] = {name: [] for name in network.nodes}
+    out_of: dict[str, list[str]] = {name: [] for name in network.nodes}
+    for a, b in network.edges:
+        into[b].append(a)
+        out_of[a].append(b)
+    return into, out_of
+
+
 def split(network: Network) -> Parts:
     """Leave on the host each population that a plain edge from an Input drives and nothing else: that Input is analog.
 
     Every other Input takes spikes: its value is their number in a tick. ValueError for a graph in a graph.
     """
     _check_flat(network)
-    into: dict[str, list[str]] = {name: [] for name in network.nodes}
-    out_of: dict[str, list[str]] = {name: [] for name in network.nodes}
-    for a, b in network.edges:
-        into[b].append(a)
-        out_of[a].append(b)
+    into, out_of = neighbours(network)
     encoders = {
         targets[0]: name
         for name, targets in out_of.items()
@@ -85,9 +104,8 @@ def spiking(network: Network, dt: float = 1e-3, max_rate: float = 500.0, relays:
     changed = Network()
     changed.nodes, changed.edges = dict(network.nodes), list(network.edges)
     changed.metadata = dict(network.metadata)
-    filters = _filters(network)
-    for target, times in filters.items():
-        _merge(changed, target, times)
+    for target, those in filters(network).items():
+        _merge(changed, target, those)
     for name, node in network.nodes.items():
         if isinstance(node, (nir.CubaLI, nir.I)):
             raise BoardRefusal(f"{name!r} is a {type(node).__name__}, which does not spike", "an LI")
@@ -101,35 +119,56 @@ def synapse_times(network: Network) -> dict[str, dict[str, tuple[float, float]]]
 
     After is the one that most of them have, the geometric mean where no one time constant leads.
     """
-    found = {}
-    for target, times in _filters(network).items():
-        after = _one_time(list(times.values()))
-        found[target] = {name: (tau, after) for name, tau in times.items()}
-    return found
+    times = {}
+    for target, those in filters(network).items():
+        after = _one_time([f.tau for f in those])
+        times[target] = {f.name: (f.tau, after) for f in those}
+    return times
 
 
-def _filters(network: Network) -> dict[str, dict[str, float]]:
-    """For each LIF, the LI that can be its synapses and their time constants in s."""
-    into: dict[str, list[str]] = {name: [] for name in network.nodes}
-    out_of: dict[str, list[str]] = {name: [] for name in network.nodes}
-    for a, b in network.edges:
-        into[b].append(a)
-        out_of[a].append(b)
-    found: dict[str, dict[str, float]] = {}
+@dataclass(frozen=True)
+class Filter:
+    """An LI that leads to one LIF and nowhere else, so that it can be that neuron's synapse.
+
+    tau: s. behind: the Linear between the two, "" for none. fronts: the Linear before it.
+    """
+
+    name: str
+    tau: float
+    behind: str
+    fronts: tuple[str, ...]
+
+
+def filters(network: Network) -> dict[str, list[Filter]]:
+    """For each LIF the LI that can be its synapses, in the order of the nodes."""
+    into, out_of = neighbours(network)
+    by_target: dict[str, list[Filter]] = {}
     for name, node in network.nodes.items():
         if not isinstance(node, nir.LI) or len(out_of[name]) != 1 or np.any(node.v_leak):
             continue
-        target = out_of[name][0]
+        target, behind = out_of[name][0], ""
         if isinstance(network.nodes[target], nir.Linear) and into[target] == [name]:
-            target = out_of[target][0] if len(out_of[target]) == 1 else target
-        fronts = into[name]
+            behind, target = target, (out_of[target][0] if len(out_of[target]) == 1 else target)
         if (
             isinstance(network.nodes[target], nir.LIF)
             and np.ptp(node.tau) == 0
-            and all(isinstance(network.nodes[f], nir.Linear) and out_of[f] == [name] for f in fronts)
+            and all(isinstance(network.nodes[f], nir.Linear) and out_of[f] == [name] for f in into[name])
         ):
-            found.setdefault(target, {})[name] = float(node.tau.flat[0])
-    return found
+            by_target.setdefault(target, []).append(
+                Filter(name, float(node.tau.flat[0]), behind, tuple(into[name]))
+            )
+    return by_target
+
+
+def fold(net: Network, target: str, li: Filter) -> None:
+    """Take an LI out: the Linear before it lead to the LIF itself, with what it and the one behind it did."""
+    through = np.diag(net.nodes.pop(li.name).r.ravel())
+    if li.behind:
+        through = net.nodes.pop(li.behind).weight @ through
+    for front in li.fronts:
+        net.nodes[front] = nir.Linear(through @ net.nodes[front].weight)
+        net.edges.append((front, target))
+    net.edges = [edge for edge in net.edges if {li.name, li.behind}.isdisjoint(edge)]
 
 
 def _one_time(times: list[float]) -> float:
@@ -139,12 +178,12 @@ def _one_time(times: list[float]) -> float:
     return float(np.exp(np.mean(np.log(times))))
 
 
-def _merge(net: Network, target: str, times: dict[str, float]) -> None:
+def _merge(net: Network, target: str, those: list[Filter]) -> None:
     """Make LI the synapses of the LIF that they lead to."""
     lif = net.nodes[target]
     one = np.ones(lif.tau.shape)
     net.nodes[target] = nir.CubaLIF(
-        tau_syn=_one_time(list(times.values())) * one,
+        tau_syn=_one_time([f.tau for f in those]) * one,
         tau_mem=lif.tau,
         r=lif.r,
         v_leak=lif.v_leak,
@@ -152,17 +191,8 @@ def _merge(net: Network, target: str, times: dict[str, float]) -> None:
         v_reset=lif.v_reset,
         w_in=one,
     )
-    for name in times:
-        node = net.nodes.pop(name)
-        behind = next(b for a, b in net.edges if a == name)
-        through = np.diag(node.r)
-        if behind != target:
-            through = net.nodes.pop(behind).weight @ through
-        for front in [a for a, b in net.edges if b == name]:
-            net.nodes[front] = nir.Linear(through @ net.nodes[front].weight)
-            net.edges.append((front, target))
-        gone = {name} if behind == target else {name, behind}
-        net.edges = [edge for edge in net.edges if gone.isdisjoint(edge)]
+    for li in those:
+        fold(net, target, li)
 
 
 def _relay(net: Network, name: str, node: nir.LI, dt: float, max_rate: float, relays: int) -> None:

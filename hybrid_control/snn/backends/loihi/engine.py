@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from firmware_bridge.boards.loihi_form import INPUT_BITS, STATE_BITS, LoihiProgram
+from hybrid_control.snn.backends.loihi.form import INPUT_BITS, STATE_BITS, LoihiProgram
 
 
 @njit(cache=True, nogil=True)

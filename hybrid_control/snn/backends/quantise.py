@@ -15,19 +15,15 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.boards.board import Capabilities
-from firmware_bridge.boards.loihi_engine import LoihiEngine
-from firmware_bridge.boards.loihi_form import CAPABILITIES as LOIHI
-from firmware_bridge.boards.loihi_form import LoihiProgram, loihi_form
-from firmware_bridge.boards.spinnaker_form import CAPABILITIES as SPINNAKER
-from firmware_bridge.boards.spinnaker_form import spinnaker_form
-from firmware_bridge.boards.split import spiking, synapse_times
+from hybrid_control.backends import BOARDS
 from hybrid_control.snn import Engine, Network
+from hybrid_control.snn.backends import loihi, spinnaker
+from hybrid_control.snn.backends.capabilities import BoardCapabilities
+from hybrid_control.snn.backends.split import channels, spiking, synapse_times
 
 Spikes = NDArray[Any]
 
 WITHIN = 5  # ticks by which two spikes may be apart to count as the same one
-TARGETS: dict[str, Capabilities] = {"loihi": LOIHI, "spinnaker": SPINNAKER}
 
 
 @dataclass(frozen=True)
@@ -87,49 +83,59 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A network as a board computes it.
+    """A network as a board of these capabilities computes it.
 
     network: for the numba engine, with `options` of Engine. notes: what is another model now, a line each. program:
     Loihi's integers, where it is for Loihi.
     """
 
-    target: str
+    board: BoardCapabilities
     network: Network
     errors: tuple[Error, ...]
     notes: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
-    program: LoihiProgram | None = None
+    program: loihi.LoihiProgram | None = None
 
 
 def quantise(network: Network, target: str, dt: float = 1e-3) -> Quantised:
-    """What a board of `target`, "loihi" or "spinnaker", makes of a network whose inputs are all spikes.
+    """What a board of `target`, one of BOARDS, makes of a network whose inputs are all spikes.
 
     BoardRefusal, with the reason and the nearest that could run, where it can't run it.
     """
-    if target not in TARGETS:
-        raise ValueError(f"no board {target!r}; there are {', '.join(TARGETS)}")
-    if target == "spinnaker":
-        form = spinnaker_form(network, dt)
-        made = form.network()
-        errors = parameter_errors(network, made, dt, scaled=True)
-        return Quantised(target, made, errors, form.changes, {"scheme": "exponential"})
+    if target not in _QUANTISE:
+        raise ValueError(f"no board {target!r}; there are {', '.join(BOARDS)}")
+    return _QUANTISE[target](network, dt)
+
+
+def _on_spinnaker(network: Network, dt: float) -> Quantised:
+    form = spinnaker.spinnaker_form(network, dt)
+    after = form.network()
+    errors = parameter_errors(network, after, dt, scaled=True)
+    return Quantised(spinnaker.CAPABILITIES, after, errors, form.changes, {"scheme": "exponential"})
+
+
+def _on_loihi(network: Network, dt: float) -> Quantised:
+    times = synapse_times(network)
     notes = []
-    for name, times in synapse_times(network).items():
-        said = ", ".join(f"{n} {a * 1e3:g} -> {b * 1e3:g} ms" for n, (a, b) in times.items())
-        notes.append(f"{name}: its filters become its synapse, which has one time constant: {said}")
-    form_network = spiking(network, dt)
+    for name, changes in times.items():
+        lines = ", ".join(f"{n} {a * 1e3:g} -> {b * 1e3:g} ms" for n, (a, b) in changes.items())
+        notes.append(f"{name}: its filters become its synapse, which has one time constant: {lines}")
+    before = spiking(network, dt)
     notes += [
-        f"{name}: an LI becomes {np.size(form_network.nodes[name].v_threshold)} relays of spikes"
+        f"{name}: an LI becomes {np.size(before.nodes[name].v_threshold)} relays of spikes"
         for name, node in network.nodes.items()
-        if isinstance(node, nir.LI) and name in form_network.nodes
+        if isinstance(node, nir.LI) and name in before.nodes
     ]
-    program, made = loihi_form(form_network, dt)
-    errors = parameter_errors(form_network, made, dt)
-    merged = [(n, abs(b - a) / a) for times in synapse_times(network).values() for n, (a, b) in times.items()]
+    program, after = loihi.loihi_form(before, dt)
+    errors = parameter_errors(before, after, dt)
+    merged = [(n, abs(b - a) / a) for changes in times.values() for n, (a, b) in changes.items()]
     if merged:
         where, worst = max(merged, key=lambda pair: pair[1])
         errors = (Error("filters", worst, sum(e for _, e in merged) / len(merged), where), *errors)
-    return Quantised(target, made, errors, tuple(notes), {}, program)
+    return Quantised(loihi.CAPABILITIES, after, errors, tuple(notes), {}, program)
+
+
+_QUANTISE = {"spinnaker": _on_spinnaker, "loihi": _on_loihi}
 
 
 def parameter_errors(before: Network, after: Network, dt: float, scaled: bool = False) -> tuple[Error, ...]:
@@ -206,15 +212,15 @@ def compare(
 
     inputs: by the name of the Input, (ticks, size) spikes of each tick. options: of Engine, for `changed`.
     """
-    given = {name: np.asarray(x, dtype=np.float32)[:ticks] for name, x in inputs.items()}
+    spikes = {name: np.asarray(x, dtype=np.float32)[:ticks] for name, x in inputs.items()}
     first, second = (Engine(net, dt=dt, **more) for net, more in ((original, {}), (changed, options or {})))
     names = [
         n
         for n in first.populations
         if first.graph.nodes[n].spiking and n in second.populations and second.graph.nodes[n].spiking
     ]
-    before = first.run({n: given[n] for n in first.input_names}, record=names)
-    after = second.run({n: given[n] for n in second.input_names}, record=names)
+    before = first.run({n: spikes[n] for n in first.input_names}, record=names)
+    after = second.run({n: spikes[n] for n in second.input_names}, record=names)
     return compare_spikes(
         {n: before[n]["spikes"] for n in names}, {n: after[n]["spikes"] for n in names}, ticks, dt
     )
@@ -224,13 +230,13 @@ def compare_spikes(
     before: Mapping[str, Spikes], after: Mapping[str, Spikes], ticks: int, dt: float = 1e-3
 ) -> Comparison:
     """Compare spikes that were recorded: by the name of the population, (ticks, size) of 0 and 1."""
-    found, firsts = [], []
+    populations, firsts = [], []
     for name in sorted(before):
         a = np.asarray(before[name]).reshape(ticks, -1) != 0
         b = np.asarray(after[name]).reshape(ticks, -1) != 0
         seconds = ticks * dt
         rates = a.sum(axis=0) / seconds, b.sum(axis=0) / seconds
-        found.append(
+        populations.append(
             PopulationComparison(
                 name,
                 (float(rates[0].mean()), float(rates[1].mean())),
@@ -242,7 +248,7 @@ def compare_spikes(
         differs = (a != b).any(axis=1)
         if differs.any():
             firsts.append(int(differs.argmax()))
-    return Comparison(ticks, tuple(found), min(firsts) if firsts else None)
+    return Comparison(ticks, tuple(populations), min(firsts) if firsts else None)
 
 
 def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_], within: int = WITHIN) -> float:
@@ -260,90 +266,40 @@ def _spread(spikes: NDArray[np.bool_], within: int) -> NDArray[np.bool_]:
     return np.asarray(count[end] > count[begin])
 
 
-def typical_inputs(network: Network, ticks: int, seed: int = 0, dt: float = 1e-3) -> dict[str, Spikes]:
+def random_inputs(network: Network, ticks: int, seed: int = 0, dt: float = 1e-3) -> dict[str, Spikes]:
     """Spikes for each Input of a network, (ticks, size) of 0 and 1.
 
-    For a network with the inputs of the reflex' board: a heading that turns, an obstacle that comes and goes.
-    For any other: each neuron Poisson, its rate drawn anew every quarter of a second between 2 and 200 Hz.
+    Each neuron is Poisson, its rate drawn anew every quarter of a second between 2 and 200 Hz.
     """
-    from hybrid_control.navigation.reflex.network import BOARD_INPUTS
-
     rng = np.random.default_rng(seed)
-    sizes = {
-        n: math.prod(int(k) for k in np.atleast_1d(v.input_type["input"]))
-        for n, v in sorted(network.nodes.items())
-        if isinstance(v, nir.Input)
-    }
-    if sizes == {p.name: p.size for p in BOARD_INPUTS}:
-        return _reflex_inputs(sizes, ticks, rng, dt)
     spell = max(1, round(0.25 / dt))
-    made = {}
-    for name, size in sizes.items():
-        rates = np.exp(rng.uniform(np.log(2.0), np.log(200.0), (-(-ticks // spell), size)))
+    inputs = {}
+    for p in channels(network, nir.Input):
+        rates = np.exp(rng.uniform(np.log(2.0), np.log(200.0), (-(-ticks // spell), p.size)))
         chance = np.repeat(rates, spell, axis=0)[:ticks] * dt
-        made[name] = (rng.random((ticks, size)) < chance).astype(np.float64)
-    return made
+        inputs[p.name] = (rng.random((ticks, p.size)) < chance).astype(np.float64)
+    return inputs
 
 
-def _reflex_inputs(
-    sizes: Mapping[str, int], ticks: int, rng: np.random.Generator, dt: float
+def integer_spikes(
+    program: loihi.LoihiProgram, inputs: Mapping[str, Spikes], ticks: int
 ) -> dict[str, Spikes]:
-    from hybrid_control.navigation.reflex.network import SPEED
-    from hybrid_control.navigation.reflex.percept import sector_directions
-
-    time = np.arange(ticks)[:, None] * dt
-    directions = sector_directions()[None, :]
-
-    def bump(centre: Spikes, width: float) -> Spikes:
-        return np.exp((np.cos(directions - centre) - 1.0) / width**2)
-
-    heading = 0.8 * np.sin(2 * np.pi * time / 3.0)
-    obstacle = 0.4 + 0.6 * np.sin(2 * np.pi * time / 5.0)
-    nearness = 0.5 + 0.5 * np.sin(2 * np.pi * time / 2.0)
-    rates = {
-        "planner": np.hstack([90.0 * bump(heading, 0.3), np.full((ticks, SPEED), 20.0)]),
-        "goal": 100.0 + 140.0 * bump(heading * 0.5, 0.7),
-        "near": 160.0 * bump(obstacle, 0.2) * np.maximum(nearness - 0.6, 0) / 0.4,
-        "mid": 120.0 * bump(obstacle, 0.2) * nearness,
-        "far": 80.0 * bump(obstacle, 0.3) * (1 - nearness),
-        "approach": 60.0 * bump(obstacle, 0.2) * nearness,
-        "arousal": np.full((ticks, 1), 1.0 / dt),
-        "stuck_current": np.zeros((ticks, 1)),
-    }
-    return {n: (rng.random((ticks, size)) < rates[n] * dt).astype(np.float64) for n, size in sizes.items()}
-
-
-def integer_spikes(program: LoihiProgram, inputs: Mapping[str, Spikes], ticks: int) -> dict[str, Spikes]:
     """The spikes of each population of a Loihi program, (ticks, size), by Loihi's integer arithmetic."""
-    engine = LoihiEngine(program)
+    engine = loihi.LoihiEngine(program)
     x = np.concatenate([np.asarray(inputs[p.name]).reshape(-1, p.size) for p in program.inputs], axis=1)
-    made = {p.name: np.zeros((ticks, p.size), np.int64) for p in program.populations}
+    spikes_of = {p.name: np.zeros((ticks, p.size), np.int64) for p in program.populations}
     for t in range(ticks):
         engine.step(x[t].astype(np.int64))
-        for name, spikes in made.items():
+        for name, spikes in spikes_of.items():
             spikes[t] = engine.spikes(name)
-    return made
+    return spikes_of
 
 
-def report(
-    network: Network,
-    target: str,
-    seconds: float = 2.0,
-    seed: int = 0,
-    inputs: Mapping[str, Spikes] | None = None,
-) -> str:
-    """What a board makes of a network whose inputs are all spikes, as lines of text.
-
-    inputs: as for `compare`; `typical_inputs` of that many seconds where not given.
-    """
+def report(network: Network, target: str, inputs: Mapping[str, Spikes]) -> str:
+    """What a board makes of a network whose inputs are all spikes, as lines of text. inputs: as for `compare`."""
     quantised = quantise(network, target)
-    ticks = max(1, round(seconds / 1e-3))
-    if inputs is None:
-        given = typical_inputs(network, ticks, seed)
-    else:
-        given = dict(inputs)
-        ticks = min(len(x) for x in given.values())
-    board = TARGETS[target]
+    ticks = min(len(x) for x in inputs.values())
+    board = quantised.board
     lines = [f"{board.board}, {'tried' if board.on_hardware else 'never tried'} on hardware"]
     lines += [f"  {note}" for note in quantised.notes]
     for e in quantised.errors:
@@ -354,15 +310,15 @@ def report(
             lines.append(
                 f"  {e.what}: off by at most {e.worst:.2g} {unit} (in {e.where}), by {e.mean:.2g} on average"
             )
-    made = compare(network, quantised.network, given, ticks, options=quantised.options)
+    computed = compare(network, quantised.network, inputs, ticks, options=quantised.options)
     lines.append(
         f"spikes of the network and of what the board computes, {ticks} ticks, within {WITHIN} of each other:"
     )
-    lines += made.lines()
+    lines += computed.lines()
     if quantised.program is not None:
-        exact = integer_spikes(quantised.program, given, ticks)
+        exact = integer_spikes(quantised.program, inputs, ticks)
         engine = Engine(quantised.network)
-        ran = engine.run({n: given[n] for n in engine.input_names}, record=list(exact))
+        ran = engine.run({n: inputs[n] for n in engine.input_names}, record=list(exact))
         rounded = compare_spikes({n: ran[n]["spikes"] for n in exact}, exact, ticks)
         lines.append(
             "the same again, by the numba engine and in Loihi's integers (u and v rounded towards 0):"

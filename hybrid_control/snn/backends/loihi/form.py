@@ -25,9 +25,10 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.boards.board import BoardRefusal, Capabilities, Layout
 from hybrid_control.signals import layout
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardCapabilities, BoardRefusal, Layout
+from hybrid_control.snn.backends.split import channels, neighbours, spiking
 from hybrid_control.snn.neurons import NEURON_PARAMETERS, SparseLinear
 
 Ints = NDArray[np.int32]
@@ -38,15 +39,11 @@ EXPONENTS = range(6, 15)
 VTH_UNIT, VTH_MAX = 64, 131_071 * 64
 BIAS_MANTISSA, BIAS_EXPONENT = 4095, 7
 INPUT_BITS, STATE_BITS = 21, 23  # of the sum of a tick's weights, and of u and v, without their sign
-CORES, COMPARTMENTS, AXONS, SYNAPSE_BITS = (
-    128,
-    1024,
-    4096,
-    2**20,
-)  # of a chip, and of a core: one population here
+CORES = 128  # of a chip
+COMPARTMENTS, AXONS, SYNAPSE_BITS = 1024, 4096, 2**20  # of a core: one population here
 MAX_COUNT = 4  # spikes of one input in one tick that are counted on when sums are kept from overflowing
 
-CAPABILITIES = Capabilities(
+CAPABILITIES = BoardCapabilities(
     board="Loihi 1 (nengo-loihi's emulator)",
     models={"LIF": "a compartment with decay_u = 4095", "CubaLIF": "a compartment", "IF": "decay_v = 0"},
     neurons=CORES * COMPARTMENTS,
@@ -58,7 +55,7 @@ CAPABILITIES = Capabilities(
 
 
 @dataclass(frozen=True)
-class Population:
+class LoihiPopulation:
     """Compartments of one core. decay_u, decay_v, vth, bias: (size,); scale: v where the network's voltage is 1."""
 
     name: str
@@ -71,7 +68,7 @@ class Population:
 
 
 @dataclass(frozen=True)
-class Projection:
+class LoihiProjection:
     """Synapses from an input or a population to a population. weights: (target, source), multiples of 2^exponent."""
 
     name: str
@@ -89,8 +86,8 @@ class LoihiProgram:
     inputs: Layout
     outputs: Layout
     output_of: tuple[str, ...]
-    populations: tuple[Population, ...]
-    projections: tuple[Projection, ...]
+    populations: tuple[LoihiPopulation, ...]
+    projections: tuple[LoihiProjection, ...]
 
     def to_bytes(self) -> bytes:
         """As an npz file: "meta" (JSON) and the arrays, for a process that has only numpy."""
@@ -125,6 +122,14 @@ class LoihiProgram:
         return math.log2(max(sums) + 1), math.log2(max(states) + 1)
 
 
+def loihi_program(network: Network, dt: float = 1e-3) -> LoihiProgram:
+    """A network, its LI made spikes, in Loihi's integers. BoardRefusal where a core can't hold it."""
+    low, high = CAPABILITIES.dt
+    if not low <= dt <= high:
+        raise BoardRefusal(f"a tick of {dt:g} s", f"{low:g} .. {high:g} s")
+    return loihi_form(spiking(network, dt), dt)[0]
+
+
 def loihi_form(network: Network, dt: float = 1e-3) -> tuple[LoihiProgram, Network]:
     """A network of spiking neurons in Loihi's integers, and the same again as a network of what they stand for.
 
@@ -133,19 +138,18 @@ def loihi_form(network: Network, dt: float = 1e-3) -> tuple[LoihiProgram, Networ
     towards 0 is not in it. The scale of v is the largest at which nothing can overflow, however many neurons fire at
     once. BoardRefusal where a core can't hold it.
     """
-    inputs = {n: v for n, v in sorted(network.nodes.items()) if isinstance(v, nir.Input)}
+    inputs = channels(network, nir.Input)
     cells = {n: v for n, v in network.nodes.items() if isinstance(v, (nir.LIF, nir.CubaLIF, nir.IF))}
-    _check_nodes(network, set(inputs) | set(cells))
-    sizes = {n: math.prod(int(k) for k in v.input_type["input"]) for n, v in inputs.items()}
-    sizes |= {n: int(np.size(v.v_threshold)) for n, v in cells.items()}
-    found = list(_projections(network, sizes, dt))
+    sizes = {p.name: p.size for p in inputs} | {n: int(np.size(v.v_threshold)) for n, v in cells.items()}
+    _check_nodes(network, set(sizes))
+    ways = list(_projections(network, sizes, dt))
     populations, projections = [], []
     for name, node in cells.items():
-        into = [(j, s, w) for j, s, t, w in found if t == name]
-        _check_core(name, sizes, into, [t for _, s, t, _ in found if s == name])
-        population, made = _population(name, node, into, set(inputs), dt)
+        into = [(j, s, w) for j, s, t, w in ways if t == name]
+        _check_core(name, sizes, into, [t for _, s, t, _ in ways if s == name])
+        population, synapses = _population(name, node, into, {p.name for p in inputs}, dt)
         populations.append(population)
-        projections += made
+        projections += synapses
     outputs, output_of = [], []
     for name, node in sorted(network.nodes.items()):
         if isinstance(node, nir.Output):
@@ -162,7 +166,7 @@ def loihi_form(network: Network, dt: float = 1e-3) -> tuple[LoihiProgram, Networ
         raise BoardRefusal(f"{len(populations)} populations, a core each", f"at most {CORES}")
     program = LoihiProgram(
         dt,
-        layout(**{n: sizes[n] for n in inputs}),
+        inputs,
         layout(**dict(outputs)),
         tuple(output_of),
         tuple(populations),
@@ -217,11 +221,7 @@ def _projections(
     network: Network, sizes: dict[str, int], dt: float
 ) -> Iterator[tuple[str, str, str, NDArray[np.float64]]]:
     """(name, source, target, weights) of every way from an input or population to the next population."""
-    into: dict[str, list[str]] = {name: [] for name in network.nodes}
-    out_of: dict[str, list[str]] = {name: [] for name in network.nodes}
-    for a, b in network.edges:
-        into[b].append(a)
-        out_of[a].append(b)
+    into, out_of = neighbours(network)
     for source in sizes:
         for first in out_of[source]:
             node = network.nodes[first]
@@ -274,7 +274,7 @@ def _population(
     into: list[tuple[str, str, NDArray[np.float64]]],
     inputs: set[str],
     dt: float,
-) -> tuple[Population, list[Projection]]:
+) -> tuple[LoihiPopulation, list[LoihiProjection]]:
     """One population and what leads to it, in integers."""
     if isinstance(node, nir.IF):
         threshold = np.asarray(node.v_threshold, dtype=np.float64).reshape(-1)
@@ -346,12 +346,12 @@ def _population(
     bias = drive * scale
     exponent = np.ceil(np.log2(np.maximum(np.abs(bias) / BIAS_MANTISSA, 1)))
     bias = np.round(bias / 2**exponent) * 2**exponent
-    made = [
-        Projection(projection, source, name, whole.astype(np.int32), k)
+    synapses = [
+        LoihiProjection(projection, source, name, whole.astype(np.int32), k)
         for (projection, source, _), (whole, k) in zip(into, rounded, strict=True)
     ]
     u, v, limit, offset = (k.astype(np.int32) for k in (decay_u, decay_v, vth, bias))
-    return Population(name, threshold.size, u, v, limit, offset, scale), made
+    return LoihiPopulation(name, threshold.size, u, v, limit, offset, scale), synapses
 
 
 def _rounded(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
@@ -365,10 +365,10 @@ def _rounded(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
 
 def _as_network(network: Network, program: LoihiProgram, cells: dict[str, nir.NIRNode]) -> Network:
     """What the integers stand for, as a network for the numba engine."""
-    made = Network()
-    made.metadata = dict(network.metadata)
+    net = Network()
+    net.metadata = dict(network.metadata)
     for p in program.inputs:
-        made.add_input(p.name, p.size)
+        net.add_input(p.name, p.size)
     takes = {}
     for q in program.populations:
         node = cells[q.name]
@@ -376,7 +376,7 @@ def _as_network(network: Network, program: LoihiProgram, cells: dict[str, nir.NI
         take = np.ones(q.size)
         common = {"v_threshold": reset + q.vth / q.scale, "v_reset": reset}
         if isinstance(node, nir.IF):
-            made.add_population(q.name, nir.IF, q.size, r=1 / program.dt, **common)
+            net.add_population(q.name, nir.IF, q.size, r=1 / program.dt, **common)
         else:
             a = q.decay_v / DECAY_ONE
             take = take * a
@@ -384,14 +384,14 @@ def _as_network(network: Network, program: LoihiProgram, cells: dict[str, nir.NI
             if isinstance(node, nir.CubaLIF):
                 b = (q.decay_u + 1.0) / DECAY_ONE
                 take = take * b
-                made.add_population(
+                net.add_population(
                     q.name, nir.CubaLIF, q.size, tau_mem=program.dt / a, tau_syn=program.dt / b, **common
                 )
             else:
-                made.add_population(q.name, nir.LIF, q.size, tau=program.dt / a, **common)
+                net.add_population(q.name, nir.LIF, q.size, tau=program.dt / a, **common)
         takes[q.name] = take * q.scale
     for j in program.projections:
-        made.connect(j.source, j.target, j.weights / takes[j.target][:, None], name=j.name, delay=program.dt)
+        net.connect(j.source, j.target, j.weights / takes[j.target][:, None], name=j.name, delay=program.dt)
     for p, of in zip(program.outputs, program.output_of, strict=True):
-        made.add_output(p.name, of)
-    return made
+        net.add_output(p.name, of)
+    return net

@@ -1,7 +1,7 @@
 """A network in the form in which SpiNNaker runs it: populations of sPyNNaker's models, projections, quantised weights.
 
-From it come the PyNN script (`spinnaker_export`) and the network that the emulator runs (`Form.network`). Units are
-PyNN's: ms, mV, nA, nF. A threshold of 1 in the NIR file is SCALE mV here.
+From it come the PyNN script (`firmware_bridge.boards.spinnaker_export`) and the network that the emulator runs
+(`SpinnakerForm.network`). Units are PyNN's: ms, mV, nA, nF. A threshold of 1 in the NIR file is SCALE mV here.
 
 Per time step sPyNNaker solves the membrane exactly, V = V_inf + (V - V_inf) exp(-dt / tau_m), and lets the current of
 an IF_curr_exp synapse decay by exp(-dt / tau_syn) after it has scaled a spike's weight by
@@ -20,10 +20,10 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.boards.board import BoardRefusal, Capabilities, Layout
-from firmware_bridge.boards.split import spiking
-from hybrid_control.signals import Population, layout
+from hybrid_control.signals import layout
 from hybrid_control.snn import Network
+from hybrid_control.snn.backends.capabilities import BoardCapabilities, BoardRefusal, Layout
+from hybrid_control.snn.backends.split import channels, filters, fold, neighbours, spiking
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ MAX_DELAY = 144  # time steps, with sPyNNaker's delay extensions
 WEIGHT_BITS = 16
 NEURONS_PER_CORE = 256
 
-CAPABILITIES = Capabilities(
+CAPABILITIES = BoardCapabilities(
     board="SpiNNaker (sPyNNaker 7.4.1)",
     models={
         "LIF": "IF_curr_delta, or IF_curr_exp where LI lead to it",
@@ -82,7 +82,7 @@ class SpinnakerProjection:
 
 
 @dataclass(frozen=True)
-class Form:
+class SpinnakerForm:
     """A network as SpiNNaker runs it.
 
     inputs: live inputs; outputs: Layout of the outputs, and by name the population that each one tells of. changes:
@@ -130,7 +130,7 @@ class Form:
         return net
 
 
-def spinnaker_form(network: Network, dt: float = 1e-3) -> Form:
+def spinnaker_form(network: Network, dt: float = 1e-3) -> SpinnakerForm:
     """A network whose inputs are all spikes as SpiNNaker runs it; BoardRefusal where it can't."""
     net, times, changes = _receptors(network)
     changes += [
@@ -141,11 +141,7 @@ def spinnaker_form(network: Network, dt: float = 1e-3) -> Form:
     net = spiking(net, dt)
     if dt != 1e-3:
         raise BoardRefusal(f"a tick of {dt * 1e3:g} ms", "real time at 1 ms")
-    into: dict[str, list[str]] = {name: [] for name in net.nodes}
-    out_of: dict[str, list[str]] = {name: [] for name in net.nodes}
-    for a, b in net.edges:
-        into[b].append(a)
-        out_of[a].append(b)
+    into, out_of = neighbours(net)
     populations, projections = {}, []
     for name, node in net.nodes.items():
         if isinstance(node, (nir.LIF, nir.CubaLIF)):
@@ -191,10 +187,8 @@ def spinnaker_form(network: Network, dt: float = 1e-3) -> Form:
     if neurons > CAPABILITIES.neurons:
         raise BoardRefusal(f"{neurons} neurons", f"{CAPABILITIES.neurons} on a board of 48 chips")
     quantised, scaled, note = _quantise(list(populations.values()), projections)
-    inputs = {n: int(np.prod(net.nodes[n].input_type["input"])) for n in sorted(net.nodes)
-              if isinstance(net.nodes[n], nir.Input)}  # fmt: skip
-    outputs = {name: populations[population].size for name, population in output_of.items()}
-    return Form(layout(**inputs), layout(**outputs), output_of, scaled, quantised, (*changes, note))
+    outputs = layout(**{name: populations[population].size for name, population in output_of.items()})
+    return SpinnakerForm(channels(net, nir.Input), outputs, output_of, scaled, quantised, (*changes, note))
 
 
 def _receptors(network: Network) -> tuple[Network, dict[str, tuple[float, float]], list[str]]:
@@ -205,73 +199,32 @@ def _receptors(network: Network) -> tuple[Network, dict[str, tuple[float, float]
     and the shortest of the inhibitory ones, which must not come late; mean currents stay as they were.
     """
     net = Network.from_nir(network.to_nir())
+    into, _ = neighbours(network)
+    filters_of = filters(network)
     times: dict[str, tuple[float, float]] = {}
     changes = []
-    for target, lif in network.nodes.items():
-        feeders = _feeders(network, target) if isinstance(lif, nir.LIF) else {}
-        if not feeders:
-            continue
+    for target in (name for name in network.nodes if name in filters_of):
+        feeders = sorted(filters_of[target], key=lambda li: into[target].index(li.behind or li.name))
         tau: dict[str, list[float]] = {"excitatory": [], "inhibitory": []}
-        for name, (behind, fronts) in feeders.items():
-            node = net.nodes.pop(name)
-            through = np.diag(node.r.ravel())
-            if behind:
-                through = np.asarray(net.nodes.pop(behind).weight) @ through
-            for front in fronts:
-                weight = through @ np.asarray(net.nodes[front].weight)
-                net.nodes[front] = nir.Linear(weight)
-                net.edges.append((front, target))
-                if (weight > 0).any():
-                    tau["excitatory"].append(float(node.tau.flat[0]))
-                if (weight < 0).any():
-                    tau["inhibitory"].append(float(node.tau.flat[0]))
-            gone = {name, behind}
-            net.edges = [edge for edge in net.edges if gone.isdisjoint(edge)]
+        for li in feeders:
+            fold(net, target, li)
+            for front in li.fronts:
+                if (net.nodes[front].weight > 0).any():
+                    tau["excitatory"].append(li.tau)
+                if (net.nodes[front].weight < 0).any():
+                    tau["inhibitory"].append(li.tau)
         chosen = (max(tau["excitatory"], default=5e-3), min(tau["inhibitory"], default=5e-3))
         times[target] = chosen
-        for name in feeders:
-            before = float(network.nodes[name].tau.flat[0])
-            if before not in chosen:
-                changes.append(
-                    f"{name}: its time constant of {before * 1e3:g} ms becomes that of its receptor"
-                )
+        changes += [
+            f"{li.name}: its time constant of {li.tau * 1e3:g} ms becomes that of its receptor"
+            for li in feeders
+            if li.tau not in chosen
+        ]
         changes.append(
             f"{target}: receptors of {chosen[0] * 1e3:g} ms (excitatory) and {chosen[1] * 1e3:g} ms (inhibitory) in "
-            f"place of {', '.join(feeders)}"
+            f"place of {', '.join(li.name for li in feeders)}"
         )
     return net, times, changes
-
-
-def _feeders(network: Network, target: str) -> dict[str, tuple[str, list[str]]]:
-    """The LI that lead to `target` alone, with the Linear behind each ("" for none) and those in front."""
-    found: dict[str, tuple[str, list[str]]] = {}
-
-    def into(name: str) -> list[str]:
-        return [a for a, b in network.edges if b == name]
-
-    def out_of(name: str) -> list[str]:
-        return [b for a, b in network.edges if a == name]
-
-    for source in into(target):
-        behind = ""
-        if (
-            isinstance(network.nodes[source], nir.Linear)
-            and len(into(source)) == 1
-            and out_of(source) == [target]
-        ):
-            behind, source = source, into(source)[0]
-        node = network.nodes[source]
-        if (
-            not isinstance(node, nir.LI)
-            or len(out_of(source)) != 1
-            or np.ptp(node.tau) > 0
-            or np.any(node.v_leak)
-        ):
-            continue
-        fronts = into(source)
-        if all(isinstance(network.nodes[f], nir.Linear) and out_of(f) == [source] for f in fronts):
-            found[source] = (behind, fronts)
-    return found
 
 
 def _population(
@@ -384,8 +337,3 @@ def _quantise(
         )
     note = f"weights are rounded to 16 bits: by at most {worst:.2g} of the largest in their projection"
     return tuple(quantised), tuple(scaled), note
-
-
-def echo_of(form: Form) -> Population | None:
-    """The live input by whose echo the way to the board and back is measured, where there is one."""
-    return next((p for p in form.inputs if p.name == "echo"), None)
