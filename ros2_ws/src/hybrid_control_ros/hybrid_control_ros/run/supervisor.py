@@ -34,8 +34,10 @@ from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 
 import hybrid_control
+from hybrid_control.bringup.commands import command
 from hybrid_control.bringup.dds import without_shared_memory
-from hybrid_control.bringup.graph import OURS, Graph, Program, build, command
+from hybrid_control.bringup.graph import OURS, Graph, Program
+from hybrid_control.bringup.kinds import build
 from hybrid_control.bringup.node_parameters import NODES, ON_BOARD
 from hybrid_control.bringup.options import Fault, RunOptions, When
 from hybrid_control.bringup.parameter_files import read_yaml, to_yaml
