@@ -29,7 +29,7 @@ def command(program: Program, graph: Graph, folder: Path) -> list[str]:
     if not program.package:
         return [program.executable, *program.arguments]
     words = (
-        [sys.executable, "-m", f"{OURS}.{program.executable}"]
+        [sys.executable, "-m", OURS, program.executable]
         if program.package == OURS
         else [str(_executable(program.package, program.executable))]
     )

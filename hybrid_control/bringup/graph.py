@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-OURS = "hybrid_control_ros"  # the package of our nodes; module and executable bear one name
+OURS = "hybrid_control_ros"  # the package of our nodes, and the Python package that runs them
 MAX_RESTARTS = 5  # of one program; one that dies more often is not brought back
 RESTART_DELAY = 1.0  # s
 

@@ -26,7 +26,7 @@ from hybrid_control.bringup import kinds
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.navigation.flight import QUAD_SETTINGS
 
-UP = ("-m", "hybrid_control.cli", "up")
+UP = ("-m", "hybrid_control", "up")
 
 
 def pids(process) -> dict[str, int]:
@@ -35,9 +35,9 @@ def pids(process) -> dict[str, int]:
     tasks = Path(f"/proc/{process.popen.pid}/task")
     for child in {int(c) for task in tasks.iterdir() for c in (task / "children").read_text().split()}:
         words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-        if "-m" in words:
+        if "hybrid_control_ros" in words:
             space = next((w.removeprefix("__ns:=") for w in words if w.startswith("__ns:=")), "")
-            found[f"{space}/{words[words.index('-m') + 1].rsplit('.', 1)[-1]}"] = child
+            found[f"{space}/{words[words.index('hybrid_control_ros') + 1]}"] = child
     return found
 
 

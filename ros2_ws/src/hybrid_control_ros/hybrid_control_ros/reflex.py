@@ -455,8 +455,3 @@ class ReflexNode(ManagedNode):
         if isinstance(self._loop, PeriodicLoop):
             values |= {f"note {i}": line for i, line in enumerate(self._loop.notes, 1)}
         return level, message, values
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [ReflexNode(values[ReflexNode.kind])]

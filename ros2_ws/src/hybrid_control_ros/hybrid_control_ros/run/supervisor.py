@@ -307,7 +307,7 @@ class Run:
             emulate = ["firmware", "emulate", "--out", str(self._folder / "firmware")]
             emulate += ["--link", str(self._parameters[FIRMWARE]["port"])]
             emulate += ["--wheels", str(self._parameters[SIM]["wheel_port"])]
-            children.start("firmware", "hybrid_control.cli", emulate)
+            children.start("firmware", "hybrid_control", emulate)
         if self._board_command:
             children.run("board", self._board_command)
         for program in self._programs:
