@@ -3,7 +3,7 @@
     ros2 launch hybrid_control_bringup drone.launch.py address:=udpin:0.0.0.0:14540
 
 It never arms and never changes the flight mode. All arguments: --show-args. The graph is described in
-hybrid_control.bringup.graph.
+hybrid_control.bringup.kinds.
 """
 
 from hybrid_control_ros.launch import description

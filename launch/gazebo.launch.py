@@ -2,7 +2,7 @@
 
     ros2 launch hybrid_control_bringup gazebo.launch.py gazebo:=fortress world:=forest
 
-All arguments: --show-args. The graph is described in hybrid_control.bringup.graph.
+All arguments: --show-args. The graph is described in hybrid_control.bringup.kinds.
 """
 
 from hybrid_control_ros.launch import description

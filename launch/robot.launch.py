@@ -3,7 +3,7 @@
     ros2 launch hybrid_control_bringup robot.launch.py params_file:=custom_rover port:=/dev/rover lidar:=rplidar
     ros2 launch hybrid_control_bringup robot.launch.py params_file:=jackal base:=none
 
-All arguments: --show-args. The graph is described in hybrid_control.bringup.graph.
+All arguments: --show-args. The graph is described in hybrid_control.bringup.kinds.
 """
 
 from hybrid_control_ros.launch import description

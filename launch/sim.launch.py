@@ -2,7 +2,7 @@
 
     ros2 launch hybrid_control_bringup sim.launch.py world:=forest seed:=3
 
-All arguments: --show-args. The graph is described in hybrid_control.bringup.graph.
+All arguments: --show-args. The graph is described in hybrid_control.bringup.kinds.
 """
 
 from hybrid_control_ros.launch import description

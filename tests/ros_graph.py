@@ -146,7 +146,7 @@ class Graph:
 
     def run(self, node: str, *ros_arguments: str) -> Process:
         """A node in a process of its own."""
-        arguments = [sys.executable, "-m", f"hybrid_control_ros.{node}"]
+        arguments = [sys.executable, "-m", "hybrid_control_ros", node]
         if ros_arguments:
             arguments += ["--ros-args", *ros_arguments]
         environment = dict(

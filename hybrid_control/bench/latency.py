@@ -142,7 +142,7 @@ def _start_nodes(rate_hz: float, priority: int) -> list[subprocess.Popen[bytes]]
     parameters = {"autostart": "true", "rate": rate_hz, "priority": priority, "command_rate": COMMAND_RATE_HZ}
     settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
     commands = (
-        [sys.executable, "-m", "hybrid_control_ros.reflex_node", "--ros-args", *settings],
+        [sys.executable, "-m", "hybrid_control_ros", "reflex_node", "--ros-args", *settings],
         [sys.executable, "-c", "from hybrid_control.bench.latency import answer; answer()"],
     )
     return [subprocess.Popen(command, env=dict(os.environ)) for command in commands]

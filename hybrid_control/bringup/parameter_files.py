@@ -21,6 +21,45 @@ from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
 from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
 
 
+def config_folder() -> Path:
+    """Where the parameter files are: as installed by hybrid_control_bringup, or else in the repository.
+
+    OSError where neither is there.
+    """
+    try:
+        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+    except ImportError:
+        pass
+    else:
+        try:
+            installed = Path(get_package_share_directory("hybrid_control_bringup")) / "config"
+        except PackageNotFoundError:
+            pass
+        else:
+            if installed.is_dir():
+                return installed
+    tree = Path(__file__).parents[2] / "config"
+    if tree.is_dir():
+        return tree
+    raise OSError("config/ is not found: build and source the workspace (package hybrid_control_bringup)")
+
+
+def params_path(name: str) -> Path:
+    """A parameter file by path, or by its name in config/; OSError where it is neither."""
+    if os.sep not in name and not name.endswith((".yaml", ".yml")):
+        file = config_folder() / f"{name}.yaml"
+        if not file.is_file():
+            known = ", ".join(sorted(f.stem for f in config_folder().glob("*.yaml")))
+            raise OSError(
+                f"params_file: no {name!r} in config/, there are {known}; for another file give its path"
+            )
+        return file
+    file = Path(name).expanduser()
+    if not file.is_file():
+        raise OSError(f"params_file: {name}: no such file")
+    return file.resolve()
+
+
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, dict[str, Value]]:
     """What a ROS parameter file says about our nodes, by the node's name without its namespace.
 

@@ -116,7 +116,7 @@ def tuned_file(option: str, given: Path | None, kind: str, rules: str, robot: st
         return None
     if given is not None:
         return _existing(option, given)
-    from hybrid_control.bringup.graph import config_folder
+    from hybrid_control.bringup.parameter_files import config_folder
     from hybrid_control.sim.robots import RobotModel, vehicle
 
     if not isinstance(vehicle(robot), RobotModel):

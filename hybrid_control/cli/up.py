@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from hybrid_control.bringup import graph
+from hybrid_control.bringup.arguments import FLAG
 from hybrid_control.bringup.interrupts import ending_at_once
+from hybrid_control.bringup.kinds import KINDS, build
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -18,9 +19,9 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "something failed, 2 for a mistake in what was asked. --namespace may stand several times: a robot in each.",
     )
     kinds = up.add_subparsers(metavar="KIND", required=True)
-    for kind in graph.KINDS:
-        parser = kinds.add_parser(kind, help=graph.describe(kind), description=graph.describe(kind))
-        for argument in graph.arguments(kind):
+    for name, kind in KINDS.items():
+        parser = kinds.add_parser(name, help=kind.description, description=kind.description)
+        for argument in kind.arguments:
             names = [f"--{argument.name.replace('_', '-')}"]
             if argument.name == "params_file":
                 names.append("--params")
@@ -29,23 +30,23 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
                 text += f" (default: {argument.default})"
             if argument.name == "namespace":
                 parser.add_argument(*names, action="append", default=None, metavar="NAME", help=text)
-            elif argument.choices == ("true", "false"):
+            elif argument.choices == FLAG:
                 parser.add_argument(
                     *names, nargs="?", const="true", choices=argument.choices, default=None, help=text
                 )
             else:
                 parser.add_argument(*names, choices=argument.choices or None, default=None, help=text)
-        parser.set_defaults(run=_up, kind=kind)
+        parser.set_defaults(run=_up, kind=name)
 
 
 def _up(args: argparse.Namespace) -> int:
     with ending_at_once():
-        names = [a.name for a in graph.arguments(args.kind)]
-        given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-        namespaces = given.pop("namespace", [""])
+        names = [a.name for a in KINDS[args.kind].arguments]
+        words = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+        namespaces = words.pop("namespace", [""])
         if len(set(namespaces)) < len(namespaces):
             raise ValueError(f"namespace: the same one stands twice in {', '.join(namespaces)}")
-        graphs = [graph.build(args.kind, {**given, "namespace": namespace}) for namespace in namespaces]
+        graphs = [build(args.kind, {**words, "namespace": namespace}) for namespace in namespaces]
         try:
             from hybrid_control_ros.run.up import run
         except ImportError as error:

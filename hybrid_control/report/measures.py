@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hybrid_control.report.run import MODES, FloatArray, Run
+from hybrid_control.navigation.reflex.modes import name_of
+from hybrid_control.report.run import FloatArray, Run
 
 #: Truth within this distance of the goal counts as reached, metres.
 GOAL_REACHED = 0.5
@@ -69,7 +70,7 @@ def time_in_modes(run: Run) -> dict[str, float]:
     modes = run.status["mode"].astype(int)
     ends = np.append(run.status.t[1:], run.duration) if len(run.status) else np.zeros(0)
     for mode, begin, end in zip(modes, run.status.t, ends, strict=True):
-        name = MODES[mode] if 0 <= mode < len(MODES) else f"mode {mode}"
+        name = name_of(mode)
         seconds[name] = seconds.get(name, 0.0) + float(end - begin)
     return seconds
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.navigation.reflex.modes import name_of
 from hybrid_control.report.camera import Camera, Overlay, overlay, planned_heading
 from hybrid_control.report.charts import element, jpeg_uri
-from hybrid_control.report.run import MODES, FloatArray, Frame, Raster, Run, frames
+from hybrid_control.report.run import FloatArray, Frame, Raster, Run, frames
 from hybrid_control.report.worldmap import WorldMap, speed_key
 
 _FRAMES = 150  # enough for a smooth replay of a short run, few enough for a small file
@@ -91,8 +92,7 @@ def _caption(run: Run, t: float, heading: float) -> str:
     if not len(run.status):
         return f"planner {_degrees(heading)}"
     i = run.status.at(t)
-    mode = int(run.status["mode"][i])
-    name = MODES[mode] if 0 <= mode < len(MODES) else str(mode)
+    name = name_of(int(run.status["mode"][i]))
     return f"planner {_degrees(heading)} · ring {_degrees(float(run.status['heading'][i]))} · {name}"
 
 

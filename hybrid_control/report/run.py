@@ -19,9 +19,6 @@ from hybrid_control.signals import Population, layout
 
 FloatArray = NDArray[np.float64]
 
-#: Names of ReflexStatus.mode, by its number.
-MODES = ("INACTIVE", "HYBRID", "REFLEX_ONLY", "STOPPED", "ARRIVED", "ERROR")
-
 
 @dataclass(frozen=True)
 class Series:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.navigation.reflex.modes import Mode, name_of
 from hybrid_control.report import measures
 from hybrid_control.report.charts import Chart, raster_png
-from hybrid_control.report.run import MODES, FloatArray, Run
+from hybrid_control.report.run import FloatArray, Run
 
 _LEFT = 84  # pixels, so that all charts over time stand exactly below each other
 _MODE_COLOURS = ("#94a3b8", "#2f9e6e", "#e09f1f", "#d6404b", "#3b82f6", "#7f1d1d")
@@ -45,7 +46,7 @@ def _modes(run: Run, report: dict[str, Any]) -> str:
     starts = np.flatnonzero(np.diff(mode, prepend=-1)) if len(run.status) else np.zeros(0, int)
     ends = [*t[starts[1:]], run.duration]
     for i, end in zip(starts, ends, strict=False):
-        name = MODES[mode[i]] if 0 <= mode[i] < len(MODES) else str(mode[i])
+        name = name_of(mode[i])
         chart.span(
             float(t[i]), float(end), f"mode{mode[i]}", f"{name}, {t[i]:.2f} .. {end:.2f} s: {run.reasons[i]}"
         )
@@ -53,9 +54,9 @@ def _modes(run: Run, report: dict[str, Any]) -> str:
         chart.moment(float(event.get("t", 0.0)), "mark")
     seconds = report["modes_s"]
     keys = [
-        _key(c, f"{name} {seconds[name]:.1f} s")
-        for c, name in zip(_MODE_COLOURS, MODES, strict=True)
-        if name in seconds
+        _key(c, f"{mode.name} {seconds[mode.name]:.1f} s")
+        for c, mode in zip(_MODE_COLOURS, Mode, strict=True)
+        if mode.name in seconds
     ]
     return _captioned("mode", "".join(keys), chart.svg(x_axis=False, y_ticks=[]))
 

@@ -17,7 +17,7 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from launch_topics import tables
 
-from hybrid_control.bringup import graph as graphs
+from hybrid_control.bringup import kinds
 from hybrid_control.bringup.parameter_files import read_yaml
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -95,7 +95,7 @@ def test_launch_foxglove_layout_shows_topics_of_the_graph_and_fields_that_their_
 def test_launch_twist_mux_example_listens_where_the_reflex_talks_and_stops_first():
     file = CONFIG / "examples" / "twist_mux.yaml"
     values = yaml.safe_load(file.read_text())["twist_mux"]["ros__parameters"]
-    moved = graphs.build("robot", {"cmd_vel": "cmd_vel_reflex"})
+    moved = kinds.build("robot", {"cmd_vel": "cmd_vel_reflex"})
     reflex = moved.values("reflex_node")
     assert values["use_stamped"] == reflex["stamped_cmd_vel"]
     assert values["topics"]["reflex"]["topic"] == moved.cmd_vel
@@ -135,7 +135,7 @@ def test_launch_systemd_unit_starts_a_graph_that_there_is_and_gives_up_on_a_mist
     words = shlex.split(script.rsplit("exec ", 1)[1])
     assert words[:2] == ["hybrid-control", "up"]
     assert words[3] == "--params"
-    assert graphs.build(words[2], {"params_file": words[4]}).managed
+    assert kinds.build(words[2], {"params_file": words[4]}).managed
     assert service["KillSignal"] == "SIGTERM"
     assert service["RestartPreventExitStatus"] == "2"
     assert int(service["LimitRTPRIO"]) >= read_yaml(CONFIG / "custom_rover.yaml")["reflex_node"]["priority"]

@@ -22,7 +22,7 @@ from launch_recording import two_scans
 from launch_ros.actions import Node
 
 import launch
-from hybrid_control.bringup import graph as graphs
+from hybrid_control.bringup import kinds
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -58,7 +58,7 @@ def test_launch_file_has_every_argument_and_the_nodes_of_its_graph(path, graph, 
     description = described(path)
     declared = {a.name: a for a in description.entities if isinstance(a, DeclareLaunchArgument)}
     assert set(declared) >= EVERYWHERE
-    assert set(declared) == {a.name for a in graphs.arguments(kind)}
+    assert set(declared) == {a.name for a in kinds.KINDS[kind].arguments}
     recording = tmp_path / "run.mcap"
     recording.write_bytes(b"")
     context = launch.LaunchContext()
@@ -70,7 +70,7 @@ def test_launch_file_has_every_argument_and_the_nodes_of_its_graph(path, graph, 
     (start,) = [e for e in description.entities if isinstance(e, launch.actions.OpaqueFunction)]
     made = start.execute(context)
     nodes = {n.node_package + "/" + n.node_executable for n in made if isinstance(n, Node)}
-    programs = graphs.build(
+    programs = kinds.build(
         kind, {k: v for k, v in context.launch_configurations.items() if k in declared}
     ).programs
     assert nodes == {f"{p.package}/{p.executable}" for p in programs if p.package}

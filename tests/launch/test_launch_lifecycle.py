@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
 
+from hybrid_control_ros import programs
 from launch_recording import two_scans
 from launch_topics import tables
 
@@ -22,28 +23,26 @@ from hybrid_control.parameters import check_all
 
 NO_TF = "tf2_msgs comes with an installed ROS 2, not from PyPI"
 NOBODY = "tcp://127.0.0.1:9"  # no device answers there
-NODE_CLASSES = {
-    "sim_node": ("simulator", "SimNode", {"camera": False}),
-    "planner_node": ("planner", "PlannerNode", {}),
-    "rate_to_spike_node": ("encoder", "RateToSpikeNode", {}),
-    "reflex_node": ("reflex", "ReflexNode", {"priority": 0}),
-    "firmware_bridge_node": ("firmware_bridge", "FirmwareBridgeNode", {"port": NOBODY}),
-    "mavlink_bridge_node": ("mavlink_bridge", "MavlinkBridgeNode", {"address": "udpout:127.0.0.1:9"}),
-    "board_bridge_node": ("board_bridge", "BoardBridgeNode", {"backend": "spinnaker"}),
-    "replay_node": ("replay", "ReplayNode", {"loop": True}),
-    "frames_node": ("frames", "FramesNode", {"map_frame": "map"}),
+# Every node: what differs from the defaults
+NODE_VALUES = {
+    "sim_node": {"camera": False},
+    "planner_node": {},
+    "rate_to_spike_node": {},
+    "reflex_node": {"priority": 0},
+    "firmware_bridge_node": {"port": NOBODY},
+    "mavlink_bridge_node": {"address": "udpout:127.0.0.1:9"},
+    "board_bridge_node": {"backend": "spinnaker"},
+    "replay_node": {"loop": True},
+    "frames_node": {"map_frame": "map"},
 }
-# Programs of several nodes: module, and what differs from the defaults
+# Programs of several nodes: what differs from the defaults
 PROGRAMS = {
-    "composed_node": ("composed", {"reflex_node": {"priority": 0}}),
-    "reflex_board_node": (
-        "reflex_board",
-        {"reflex_node": {"priority": 0, "backend": "spinnaker"}},
-    ),
-    "reflex_wheels_node": (
-        "reflex_wheels",
-        {"reflex_node": {"priority": 0}, "firmware_bridge_node": {"port": NOBODY, "direct": True}},
-    ),
+    "composed_node": {"reflex_node": {"priority": 0}},
+    "reflex_board_node": {"reflex_node": {"priority": 0, "backend": "spinnaker"}},
+    "reflex_wheels_node": {
+        "reflex_node": {"priority": 0},
+        "firmware_bridge_node": {"port": NOBODY, "direct": True},
+    },
 }
 # Nodes that have topics which the ones above have not
 VARIANTS = [
@@ -63,19 +62,18 @@ DEPTHS = {"sensor": 5, "stream": 10, "command": 1, "latched": 1}
 
 def made(kind, values, tmp_path):
     """A node's class, and its parameters with what has to be there for it."""
-    module, name, usual = NODE_CLASSES[kind]
     if kind == "mavlink_bridge_node":
         pytest.importorskip(
             "pymavlink", reason="pymavlink is not installed: pip install 'hybrid-control[mavlink]'"
         )
     if kind == "frames_node":
         pytest.importorskip("tf2_msgs.msg", reason=NO_TF)
-    values = {**(usual if values is None else values)}
+    values = {**(NODE_VALUES[kind] if values is None else values)}
     if kind == "replay_node":
         values["file"] = two_scans(tmp_path / "two.mcap")
     if kind == "board_bridge_node":
         values["connection"] = format_config(emulated_config("spinnaker"))
-    return getattr(importlib.import_module(f"hybrid_control_ros.{module}"), name), values
+    return programs.PROGRAMS[kind].load(), values
 
 
 def entities(node):
@@ -96,11 +94,10 @@ def program(graph, monkeypatch):
     monkeypatch.setattr("rclpy.node.get_default_context", lambda: graph.context)
 
     def start(name):
-        module, over = PROGRAMS[name]
-        values = {kind: check_all(known, over.get(kind, {})) for kind, known in NODES.items()}
+        values = {kind: check_all(known, PROGRAMS[name].get(kind, {})) for kind, known in NODES.items()}
         if name == "reflex_board_node":
             values["board_bridge_node"]["connection"] = format_config(emulated_config("spinnaker"))
-        nodes = importlib.import_module(f"hybrid_control_ros.{module}").build(values)
+        nodes = programs.PROGRAMS[name].build(values)
         for node in nodes:
             graph.adopt(node)
         return {node.get_name(): node for node in nodes}
@@ -131,7 +128,7 @@ def go_through(graph, nodes, lasting, times):
     graph._clients.clear()
 
 
-@pytest.mark.parametrize("kind", sorted(NODE_CLASSES))
+@pytest.mark.parametrize("kind", sorted(NODE_VALUES))
 def test_launch_node_goes_through_its_life_twice_and_leaves_no_topic_and_no_thread(graph, kind, tmp_path):
     node_class, values = made(kind, None, tmp_path)
     lasting = threads()
@@ -150,10 +147,10 @@ def test_launch_program_of_several_nodes_goes_through_its_life_twice_and_leaves_
 
 def test_launch_every_node_and_every_program_is_tested():
     """What has parameters and what setup.py installs stands in the lists above."""
-    assert set(NODES) == set(NODE_CLASSES)
+    assert set(NODES) == set(NODE_VALUES)
     installed = (Path(__file__).parents[2] / "ros2_ws/src/hybrid_control_ros/setup.py").read_text()
     names = installed.split("NODES = (")[1].split(")")[0].replace('"', "").replace(",", "").split()
-    assert set(names) == {*NODE_CLASSES, *PROGRAMS}
+    assert set(names) == set(programs.PROGRAMS) == {*NODE_VALUES, *PROGRAMS}
 
 
 def test_launch_every_node_has_the_topics_and_parameters_that_are_written_down(graph, tmp_path):
@@ -166,7 +163,7 @@ def test_launch_every_node_has_the_topics_and_parameters_that_are_written_down(g
     }  # a device's range sensors are known with its first reading: tests/firmware_node
     if importlib.util.find_spec("tf2_msgs") is None:
         absent |= {"/tf", "/tf_static"}
-    kinds = [kind for kind in NODE_CLASSES if kind != "frames_node" or "/tf" not in absent]
+    kinds = [kind for kind in NODE_VALUES if kind != "frames_node" or "/tf" not in absent]
     for kind, given in [*((kind, None) for kind in kinds), *VARIANTS]:
         node_class, values = made(kind, given, tmp_path)
         node = graph.add(node_class, **values)

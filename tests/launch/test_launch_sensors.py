@@ -165,9 +165,9 @@ def test_launch_frames_node_tells_where_the_robot_and_its_lidar_are(graph):
     ],
 )
 def test_launch_views_have_the_transforms_that_they_look_by(given, told):
-    from hybrid_control.bringup import graph as graphs
+    from hybrid_control.bringup import kinds
 
-    programs = {p.name: p for p in graphs.build(*given).programs}
+    programs = {p.name: p for p in kinds.build(*given).programs}
     assert ("frames_node" in programs) == (told is not None)
     if told is not None:
         assert told.items() <= programs["frames_node"].nodes["frames_node"].items()

@@ -22,7 +22,7 @@ from ros_graph import takes_signals
 
 from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
-from hybrid_control.bringup import graph as graphs
+from hybrid_control.bringup import kinds
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.navigation.flight import QUAD_SETTINGS
 
@@ -35,9 +35,9 @@ def pids(process) -> dict[str, int]:
     tasks = Path(f"/proc/{process.popen.pid}/task")
     for child in {int(c) for task in tasks.iterdir() for c in (task / "children").read_text().split()}:
         words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-        if "-m" in words:
+        if "hybrid_control_ros" in words:
             space = next((w.removeprefix("__ns:=") for w in words if w.startswith("__ns:=")), "")
-            found[f"{space}/{words[words.index('-m') + 1].rsplit('.', 1)[-1]}"] = child
+            found[f"{space}/{words[words.index('hybrid_control_ros') + 1]}"] = child
     return found
 
 
@@ -184,14 +184,14 @@ def test_launch_topics_of_a_robot_have_the_names_that_they_are_given(graph, comm
 
 def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_path):
     settings = {"holonomic", "hover_height", "robot_length", "robot_width"}
-    reflex = graphs.build("sim", {"robot": "quad"}).values("reflex_node")
+    reflex = kinds.build("sim", {"robot": "quad"}).values("reflex_node")
     assert {name: reflex[name] for name in settings} == QUAD_SETTINGS
     # a file that knows of drones is believed
     file = tmp_path / "mine.yaml"
     file.write_text("reflex_node: {ros__parameters: {holonomic: true, hover_height: 1.5}}\n")
-    reflex = graphs.build("sim", {"robot": "quad", "params_file": str(file)}).values("reflex_node")
+    reflex = kinds.build("sim", {"robot": "quad", "params_file": str(file)}).values("reflex_node")
     assert reflex["hover_height"] == 1.5
-    assert not graphs.build("sim").values("reflex_node")["holonomic"]
+    assert not kinds.build("sim").values("reflex_node")["holonomic"]
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped
 from geometry_msgs.msg import Twist as TwistMessage
+from hybrid_control_msgs.msg import ReflexStatus
 from hybrid_control_ros import convert
 from nav_msgs.msg import Odometry as OdometryMessage
 from PIL import Image as Picture
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
+from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
 
 finite = st.floats(-1e6, 1e6)
@@ -238,3 +240,8 @@ def test_ros_picture_of_any_message_is_a_picture_or_refused_in_one_line(encoding
 @given(st.binary(max_size=300))
 def test_ros_compressed_picture_of_any_bytes_is_a_picture_or_refused_in_one_line(data):
     accepted(convert.image, CompressedImage(data=data))
+
+
+def test_ros_reflex_status_has_the_modes_of_the_reflex_by_name_and_number():
+    constants = {name: getattr(ReflexStatus, name) for name in dir(ReflexStatus) if name.isupper()}
+    assert {name: n for name, n in constants.items() if isinstance(n, int)} == {m.name: int(m) for m in Mode}

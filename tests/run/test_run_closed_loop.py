@@ -22,7 +22,8 @@ from mcap_ros2.decoder import DecoderFactory
 from ros_graph import takes_signals
 
 from hybrid_control.cli import main
-from hybrid_control.report.run import MODES, Run, load
+from hybrid_control.navigation.reflex.modes import Mode
+from hybrid_control.report.run import Run, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +66,7 @@ def stamps(run, name):
 
 def modes_between(run, begin, end):
     inside = (run.status.t >= begin) & (run.status.t <= end)
-    return {MODES[int(mode)] for mode in run.status["mode"][inside]}
+    return {Mode(int(mode)).name for mode in run.status["mode"][inside]}
 
 
 def event_time(report, text):

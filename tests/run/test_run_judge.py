@@ -6,7 +6,9 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or
 
 from hybrid_control_ros.run.judge import Judge
 
-HYBRID, ARRIVED = 1, 4
+from hybrid_control.navigation.reflex.modes import Mode
+
+HYBRID, ARRIVED = Mode.HYBRID, Mode.ARRIVED
 
 
 def drive(judge, mode, *states):

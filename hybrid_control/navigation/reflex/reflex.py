@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.reflex import tick as t
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.navigation.reflex.guard import nearest_distance
+from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.movers import WATCHED, mark_passed, watch
 from hybrid_control.navigation.reflex.network import (
     BOARD_INPUTS,
@@ -32,7 +33,7 @@ from hybrid_control.navigation.reflex.percept import (
     approach_speeds,
     perceive,
 )
-from hybrid_control.navigation.reflex.tick import Mode, Reason
+from hybrid_control.navigation.reflex.tick import Reason
 from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.signals import (
     PLANNER_POPULATIONS,

@@ -16,6 +16,7 @@ from numba import carray, cfunc, njit
 from hybrid_control.navigation.reflex import holonomic
 from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.navigation.reflex.guard import guard
+from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.movers import SPEEDS, TURNS, evade
 from hybrid_control.navigation.reflex.network import BANDS, BOARD_INPUTS, MOTOR, SPEED
 from hybrid_control.navigation.reflex.percept import MAX_POINTS, sector_directions
@@ -40,17 +41,6 @@ STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs o
 BACK_OFF = 0.8  # s
 BACK_OFF_CURRENT = 3.0
 NOMINAL_HALF_WIDTH = 0.30  # m, clearance included, for which the network's closing kernels are made
-
-
-class Mode(enum.IntEnum):
-    """What the reflex is doing; the numbers are those of ReflexStatus.msg."""
-
-    INACTIVE = 0
-    HYBRID = 1
-    REFLEX_ONLY = 2
-    STOPPED = 3
-    ARRIVED = 4
-    ERROR = 5
 
 
 class Reason(enum.IntEnum):

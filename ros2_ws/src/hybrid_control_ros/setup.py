@@ -27,5 +27,5 @@ setup(
     ],
     install_requires=["setuptools"],
     license="Apache-2.0",
-    entry_points={"console_scripts": [f"{node} = hybrid_control_ros.{node}:main" for node in NODES]},
+    entry_points={"console_scripts": [f"{node} = hybrid_control_ros.main:main" for node in NODES]},
 )

@@ -217,8 +217,3 @@ class BoardBridgeNode(ManagedNode):
                 values,
             )
         return DiagnosticStatus.OK, "", values
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [BoardBridgeNode(values[BoardBridgeNode.kind])]

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, float64, int64
+from numba import carray, cfunc
 from numpy.typing import NDArray
 
 from firmware_bridge.kinematics import Kinematics, Velocity
@@ -63,12 +63,12 @@ def _tick(context: Any, now_ns: int) -> int:
         for i in range(d.wheels):
             d.speeds[i] = 0.0
             for k in range(3):
-                d.speeds[i] += d.matrix[i, k] * carray(as_pointer(d.command[k]), 1, float64)[0]
+                d.speeds[i] += d.matrix[i, k] * carray(as_pointer(d.command[k]), 1, np.float64)[0]
             largest = max(largest, abs(d.speeds[i]))
         if largest > d.max_speed:
             for i in range(d.wheels):
                 d.speeds[i] *= d.max_speed / largest
-        if send_velocity(carray(as_pointer(d.port), PORT_WORDS, int64), d.speeds[: d.wheels]) > 0:
+        if send_velocity(carray(as_pointer(d.port), PORT_WORDS, np.int64), d.speeds[: d.wheels]) > 0:
             d.sent += 1
             took = monotonic_ns() - begun
             d.took[bin_of(took)] += 1
@@ -92,6 +92,7 @@ class DirectPath:
         d["tick"], d["context"] = reflex.tick_address, context
         # by address, since numba's cache would not notice a change of the record that the reflex keeps
         d["command"] = [context + CONTEXT.fields["command"][1] + COMMAND.fields[name][1] for name in _FIELDS]  # type: ignore[index]
+        assert _tick.address is not None  # it was compiled when this was imported
         return _tick.address, self._record
 
     def connect(self, port: Port, kinematics: Kinematics, max_speed: float, rate: float) -> None:

@@ -103,8 +103,3 @@ class RateToSpikeNode(ManagedNode):
         if self.active and self._stale:
             return DiagnosticStatus.WARN, "no fresh rates: sending no spikes", values
         return DiagnosticStatus.OK, "", values
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [RateToSpikeNode(values[RateToSpikeNode.kind])]

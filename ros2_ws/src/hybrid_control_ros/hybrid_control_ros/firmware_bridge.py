@@ -329,8 +329,3 @@ class FirmwareBridgeNode(ManagedNode):
         if self._stale and self.active:
             return DiagnosticStatus.WARN, "stopped: cmd_vel is stale", values
         return DiagnosticStatus.OK, "", values
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [FirmwareBridgeNode(values[FirmwareBridgeNode.kind])]

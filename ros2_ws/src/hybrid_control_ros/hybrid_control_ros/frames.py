@@ -63,8 +63,3 @@ class FramesNode(ManagedNode):
         transform.header.stamp = message.header.stamp
         transform.transform.translation.z = message.pose.pose.position.z
         self._moving.publish(self._kind(transforms=[transform]))
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [FramesNode(values[FramesNode.kind])]

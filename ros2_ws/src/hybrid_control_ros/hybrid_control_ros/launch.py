@@ -1,4 +1,4 @@
-"""Makes launch descriptions of the graphs that hybrid_control.bringup.graph describes. Needs launch and launch_ros."""
+"""Makes launch descriptions of the graphs that hybrid_control.bringup.kinds describes. Needs launch and launch_ros."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 import launch
-from hybrid_control.bringup import graph as graphs
+from hybrid_control.bringup import kinds
+from hybrid_control.bringup.commands import node_parameters_file
 from hybrid_control.bringup.graph import MAX_RESTARTS, OURS, RESTART_DELAY, Graph, Program
 from hybrid_control_ros.main import STARTER
 from hybrid_control_ros.run.manager import ManagerThread
@@ -33,14 +34,14 @@ def description(kind: str) -> launch.LaunchDescription:
         DeclareLaunchArgument(
             a.name, default_value=a.default, description=a.description, choices=list(a.choices) or None
         )
-        for a in graphs.arguments(kind)
+        for a in kinds.KINDS[kind].arguments
     ]
     return launch.LaunchDescription([*declared, OpaqueFunction(function=_start, args=[kind])])
 
 
 def _start(context: launch.LaunchContext, kind: str) -> list[Any]:
-    given = {a.name: LaunchConfiguration(a.name).perform(context) for a in graphs.arguments(kind)}
-    return actions(graphs.build(kind, given))
+    given = {a.name: LaunchConfiguration(a.name).perform(context) for a in kinds.KINDS[kind].arguments}
+    return actions(kinds.build(kind, given))
 
 
 def actions(graph: Graph) -> list[Any]:
@@ -95,7 +96,7 @@ def _process(program: Program, graph: Graph, folder: Path) -> Any:
         return ExecuteProcess(
             cmd=[program.executable, *program.arguments], name=program.name, output="screen", **again
         )
-    own = graphs.node_parameters_file(program, folder, graph.namespace)
+    own = node_parameters_file(program, folder, graph.namespace)
     single = len(program.managed) < 2
     return Node(
         package=program.package,

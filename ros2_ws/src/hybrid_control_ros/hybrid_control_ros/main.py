@@ -7,7 +7,6 @@ two seconds with status 0, and so does the death of the launch that started it.
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import signal
 import sys
@@ -17,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from hybrid_control_ros.programs import PROGRAMS, Program
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -83,19 +84,28 @@ def _end_with_starter() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = None) -> int:
-    """Run nodes until a signal ends them; the exit status.
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a program until a signal ends it; the exit status.
 
-    kinds: names of nodes in `node_parameters`; module: where ``build(values) -> list of nodes`` is, with
-    values[kind] the parameters of each; imported late, since it takes long.
+    words: the program's name, or a path that ends in it, and arguments; usually those that the process was started
+    with, so that one function serves every executable.
     """
+    words = list(sys.argv if words is None else words)
+    name = Path(words[0]).name if words else ""
+    if name not in PROGRAMS:
+        print(f"hybrid_control_ros: no program {name!r}; there are {', '.join(PROGRAMS)}", file=sys.stderr)
+        return 2
+    return _run(name, words)
+
+
+def _run(name: str, arguments: list[str]) -> int:
     ending = Ending()
     _end_with_starter()
     import rclpy
     from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
 
-    arguments = list(sys.argv if arguments is None else arguments)
+    program = PROGRAMS[name]
     nodes: list[ManagedNode] = []
     try:
         try:
@@ -107,13 +117,13 @@ def run(kinds: Sequence[str], module: str, arguments: Sequence[str] | None = Non
             raise Refused(
                 f"unknown argument {extra[0]!r}; parameters go behind --ros-args -p or --params-file"
             )
-        values = _prepare(kinds, module)
+        values = _prepare(program)
         if ending.requested.is_set():
             return 0
-        nodes = importlib.import_module(module).build(values)
+        nodes = program.build(values)
         return _spin(nodes, ending)
     except Refused as error:
-        print(f"{kinds[0] if len(kinds) == 1 else 'composed_node'}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except ExternalShutdownException:
         return 0
@@ -149,13 +159,13 @@ def _spin(nodes: list[ManagedNode], ending: Ending) -> int:
     return 0
 
 
-def _prepare(kinds: Sequence[str], module: str) -> dict[str, dict[str, Value]]:
+def _prepare(program: Program) -> dict[str, dict[str, Value]]:
     """Check names and parameters, and import what is heavy while other nodes are being discovered."""
     import rclpy
 
     probes: dict[str, Node] = {}
     try:
-        for kind in kinds:
+        for kind in program.nodes:
             # takes the node's name and parameters from the command line as the node itself will
             probes[kind] = rclpy.create_node(
                 kind,
@@ -166,7 +176,7 @@ def _prepare(kinds: Sequence[str], module: str) -> dict[str, dict[str, Value]]:
         begun = time.monotonic()
         values = {kind: _values(kind, probe) for kind, probe in probes.items()}
         try:
-            importlib.import_module(module)
+            program.load()
         except ModuleNotFoundError as error:
             raise Refused(f"the Python package {error.name!r} is not installed: pip install {error.name}") from None
         time.sleep(max(0.0, begun + _DISCOVERY - time.monotonic()))
@@ -183,7 +193,7 @@ def _values(kind: str, probe: Node) -> dict[str, Value]:
     from hybrid_control.parameters import ParameterError, check_all
 
     names = probe.get_parameters_by_prefix("")
-    given: Mapping[str, object] = {
+    values: Mapping[str, object] = {
         name: probe.get_parameter(name).value
         for name in names
         if name not in _OF_RCLPY and not name.startswith("qos_overrides.")
@@ -191,7 +201,7 @@ def _values(kind: str, probe: Node) -> dict[str, Value]:
     if not isinstance(probe.get_parameter("use_sim_time").value, bool):
         raise Refused("use_sim_time must be true or false")
     try:
-        return check_all(NODES[kind], given)
+        return check_all(NODES[kind], values)
     except ParameterError as error:
         raise Refused(str(error)) from None
 

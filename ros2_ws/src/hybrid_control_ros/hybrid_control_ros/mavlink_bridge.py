@@ -237,8 +237,3 @@ class MavlinkBridgeNode(ManagedNode):
         if self.active and status.sending != "setpoint":
             return DiagnosticStatus.WARN, f"no fresh cmd_vel: {status.sending} is sent", values
         return DiagnosticStatus.OK, "", values
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [MavlinkBridgeNode(values[MavlinkBridgeNode.kind])]

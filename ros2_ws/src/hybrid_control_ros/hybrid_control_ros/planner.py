@@ -228,8 +228,3 @@ class PlannerNode(ManagedNode):
         if done == done_before:
             return DiagnosticStatus.WARN, "no image that could be planned on in the last second", values
         return DiagnosticStatus.OK, "planning", values
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [PlannerNode(values[PlannerNode.kind])]

@@ -25,6 +25,7 @@ from std_msgs.msg import Header
 
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
+from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling
@@ -47,16 +48,15 @@ _BOARD_RATE = 1000.0  # Hz, ticks of the boards
 _PERCENTS = (50.0, 99.0, 99.9, 100.0)
 _MISSED_SHARE = 1e-3  # of the ticks, above which diagnostics warn
 _LEVELS = {
-    ReflexStatus.REFLEX_ONLY: DiagnosticStatus.WARN,
-    ReflexStatus.STOPPED: DiagnosticStatus.WARN,
-    ReflexStatus.ERROR: DiagnosticStatus.ERROR,
+    Mode.REFLEX_ONLY: DiagnosticStatus.WARN,
+    Mode.STOPPED: DiagnosticStatus.WARN,
+    Mode.ERROR: DiagnosticStatus.ERROR,
 }
 # Fields of ReflexStatus that are as in the reflex's own status
 _COPIED = (
     "scan_age", "planner_age", "odometry_age", "spikes_per_second", "synaptic_events_per_second", "power_uw",
     "nearest_obstacle", "heading", "guarded", "gains_version",
 )  # fmt: skip
-_MODES = ("inactive", "hybrid", "reflex only", "stopped", "arrived", "error")
 
 
 class ReflexNode(ManagedNode):
@@ -370,7 +370,7 @@ class ReflexNode(ManagedNode):
         if self._newest_status is not None:
             status = copy.copy(self._newest_status)
             status.header = Header(stamp=convert.to_stamp(self.now_ns()), frame_id=self._base_frame)
-            status.mode, status.reason = ReflexStatus.ERROR, fault
+            status.mode, status.reason = int(Mode.ERROR), fault
             self._newest_status = status
             self._status_topic.publish(status)
         self._publish_diagnostics()
@@ -423,7 +423,7 @@ class ReflexNode(ManagedNode):
             return DiagnosticStatus.OK, "", {}
         names = ("p50", "p99", "p99.9", "max")
         values: dict[str, object] = {
-            "mode": _MODES[status.mode],
+            "mode": Mode(status.mode).words,
             "reason": status.reason,
             "rate [Hz]": status.rate,
             "ticks": status.ticks,
@@ -444,7 +444,8 @@ class ReflexNode(ManagedNode):
         if self._sensing is not None:
             values |= self._sensing.report(self.now_ns())
         level = _LEVELS.get(status.mode, DiagnosticStatus.OK)
-        message = f"{_MODES[status.mode]}: {status.reason}" if status.reason else _MODES[status.mode]
+        mode = Mode(status.mode).words
+        message = f"{mode}: {status.reason}" if status.reason else mode
         total = status.ticks + status.missed
         if level == DiagnosticStatus.OK and status.missed > _MISSED_SHARE * total:
             level, message = (
@@ -454,8 +455,3 @@ class ReflexNode(ManagedNode):
         if isinstance(self._loop, PeriodicLoop):
             values |= {f"note {i}": line for i, line in enumerate(self._loop.notes, 1)}
         return level, message, values
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [ReflexNode(values[ReflexNode.kind])]

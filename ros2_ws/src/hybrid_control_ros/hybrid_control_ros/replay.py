@@ -155,8 +155,3 @@ class ReplayNode(ManagedNode):
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         level = DiagnosticStatus.ERROR if self._error else DiagnosticStatus.OK
         return level, self._error, {"file": self.value("file"), "played": self._played, "through": self._through}
-
-
-def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
-    """The node of this program."""
-    return [ReplayNode(values[ReplayNode.kind])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from sensor_msgs.msg import Range
 
@@ -29,7 +30,7 @@ class VerticalInput:
         self._newest: dict[str, tuple[int, float]] = {}
         self._told = -1
         for side in ("up", "down"):
-            node.listen(Range, f"range/{side}", lambda m, side=side: self._on_range(side, m), qos.SENSOR)
+            node.listen(Range, f"range/{side}", partial(self._on_range, side), qos.SENSOR)
 
     def _on_range(self, side: str, message: Range) -> None:
         try:

@@ -26,6 +26,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from visualization_msgs.msg import MarkerArray
 
+from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.report import make_report
 from hybrid_control.signals import Pose
 from hybrid_control.sim.gazebo import odometry_origin, truth_topic
@@ -77,7 +78,7 @@ class GazeboJudge:
             start_parameter_services=False,
             use_global_arguments=False,
         )
-        self._mode = 0
+        self._mode = int(Mode.INACTIVE)
         self._told_goal = False
         self._begun_ns: int | None = None
         self.seen_at: float | None = None  # monotonic s of the newest true pose

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from hybrid_control.navigation.reflex.modes import Mode
+
 GOAL_REACHED = 0.5  # m from the goal, by the truth, at which it counts as reached
 _COAST = 2.0  # s after the goal in which the robot may come to rest
 _AFTER_CONTACT = 0.5  # s that are still recorded after a contact
 _SHORT = 3.0  # s that a robot may believe to have arrived before the run is ended
-
-ARRIVED = 4  # ReflexStatus.mode
 
 
 @dataclass
@@ -45,15 +45,15 @@ class Judge:
 
     def over(self, mode: int) -> bool:
         """Whether the run is over, given the reflex's mode; `ended` then says why."""
-        if self._arrived_at is None and mode == ARRIVED:
+        if self._arrived_at is None and mode == Mode.ARRIVED:
             self._arrived_at = self.t
-        if mode != ARRIVED:
+        if mode != Mode.ARRIVED:
             self._arrived_at = None
         if self.contact_at is not None:
             if self.t - self.contact_at >= _AFTER_CONTACT:
                 self.ended = "contact"
         elif self.reached_at is not None:
-            if (mode == ARRIVED and self.t - self.reached_at > 0.3) or self.t - self.reached_at >= _COAST:
+            if (mode == Mode.ARRIVED and self.t - self.reached_at > 0.3) or self.t - self.reached_at >= _COAST:
                 self.ended = "reached"
         elif self._arrived_at is not None and self.t - self._arrived_at >= _SHORT:
             self.ended = "short"

@@ -34,13 +34,15 @@ from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 
 import hybrid_control
+from hybrid_control.bringup.commands import command
 from hybrid_control.bringup.dds import without_shared_memory
-from hybrid_control.bringup.graph import OURS, Graph, Program, build, command
+from hybrid_control.bringup.graph import OURS, Graph, Program
+from hybrid_control.bringup.kinds import build
 from hybrid_control.bringup.node_parameters import NODES, ON_BOARD
 from hybrid_control.bringup.options import Fault, RunOptions, When
 from hybrid_control.bringup.parameter_files import read_yaml, to_yaml
+from hybrid_control.navigation.reflex.modes import Mode, name_of
 from hybrid_control.parameters import Value
-from hybrid_control.report.run import MODES
 from hybrid_control.sim.robots import RobotModel, vehicle
 from hybrid_control.sim.worlds import load_world
 from hybrid_control_ros import convert, qos
@@ -516,19 +518,18 @@ class Run:
         planner = (count - before) / (end - begin) / self._pace() if end - begin > 0.2 else 0.0
         if s is None:
             return f"{j.t:5.1f} s │ waiting for the reflex"
-        mode = MODES[s.mode] if s.mode < len(MODES) else str(s.mode)
         share = 100.0 * s.missed / max(1, s.ticks + s.missed)
         nearest = f"{s.nearest_obstacle:4.2f} m" if math.isfinite(s.nearest_obstacle) else "none"
         parts = [
             f"{j.t:5.1f} s",
-            f"{mode:<11}",
+            f"{name_of(s.mode):<11}",
             f"goal {j.goal_distance:5.2f} m",
             f"nearest {nearest:>6}",
             f"planner {planner:4.1f} Hz",
             f"reflex {s.rate / self._pace():4.0f} Hz",
             f"missed {s.missed} ({share:.2g} %)",
         ]
-        if s.reason and s.mode != ReflexStatus.HYBRID:
+        if s.reason and s.mode != Mode.HYBRID:
             parts.append(s.reason)
         return " │ ".join(parts)
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hybrid_control.bringup.graph import MAX_RESTARTS, RESTART_DELAY, Graph, Program, command
+from hybrid_control.bringup.commands import command
+from hybrid_control.bringup.graph import MAX_RESTARTS, RESTART_DELAY, Graph, Program
 from hybrid_control_ros.run.manager import Manager
 from hybrid_control_ros.run.processes import Child, Children
 from hybrid_control_ros.run.supervisor import END, Interrupt
