@@ -4,7 +4,8 @@
 steps an engine through `kernels.step_arena(engine.address)` and reads and writes through the engine's views.
 """
 
-from hybrid_control.snn.backends.numba.engine import Engine, Options
+from hybrid_control.snn.backends.backend import Backend
+from hybrid_control.snn.backends.numba.engine import Engine
 from hybrid_control.snn.network import (
     Network,
     Synapses,
@@ -13,12 +14,16 @@ from hybrid_control.snn.network import (
     one_to_one,
     random_sparse,
 )
-from hybrid_control.snn.neurons import AdaptiveCubaLIF, AdaptiveLIF, Izhikevich, SparseLinear
-from hybrid_control.snn.nir.files import GraphError
+from hybrid_control.snn.neurons.adaptive import AdaptiveCubaLIF, AdaptiveLIF
+from hybrid_control.snn.neurons.izhikevich import Izhikevich
+from hybrid_control.snn.nir.checks import GraphError
+from hybrid_control.snn.nir.sparse import SparseLinear
+from hybrid_control.snn.options import Options
 
 __all__ = [
     "AdaptiveCubaLIF",
     "AdaptiveLIF",
+    "Backend",
     "Engine",
     "GraphError",
     "Izhikevich",

@@ -13,8 +13,10 @@ import numpy as np
 from nir.ir.node import NIRNode
 from numpy.typing import ArrayLike, NDArray
 
-from hybrid_control.snn.neurons import SparseLinear, neuron
-from hybrid_control.snn.nir import files as nir_files
+from hybrid_control.snn.neurons import neuron
+from hybrid_control.snn.nir import files
+from hybrid_control.snn.nir.graph import flatten
+from hybrid_control.snn.nir.sparse import SparseLinear
 
 Weights = NDArray[np.float64]
 
@@ -105,7 +107,7 @@ class Network:
     def add_population(
         self, name: str, kind: type, size: int | tuple[int, ...], **parameters: ArrayLike
     ) -> str:
-        """`size` neurons of a type in `neurons.NEURON_PARAMETERS`, for instance nir.LIF; time constants in seconds."""
+        """`size` neurons of a type in `neurons.MODELS`, for instance nir.LIF; time constants in seconds."""
         shape = (size,) if isinstance(size, int) else tuple(size)
         return self.add(name, neuron(kind, shape, **parameters))
 
@@ -187,7 +189,7 @@ class Network:
             raise ValueError(f"there is no node {name!r}; there are {sorted(self.nodes)}")
         shape = next(iter((self.nodes[name].output_type or {"output": None}).values()))
         if shape is None:
-            return nir_files.flatten(self.to_nir()).nodes[name].shape_out
+            return flatten(self.to_nir()).nodes[name].shape_out
         return tuple(int(v) for v in np.atleast_1d(shape))
 
     def to_nir(self) -> nir.NIRGraph:
@@ -197,7 +199,7 @@ class Network:
     @classmethod
     def from_nir(cls, graph: nir.NIRGraph) -> Network:
         """A network with the nodes and edges of a NIR graph; the graph is checked first."""
-        nir_files.flatten(graph)
+        flatten(graph)
         net = cls()
         net.nodes, net.edges = dict(graph.nodes), [(str(a), str(b)) for a, b in graph.edges]
         net.metadata = dict(graph.metadata)
@@ -205,12 +207,12 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write a NIR file."""
-        nir_files.write(path, self.to_nir())
+        files.write(path, self.to_nir())
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
         """Read a NIR file."""
-        return cls.from_nir(nir_files.read(path))
+        return cls.from_nir(files.read(path))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):

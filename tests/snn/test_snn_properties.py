@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.snn import AdaptiveCubaLIF, AdaptiveLIF, Engine, Izhikevich, Network
-from hybrid_control.snn.backends.numba.compiler import Compiler, Options
-from hybrid_control.snn.nir.files import flatten
+from hybrid_control.snn.backends.numba.schedule import Schedule
+from hybrid_control.snn.nir.graph import flatten
+from hybrid_control.snn.options import Options
 
 few = settings(max_examples=40, deadline=None)
 KINDS = [nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, AdaptiveLIF, AdaptiveCubaLIF, Izhikevich]
@@ -118,7 +119,7 @@ def test_event_driven_equals_dense_to_the_bit_in_either_storage(net, chosen):
     x = drive_of(net, 25)
     plain = Engine(net, **chosen)
     want = results(plain, x)
-    names = list(plain._plan.projections)
+    names = list(plain.synapses)
     fixed = {
         n for n in names if getattr(net.nodes[n], "delay", None) is not None
     }  # these are always rows of lists
@@ -187,7 +188,7 @@ def test_the_order_of_nodes_and_edges_does_not_matter(net, random):
 @few
 @given(networks())
 def test_every_late_edge_closes_a_cycle_and_the_others_follow_the_order(net):
-    plan = Compiler(flatten(net.to_nir()), Options(), {}, {}, {})
+    plan = Schedule(flatten(net.to_nir()), Options())
     place = {name: i for i, name in enumerate(plan.order)}
     for a, b in plan.edges:
         if b not in plan.starters:

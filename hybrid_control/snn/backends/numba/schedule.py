@@ -7,9 +7,88 @@ import math
 from collections.abc import Mapping, Sequence
 
 import nir
+import numpy as np
 
-from hybrid_control.snn.neurons import NEURON_PARAMETERS
-from hybrid_control.snn.nir.files import Edge, Node
+from hybrid_control.snn.neurons import model_of
+from hybrid_control.snn.nir.graph import Edge, FlatGraph, Node
+from hybrid_control.snn.nir.sparse import SparseLinear
+from hybrid_control.snn.options import Options
+
+MAX_DELAY_LINE = 1 << 28  # values that one delay may have to keep
+MAPS = (nir.Linear, nir.Affine, nir.Scale, nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d, SparseLinear)
+
+
+def delays(node: Node) -> bool:
+    """Whether a node has a delay of its own."""
+    return isinstance(node.nir, nir.Delay) or (
+        isinstance(node.nir, SparseLinear) and node.nir.delay is not None
+    )
+
+
+class Schedule:
+    """The nodes in their order of evaluation, and who leads to whom.
+
+    starters: delays of at least a tick, whose output is known when the tick begins. late: the edges that deliver
+    one tick late; with a `recurrent_delay` of more, a delay stands in each of them instead.
+    """
+
+    def __init__(self, flat: FlatGraph, options: Options) -> None:
+        self.dt = options.dt
+        self.nodes, self.edges = dict(flat.nodes), list(flat.edges)
+        self._order()
+        if options.recurrent_delay > 1 and self.late:
+            self._lengthen(options.recurrent_delay)
+            self._order()
+        self.sources: dict[str, list[str]] = {name: [] for name in self.nodes}
+        self.targets: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for a, b in self.edges:
+            self.sources[b].append(a)
+            self.targets[a].append(b)
+
+    def _order(self) -> None:
+        self.starters = frozenset(
+            name for name, node in self.nodes.items() if delays(node) and self.steps(name).min(initial=1) >= 1
+        )
+        self.order, self.late = schedule(self.nodes, self.edges, self.starters)
+
+    def _lengthen(self, ticks: int) -> None:
+        """Put a delay of so many ticks into every edge that would be late."""
+        for a, b in sorted(self.late):
+            name, shape = f"{a}->{b}", self.nodes[a].shape_out
+            self.nodes[name] = Node(name, nir.Delay(np.full(shape, ticks * self.dt)), shape, shape)
+            self.edges.remove((a, b))
+            self.edges += [(a, name), (name, b)]
+
+    def steps(self, name: str) -> np.ndarray:
+        """Delays in whole ticks: of each neuron for a Delay, of each synapse for a SparseLinear."""
+        node = self.nodes[name]
+        assert isinstance(node.nir, (nir.Delay, SparseLinear))
+        seconds = np.asarray(node.nir.delay, dtype=np.float64)
+        steps = np.minimum(np.round(seconds / self.dt), MAX_DELAY_LINE).astype(np.int64)
+        return steps if isinstance(node.nir, SparseLinear) else node.spread(steps)
+
+    def fused(self, name: str) -> bool:
+        """Whether a map adds straight to what its only target takes."""
+        targets = self.targets[name]
+        return isinstance(self.nodes[name].nir, MAPS) and len(targets) == 1 and not self.passes(targets[0])
+
+    def passes(self, name: str) -> bool:
+        """Whether a node gives what it takes."""
+        return self.nodes[name].nir is None or isinstance(self.nodes[name].nir, (nir.Output, nir.Flatten))
+
+    def pulls(self, name: str) -> bool:
+        """Whether a node reads the one node before it in place."""
+        sources = self.sources[name]
+        return len(sources) == 1 and not self.fused(sources[0])
+
+    def sparse(self, name: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether most of what a node gives is zero: spikes, inputs, and what keeps zero zero."""
+        node = self.nodes[name]
+        if node.spiking or isinstance(node.nir, (nir.Input, nir.Threshold)) or name in seen:
+            return True
+        if self.passes(name) or isinstance(node.nir, (nir.Delay, nir.Scale, nir.SumPool2d, nir.AvgPool2d)):
+            return all(self.sparse(source, seen | {name}) for source in self.sources[name])
+        return False
 
 
 def schedule(
@@ -25,7 +104,7 @@ def schedule(
     distance = _distances(nodes, edges)
 
     def rank(name: str) -> tuple[float, bool, str]:
-        return distance[name], type(nodes[name].nir) not in NEURON_PARAMETERS, name
+        return distance[name], model_of(nodes[name].nir) is None, name
 
     late: set[Edge] = set()
     stack = [list(nodes)]
