@@ -288,13 +288,12 @@ class _Build:
 
     def _drone(self) -> Mapping[str, Value]:
         """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
-        from hybrid_control.sim.robots import QUAD
+        from hybrid_control.sim.robots import ROBOTS, vehicle
 
-        if self.given.get("robot") != QUAD.name or self.values("reflex_node")["holonomic"]:
+        robot = vehicle(self.given["robot"]) if self.given.get("robot") in ROBOTS else None
+        if robot is None or not robot.flies or self.values("reflex_node")["holonomic"]:
             return _NO_VALUES
-        from hybrid_control.navigation.flight import QUAD_SETTINGS
-
-        return QUAD_SETTINGS
+        return robot.reflex_settings
 
     def views(self, programs: Sequence[Program]) -> list[Program]:
         """What a person looks through, and the transforms that it looks by where nobody else tells of them."""
@@ -456,7 +455,7 @@ def _replay(b: _Build) -> Graph:
 def _gazebo(b: _Build) -> Graph:
     from hybrid_control.sim import gazebo
     from hybrid_control.sim.description import BASE
-    from hybrid_control.sim.robots import QuadModel, vehicle
+    from hybrid_control.sim.robots import vehicle
     from hybrid_control.sim.worlds import load_world
 
     world = load_world(b.given["world"], _int("seed", b.given["seed"], 0, 2**31 - 1))
@@ -470,17 +469,16 @@ def _gazebo(b: _Build) -> Graph:
     mind = b.mind()
     stamped = bool(Graph(b.kind, "", tuple(mind)).values("reflex_node")["stamped_cmd_vel"])
     folder = Path(b.given["folder"] or tempfile.mkdtemp(prefix="hybrid-control-gazebo-"))
-    scans = "40" if isinstance(robot, QuadModel) else "20"  # a drone drifts on for longer, and needs newer ones
+    lidar_rate = b.given["lidar_rate"] or f"{robot.gazebo_lidar_rate:g}"
     session = gazebo.prepare(
         folder, world, gazebo.release(b.given["gazebo"]), robot, {b.namespace: world.start},
-        physics, gui=b.true("gui"), lidar_rate=_float("lidar_rate", b.given["lidar_rate"] or scans, 1, 100),
-        stamped_cmd_vel=stamped,
+        physics, lidar_rate=_float("lidar_rate", lidar_rate, 1, 100), stamped_cmd_vel=stamped,
     )  # fmt: skip
-    spawned = session.robots[0]
+    command, spawned = session.command(b.true("gui")), session.robots[0]
     clock = {"use_sim_time": True}
     programs = [
         Program(
-            "gazebo", "", session.command[0], arguments=session.command[1:], restart=False, essential=True
+            "gazebo", "", command[0], arguments=tuple(command[1:]), restart=False, essential=True
         ),
         Program(
             "ros_gz_bridge", "ros_gz_bridge", "parameter_bridge",
@@ -504,7 +502,7 @@ def _gazebo(b: _Build) -> Graph:
                 f"alias{i}", "tf2_ros", "static_transform_publisher", {f"alias{i}": clock}, arguments=words
             )
         )
-    if isinstance(robot, QuadModel):
+    if robot.vertical is not None:
         words = ("-m", f"{OURS}.run.gazebo_ranges", *(("--namespace", b.namespace) if b.namespace else ()))
         programs.append(Program("ranges", "", sys.executable, arguments=words))
     return b.graph([*programs, *mind, _judge(b, folder, mind)], goal=spawned.goal)

@@ -13,7 +13,7 @@ from hybrid_control.geometry.eikonal import _descend as descend
 from hybrid_control.geometry.eikonal import _interpolate as interpolate
 from hybrid_control.geometry.eikonal import line_free
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance
-from hybrid_control.navigation.drive import Simulated
+from hybrid_control.navigation.episode import Simulator
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.training.labels import (
     BRAKING,
@@ -159,7 +159,7 @@ class MapPlanner:
 
     max_rate = MAX_RATE
 
-    def __init__(self, world: World, simulator: Simulated, seed: int) -> None:
+    def __init__(self, world: World, simulator: Simulator, seed: int) -> None:
         self.simulator = simulator
         self._field = way_field(world)
         self._frame = frame_of(self._field)
