@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from hybrid_control.signals import Pose
+from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, generate, load_world
@@ -28,7 +28,7 @@ def drive(sim: Simulator, seconds: float, paced: bool) -> float:
     cpu, wall, first = time.process_time(), time.perf_counter(), sim.time_ns
     while sim.time_ns < first + seconds * 1e9:
         for _ in sim.advance(sim.time_ns + 10_000_000):
-            sim.set_command(0.2, 0.6)
+            sim.apply(Twist(0, linear_x=0.2, angular_z=0.6))
         if paced:
             time.sleep(max(0.0, (sim.time_ns - first) * 1e-9 - (time.perf_counter() - wall)))
     return time.process_time() - cpu

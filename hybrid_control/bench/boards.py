@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firmware_bridge.boards.board import Board
-    from hybrid_control.navigation.drive import LockStep
+    from hybrid_control.navigation.drive import HybridDriver
+    from hybrid_control.sim.worlds import World
 
 
 @dataclass(frozen=True)
@@ -38,39 +39,40 @@ def drive_seeds(
     without_board: str = "numba",
 ) -> Iterator[Drive]:
     """Drive a world once for each seed; the emulator is started anew for each where it is to be killed."""
-    from hybrid_control.navigation.drive import LockStep
+    from hybrid_control.navigation.drive import HybridDriver
     from hybrid_control.navigation.planner.planner import Planner
+    from hybrid_control.navigation.planner.timed import TimedPlanner
     from hybrid_control.sim.worlds import load_world
 
     settings: dict[str, Any] = {"backend": backend, "without_board": without_board}
-    lock_step = LockStep(Planner(), settings=settings)
+    driver = HybridDriver(TimedPlanner(Planner()), settings=settings)
     if backend == "numba":
         for seed in seeds:
-            yield _drive(lock_step, load_world(world, seed), seed, duration, None)
+            yield _drive(driver, load_world(world, seed), seed, duration, None)
         return
     from firmware_bridge.boards.emulated import EmulatedBoard
     from hybrid_control.navigation.reflex.board_inputs import board_inputs
     from hybrid_control.snn.backends.quantise import report
     from hybrid_control.snn.backends.split import split
 
-    network = split(lock_step.reflex.board_network()).board
+    network = split(driver.reflex.board_network()).board
     sys.stdout.write(report(network, backend, board_inputs(network, 1000)) + "\n")
     for seed in seeds:
         emulated = EmulatedBoard(backend, network, stepped=True)
         with emulated as board:
-            exchange = _Exchange(lock_step, board, emulated.kill, kill_at)
-            lock_step.exchange = exchange
-            yield _drive(lock_step, load_world(world, seed), seed, duration, exchange)
+            exchange = _Exchange(driver, board, emulated.kill, kill_at)
+            driver.exchange = exchange
+            yield _drive(driver, load_world(world, seed), seed, duration, exchange)
 
 
 class _Exchange:
     """Moves spikes after each tick, until the board is killed."""
 
-    def __init__(self, lock_step: LockStep, board: Board, kill: Any, kill_at: float | None) -> None:
+    def __init__(self, driver: HybridDriver, board: Board, kill: Any, kill_at: float | None) -> None:
         from firmware_bridge.boards.pump import Pump
 
-        self._pump = Pump(board, lock_step.reflex)
-        self._reflex = lock_step.reflex
+        self._pump = Pump(board, driver.reflex)
+        self._reflex = driver.reflex
         self._kill, self._kill_ns = kill, math.inf if kill_at is None else kill_at * 1e9
         self._dead = False
         self.ticks = self.replaced = 0
@@ -85,7 +87,11 @@ class _Exchange:
             self._pump.exchange()
 
 
-def _drive(lock_step: LockStep, world: Any, seed: int, duration: float, exchange: _Exchange | None) -> Drive:
-    episode = lock_step.run(world, seed, duration=duration)
+def _drive(
+    driver: HybridDriver, world: World, seed: int, duration: float, exchange: _Exchange | None
+) -> Drive:
+    from hybrid_control.navigation.episode import Rules
+
+    episode = driver.run(world, seed, Rules(duration=duration))
     replaced = exchange.replaced / max(exchange.ticks, 1) if exchange else 0.0
     return Drive(seed, episode.reached, episode.contacts, episode.time, episode.least_distance, replaced)

@@ -102,13 +102,12 @@ class Builder:
 
     def _drone(self) -> Mapping[str, Value]:
         """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
-        from hybrid_control.sim.robots import QUAD
+        from hybrid_control.sim.robots import ROBOTS, vehicle
 
-        if self.arguments.get("robot") != QUAD.name or self.values("reflex_node")["holonomic"]:
+        robot = vehicle(self.arguments["robot"]) if self.arguments.get("robot") in ROBOTS else None
+        if robot is None or not robot.flies or self.values("reflex_node")["holonomic"]:
             return _NO_VALUES
-        from hybrid_control.navigation.flight import QUAD_SETTINGS
-
-        return QUAD_SETTINGS
+        return robot.reflex_settings
 
     def views(self, programs: Sequence[Program]) -> list[Program]:
         """What a person looks through, and the transforms that it looks by where nobody else tells of them."""
@@ -221,7 +220,7 @@ def _replay(b: Builder) -> Graph:
 def _gazebo(b: Builder) -> Graph:
     from hybrid_control.sim import gazebo
     from hybrid_control.sim.description import BASE
-    from hybrid_control.sim.robots import QuadModel, vehicle
+    from hybrid_control.sim.robots import vehicle
     from hybrid_control.sim.worlds import load_world
 
     world = load_world(b.arguments["world"], b.arguments.seed())
@@ -236,18 +235,15 @@ def _gazebo(b: Builder) -> Graph:
     mind = b.mind()
     stamped = bool(Graph(b.kind, "", tuple(mind)).values("reflex_node")["stamped_cmd_vel"])
     folder = Path(b.arguments["folder"] or tempfile.mkdtemp(prefix="hybrid-control-gazebo-"))
-    scans = "40" if isinstance(robot, QuadModel) else "20"  # a drone drifts on for longer, and needs newer ones
     session = gazebo.prepare(
         folder, world, gazebo.release(b.arguments["gazebo"]), robot, {b.namespace: world.start},
-        physics, gui=b.arguments.true("gui"), lidar_rate=b.arguments.number("lidar_rate", 1, 100, scans),
+        physics, lidar_rate=b.arguments.number("lidar_rate", 1, 100, f"{robot.gazebo_lidar_rate:g}"),
         stamped_cmd_vel=stamped,
     )  # fmt: skip
-    spawned = session.robots[0]
+    command, spawned = session.command(b.arguments.true("gui")), session.robots[0]
     clock = {"use_sim_time": True}
     programs = [
-        Program(
-            "gazebo", "", session.command[0], arguments=session.command[1:], restart=False, essential=True
-        ),
+        Program("gazebo", "", command[0], arguments=tuple(command[1:]), restart=False, essential=True),
         Program(
             "ros_gz_bridge", "ros_gz_bridge", "parameter_bridge",
             {"ros_gz_bridge": {**clock, "config_file": str(spawned.bridge_file)}},
@@ -270,7 +266,7 @@ def _gazebo(b: Builder) -> Graph:
                 f"alias{i}", "tf2_ros", "static_transform_publisher", {f"alias{i}": clock}, arguments=words
             )
         )
-    if isinstance(robot, QuadModel):
+    if robot.vertical is not None:
         words = ("-m", f"{OURS}.run.gazebo_ranges", *(("--namespace", b.namespace) if b.namespace else ()))
         programs.append(Program("ranges", "", sys.executable, arguments=words))
     return b.graph([*programs, *mind, _judge(b, folder, mind)], goal=spawned.goal)

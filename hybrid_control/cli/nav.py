@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import hashlib
 import json
 import math
 import sys
@@ -107,25 +105,22 @@ def _existing(option: str, file: Path) -> Path:
     return file
 
 
-def tuned_file(option: str, given: Path | None, kind: str, rules: str, robot: str) -> Path | None:
-    """The file that was named, or the tuned set of that kind for a rover under these rules; None for the defaults.
+def _tuned(option: str, named: Path | None, kind: str, rules: str, robot: str) -> Path | None:
+    """The file that was named, or the tuned set of that kind for a robot under these rules; None for the defaults.
 
     ValueError where the file that was named is not there.
     """
-    if given == Path("none"):
+    if named == Path("none"):
         return None
-    if given is not None:
-        return _existing(option, given)
+    if named is not None:
+        return _existing(option, named)
     from hybrid_control.bringup.parameter_files import config_folder
-    from hybrid_control.sim.robots import RobotModel, vehicle
+    from hybrid_control.navigation.bench.tuned import tuned_file
 
-    if not isinstance(vehicle(robot), RobotModel):
-        return None
     try:
-        file = config_folder() / "tuned" / f"{kind}_{rules}.yaml"
+        return tuned_file(config_folder(), kind, rules, robot)
     except OSError:
         return None
-    return file if file.is_file() else None
 
 
 def reflex_gains(file: Path | None) -> dict[str, Any]:
@@ -133,36 +128,9 @@ def reflex_gains(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     from hybrid_control.bringup.parameter_files import read_parameters
-    from hybrid_control.navigation.reflex.gains import GAINS
+    from hybrid_control.navigation.bench.tuned import changed_gains
 
-    values = read_parameters(file)["reflex_node"]
-    return {p.name: values[p.name] for p in GAINS if values[p.name] != p.default}
-
-
-def baseline_settings(file: Path | None) -> dict[str, dict[str, float]]:
-    """The settings of baselines in a YAML file: numbers by name, by policy. ValueError for anything else."""
-    if file is None:
-        return {}
-    import yaml
-
-    from hybrid_control.navigation.bench.tune import SPACES
-
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not YAML ({' '.join(str(error).split())[:120]})") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected a mapping of settings by baseline")
-    for policy, values in content.items():
-        if policy not in SPACES or not isinstance(values, dict):
-            raise ValueError(f"{file}: {policy!r} is no baseline with settings")
-        for name, value in values.items():
-            known = SPACES[policy]
-            if name not in known:
-                raise ValueError(f"{file}: {policy} has no setting {name!r}; it has {', '.join(known)}")
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
-                raise ValueError(f"{file}: {policy}: {name}: {value!r} is no number from 0 on")
-    return {policy: {n: float(v) for n, v in values.items()} for policy, values in content.items()}
+    return changed_gains(read_parameters(file)["reflex_node"])
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -193,30 +161,25 @@ def _several(text: str, option: str, known: Sequence[str]) -> list[str]:
 
 def _run(args: argparse.Namespace) -> int:
     _check(args)
-    from hybrid_control.navigation.bench.compare import difference_table, differences
-    from hybrid_control.navigation.bench.costs import cost_table, costs
-    from hybrid_control.navigation.bench.harness import FAULTS, LEVELS, PLANNED, POLICIES, Setup, setup_dict
+    from hybrid_control.navigation.bench import benchmark
+    from hybrid_control.navigation.bench.faults import FAULTS
+    from hybrid_control.navigation.bench.harness import LEVELS, Setup
+    from hybrid_control.navigation.bench.policies import POLICIES
     from hybrid_control.navigation.bench.rules import rules
-    from hybrid_control.navigation.bench.runner import BACKENDS, Journal, run, world_digest
     from hybrid_control.navigation.bench.scenes import load_scenes, usual_rules
-    from hybrid_control.navigation.bench.summary import summaries, table
-    from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
+    from hybrid_control.navigation.bench.tuned import baseline_settings
+    from hybrid_control.navigation.bench.workers import Machines
     from hybrid_control.signals import Pose
     from hybrid_control.sim.robots import vehicle
 
-    policies = _several(args.policy, "--policy", POLICIES)
+    policies = _several(args.policy, "--policy", list(POLICIES))
     levels = _several(args.level, "--level", LEVELS)
     faults = _several(args.fault, "--fault", FAULTS)
-    _several(args.backend, "--backend", BACKENDS)
+    machines = Machines(args.jobs, args.backend, args.address)
     judged = rules(args.rules or usual_rules(args.worlds), args.max_speed)
-    params, baselines = (
-        tuned_file(option, given, kind, judged.name, args.robot)
-        for option, given, kind in (
-            ("--params", args.params, "gains"),
-            ("--baselines", args.baselines, "baselines"),
-        )
-    )
-    first = Setup(
+    params = _tuned("--params", args.params, "gains", judged.name, args.robot)
+    baselines = _tuned("--baselines", args.baselines, "baselines", judged.name, args.robot)
+    setup = Setup(
         robot=args.robot,
         rules=judged.name,
         max_speed=args.max_speed,
@@ -229,61 +192,27 @@ def _run(args: argparse.Namespace) -> int:
     )
     by = f"rules {judged.name}, gains {params.name if params else 'as by default'}"
     sys.stderr.write(f"bench nav: {by}\n")
-    setups = [dataclasses.replace(first, level=level, fault=fault) for level in levels for fault in faults]
     start = Pose(*args.start) if args.start else None
     scenes = load_scenes(args.worlds, args.seed, start, tuple(args.goal) if args.goal else None)
-    model = hashlib.sha256(Path(args.model or DEFAULT_MODEL).read_bytes()).hexdigest()[:16]
-    common = {"worlds": args.worlds, "digest": world_digest(scenes), "model_digest": model}
-    rows: list[dict[str, Any]] = []
-    for setup in setups:
-        asked = {**setup_dict(setup), **common}
-        part = "" if len(setups) == 1 else f".{setup.level}-{setup.fault}"
-        journal = Journal(args.json.with_suffix(f"{part}.jsonl"), asked)
-        # a fault of the planner befalls nobody who has none
-        driven = [p for p in policies if setup.fault == "none" or p in PLANNED]
-        found = run(
-            setup, scenes, driven, args.trials, args.jobs, journal, backend=args.backend, address=args.address
-        )
-        rows += [{**row, "level": setup.level, "fault": setup.fault} for row in found]
-
-    def case(row: dict[str, Any]) -> str:
-        return " ".join(
-            [row["policy"], *[row["level"]] * (len(levels) > 1), *[row["fault"]] * (len(faults) > 1)]
-        )
-
-    by_case = summaries(rows, case)
-    content: dict[str, Any] = {
-        "asked": {**setup_dict(first), **common, "level": levels, "fault": faults, "trials": args.trials},
-        "summary": by_case,
-    }
-    tables = [table(by_case)]
-    if len(levels) > 1:
-        for level in levels[1:]:
-            one, other = (
-                [r for r in rows if r["level"] == k and r["fault"] == faults[0]] for k in (levels[0], level)
-            )
-            content[f"{level} less {levels[0]}"] = differences(one, other)
-            tables.append(difference_table(differences(one, other), levels[0], level))
-    if args.costs:
-        found_costs = costs(dataclasses.replace(first, fault="none"), scenes[0], policies)
-        content["costs"] = found_costs
-        plain = [r for r in rows if r["level"] == levels[0] and r["fault"] == faults[0]]
-        tables.append(cost_table(found_costs, summaries(plain)))
-    content["episodes"] = rows
+    request = benchmark.Request(
+        args.worlds, scenes, policies, levels, faults, setup, args.trials, machines, args.costs
+    )
+    content = benchmark.benchmark(request, args.json)
     args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    tables = benchmark.tables(content)
+    rows = [{**row, "policy": benchmark.case(content, row)} for row in content["episodes"]]
     pictures: list[Path] = []
     if not args.no_pictures:
         from hybrid_control.navigation.bench.pictures import draw_failures
 
         folder = args.json.with_name(args.json.stem + "_failures")
-        named = [{**row, "policy": case(row)} for row in rows]
-        pictures = draw_failures(named, scenes, judged.robot(vehicle(args.robot)), judged.goal_radius, folder)
+        pictures = draw_failures(rows, scenes, judged.robot(vehicle(args.robot)), judged.goal_radius, folder)
     if args.html is not None:
         from hybrid_control.navigation.bench.page import make_page
 
         title = f"Navigation: {Path(args.worlds).name}, {by}, {', '.join(levels)}"
         args.html.parent.mkdir(parents=True, exist_ok=True)
-        named = [{**row, "policy": case(row)} for row in rows]
-        args.html.write_text(make_page(title, by_case, named, pictures, tables[1:]), encoding="utf-8")
+        page = make_page(title, content["summary"], rows, pictures, tables[1:])
+        args.html.write_text(page, encoding="utf-8")
     sys.stdout.write("\n\n".join(tables) + "\n")
     return 0

@@ -20,7 +20,7 @@ from hybrid_control.bringup.options import (
 def options_of(args: argparse.Namespace) -> RunOptions:
     """Check what was typed; ValueError or OSError with one line where it can't be."""
     from hybrid_control.bringup.parameter_files import read_parameters
-    from hybrid_control.sim.robots import RobotModel, vehicle
+    from hybrid_control.sim.robots import vehicle
     from hybrid_control.sim.worlds import load_world
 
     if not 0 < args.duration <= 3600:
@@ -59,7 +59,7 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         from firmware_bridge.firmware.build import check_tools
 
         check_tools()
-        if not isinstance(vehicle(args.robot), RobotModel):
+        if vehicle(args.robot).wheels is None:
             raise ValueError(f"--firmware: drives wheels, and the robot {args.robot!r} has none")
         if args.real_time_factor != 1.0:
             raise ValueError("--firmware: the emulated chip runs in real time; leave out --real-time-factor")

@@ -71,9 +71,10 @@ def _tune(args: argparse.Namespace) -> int:
     _check_tune(args)
     from hybrid_control.navigation.bench import tune
     from hybrid_control.navigation.bench.harness import Setup, setup_dict
-    from hybrid_control.navigation.bench.runner import Journal, run, world_digest
-    from hybrid_control.navigation.bench.scenes import load_scenes
+    from hybrid_control.navigation.bench.runner import Journal, run
+    from hybrid_control.navigation.bench.scenes import load_scenes, world_digest
     from hybrid_control.navigation.bench.summary import summaries, table
+    from hybrid_control.navigation.bench.workers import Machines
 
     setup = Setup(
         robot=args.robot, rules=args.rules, level="kinematic", seed=args.seed, duration=args.duration
@@ -89,11 +90,11 @@ def _tune(args: argparse.Namespace) -> int:
     def measured(values: dict[str, float], seed: int) -> list[dict[str, Any]]:
         """Episodes with these values in the worlds of another seed, resumed from OUT.DIGEST.jsonl."""
         others = load_scenes(args.worlds, seed)
-        tried = tune.with_values(dataclasses.replace(judged, seed=seed), args.policy, values)
+        tried = dataclasses.replace(judged, seed=seed).with_values(args.policy, values)
         asked = {**setup_dict(tried), "worlds": args.worlds, "digest": world_digest(others)}
         name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
         journal = Journal(args.out.with_suffix(f".{name}.jsonl"), asked)
-        return run(tried, others, [args.policy], 1, args.jobs, journal)
+        return run(tried, others, [args.policy], machines=Machines(args.jobs), journal=journal)
 
     finalists = tune.best_sets(study, args.finalists)
     reached = [tune.value(measured(values, args.seed + 1)) for values in finalists]

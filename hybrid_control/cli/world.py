@@ -12,19 +12,19 @@ FORMATS = {"sdf": ".sdf", "mjcf": ".xml", "npz": ".npz"}
 def _export(args: argparse.Namespace) -> int:
     from hybrid_control.sim import gazebo
     from hybrid_control.sim.model import Appearance, build_mjcf
-    from hybrid_control.sim.robots import robot, vehicle
+    from hybrid_control.sim.robots import vehicle
     from hybrid_control.sim.worlds import load_world
     from hybrid_control.sim.worlds.files import write_npz
 
     world = load_world(args.world, args.seed)
     file = args.out or Path(f"{gazebo.world_name(world)}{FORMATS[args.format]}")
-    appearance = Appearance(args.seed)
     if args.format == "npz":
         write_npz(file, world)
     elif args.format == "mjcf":
         if args.robot == "none":
             raise ValueError("--robot none: a MuJoCo model always holds the robot")
-        content = build_mjcf(world, robot(args.robot), appearance, args.physics_step or 0.002)
+        machine = vehicle(args.robot)
+        content = build_mjcf(world, machine, gazebo.looks(machine, args.seed), args.physics_step or 0.002)
         file.write_text(content + "\n", encoding="utf-8")
     else:
         to = gazebo.release(args.gazebo)
@@ -32,7 +32,7 @@ def _export(args: argparse.Namespace) -> int:
         physics = gazebo.Physics(
             args.physics_step or defaults.step, args.real_time_factor, args.render_engine
         )
-        robots = []
+        robots, appearance = [], Appearance(args.seed)
         if args.robot != "none":
             machine = vehicle(args.robot)
             appearance = gazebo.looks(machine, args.seed)

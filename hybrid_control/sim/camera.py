@@ -5,14 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.sim.model import OBSTACLE, SCENERY
-from hybrid_control.sim.mujoco_import import GRAPHICS
-from hybrid_control.sim.robots import Vehicle
+from hybrid_control.sim.mjcf import OBSTACLE, SCENERY
+from hybrid_control.sim.mujoco_import import GRAPHICS, MuJoCo
+from hybrid_control.sim.robots.vehicle import Vehicle
 
 _of_thread = threading.local()
 
@@ -42,8 +41,9 @@ class Camera:
     GraphicsError where there is no off-screen GL.
     """
 
-    def __init__(self, mujoco: Any, model: Any, robot: Vehicle) -> None:
-        self._mujoco, self._model = mujoco, model
+    def __init__(self, mujoco: MuJoCo, robot: Vehicle) -> None:
+        self._mujoco = mujoco
+        library, model, _ = mujoco
         self._width, self._height = robot.camera_width, robot.camera_height
         try:
             _current_context(self._width, self._height)
@@ -55,26 +55,26 @@ class Camera:
                 f"no camera: no off-screen OpenGL here (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {reason}); "
                 f"on Debian and Ubuntu: apt-get install {packages}"
             ) from None
-        self._drawing = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._drawing)
-        self._rectangle = mujoco.MjrRect(0, 0, self._width, self._height)
-        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + 100)
-        self._options = mujoco.MjvOption()
+        self._drawing = library.MjrContext(model, library.mjtFontScale.mjFONTSCALE_100)
+        library.mjr_setBuffer(library.mjtFramebuffer.mjFB_OFFSCREEN, self._drawing)
+        self._rectangle = library.MjrRect(0, 0, self._width, self._height)
+        self._scene = library.MjvScene(model, maxgeom=model.ngeom + 100)
+        self._options = library.MjvOption()
         self._options.geomgroup[:] = 0
         self._options.geomgroup[[SCENERY, OBSTACLE]] = 1
-        self._view = mujoco.MjvCamera()
-        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._view.fixedcamid = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "camera")
+        self._view = library.MjvCamera()
+        self._view.type = library.mjtCamera.mjCAMERA_FIXED
+        self._view.fixedcamid = model.camera("camera").id
         self._pixels = np.empty((self._height, self._width, 3), np.uint8)
 
-    def frame(self, data: Any) -> NDArray[np.uint8]:
-        """What it sees in a state, (height, width, 3) RGB, a new array."""
-        mujoco = self._mujoco
+    def frame(self) -> NDArray[np.uint8]:
+        """What it sees now, (height, width, 3) RGB, a new array."""
+        library, model, data = self._mujoco
         _current_context(self._width, self._height)
-        everything = mujoco.mjtCatBit.mjCAT_ALL
-        mujoco.mjv_updateScene(self._model, data, self._options, None, self._view, everything, self._scene)
-        mujoco.mjr_render(self._rectangle, self._scene, self._drawing)
-        mujoco.mjr_readPixels(self._pixels, None, self._rectangle, self._drawing)
+        everything = library.mjtCatBit.mjCAT_ALL
+        library.mjv_updateScene(model, data, self._options, None, self._view, everything, self._scene)
+        library.mjr_render(self._rectangle, self._scene, self._drawing)
+        library.mjr_readPixels(self._pixels, None, self._rectangle, self._drawing)
         return self._pixels[::-1].copy()  # OpenGL counts rows from below
 
     def close(self) -> None:

@@ -13,18 +13,15 @@ from pathlib import Path
 
 import yaml
 
-from hybrid_control.sim.description import describe
 from hybrid_control.sim.gazebo import (
-    QUADROTOR_TOPICS,
     RELEASES,
-    ROVER_TOPICS,
     bridge_entries,
     bridge_yaml,
     model_sdf,
     robot_model,
     world_sdf,
 )
-from hybrid_control.sim.robots import JACKAL, QUAD
+from hybrid_control.sim.robots import ROBOTS, vehicle
 from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import generate
 
@@ -44,19 +41,20 @@ _MODEL_CONFIG = """<?xml version="1.0"?>
 def files() -> dict[str, str]:
     """Every made file: its path below the repository's top folder, and its text."""
     made = {}
-    for robot, kind in ((JACKAL, "rover"), (QUAD, "quadrotor")):
+    for robot in map(vehicle, ROBOTS):
         numbers = yaml.safe_dump(asdict(robot), sort_keys=False)
         made[f"{PACKAGE}/config/{robot.name}.yaml"] = f"# {MADE}; SI units\n{numbers}"
-        made[f"{PACKAGE}/urdf/{robot.name}.urdf"] = _marked(urdf(describe(robot)))
+        made[f"{PACKAGE}/urdf/{robot.name}.urdf"] = _marked(urdf(robot.describe()))
         for release in RELEASES.values():
             folder = f"{PACKAGE}/models/{release.name}/{robot.name}"
             made[f"{folder}/model.sdf"] = _marked(model_sdf(robot_model(robot, release)))
-            text = f"The {kind} of hybrid_control for Gazebo {release.name.capitalize()}"
+            text = f"The {robot.kind} of hybrid_control for Gazebo {release.name.capitalize()}"
             made[f"{folder}/model.config"] = _MODEL_CONFIG.format(name=robot.name, description=text)
+            # a drone's topics carry its name, those of all rovers are the same
+            name = robot.name if robot.flies else robot.kind
+            entries = bridge_yaml(bridge_entries(release, robot))
+            made[f"config/ros_gz_bridge/{release.name}_{name}.yaml"] = f"# {MADE}\n{entries}"
     for release in RELEASES.values():
-        for name, topics, commands in (("rover", ROVER_TOPICS, ""), ("quad", QUADROTOR_TOPICS, QUAD.name)):
-            text = bridge_yaml(bridge_entries(release, topics=topics, commands=commands))
-            made[f"config/ros_gz_bridge/{release.name}_{name}.yaml"] = f"# {MADE}\n{text}"
         world = generate("default", 0)
         made[f"config/worlds/{release.name}_default.sdf"] = _marked(world_sdf(world, release))
     return made

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -16,25 +16,20 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_distance
 from hybrid_control.signals import Odometry, Pose, Twist
-from hybrid_control.sim.robots import JACKAL, RobotModel
-from hybrid_control.sim.sensors import LidarNoise, WheelOdometry
-from hybrid_control.sim.simulator import STANDING_SPEED, Contact, Event
+from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle
+from hybrid_control.sim.score import Contact, outline_gap
+from hybrid_control.sim.sensors import LidarNoise, Schedule
+from hybrid_control.sim.simulator import Event
+from hybrid_control.sim.wheels import WheelOdometry, ramp
 from hybrid_control.sim.worlds import World
 
 STEP_NS = 5_000_000
-NO_PICTURE: NDArray[np.uint8] = np.zeros(
-    (1, 1, 3), np.uint8
-)  # a camera reading's value: only its time is of use
+# a camera reading's value: only its time is of use
+NO_PICTURE: NDArray[np.uint8] = np.zeros((1, 1, 3), np.uint8)
 
 # places in the state
 X, Y, YAW, V, W, TARGET_V, TARGET_W, LEFT, RIGHT, PATH, CLOSEST, SINCE = range(12)
-
-
-@numba.njit(cache=True, nogil=True)
-def _ramp(value: float, target: float, rise: float, fall: float, dt: float) -> float:
-    """One step from value to target, by `rise` per s away from zero and `fall` towards it."""
-    rate = fall if abs(target) < abs(value) or target * value < 0 else rise
-    return value + min(max(target - value, -rate * dt), rate * dt)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -115,8 +110,8 @@ def _advance(
     for k in range(steps):
         state[SINCE] += dt
         fresh = state[SINCE] <= base[5]
-        state[V] = _ramp(state[V], state[TARGET_V] if fresh else 0.0, base[0], base[1], dt)
-        state[W] = _ramp(state[W], state[TARGET_W] if fresh else 0.0, base[2], base[2], dt)
+        state[V] = ramp(state[V], state[TARGET_V] if fresh else 0.0, base[0], base[1], dt)
+        state[W] = ramp(state[W], state[TARGET_W] if fresh else 0.0, base[2], base[2], dt)
         middle = state[YAW] + 0.5 * state[W] * dt
         x = state[X] + state[V] * dt * math.cos(middle)
         y = state[Y] + state[V] * dt * math.sin(middle)
@@ -140,61 +135,57 @@ def _advance(
     return steps
 
 
+class Plane(NamedTuple):
+    """The plane as `_advance` takes it: state (12,), base (8,), cylinders (n, 3) with movers last, movers (m, 7), boxes
+    (k, 5)."""
+
+    state: FloatArray
+    base: FloatArray
+    cylinders: FloatArray
+    movers: FloatArray
+    boxes: FloatArray
+
+
+def _plane(world: World, robot: Vehicle, half_track: float, wheel_radius: float) -> Plane:
+    places = [(*m.at(0.0), m.radius) for m in world.movers]
+    movers = [(*m.a, *m.b, m.radius, m.speed, m.phase) for m in world.movers]
+    base = (
+        robot.acceleration, robot.deceleration, robot.yaw_acceleration, half_track, wheel_radius,
+        robot.command_timeout, robot.length, robot.width,
+    )  # fmt: skip
+    cylinders = np.concatenate((world.cylinders, np.array(places).reshape(-1, 3)))
+    start, boxes = world.start, np.array(world.boxes)
+    state = np.zeros(12)
+    state[[X, Y, YAW]] = (start.x, start.y, start.yaw)
+    state[CLOSEST] = outline_gap(world, robot, 0, start)
+    state[SINCE] = math.inf
+    return Plane(state, np.array(base), cylinders, np.array(movers, np.float64).reshape(-1, 7), boxes)
+
+
 class KinematicSimulator:
-    """One robot in one world, in the plane: what `cosim.run_episode` needs of a simulator.
+    """One wheeled robot in one world, in the plane: what `navigation.episode.run_episode` needs of a simulator.
 
     seed decides the lidar's noise and the odometry's errors, drawn as in `Simulator`. camera: whether camera readings
     are among the events; their value is NO_PICTURE. A contact stops time: nothing is modelled beyond it. ValueError
-    where the robot would start in an obstacle.
+    where the robot would start in an obstacle, or has no wheels.
     """
 
-    def __init__(
-        self, world: World, robot: RobotModel = JACKAL, seed: int = 0, *, camera: bool = False
-    ) -> None:
-        self.world, self.robot, self.seed = world, robot, seed
+    def __init__(self, world: World, robot: Vehicle = JACKAL, seed: int = 0, *, camera: bool = False) -> None:
+        wheels = robot.wheels
+        if wheels is None:
+            raise ValueError(f"kinematic simulator: the robot {robot.name!r} has no wheels")
+        self.world, self.robot = world, robot
         self.time_ns = 0
         self.contact_events: list[Contact] = []
-        start = world.start
-        places = [(*m.at(0.0), m.radius) for m in world.movers]
-        self._cylinders = np.concatenate((world.cylinders, np.array(places).reshape(-1, 3)))
-        self._movers = np.array(
-            [(*m.a, *m.b, m.radius, m.speed, m.phase) for m in world.movers], dtype=np.float64
-        ).reshape(-1, 7)
-        self._boxes = np.array(world.boxes)
-        self._base = np.array(
-            (
-                robot.acceleration,
-                robot.deceleration,
-                robot.yaw_acceleration,
-                0.5 * robot.track,
-                robot.wheel_radius,
-                robot.command_timeout,
-                robot.length,
-                robot.width,
-            )
-        )
-        self._state = np.zeros(12)
-        self._state[[X, Y, YAW]] = (start.x, start.y, start.yaw)
-        self._state[CLOSEST] = footprint_distance(
-            start.x, start.y, start.yaw, robot.length, robot.width, self._cylinders, self._boxes
-        )
+        self.plane = _plane(world, robot, 0.5 * wheels.track, wheels.radius)
+        self._state = self.plane.state
         if self._state[CLOSEST] <= 0:
-            raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {start}")
-        self._state[SINCE] = math.inf
-        self.lidar_rng = np.random.default_rng([seed, 11])
-        self._lidar = LidarNoise(robot, self.lidar_rng)
-        self.odometry = WheelOdometry(robot, start, np.random.default_rng([seed, 13]))
-        self.beams: NDArray[Any] = -math.pi + 2.0 * math.pi / robot.lidar_beams * np.arange(robot.lidar_beams)
-        rates = [("odometry", robot.odometry_rate), ("scan", robot.lidar_rate)]
-        if camera:
-            rates.append(("camera", robot.camera_rate))
-        self._period_ns = {kind: 1e9 / rate for kind, rate in rates}
-        self._sent = dict.fromkeys(self._period_ns, 0)
-
-    @property
-    def arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-        """State, base, cylinders, movers and boxes as `_advance` takes them, for loops that are compiled as a whole."""
-        return self._state, self._base, self._cylinders, self._movers, self._boxes
+            raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {world.start}")
+        self.lidar = LidarNoise(robot, np.random.default_rng([seed, 11]))
+        rng = np.random.default_rng([seed, 13])
+        self.odometry = WheelOdometry(wheels, robot.odometry_scale_error, world.start, rng)
+        rates = {"odometry": robot.odometry_rate, "scan": robot.lidar_rate}
+        self._schedule = Schedule({**rates, "camera": robot.camera_rate} if camera else rates)
 
     @property
     def path_length(self) -> float:
@@ -206,13 +197,11 @@ class KinematicSimulator:
         """Metres from the outline to the nearest obstacle, the least so far."""
         return float(self._state[CLOSEST])
 
-    def set_command(self, linear_x: float, angular_z: float) -> None:
-        """Wished speeds in m/s and rad/s, cut to the robot's limits, kept for command_timeout at most."""
-        if not (math.isfinite(linear_x) and math.isfinite(angular_z)):
-            raise ValueError(f"command: speeds {linear_x} m/s and {angular_z} rad/s must be finite")
+    def apply(self, twist: Twist) -> None:
+        """Wished speed and yaw rate, cut to the robot's limits, held for command_timeout at most."""
         v, w = self.robot.max_speed, self.robot.max_yaw_rate
-        self._state[TARGET_V] = min(max(linear_x, -v), v)
-        self._state[TARGET_W] = min(max(angular_z, -w), w)
+        self._state[TARGET_V] = min(max(twist.linear_x, -v), v)
+        self._state[TARGET_W] = min(max(twist.angular_z, -w), w)
         self._state[SINCE] = 0.0
 
     def advance(self, until_ns: int) -> Iterator[Event]:
@@ -221,41 +210,38 @@ class KinematicSimulator:
         At the same time they come in the order odometry, scan, camera.
         """
         while not self.contact_events:
-            due = {k: round((self._sent[k] + 1) * p) for k, p in self._period_ns.items()}
-            kind = min(due, key=lambda k: due[k])
-            self._run_until(min(due[kind], until_ns))
-            if due[kind] > until_ns or self.contact_events:
+            kind, due = self._schedule.next()
+            self._run_until(min(due, until_ns))
+            if due > until_ns or self.contact_events:
                 return
-            self._sent[kind] += 1
+            self._schedule.sent(kind)
             yield Event(kind, self.time_ns, self._read(kind))
 
     def _run_until(self, until_ns: int) -> None:
         steps = (until_ns - self.time_ns) // STEP_NS
-        now, dt = self.time_ns * 1e-9, STEP_NS * 1e-9
-        obstacles = (self._cylinders, self._movers, self._boxes)
-        made = _advance(self._state, steps, now, dt, self._base, *obstacles)
+        state, *place = self.plane
+        made = _advance(state, steps, self.time_ns * 1e-9, STEP_NS * 1e-9, *place)
         self.time_ns += made * STEP_NS
         if made < steps:
             self._note_contact()
 
     def _note_contact(self) -> None:
         v, w = self._state[[V, W]].tolist()
-        standing = abs(v) + abs(w) * 0.5 * self.robot.track < STANDING_SPEED
-        gaps = np.hypot(self._cylinders[:, 0] - self._state[X], self._cylinders[:, 1] - self._state[Y])
-        gaps = gaps - self._cylinders[:, 2]
+        standing = abs(v) + abs(w) * self.plane.base[3] < STANDING_SPEED
+        cylinders = self.plane.cylinders
+        gaps = np.hypot(cylinders[:, 0] - self._state[X], cylinders[:, 1] - self._state[Y]) - cylinders[:, 2]
         nearest = int(np.argmin(gaps)) if gaps.size else -1
         fixed = len(self.world.cylinders)
         name = f"mover{nearest - fixed}" if nearest >= fixed else "obstacle"
         x, y = self._state[[X, Y]].tolist()
-        self.contact_events.append(Contact(self.time_ns, name, x, y, standing))
+        self.contact_events.append(Contact(self.time_ns, name, x, y, bool(standing)))
 
     def _read(self, kind: str) -> object:
         if kind == "scan":
             x, y, yaw = self._state[[X, Y, YAW]].tolist()
-            distances = sweep(
-                x, y, yaw + self.beams, self.robot.lidar_range_max + 1.0, self._cylinders, self._boxes
-            )
-            return self._lidar.read(self.time_ns, distances)
+            reach = self.robot.lidar_range_max + 1.0
+            obstacles = (self.plane.cylinders, self.plane.boxes)
+            return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))
         if kind == "odometry":
             return self.odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
         return NO_PICTURE

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_control.signals import Pose
-from hybrid_control.sim.description import BASE, IMU, LIDAR, rover
-from hybrid_control.sim.robots import RobotModel, Vehicle
+from hybrid_control.sim.mjcf import OBSTACLE, SCENERY, mjcf_text
+from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.worlds import World
-
-# Geom groups: the lidar's rays meet obstacles, the camera draws scenery and obstacles, a viewer draws 0 to 2.
-SCENERY, OBSTACLE, ROBOT, HIDDEN = 0, 1, 2, 4
 
 LOOKS = 8  # different materials in one world
 
@@ -32,17 +27,12 @@ class Appearance:
     camera_shift: float = 0.03
     camera_tilt: float = 0.05
     camera_zoom: float = 0.05
-    obstacle_height: tuple[float, float] = (0.6, 1.2)
+    obstacle_height: tuple[float, float] = Vehicle.obstacle_height
 
     def __post_init__(self) -> None:
         low, high = self.obstacle_height
         if not 0 < low <= high:
             raise ValueError(f"appearance: obstacle_height {self.obstacle_height} must be 0 < low <= high")
-
-
-def mjcf_text(*values: float) -> str:
-    """Numbers as they stand in MJCF; MuJoCo 3 refuses those too small for a normal float."""
-    return " ".join(f"{float(v) if abs(v) >= sys.float_info.min else 0.0:.9g}" for v in values)
 
 
 def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> str:
@@ -137,8 +127,8 @@ def _obstacles(world: World, appearance: Appearance) -> str:
     return "\n".join(lines)
 
 
-def camera_mjcf(robot: Vehicle, appearance: Appearance, base_height: float = 0.0) -> str:
-    """MJCF of a vehicle's camera, in its body; base_height: m of base_link, where heights are above the ground."""
+def _camera(robot: Vehicle, appearance: Appearance) -> str:
+    """MJCF of a robot's camera, in its body."""
     rng = np.random.default_rng([appearance.seed, 3])
     shift, (tilt, zoom) = rng.uniform(-1, 1, 3) * appearance.vary, rng.uniform(-1, 1, 2) * appearance.vary
     x, y, z = np.array((robot.camera_x, 0.0, robot.camera_z)) + shift * appearance.camera_shift
@@ -147,78 +137,18 @@ def camera_mjcf(robot: Vehicle, appearance: Appearance, base_height: float = 0.0
     fovy = 2.0 * math.atan(math.tan(hfov / 2) * robot.camera_height / robot.camera_width)
     # A MuJoCo camera looks along its -z axis, y up: its x axis is the body's -y, its y axis the pitched z.
     axes = mjcf_text(0, -1, 0, math.sin(pitch), 0, math.cos(pitch))
-    pos = mjcf_text(x, y, z - base_height)
+    pos = mjcf_text(x, y, z - robot.mount_height)
     return f'<camera name="camera" pos="{pos}" xyaxes="{axes}" fovy="{math.degrees(fovy):.9g}"/>'
 
 
-def _rover(robot: RobotModel, start: Pose, camera: str) -> str:
-    """MJCF of the robot as description.rover() lays it out; its frame is base_link.
+def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, timestep: float) -> str:
+    """The MJCF text of a world with a robot at its start; timestep in s; appearance: the robot's own where None.
 
-    A footprint touches obstacles, wheels and casters the ground; the casters are softer than the wheels, so that
-    these carry the robot.
+    ValueError where an obstacle could be so low that the robot does not meet it.
     """
-    description = rover(robot)
-    base = description.link(BASE)
-    hull, *rollers = base.collisions
-    half_yaw = start.yaw / 2
-    wheels = casters = ""
-    for side in ("left", "right"):
-        link, joint = description.link(f"{side}_wheel"), description.joint_to(f"{side}_wheel")
-        (ball,), (tyre,) = link.collisions, link.visuals
-        wheels += f"""
-          <body name="{link.name}" pos="{mjcf_text(*joint.at.xyz)}">
-            <joint name="{link.name}" type="hinge" axis="{mjcf_text(*joint.axis)}" armature="0.01" damping="0.01"/>
-            <geom type="sphere" size="{mjcf_text(*ball.size)}" mass="{mjcf_text(link.mass)}" group="{HIDDEN}"
-              contype="0" conaffinity="1" condim="3" friction="1 0.005 0.0001"/>
-            <geom type="cylinder" size="{mjcf_text(tyre.size[0], tyre.size[1] / 2)}" mass="0"
-              euler="{mjcf_text(*tyre.at.rpy)}" group="{ROBOT}" contype="0" conaffinity="0"
-              rgba="{mjcf_text(*tyre.colour)}"/>
-          </body>"""
-    for caster in rollers:
-        casters += f"""
-          <geom name="{caster.name}" type="sphere" size="{mjcf_text(*caster.size)}" pos="{mjcf_text(*caster.at.xyz)}"
-            group="{ROBOT}" contype="0" conaffinity="1" condim="1" friction="0 0 0" priority="1"
-            solref="0.06 1" rgba="{mjcf_text(*caster.colour)}"/>"""
-    sites = "".join(
-        f"""
-          <site name="{frame}" pos="{mjcf_text(*description.joint_to(frame).at.xyz)}" group="{HIDDEN}"/>"""
-        for frame in (LIDAR, IMU)
-    )
-    return f"""
-        <body name="robot" pos="{mjcf_text(start.x, start.y, robot.wheel_radius)}"
-          quat="{mjcf_text(math.cos(half_yaw), 0, 0, math.sin(half_yaw))}">
-          <freejoint/>
-          <inertial pos="0 0 0" mass="{mjcf_text(base.mass)}" diaginertia="{mjcf_text(*base.inertia)}"/>
-          <geom name="{hull.name}" type="box" size="{mjcf_text(*(s / 2 for s in hull.size))}"
-            pos="{mjcf_text(*hull.at.xyz)}" group="{ROBOT}" contype="0" conaffinity="2"
-            condim="3" friction="0.4 0.005 0.0001" rgba="{mjcf_text(*hull.colour)}"/>{sites}
-          {camera}{casters}{wheels}
-        </body>"""
-
-
-def build_mjcf(world: World, robot: RobotModel, appearance: Appearance, timestep: float) -> str:
-    """The MJCF text of a world with a robot at its start; timestep in s.
-
-    ValueError where an obstacle could be so low that the lidar looks over it.
-    """
-    if appearance.obstacle_height[0] <= robot.lidar_z:
-        raise ValueError(
-            f"appearance: obstacles of {appearance.obstacle_height[0]} m stand lower than the lidar at "
-            f"{robot.lidar_z} m"
-        )
-    effort = mjcf_text(-robot.wheel_effort, robot.wheel_effort)
-    body = _rover(robot, world.start, camera_mjcf(robot, appearance, robot.wheel_radius))
-    wheels = "".join(
-        f'<velocity name="{side}_wheel" joint="{side}_wheel" kv="10" forcerange="{effort}"/>'
-        for side in ("left", "right")
-    )
-    return scene_mjcf(world, appearance, timestep, body, wheels)
-
-
-def scene_mjcf(
-    world: World, appearance: Appearance, timestep: float, body: str, actuators: str, density: float = 0.0
-) -> str:
-    """The MJCF text of a world with a vehicle of this body and these actuators; density: of the air, kg/m³."""
+    appearance = appearance or Appearance(obstacle_height=robot.obstacle_height)
+    robot.check_obstacles(appearance.obstacle_height[0])
+    body, actuators = robot.mjcf(world.start, _camera(robot, appearance))
     visual, light, asset = _looks(appearance)
     gx, gy = world.goal
     facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}
@@ -230,7 +160,7 @@ def scene_mjcf(
     beacon = f'group="{SCENERY}" contype="0" conaffinity="0" rgba="1 0 0.9 1"'
     return f"""<mujoco>
       <compiler angle="radian" autolimits="true"/>
-      <option timestep="{timestep}" integrator="implicitfast" cone="elliptic" density="{density}"/>
+      <option timestep="{timestep}" integrator="implicitfast" cone="elliptic" density="{robot.air_density}"/>
       <visual>{visual}
       </visual>
       <asset>{asset}

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 # (MUJOCO_GL, library, Debian packages): ways to draw without a display, the faster first
 GRAPHICS = (("egl", "libEGL.so.1", "libegl1 libgl1-mesa-dri"), ("osmesa", "libOSMesa.so.8", "libosmesa6"))
+
+
+class MuJoCo(NamedTuple):
+    """The library, a model and its state."""
+
+    library: Any
+    model: Any
+    data: Any
 
 
 def _loads(library: str) -> bool:

@@ -1,64 +1,74 @@
-"""How a run goes in a simulator that is not ours: from the robot's true poses and what it touches.
-
-The embedded simulator knows the same of itself.
-"""
+"""How a run goes: what a robot touched, how far it came and how near to obstacles, from its true poses."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from hybrid_control.geometry.shapes import footprint_distance
 from hybrid_control.signals import Pose
-from hybrid_control.sim.robots import Vehicle
-from hybrid_control.sim.simulator import CONTACT_GAP_NS
+from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.worlds import World
 
+CONTACT_GAP_NS = 200_000_000  # a touch of the same obstacle within this of the last one is the same contact
 TOUCHING = 0.003  # m; bodies that a simulator holds apart count as touching from here on
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The robot at (x, y) touched an obstacle ('cylinder3', 'box0', 'mover1'), driving or standing."""
+
+    time_ns: int
+    obstacle: str
+    x: float
+    y: float
+    standing: bool
+
+
+def outline_gap(world: World, robot: Vehicle, time_ns: int, pose: Pose) -> float:
+    """Metres from the robot's rectangular outline to the nearest obstacle at a time; inf in an empty world."""
+    movers = [(*m.at(time_ns * 1e-9), m.radius) for m in world.movers]
+    cylinders = np.concatenate((world.cylinders, np.array(movers).reshape(-1, 3)))
+    return footprint_distance(pose.x, pose.y, pose.yaw, robot.length, robot.width, cylinders, world.boxes)
 
 
 class Score:
     """One robot in one world. Times are simulated ones; poses are the world's.
 
-    feels: whether `touch` is told what the robot touches. Where it is not, the gap between outline and obstacles says
+    feels: whether `touch` gets what the robot touches. Where it does not, the gap between outline and obstacles says
     it, as often as a pose comes. contacts: touches so far, as (time_ns, obstacle); the same obstacle within 0.2 s is
-    the same contact.
+    the same contact. minimum_distance: m from the outline to the nearest obstacle, closest_approach: the least so far.
     """
 
     def __init__(self, world: World, robot: Vehicle, feels: bool = True) -> None:
         self._world, self._robot, self._feels = world, robot, feels
         self.contacts: list[tuple[int, str]] = []
         self.pose: Pose | None = None
-        self.goal_distance = self.minimum_distance = math.inf
+        self.goal_distance = self.minimum_distance = self.closest_approach = math.inf
         self.path_length = 0.0
         self._touched: dict[str, int] = {}
 
-    def see(self, time_ns: int, pose: Pose) -> None:
-        """Take in where the robot truly is."""
-        if self.pose is not None:
+    def see(self, time_ns: int, pose: Pose, placed: bool = False) -> None:
+        """Take in where the robot truly is; placed: it was put there, which is no way that it went."""
+        if self.pose is not None and not placed:
             self.path_length += math.dist((pose.x, pose.y), (self.pose.x, self.pose.y))
         self.pose = pose
         self.goal_distance = math.dist((pose.x, pose.y), self._world.goal)
-        self.minimum_distance = self._gap(time_ns, pose)
+        self.minimum_distance = outline_gap(self._world, self._robot, time_ns, pose)
+        self.closest_approach = min(self.closest_approach, self.minimum_distance)
         if not self._feels and self.minimum_distance < TOUCHING:
             self._note(time_ns, "an obstacle")
 
-    def touch(self, time_ns: int, obstacle: str) -> None:
-        """Take in that it touches something."""
-        if self._feels:
-            self._note(time_ns, obstacle)
+    def touch(self, time_ns: int, obstacle: str) -> bool:
+        """Take in that it touches something; whether a contact begins with it."""
+        return self._feels and self._note(time_ns, obstacle)
 
-    def _note(self, time_ns: int, obstacle: str) -> None:
+    def _note(self, time_ns: int, obstacle: str) -> bool:
         last = self._touched.get(obstacle)
         self._touched[obstacle] = time_ns
-        if last is None or time_ns - last > CONTACT_GAP_NS:
+        begins = last is None or time_ns - last > CONTACT_GAP_NS
+        if begins:
             self.contacts.append((time_ns, obstacle))
-
-    def _gap(self, time_ns: int, pose: Pose) -> float:
-        """Metres from the outline to the nearest obstacle, inf in an empty world."""
-        movers = [(*m.at(time_ns * 1e-9), m.radius) for m in self._world.movers]
-        cylinders = np.concatenate((self._world.cylinders, np.array(movers).reshape(-1, 3)))
-        robot = self._robot
-        outline = (robot.length, robot.width)
-        return footprint_distance(pose.x, pose.y, pose.yaw, *outline, cylinders, self._world.boxes)
+        return begins

@@ -1,15 +1,19 @@
-"""What the simulated sensors make of the true state: noise, bias, quantisation and drift, drawn by seed."""
+"""What the simulated sensors make of the true state, and when: noise, bias and gaps, drawn by seed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_control.geometry.shapes import FloatArray
-from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
-from hybrid_control.sim.robots import RobotModel, Vehicle
+from hybrid_control.signals import RangeScan
+from hybrid_control.sim.robots.vehicle import Vehicle
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,30 +25,68 @@ class Imu:
     linear_acceleration: tuple[float, float, float]
 
 
+class Schedule:
+    """When each sensor's next reading is due: rates in Hz by kind; the first of each one period after time 0.
+
+    Of those that are due at the same time the first in the order of the rates comes first.
+    """
+
+    def __init__(self, rates: Mapping[str, float]) -> None:
+        self._period_ns = {kind: 1e9 / rate for kind, rate in rates.items()}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to time 0."""
+        self._sent = dict.fromkeys(self._period_ns, 0)
+
+    def next(self) -> tuple[str, int]:
+        """Kind and time in ns of the next reading."""
+        due = {k: round((self._sent[k] + 1) * p) for k, p in self._period_ns.items()}
+        kind = min(due, key=lambda k: due[k])
+        return kind, due[kind]
+
+    def sent(self, kind: str) -> None:
+        """That reading was taken."""
+        self._sent[kind] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def noisy_ranges(
+    distances: FloatArray, noise: FloatArray, lost: FloatArray, dropout: float, low: float, high: float
+) -> NDArray[np.float32]:
+    """What a lidar says of true distances (n,) m, negative or infinite where nothing was hit: (n,), +inf for nothing.
+
+    noise: (n,) m, added; lost: (n,), a beam comes back empty where this is below dropout; low, high: m, its range.
+    """
+    ranges = np.empty(distances.size, np.float32)
+    for i in range(distances.size):
+        r = distances[i]
+        if r < 0.0 or r > high or lost[i] < dropout:
+            r = np.inf
+        else:
+            r = max(r + noise[i], low)
+            if r > high:
+                r = np.inf
+        ranges[i] = r
+    return ranges
+
+
 class LidarNoise:
-    """Turns true distances along the beams into a scan."""
+    """Turns true distances along the beams into a scan. angles: (beams,) rad in the lidar's frame."""
 
     def __init__(self, robot: Vehicle, rng: np.random.Generator) -> None:
-        self._robot, self._rng = robot, rng
-        self.angle_min = -math.pi
-        self.angle_increment = 2.0 * math.pi / robot.lidar_beams
+        self._robot, self.rng = robot, rng
+        self.increment = 2.0 * math.pi / robot.lidar_beams
+        self.angles: NDArray[Any] = -math.pi + self.increment * np.arange(robot.lidar_beams)
 
     def read(self, stamp_ns: int, distances: FloatArray) -> RangeScan:
         """Distances (beams,) m, negative or infinite where nothing was hit. Out of range becomes +inf."""
         robot = self._robot
-        noise = self._rng.normal(0.0, robot.lidar_noise, distances.size)
-        dropped = self._rng.random(distances.size) < robot.lidar_dropout
-        empty = (distances < 0) | (distances > robot.lidar_range_max) | dropped
-        ranges = np.where(empty, np.inf, np.maximum(distances + noise, robot.lidar_range_min))
-        ranges[ranges > robot.lidar_range_max] = np.inf
-        return RangeScan(
-            stamp_ns=stamp_ns,
-            angle_min=self.angle_min,
-            angle_increment=self.angle_increment,
-            range_min=robot.lidar_range_min,
-            range_max=robot.lidar_range_max,
-            ranges=ranges.astype(np.float32),
-        )
+        low, high = robot.lidar_range_min, robot.lidar_range_max
+        noise = self.rng.normal(0.0, robot.lidar_noise, distances.size)
+        lost = self.rng.random(distances.size)
+        ranges = noisy_ranges(distances, noise, lost, robot.lidar_dropout, low, high)
+        return RangeScan(stamp_ns, -math.pi, self.increment, low, high, ranges)
 
 
 class ImuNoise:
@@ -63,38 +105,3 @@ class ImuNoise:
         gx, gy, gz = gyro.tolist()
         ax, ay, az = force.tolist()
         return Imu(stamp_ns, (gx, gy, gz), (ax, ay, az))
-
-
-class WheelOdometry:
-    """Dead reckoning from encoder counts, with a robot's idea of its own measures, which is a little wrong.
-
-    Each wheel's radius and the track are off by a share drawn per robot; slip adds its part by itself,
-    because counts come from the wheels and not from the ground. Midpoint integration of the unicycle model.
-    """
-
-    def __init__(self, robot: RobotModel, start: Pose, rng: np.random.Generator) -> None:
-        scale_error = rng.normal(0.0, robot.odometry_scale_error)
-        radius_error = scale_error + rng.normal(0.0, robot.wheel_radius_error, 2)
-        track_error = rng.normal(0.0, robot.track_error)
-        self.metres_per_count = (
-            2.0 * math.pi * robot.wheel_radius * (1.0 + radius_error) / robot.encoder_counts
-        )
-        self.track = robot.track * (1.0 + track_error)
-        self.counts_per_rad = robot.encoder_counts / (2.0 * math.pi)
-        self._counts = np.zeros(2)
-        self.reading = Odometry(0, start, Twist(0))
-
-    def update(self, stamp_ns: int, wheel_angles: FloatArray) -> Odometry:
-        """Wheel angles (2,) left, right in rad, unwrapped; the twist is the mean since the last update."""
-        counts = np.floor(wheel_angles * self.counts_per_rad)
-        left, right = ((counts - self._counts) * self.metres_per_count).tolist()
-        dt = (stamp_ns - self.reading.stamp_ns) * 1e-9
-        if dt <= 0:
-            raise ValueError(f"odometry: stamp {stamp_ns} ns does not follow {self.reading.stamp_ns} ns")
-        self._counts = counts
-        forward, turn = 0.5 * (left + right), (right - left) / self.track
-        old = self.reading.pose
-        middle = old.yaw + 0.5 * turn
-        pose = Pose(old.x + forward * math.cos(middle), old.y + forward * math.sin(middle), old.yaw + turn)
-        self.reading = Odometry(stamp_ns, pose, Twist(stamp_ns, linear_x=forward / dt, angular_z=turn / dt))
-        return self.reading

@@ -22,13 +22,13 @@ from hybrid_control.sim.description import (
     OPTICAL,
     ball_inertia,
     box_inertia,
-    describe,
-    sensor_frames,
 )
 from hybrid_control.sim.description_files import PACKAGE, files
 from hybrid_control.sim.model import Appearance, build_mjcf
 from hybrid_control.sim.mujoco_import import import_mujoco
-from hybrid_control.sim.robots import JACKAL, QUAD, Vehicle
+from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.quad import QUAD
+from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import generate
 
@@ -93,8 +93,8 @@ def test_inertias_are_those_of_the_textbook():
 
 @pytest.mark.parametrize("robot", [JACKAL, OTHER, QUAD], ids=lambda r: r.name)
 def test_the_parts_weigh_what_the_robot_weighs(robot):
-    assert describe(robot).mass == pytest.approx(robot.mass)
-    assert read_urdf(urdf(describe(robot))).body_mass.sum() == pytest.approx(robot.mass)
+    assert robot.describe().mass == pytest.approx(robot.mass)
+    assert read_urdf(urdf(robot.describe())).body_mass.sum() == pytest.approx(robot.mass)
     model = gazebo.robot_model(robot, gazebo.FORTRESS)
     assert sum(float(m.text) for m in model.iter("mass")) == pytest.approx(robot.mass)
 
@@ -102,7 +102,7 @@ def test_the_parts_weigh_what_the_robot_weighs(robot):
 @pytest.mark.parametrize("robot", [JACKAL, OTHER], ids=lambda r: r.name)
 def test_the_rover_is_the_same_in_urdf_sdf_and_mujoco(robot):
     mjcf = mujoco.MjModel.from_xml_string(build_mjcf(generate("open"), robot, Appearance(), 0.002))
-    described = read_urdf(urdf(describe(robot)))
+    described = read_urdf(urdf(robot.describe()))
     for name, in_mjcf in ((BASE, "robot"), ("left_wheel", "left_wheel"), ("right_wheel", "right_wheel")):
         link = sdf_link(robot, name)
         masses = (
@@ -132,7 +132,7 @@ def test_the_rover_is_the_same_in_urdf_sdf_and_mujoco(robot):
 @pytest.mark.parametrize("robot", [JACKAL, OTHER], ids=lambda r: r.name)
 def test_the_rovers_sensors_stand_at_the_same_places_in_urdf_sdf_and_mujoco(robot):
     mjcf = mujoco.MjModel.from_xml_string(build_mjcf(generate("open"), robot, Appearance(), 0.002))
-    described = read_urdf(urdf(describe(robot)))
+    described = read_urdf(urdf(robot.describe()))
     base = sdf_link(robot, BASE)
     for frame in (LIDAR, CAMERA, IMU):
         sensor = next(s for s in base.findall("sensor") if s.get("name") == frame)
@@ -168,7 +168,7 @@ def test_the_lidars_beams_are_those_of_the_embedded_simulator():
 
 
 def test_the_differential_drive_has_the_robots_measures():
-    model = gazebo.rover_model(OTHER, gazebo.IONIC)
+    model = gazebo.robot_model(OTHER, gazebo.IONIC)
     drive = next(p for p in model.findall("plugin") if str(p.get("name")).endswith("DiffDrive"))
     assert float(drive.findtext("wheel_radius")) == 0.07
     assert float(drive.findtext("wheel_separation")) == 0.3
@@ -189,7 +189,7 @@ def test_the_wheels_carry_the_rover_and_the_casters_only_keep_it_from_tipping():
 
 
 def test_every_fortress_knows_a_limit_of_the_wheels_acceleration():
-    model = gazebo.rover_model(JACKAL, gazebo.FORTRESS)
+    model = gazebo.robot_model(JACKAL, gazebo.FORTRESS)
     drive = next(p for p in model.findall("plugin") if str(p.get("name")).endswith("DiffDrive"))
     # 6.4 reads this for speed and yaw rate alike, later ones the two below
     assert float(drive.findtext("max_acceleration")) == JACKAL.yaw_acceleration
@@ -198,8 +198,8 @@ def test_every_fortress_knows_a_limit_of_the_wheels_acceleration():
 
 
 def test_the_quadrotors_rotors_and_sensors_agree_in_urdf_and_sdf():
-    described = read_urdf(urdf(describe(QUAD)))
-    model = gazebo.quadrotor_model(QUAD, gazebo.FORTRESS)
+    described = read_urdf(urdf(QUAD.describe()))
+    model = gazebo.robot_model(QUAD, gazebo.FORTRESS)
     directions = {}
     for plugin in model.findall("plugin"):
         if str(plugin.get("name")).endswith("MulticopterMotorModel"):
@@ -212,7 +212,7 @@ def test_the_quadrotors_rotors_and_sensors_agree_in_urdf_and_sdf():
         assert numbers(sdf_link(QUAD, f"rotor{i}").findtext("pose"))[:3] == pytest.approx(expected)
         # neighbours turn against each other, the first one clockwise
         assert directions[f"rotor{i}_joint"] == ("cw" if i % 2 == 0 else "ccw")
-    for frame, at in sensor_frames(QUAD).items():
+    for frame, at in QUAD.sensor_frames().items():
         np.testing.assert_allclose(place(described, frame)[0], at.xyz, atol=1e-7)
     # range sensors look along their x: straight up and straight down
     np.testing.assert_allclose(place(described, "range_up")[1][:, 0], (0, 0, 1), atol=1e-7)
@@ -260,4 +260,4 @@ def test_xacro_makes_the_same_urdf(file, robot, tmp_path):
     made = subprocess.run(
         [sys.executable, "-c", program, str(source), str(chosen)], capture_output=True, text=True, check=True
     )
-    assert elements(ET.fromstring(made.stdout)) == elements(ET.fromstring(urdf(describe(robot))))
+    assert elements(ET.fromstring(made.stdout)) == elements(ET.fromstring(urdf(robot.describe())))

@@ -13,7 +13,8 @@ import yaml
 
 from hybrid_control.signals import Pose
 from hybrid_control.sim import gazebo
-from hybrid_control.sim.robots import JACKAL, QUAD
+from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.quad import QUAD
 from hybrid_control.sim.worlds import generate
 
 HERE = Path(__file__).parent
@@ -36,8 +37,8 @@ def both(to):
     """A world with a rover and a quadrotor in namespaces of their own."""
     world = generate("default", 1)
     robots = [
-        (gazebo.rover_model(JACKAL, to, "one"), gazebo.standing(JACKAL, world.start)),
-        (gazebo.quadrotor_model(QUAD, to, "two"), gazebo.standing(QUAD, Pose(0.0, 1.0, 0.5))),
+        (gazebo.robot_model(JACKAL, to, "one"), gazebo.standing(JACKAL, world.start)),
+        (gazebo.robot_model(QUAD, to, "two"), gazebo.standing(QUAD, Pose(0.0, 1.0, 0.5))),
     ]
     return gazebo.world_sdf(world, to, robots=robots)
 
@@ -48,8 +49,8 @@ def test_worlds_and_robots_are_valid_for_a_real_parser(to, tmp_path, capfd):
     for name, text in (
         ("world", both(to)),
         ("crossing", gazebo.world_sdf(generate("crossing", 1), to)),
-        ("rover", gazebo.model_sdf(gazebo.rover_model(JACKAL, to))),
-        ("quadrotor", gazebo.model_sdf(gazebo.quadrotor_model(QUAD, to))),
+        ("rover", gazebo.model_sdf(gazebo.robot_model(JACKAL, to))),
+        ("quadrotor", gazebo.model_sdf(gazebo.robot_model(QUAD, to))),
     ):
         file = tmp_path / f"{name}.sdf"
         file.write_text(text)
@@ -79,9 +80,9 @@ def test_every_plugin_and_parameter_exists_in_the_release(to):
 
 @each_release
 def test_every_bridged_pair_of_types_is_one_that_ros_gz_bridge_converts(to):
-    for topics in (gazebo.ROVER_TOPICS, gazebo.QUADROTOR_TOPICS):
+    for robot in (JACKAL, QUAD):
         for stamped in (True, False):
-            for entry in gazebo.bridge_entries(to, "robot", topics, stamped_cmd_vel=stamped):
+            for entry in gazebo.bridge_entries(to, robot, "robot", stamped_cmd_vel=stamped):
                 package, _, gz = str(entry["gz_type_name"]).rpartition(".")
                 assert package == to.messages
                 assert f"{entry['ros_type_name']} {gz}" in PAIRS[to.name]["pairs"]
@@ -89,26 +90,24 @@ def test_every_bridged_pair_of_types_is_one_that_ros_gz_bridge_converts(to):
 
 @each_release
 def test_every_bridged_topic_is_one_that_the_model_has(to):
-    for model, topics, commands in (
-        (gazebo.rover_model(JACKAL, to, "a/b"), gazebo.ROVER_TOPICS, ""),
-        (gazebo.quadrotor_model(QUAD, to, "a/b"), gazebo.QUADROTOR_TOPICS, "a_b"),
-    ):
-        named = {"/clock", "/a_b/cmd_vel"} if commands else {"/clock"}
+    for robot, more in ((JACKAL, set()), (QUAD, {"/a_b/cmd_vel"})):
+        model = gazebo.robot_model(robot, to, "a/b")
+        named = {"/clock", *more}
         tags = ("topic", "odom_topic", "tf_topic", "camera_info_topic")
         named |= {e.text for tag in tags for e in model.iter(tag)}
         named.discard("/a/b/ground_truth/tf")  # nobody needs it
-        entries = gazebo.bridge_entries(to, "a/b", topics, commands=commands)
+        entries = gazebo.bridge_entries(to, robot, "a/b")
         assert {e["gz_topic_name"] for e in entries} == named
         assert all(
             e["gz_topic_name"] in ("/clock", f"/a/b/{e['ros_topic_name']}", "/a_b/cmd_vel") for e in entries
         )
-    control = gazebo.quadrotor_model(QUAD, to, "a/b")
+    control = gazebo.robot_model(QUAD, to, "a/b")
     plugin = next(p for p in control.findall("plugin") if str(p.get("name")).endswith("VelocityControl"))
     assert f"/{plugin.findtext('robotNamespace')}/{plugin.findtext('commandSubTopic')}" == "/a_b/cmd_vel"
 
 
 def test_the_bridge_file_says_what_the_entries_say():
-    entries = gazebo.bridge_entries(gazebo.FORTRESS)
+    entries = gazebo.bridge_entries(gazebo.FORTRESS, JACKAL)
     assert yaml.safe_load(gazebo.bridge_yaml(entries)) == entries
 
 
@@ -130,8 +129,8 @@ def test_only_one_of_two_bridges_carries_the_clock(tmp_path):
     assert dict(zip(spawn[::2], spawn[1::2], strict=True)) == {
         "-world": "open", "-file": str(tmp_path / "r2.sdf"), "-name": "r2", "-x": "0", "-y": "2", "-z": "0", "-Y": "1",
     }  # fmt: skip
-    assert session.command[:2] == ("gz", "sim")
-    assert session.command[-1] == str(session.world_file)
+    assert session.command()[:2] == ["gz", "sim"]
+    assert session.command()[-1] == str(session.world_file)
 
 
 def test_a_drone_flies_to_the_goal_in_the_world_frame(tmp_path):
@@ -222,7 +221,7 @@ def test_what_moves_is_drawn_in_two_colours_too_and_as_high_as_it_is_felt():
 
 
 def test_the_rover_tells_its_true_place_for_the_score_alone():
-    model = gazebo.rover_model(JACKAL, gazebo.HARMONIC, "r1")
+    model = gazebo.robot_model(JACKAL, gazebo.HARMONIC, "r1")
     (plugin,) = (p for p in model.findall("plugin") if str(p.get("name")).endswith("OdometryPublisher"))
     assert plugin.findtext("odom_topic") == "/r1/ground_truth"
     assert plugin.findtext("odom_frame") == "world"
@@ -235,7 +234,7 @@ def test_the_rover_tells_its_true_place_for_the_score_alone():
 
 
 def test_a_drones_two_beams_look_down_and_up_past_its_own_body():
-    model = gazebo.quadrotor_model(QUAD, gazebo.FORTRESS)
+    model = gazebo.robot_model(QUAD, gazebo.FORTRESS)
     sensor = next(e for e in model.iter("sensor") if e.findtext("topic") == "/range/vertical")
     # turned by a quarter about x, so that its y is up: -90 degrees is down
     assert [float(v) for v in sensor.findtext("pose").split()] == pytest.approx([0, 0, 0, math.pi / 2, 0, 0])
@@ -245,7 +244,7 @@ def test_a_drones_two_beams_look_down_and_up_past_its_own_body():
     assert float(scan.findtext("max_angle")) == pytest.approx(math.pi / 2)
     assert float(sensor.findtext("lidar/range/min")) > QUAD.height / 2
     assert "/range/vertical" not in {
-        e.text for e in gazebo.rover_model(JACKAL, gazebo.FORTRESS).iter("topic")
+        e.text for e in gazebo.robot_model(JACKAL, gazebo.FORTRESS).iter("topic")
     }
 
 
@@ -276,8 +275,8 @@ def test_physics_are_as_asked():
         (lambda: gazebo.Physics(real_time_factor=-1), "real-time factor of -1"),
         (lambda: gazebo.Physics(render_engine="vulkan"), "'vulkan'; expected ogre2 or ogre"),
         (lambda: gazebo.release("garden"), "'garden'; there are fortress, harmonic, ionic"),
-        (lambda: gazebo.rover_model(JACKAL, gazebo.IONIC, "two words"), "namespace 'two words'"),
-        (lambda: gazebo.rover_model(JACKAL, gazebo.IONIC, lidar_rate=0), "a rate of 0 Hz"),
+        (lambda: gazebo.robot_model(JACKAL, gazebo.IONIC, "two words"), "namespace 'two words'"),
+        (lambda: gazebo.robot_model(JACKAL, gazebo.IONIC, lidar_rate=0), "a rate of 0 Hz"),
     ],
 )
 def test_what_is_impossible_is_refused_in_one_line(call, reason):

@@ -11,7 +11,8 @@ from hybrid_control.cli import main
 from hybrid_control.signals import Pose
 from hybrid_control.sim import gazebo
 from hybrid_control.sim.model import Appearance, build_mjcf
-from hybrid_control.sim.robots import JACKAL, QUAD
+from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.quad import QUAD
 from hybrid_control.sim.worlds import Mover, World, generate, load_world, read_world
 from hybrid_control.sim.worlds.files import read_npz, write_npz
 from hybrid_control.sim.worlds.mjcf import read_mjcf

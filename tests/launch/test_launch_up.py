@@ -24,7 +24,7 @@ from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
 from hybrid_control.bringup import kinds
 from hybrid_control.bringup.node_parameters import NODES
-from hybrid_control.navigation.flight import QUAD_SETTINGS
+from hybrid_control.sim.robots.quad import QUAD
 
 UP = ("-m", "hybrid_control", "up")
 
@@ -185,7 +185,7 @@ def test_launch_topics_of_a_robot_have_the_names_that_they_are_given(graph, comm
 def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_path):
     settings = {"holonomic", "hover_height", "robot_length", "robot_width"}
     reflex = kinds.build("sim", {"robot": "quad"}).values("reflex_node")
-    assert {name: reflex[name] for name in settings} == QUAD_SETTINGS
+    assert {name: reflex[name] for name in settings} == QUAD.reflex_settings
     # a file that knows of drones is believed
     file = tmp_path / "mine.yaml"
     file.write_text("reflex_node: {ros__parameters: {holonomic: true, hover_height: 1.5}}\n")

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_control.navigation.bench import dwa, gap, mppi, vfh
-from hybrid_control.navigation.bench.harness import BASELINES, Harness, Setup
+from hybrid_control.navigation.bench.harness import Harness, Setup
+from hybrid_control.navigation.bench.policies import POLICIES
 from hybrid_control.navigation.bench.scan_driver import points_of, turn_to
 from hybrid_control.navigation.bench.scenes import load_scenes
 from hybrid_control.signals import RangeScan
-from hybrid_control.sim.robots import JACKAL
+from hybrid_control.sim.robots.jackal import JACKAL
 
 NO_POINTS = np.empty((0, 2))
 
@@ -174,7 +175,7 @@ def test_the_distance_grid_holds_distances():
     assert grid[0, 0] == mppi.LIMIT
 
 
-@pytest.mark.parametrize("policy", sorted(BASELINES))
+@pytest.mark.parametrize("policy", sorted(n for n, p in POLICIES.items() if p.baseline))
 def test_every_baseline_reaches_its_goal_in_the_open_and_all_but_straight_in_a_forest(policy):
     harness = Harness(Setup(rules="default", level="kinematic"))
     (scene,) = load_scenes("open")

@@ -5,6 +5,7 @@ import pytest
 from hybrid_control.navigation.bench.harness import Setup
 from hybrid_control.navigation.bench.runner import Journal, run
 from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.navigation.bench.workers import Machines
 
 SETUP = Setup(level="kinematic", rules="barn", duration=4.0)
 POLICIES = ["reflex", "vfh"]
@@ -22,7 +23,7 @@ def test_ray_gives_the_same_rows(here, tmp_path):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         journal = Journal(tmp_path / "o.jsonl", {})
-        assert run(SETUP, scenes, POLICIES, 1, journal=journal, progress=False, backend="ray") == rows
+        assert run(SETUP, scenes, POLICIES, 1, Machines(backend="ray"), journal, progress=False) == rows
         assert len(Journal(tmp_path / "o.jsonl", {}).rows) == len(rows)
     finally:
         ray.shutdown()
@@ -35,12 +36,12 @@ def test_dask_gives_the_same_rows(here):
     scenes, rows = here
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         address = cluster.scheduler_address
-        assert run(SETUP, scenes, POLICIES, 1, progress=False, backend="dask", address=address) == rows
+        assert run(SETUP, scenes, POLICIES, 1, Machines(backend="dask", address=address), progress=False) == rows
 
 
 def test_what_is_missing_is_named(here):
     scenes, _ = here
     with pytest.raises(ValueError, match="unknown backend"):
-        run(SETUP, scenes, POLICIES, 1, progress=False, backend="slurm")
+        run(SETUP, scenes, POLICIES, 1, Machines(backend="slurm"), progress=False)
     with pytest.raises(ValueError, match=r"not installed|scheduler is missing"):
-        run(SETUP, scenes, POLICIES, 1, progress=False, backend="dask")
+        run(SETUP, scenes, POLICIES, 1, Machines(backend="dask"), progress=False)

@@ -10,12 +10,14 @@ from hybrid_control.navigation.bench.compiled import CompiledRunner
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.map_planner import MapPlanner, frame_of, way_ahead, way_field, yaw_along
 from hybrid_control.navigation.bench.scenes import load_scenes
-from hybrid_control.navigation.drive import LockStep, run_episode
+from hybrid_control.navigation.drive import HybridDriver
+from hybrid_control.navigation.episode import Rules, run_episode
+from hybrid_control.navigation.planner.timed import PlannerFault, TimedPlanner
 from hybrid_control.navigation.planner.training.labels import expert_heading, expert_speed
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.signals import Pose
 from hybrid_control.sim.kinematic import KinematicSimulator, sweep
-from hybrid_control.sim.robots import JACKAL
+from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.worlds import generate
 
 GAINS = {"max_speed": 1.5, "goal_gain": 2.0, "avoidance_gain": 0.8}
@@ -26,17 +28,16 @@ def pair():
     """The compiled runner and the stepped driver, with the same gains."""
     world = load_scenes("open")[0].world
     runner = CompiledRunner(Reflex(None, GAINS, clock=lambda: 0), JACKAL, planner=True, route=False)
-    stepped = LockStep(
-        MapPlanner(world, KinematicSimulator(world), 0), robot=JACKAL, gains=GAINS, memory=False
-    )
+    planner = TimedPlanner(MapPlanner(world, KinematicSimulator(world), 0))
+    stepped = HybridDriver(planner, JACKAL, gains=GAINS, memory=False)
     return runner, stepped
 
 
-def both(pair, world, seed, limits, **more):
+def both(pair, world, seed, rules, **more):
     runner, stepped = pair
-    one = runner.run(world, way_field(world), seed, **limits, **more)
+    one = runner.run(world, way_field(world), seed, rules, **more)
     simulator = KinematicSimulator(world, JACKAL, seed, camera=True)
-    stepped.planner = MapPlanner(world, simulator, seed)
+    stepped.planner.source = MapPlanner(world, simulator, seed)
     half = 0.5 * simulator.goal_distance()
     dead = []
 
@@ -44,8 +45,8 @@ def both(pair, world, seed, limits, **more):
         dead.extend([True] if simulator.goal_distance() <= half else [])
         return None if dead else image
 
-    stepped.image_fault = dies if more.get("planner_dies_half_way") else None
-    other = run_episode(stepped, world, simulator, JACKAL, seed, **limits)
+    stepped.planner.fault = PlannerFault(image=dies if more.get("planner_dies_half_way") else None)
+    other = run_episode(stepped, simulator, JACKAL, rules, seed)
     return one, other, runner.reflex.status(), stepped.reflex.status()
 
 
@@ -54,7 +55,7 @@ def both(pair, world, seed, limits, **more):
 )
 def test_the_compiled_episode_is_the_stepped_one_to_the_bit(pair, worlds, seed):
     for scene in load_scenes(worlds, seed):
-        one, other, mine, theirs = both(pair, scene.world, 5, {"duration": 15.0, "goal_radius": 1.0})
+        one, other, mine, theirs = both(pair, scene.world, 5, Rules(duration=15.0, goal_radius=1.0))
         np.testing.assert_array_equal(one.way, other.way)
         assert (one.reached, one.contacts, one.standing_contacts) == (
             other.reached, other.contacts, other.standing_contacts
@@ -67,8 +68,8 @@ def test_the_compiled_episode_is_the_stepped_one_to_the_bit(pair, worlds, seed):
 
 def test_so_it_is_where_the_planner_dies_and_where_the_centre_counts(pair):
     (scene,) = load_scenes("forest:1", 2)
-    limits = {"duration": 8.0, "goal_radius": 0.5, "centre_contact": 0.4}
-    one, other, _, _ = both(pair, scene.world, 9, limits, planner_dies_half_way=True)
+    rules = Rules(duration=8.0, goal_radius=0.5, centre_contact=0.4)
+    one, other, _, _ = both(pair, scene.world, 9, rules, planner_dies_half_way=True)
     np.testing.assert_array_equal(one.way, other.way)
     assert one.modes == other.modes
     assert one.contacts == other.contacts
@@ -88,7 +89,7 @@ def test_gains_that_are_changed_between_episodes_are_those_of_a_new_harness():
     (scene,) = load_scenes("forest:1", 2)
     harness = Harness(Setup(level="kinematic", rules="barn", gains={"avoidance_gain": 0.6, "max_speed": 0.7}))
     harness.run("hybrid", scene, 0, 0)
-    harness.set_gains(GAINS)
+    harness.set_values("hybrid", GAINS)
     new = Harness(Setup(level="kinematic", rules="barn", gains=GAINS))
     assert harness.run("hybrid", scene, 0, 0) == new.run("hybrid", scene, 0, 0)
 

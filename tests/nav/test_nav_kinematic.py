@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.signals import Pose
+from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.kinematic import KinematicSimulator
-from hybrid_control.sim.robots import JACKAL
+from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import Mover, World, generate
 
@@ -21,7 +21,7 @@ def empty(**things):
 def drive(simulator, linear, angular, seconds):
     events = []
     for k in range(round(seconds * 100)):
-        simulator.set_command(linear, angular)
+        simulator.apply(Twist(0, linear_x=linear, angular_z=angular))
         events += simulator.advance(round((k + 1) * 1e7))
     return events
 
@@ -44,7 +44,7 @@ def test_it_drives_circles():
     drive(simulator, 1.0, 1.0, 4.0)
     before = simulator.truth().pose
     for k in range(round(math.pi * 100)):
-        simulator.set_command(1.0, 1.0)
+        simulator.apply(Twist(0, linear_x=1.0, angular_z=1.0))
         list(simulator.advance(4_000_000_000 + (k + 1) * 10_000_000))
     after = simulator.truth().pose
     assert math.dist((before.x, before.y), (after.x, after.y)) == pytest.approx(2.0, abs=0.01)
@@ -102,4 +102,4 @@ def test_a_start_in_an_obstacle_and_commands_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="does not fit"):
         KinematicSimulator(empty(cylinders=np.array([[0.3, 0.0, 0.1]])))
     with pytest.raises(ValueError, match="finite"):
-        KinematicSimulator(empty()).set_command(math.nan, 0.0)
+        KinematicSimulator(empty()).apply(Twist(0, math.nan))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_control.navigation.bench.rules import bootstrap, rules, score, wilson
-from hybrid_control.sim.robots import JACKAL
+from hybrid_control.sim.robots.jackal import JACKAL
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hybrid_control.navigation.bench.harness import Harness, Setup, episode_seed
 from hybrid_control.navigation.bench.runner import Journal, run
 from hybrid_control.navigation.bench.scenes import load_scenes
 from hybrid_control.navigation.bench.summary import summaries, summarise, table
+from hybrid_control.navigation.bench.workers import Machines
 
 ASKED = {"a": 1}
 ROOT = Path(__file__).parents[2]
@@ -35,8 +36,8 @@ def test_rows_are_the_same_from_one_process_and_from_two():
     scenes = load_scenes("forest:2")
     setup = Setup(level="kinematic", rules="barn")
     policies = ["straight", "vfh", "hybrid"]
-    one = run(setup, scenes, policies, 2, jobs=1, progress=False)
-    assert run(setup, scenes, policies, 2, jobs=2, progress=False) == one
+    one = run(setup, scenes, policies, 2, Machines(jobs=1), progress=False)
+    assert run(setup, scenes, policies, 2, Machines(jobs=2), progress=False) == one
     assert [(r["policy"], r["index"], r["trial"]) for r in one[:5]] == [
         ("straight", 0, 0), ("straight", 0, 1), ("straight", 1, 0), ("straight", 1, 1), ("vfh", 0, 0)
     ]  # fmt: skip

@@ -12,6 +12,8 @@ from hybrid_control.cli import tune as tune_command
 from hybrid_control.navigation.bench import tune
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.navigation.bench.tuned import baseline_settings
+from hybrid_control.navigation.bench.workers import Workers
 from hybrid_control.navigation.reflex.gains import GAINS
 
 
@@ -36,7 +38,7 @@ def test_every_baseline_takes_what_is_tuned_of_it():
     for policy, space in tune.SPACES.items():
         first = tune.defaults(policy, Setup(rules="barn"))
         assert set(first) == set(space)
-        setup = tune.with_values(Setup(rules="barn", level="kinematic"), policy, first)
+        setup = Setup(rules="barn", level="kinematic").with_values(policy, first)
         Harness(setup).driver(policy)
 
 
@@ -74,7 +76,7 @@ def test_the_gain_that_the_value_follows_matters_most():
 def test_a_file_of_baselines_comes_back_and_mistakes_in_it_are_named(tmp_path):
     file = tmp_path / "b.yaml"
     file.write_text(tune.parameter_file("vfh", {"reach": 2.5, "max_speed": 1.0}, ["made so"]))
-    assert commands.baseline_settings(file) == {"vfh": {"reach": 2.5, "max_speed": 1.0}}
+    assert baseline_settings(file) == {"vfh": {"reach": 2.5, "max_speed": 1.0}}
     for text, reason in (
         ("vfh: {speed: 1}", "no setting 'speed'"),
         ("tank: {}", "'tank' is no baseline"),
@@ -84,7 +86,7 @@ def test_a_file_of_baselines_comes_back_and_mistakes_in_it_are_named(tmp_path):
     ):
         file.write_text(text)
         with pytest.raises(ValueError, match=reason):
-            commands.baseline_settings(file)
+            baseline_settings(file)
 
 
 def test_a_baselines_own_speed_limit_holds():
@@ -99,11 +101,10 @@ def test_rows_of_a_set_are_the_same_from_one_process_and_from_two():
     scenes = load_scenes("open:2")
     setup = Setup(rules="barn", level="kinematic", duration=3.0)
     values = {"max_speed": 1.3}
-    with (
-        tune.Evaluator(setup, scenes, "straight") as one,
-        tune.Evaluator(setup, scenes, "straight", 2) as two,
-    ):
-        assert one.rows(values, range(2)) == two.rows(values, range(2))
+    tasks = [("straight", i, 0) for i in range(2)]
+    with Workers(setup, scenes) as one, Workers(setup, scenes, 2) as two:
+        here, there = (sorted(w.rows(tasks, values), key=lambda row: row["index"]) for w in (one, two))
+        assert here == there
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
 from hybrid_control.bringup.parameter_files import read_yaml, refresh, save, to_yaml
 from hybrid_control.parameters import ParameterError
-from hybrid_control.sim.robots import JACKAL, QUAD, QuadModel
+from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.quad import QUAD
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = [*sorted(CONFIG.glob("*.yaml")), CONFIG / "tuned" / "gains_barn.yaml"]
@@ -41,7 +42,7 @@ def test_ros_parameter_files_have_the_measures_of_the_robots_that_are_simulated(
         assert (reflex["lidar_x"], reflex["lidar_yaw"]) == (0.0, 0.0)  # over the middle
         assert reflex["max_speed"] <= robot.max_speed
         assert reflex["max_yaw_rate"] <= robot.max_yaw_rate
-        assert reflex["holonomic"] == isinstance(robot, QuadModel)
+        assert reflex["holonomic"] == robot.flies
     wheels = read_yaml(CONFIG / "sim.yaml")["firmware_bridge_node"]
     assert (wheels["wheel_radius"], wheels["track"]) == (JACKAL.wheel_radius, JACKAL.track)
 

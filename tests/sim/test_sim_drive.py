@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.signals import Pose
-from hybrid_control.sim.robots import JACKAL
-from hybrid_control.sim.simulator import Simulator, limit
+from hybrid_control.signals import Pose, Twist
+from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.simulator import Simulator
+from hybrid_control.sim.wheels import ramp
 from hybrid_control.sim.worlds import Mover, World, generate
 from hybrid_control.sim.worlds.grid import geodesic_field
 
@@ -18,7 +19,7 @@ def world(cylinders=(), boxes=(), start=Pose(), movers=()):
 
 def drive(sim, linear_x, angular_z, seconds):
     for _ in range(round(seconds / 0.1)):
-        sim.set_command(linear_x, angular_z)
+        sim.apply(Twist(0, linear_x=linear_x, angular_z=angular_z))
         sim.step(0.1)
 
 
@@ -59,22 +60,22 @@ def test_arc_has_the_radius_speed_over_turn_rate():
 
 def test_speed_ramps_at_the_robots_acceleration_and_deceleration():
     sim = Simulator(world(), camera=False)
-    sim.set_command(2.0, 0.0)
+    sim.apply(Twist(0, linear_x=2.0, angular_z=0.0))
     sim.step(0.2)
     assert sim.truth().twist.linear_x == pytest.approx(0.2 * JACKAL.acceleration, abs=0.06)
     drive(sim, 2.0, 0.0, 1.0)
     assert sim.truth().twist.linear_x == pytest.approx(2.0, rel=0.01)
-    sim.set_command(0.0, 0.0)
+    sim.apply(Twist(0, linear_x=0.0, angular_z=0.0))
     sim.step(0.2)
     assert sim.truth().twist.linear_x == pytest.approx(2.0 - 0.2 * JACKAL.deceleration, abs=0.08)
 
 
 def test_ramp_takes_the_steps_worked_out_by_hand():
-    assert limit(0.0, 2.0, 3.0, 4.0, 0.1) == pytest.approx(0.3)
-    assert limit(1.9, 2.0, 3.0, 4.0, 0.1) == pytest.approx(2.0)
-    assert limit(2.0, 0.0, 3.0, 4.0, 0.1) == pytest.approx(1.6)
-    assert limit(-2.0, -1.0, 3.0, 4.0, 0.1) == pytest.approx(-1.6)
-    assert limit(1.0, -2.0, 3.0, 4.0, 0.1) == pytest.approx(0.6)  # turning round is braking first
+    assert ramp(0.0, 2.0, 3.0, 4.0, 0.1) == pytest.approx(0.3)
+    assert ramp(1.9, 2.0, 3.0, 4.0, 0.1) == pytest.approx(2.0)
+    assert ramp(2.0, 0.0, 3.0, 4.0, 0.1) == pytest.approx(1.6)
+    assert ramp(-2.0, -1.0, 3.0, 4.0, 0.1) == pytest.approx(-1.6)
+    assert ramp(1.0, -2.0, 3.0, 4.0, 0.1) == pytest.approx(0.6)  # turning round is braking first
 
 
 def test_commands_are_cut_to_the_robots_limits():
@@ -88,7 +89,7 @@ def test_commands_are_cut_to_the_robots_limits():
 def test_base_stops_by_itself_without_a_fresh_command():
     sim = Simulator(world(), camera=False)
     drive(sim, 1.0, 0.0, 1.0)
-    sim.set_command(1.0, 0.0)
+    sim.apply(Twist(0, linear_x=1.0, angular_z=0.0))
     sim.step(0.25)
     assert sim.truth().twist.linear_x == pytest.approx(1.0, rel=0.02)
     sim.step(1.0 / JACKAL.deceleration + 0.1)
@@ -103,18 +104,18 @@ def test_wheel_speeds_drive_the_wheels_directly_and_time_out_too():
     for _ in range(10):
         sim.set_wheel_speeds(5.0, 5.0)
         sim.step(0.1)
-    angles, speeds = sim.wheel_states()
+    angles, speeds = sim.locomotion.wheel_states()
     assert speeds == pytest.approx([5.0, 5.0], rel=0.02)
     assert angles == pytest.approx([5.0, 5.0], rel=0.1)
     assert sim.truth().twist.linear_x == pytest.approx(5.0 * JACKAL.wheel_radius, rel=0.02)
     sim.step(1.0)
-    assert sim.wheel_states()[1] == pytest.approx([0.0, 0.0], abs=0.01)
+    assert sim.locomotion.wheel_states()[1] == pytest.approx([0.0, 0.0], abs=0.01)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_commands_that_are_not_finite_are_refused_and_change_nothing(bad):
     sim = Simulator(world(), camera=False)
-    for command in (sim.set_command, sim.set_wheel_speeds):
+    for command in (lambda v, w: sim.apply(Twist(0, linear_x=v, angular_z=w)), sim.set_wheel_speeds):
         with pytest.raises(ValueError, match="must be finite"):
             command(bad, 0.0)
         with pytest.raises(ValueError, match="must be finite"):
@@ -203,7 +204,7 @@ def test_same_seed_gives_the_same_run_to_the_bit_and_another_seed_does_not():
         sim = Simulator(generate("crossing", 2), seed=seed, camera=False)
         out = []
         for tick in range(60):
-            sim.set_command(0.8, math.sin(tick / 5))
+            sim.apply(Twist(0, linear_x=0.8, angular_z=math.sin(tick / 5)))
             for event in sim.advance(sim.time_ns + 50_000_000):
                 if event.kind == "scan":
                     out.append(event.value.ranges.astype(np.float64))
@@ -274,7 +275,7 @@ def test_robot_that_follows_the_distance_field_arrives_without_a_contact(name, r
     while sim.goal_distance() > 0.4 and sim.time_ns < 30_000_000_000:
         pose = sim.truth().pose
         turn = math.remainder(field.heading(pose.x, pose.y, 0.6) - pose.yaw, 2 * math.pi)
-        sim.set_command(max(0.0, math.cos(turn)) ** 2, 3.0 * turn)
+        sim.apply(Twist(0, linear_x=max(0.0, math.cos(turn)) ** 2, angular_z=3.0 * turn))
         sim.step(0.05)
     assert sim.goal_distance() < 0.4
     assert sim.contacts == 0

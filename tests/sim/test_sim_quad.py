@@ -4,23 +4,25 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.navigation.flight import Flight
+from hybrid_control.navigation.drive import HybridDriver
+from hybrid_control.navigation.episode import Rules
 from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.model import Appearance
-from hybrid_control.sim.quadrotor import GRAVITY, QuadSimulator
-from hybrid_control.sim.robots import QUAD, vehicle
+from hybrid_control.sim.robots import vehicle
+from hybrid_control.sim.robots.quad import GRAVITY, QUAD
+from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, generate
 
 EXACT = dataclasses.replace(QUAD, odometry_scale_error=0.0, gyro_drift=0.0, vertical_noise=0.0)
 
 
 def simulator(world=None, robot=EXACT):
-    return QuadSimulator(world or generate("open", 0), robot, camera=False)
+    return Simulator(world or generate("open", 0), robot, camera=False)
 
 
 def hold(sim, seconds, **speeds):
     for _ in range(round(seconds / 0.05)):
-        sim.set_twist(Twist(0, **speeds))
+        sim.apply(Twist(0, **speeds))
         sim.step(0.05)
 
 
@@ -29,7 +31,7 @@ def test_it_hovers_with_a_quarter_of_its_weight_on_each_rotor():
     sim.step(2.0)
     assert sim.height == pytest.approx(QUAD.hover_height, abs=0.01)
     assert math.dist((sim.truth().pose.x, sim.truth().pose.y), (0, 0)) < 0.01
-    np.testing.assert_allclose(sim.data.ctrl, QUAD.mass * GRAVITY / 4, rtol=0.01)
+    np.testing.assert_allclose(sim.mujoco.data.ctrl, QUAD.mass * GRAVITY / 4, rtol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -68,14 +70,14 @@ def test_limits_hold_whatever_is_asked():
     assert math.hypot(twist.linear_x, twist.linear_y) < 1.1 * QUAD.max_speed
     assert twist.linear_z < 1.1 * QUAD.max_climb
     with pytest.raises(ValueError, match="finite"):
-        sim.set_command(math.nan, 0.0)
+        sim.apply(Twist(0, math.nan))
 
 
 def test_a_rotor_cannot_pull_more_than_its_most_thrust():
     sim = simulator(robot=dataclasses.replace(EXACT, mass=3.0))  # 29 N of weight, 26 N of thrust
     hold(sim, 1.0)
     assert sim.height < QUAD.hover_height - 0.2
-    assert sim.data.ctrl.max() <= QUAD.rotor_thrust + 1e-9
+    assert sim.mujoco.data.ctrl.max() <= QUAD.rotor_thrust + 1e-9
 
 
 def test_ranges_up_and_down_see_the_ground_and_nothing_in_the_sky():
@@ -91,8 +93,8 @@ def test_a_lidar_that_tilts_sees_the_ground():
     sim = simulator(robot=robot)
     assert not np.isfinite(sim.scan().ranges).any()
     tilt = 0.2
-    sim.data.qpos[3:7] = (math.cos(tilt / 2), 0.0, math.sin(tilt / 2), 0.0)  # nose down
-    sim._mujoco.mj_forward(sim.model, sim.data)
+    sim.mujoco.data.qpos[3:7] = (math.cos(tilt / 2), 0.0, math.sin(tilt / 2), 0.0)  # nose down
+    sim.mujoco.library.mj_forward(sim.mujoco.model, sim.mujoco.data)
     scan = sim.scan()
     ahead = int(np.argmin(np.abs(scan.angles())))
     # from lidar_z over the middle, along a beam that sinks by the tilt
@@ -123,7 +125,7 @@ def test_odometry_drifts_and_the_exact_one_does_not():
 
 def test_trunks_lower_than_it_flies_are_refused():
     with pytest.raises(ValueError, match="stand lower than the drone flies"):
-        QuadSimulator(generate("forest", 0), camera=False, appearance=Appearance())
+        Simulator(generate("forest", 0), QUAD, camera=False, appearance=Appearance())
 
 
 def test_robots_are_found_by_name():
@@ -134,8 +136,8 @@ def test_robots_are_found_by_name():
 
 def test_the_reflex_alone_flies_a_forest_and_does_so_again_to_the_bit():
     world = generate("forest", seed=2)
-    flight = Flight(None, memory=False)
-    first, second = (flight.run(world, 2, duration=40.0) for _ in range(2))
+    drone = HybridDriver(None, QUAD, memory=False)
+    first, second = (drone.run(world, 2, Rules(duration=40.0)) for _ in range(2))
     assert first.success
     assert (first.time, first.path, first.least_distance) == (second.time, second.path, second.least_distance)
     np.testing.assert_array_equal(first.way, second.way)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.signals import Pose
-from hybrid_control.sim.robots import JACKAL
+from hybrid_control.signals import Pose, Twist
+from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.score import Score
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import Mover, World, generate, in_frame, seen_from
@@ -43,7 +43,7 @@ def test_score_says_of_the_embedded_simulator_what_it_says_of_itself():
     with Simulator(world, seed=2, camera=False) as sim:
         score.see(0, sim.truth().pose)
         for i in range(150):
-            sim.set_command(0.8, 0.4 * math.sin(i / 20))
+            sim.apply(Twist(0, linear_x=0.8, angular_z=0.4 * math.sin(i / 20)))
             sim.step(0.01)
             score.see(sim.time_ns, sim.truth().pose)
             assert score.goal_distance == sim.goal_distance()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
-from hybrid_control.signals import Pose
+from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.mujoco_import import import_mujoco
-from hybrid_control.sim.robots import JACKAL
+from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, generate
 
@@ -98,7 +98,7 @@ def test_imu_at_rest_reads_gravity_and_turning_reads_the_turn_rate():
     assert force == pytest.approx([0.0, 0.0, 9.81], abs=0.25)
     assert np.mean([r.angular_velocity for r in readings], axis=0) == pytest.approx([0, 0, 0], abs=0.02)
     for _ in range(10):
-        sim.set_command(0.0, 1.0)
+        sim.apply(Twist(0, linear_x=0.0, angular_z=1.0))
         sim.step(0.1)
     turning = np.mean([sim.imu().angular_velocity for _ in range(200)], axis=0)
     assert turning[2] == pytest.approx(1.0, abs=0.03)
@@ -106,7 +106,7 @@ def test_imu_at_rest_reads_gravity_and_turning_reads_the_turn_rate():
 
 def test_imu_feels_the_acceleration_of_the_ramp():
     sim = Simulator(world(), camera=False)
-    sim.set_command(2.0, 0.0)
+    sim.apply(Twist(0, linear_x=2.0, angular_z=0.0))
     sim.step(0.1)
     forward = []
     for _ in range(50):

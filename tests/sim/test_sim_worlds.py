@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from hybrid_control.geometry.shapes import clearance, footprint_distance
 from hybrid_control.signals import Pose
-from hybrid_control.sim.robots import JACKAL, robot
+from hybrid_control.sim.robots import vehicle
+from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.worlds import (
     GENERATORS,
     GUARANTEED_CLEARANCE,
@@ -120,8 +121,8 @@ def test_unknown_names_and_options_are_refused_and_the_known_ones_named():
     with pytest.raises(ValueError, match="200 draws"):
         generate("corridor", width=0.7)
     with pytest.raises(ValueError, match="unknown robot 'husky'; there are jackal"):
-        robot("husky")
-    assert robot("jackal") is JACKAL
+        vehicle("husky")
+    assert vehicle("jackal") is JACKAL
 
 
 def barn_arrays():

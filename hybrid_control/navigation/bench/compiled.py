@@ -1,14 +1,14 @@
 """An episode of the hybrid or the reflex at the kinematic level as one compiled loop, for tuning.
 
 World, base, lidar, odometry, stand-in planner, encoder and the reflex's own tick, at its full rate of simulated time,
-in the order and with the arithmetic of `cosim.run_episode` over `KinematicSimulator` and `LockStep`: the same seed
-gives the same row from both, which a test holds. Only with a route memory do they differ: here it knows the map.
+in the order and with the arithmetic of `run_episode` over `KinematicSimulator` and `HybridDriver`: the same seed gives
+the same row from both, which a test holds. Only with a route memory do they differ: here it knows the map.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -25,7 +25,8 @@ from hybrid_control.navigation.bench.map_planner import (
     way_ahead,
     yaw_along,
 )
-from hybrid_control.navigation.drive import WINDOW_NS, Episode
+from hybrid_control.navigation.episode import NOTE_WAY, WINDOW_NS, Episode, Rules
+from hybrid_control.navigation.planner.rates import LATENCY, PENDING, RATE, TIMEOUT
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex import tick as t
 from hybrid_control.navigation.reflex.movers import WATCHED, mark_passed, watch
@@ -36,9 +37,7 @@ from hybrid_control.signals.coding import encoder
 from hybrid_control.signals.coding.kernels import encode
 from hybrid_control.signals.headings import SECTORS
 from hybrid_control.sim.kinematic import (
-    CLOSEST,
     LEFT,
-    PATH,
     RIGHT,
     SINCE,
     STEP_NS,
@@ -46,6 +45,7 @@ from hybrid_control.sim.kinematic import (
     TARGET_W,
     YAW,
     KinematicSimulator,
+    Plane,
     V,
     W,
     X,
@@ -53,15 +53,14 @@ from hybrid_control.sim.kinematic import (
     _advance,
     sweep,
 )
-from hybrid_control.sim.robots import RobotModel
-from hybrid_control.sim.simulator import STANDING_SPEED
+from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle
+from hybrid_control.sim.sensors import noisy_ranges
+from hybrid_control.sim.wheels import reckon
 from hybrid_control.sim.worlds import World
 
-RATES_LAST_NS = 400_000_000  # as in `LockStep.command`
+RATES_LAST_NS = round(TIMEOUT * 1e9)
 ROUTE_NS, ROUTE_LOOKAHEAD, ROUTE_AHEAD = 200_000_000, 1.5, 3.0  # as in `route.memory`
-NOTE_WAY = 10  # windows between two points of the way
 MODES = len(t.Mode)
-PENDING = 32  # plans that can be on their way
 KEYS = 4096  # spikes of one window
 
 RUN = np.dtype(
@@ -91,9 +90,7 @@ RUN = np.dtype(
         ("max_acceleration", np.float64),
         ("half_length", np.float64),
         ("half_width", np.float64),
-        ("metres_per_count", np.float64, (2,)),
-        ("odometry_track", np.float64),
-        ("counts_per_rad", np.float64),
+        ("odometry", np.float64, (4,)),  # of `WheelOdometry.numbers`
         ("max_speed", np.float64),
         ("max_yaw_rate", np.float64),
         # how it ended
@@ -109,45 +106,47 @@ RUN = np.dtype(
 )
 
 
+class Mail(NamedTuple):
+    """Records of the values in the reflex's mailboxes, and of what moves around it."""
+
+    scan: Any
+    train: Any
+    motion: Any
+    goal: Any
+    watched: Any
+
+
+class Way(NamedTuple):
+    """The way to the goal: distances in cells, which of them are free, and `frame_of` both."""
+
+    field: FloatArray
+    free: NDArray[np.bool_]
+    frame: FloatArray
+
+
 @numba.njit(cache=True, nogil=True)
 def _scan(run: Any, rng: Any, distances: FloatArray) -> NDArray[np.float32]:
     """As `LidarNoise.read`."""
     noise = rng.normal(0.0, run.lidar_noise, distances.size)
     lost = rng.random(distances.size)
-    ranges = np.empty(distances.size, np.float32)
-    for i in range(distances.size):
-        r = distances[i]
-        if r < 0.0 or r > run.range_max or lost[i] < run.lidar_dropout:
-            r = np.inf
-        else:
-            r = max(r + noise[i], run.range_min)
-            if r > run.range_max:
-                r = np.inf
-        ranges[i] = r
-    return ranges
+    return noisy_ranges(distances, noise, lost, run.lidar_dropout, run.range_min, run.range_max)
 
 
 @numba.njit(cache=True, nogil=True)
 def _reckon(run: Any, motion: Any, counts: FloatArray, state: FloatArray, dt: float) -> None:
     """As `WheelOdometry.update`."""
-    left, right = math.floor(state[LEFT] * run.counts_per_rad), math.floor(state[RIGHT] * run.counts_per_rad)
-    a = (left - counts[0]) * run.metres_per_count[0]
-    b = (right - counts[1]) * run.metres_per_count[1]
-    counts[0], counts[1] = left, right
-    forward, turn = 0.5 * (a + b), (b - a) / run.odometry_track
-    middle = motion.yaw + 0.5 * turn
-    motion.x += forward * math.cos(middle)
-    motion.y += forward * math.sin(middle)
+    forward, dx, dy, turn = reckon(state[LEFT], state[RIGHT], counts, run.odometry, motion.yaw)
+    motion.x += dx
+    motion.y += dy
     motion.yaw += turn
     motion.linear_x = forward / dt
     motion.angular_z = turn / dt
 
 
 @numba.njit(cache=True, nogil=True)
-def _aim(
-    field: FloatArray, free: NDArray[np.bool_], frame: FloatArray, state: FloatArray, motion: Any, goal: Any
-) -> None:
+def _aim(to_goal: Way, state: FloatArray, motion: Any, goal: Any) -> None:
     """Set the goal to the point that a route memory which knows map and place would give, in the odometry's frame."""
+    field, free, frame = to_goal
     x, y, yaw = state[X], state[Y], state[YAW]
     distance = math.hypot(frame[3] - x, frame[4] - y)
     ahead, length = math.nan, distance
@@ -166,30 +165,22 @@ def _aim(
 def _episode(
     run: Any,
     c: Any,
-    scan: Any,
-    train: Any,
-    motion: Any,
-    goal: Any,
-    watched: Any,
-    state: FloatArray,
-    base: FloatArray,
-    cylinders: FloatArray,
-    movers: FloatArray,
-    boxes: FloatArray,
+    mail: Mail,
+    plane: Plane,
     beams: FloatArray,
-    field: FloatArray,
-    free: NDArray[np.bool_],
-    frame: FloatArray,
+    to_goal: Way,
     channels: Any,
-    lidar_rng: Any,
-    planner_rng: Any,
+    rngs: Any,
     way: FloatArray,
 ) -> int:
     """Drives until the goal, a contact or the end; fills `run` and `way`. Returns how many points the way has.
 
-    scan, train, motion, goal: records of the reflex's mailboxes' values; watched: what moves; channels: the
-    encoder's state.
+    c: the reflex's context; channels: the encoder's state; rngs: of the lidar and of the planner.
     """
+    scan, train, motion, goal, watched = mail
+    state, base, cylinders, movers, boxes = plane
+    field, free, frame = to_goal
+    lidar_rng, planner_rng = rngs
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
     fixed = cylinders.shape[0] - movers.shape[0]
     standing_cylinders = cylinders[:fixed].copy()
@@ -233,7 +224,7 @@ def _episode(
                 if run.route and alive and now >= next_route:
                     next_route = now + ROUTE_NS
                     aim_until = now + run.waypoint_lasts_ns
-                    _aim(field, free, frame, state, motion, goal)
+                    _aim(to_goal, state, motion, goal)
                     write_mailbox(c.goal_box, address_of(goal), now, now)
             elif scan_due == due:
                 sent_scan += 1
@@ -328,63 +319,30 @@ class CompiledRunner:
     it come from `way_field`.
     """
 
-    def __init__(
-        self,
-        reflex: Reflex,
-        robot: RobotModel,
-        *,
-        planner: bool,
-        route: bool,
-        planner_rate: float = 15.0,
-        planner_latency_ns: int = 40_000_000,
-    ) -> None:
+    def __init__(self, reflex: Reflex, robot: Vehicle, *, planner: bool, route: bool) -> None:
         self.reflex, self.robot = reflex, robot
         self.planner, self.route = planner, route
-        self.planner_latency_ns = planner_latency_ns
-        self._planner_period_ns = round(1e9 / planner_rate)
 
     def run(
         self,
         world: World,
         field: GeodesicField,
         seed: int,
+        rules: Rules,
         *,
-        duration: float,
-        goal_radius: float,
-        centre_contact: float | None = None,
+        planner_delay: float = 0.0,
         planner_dies_half_way: bool = False,
     ) -> Episode:
-        """One episode; field: the world's `way_field`. ValueError where the robot would start in an obstacle."""
-        robot, reflex = self.robot, self.reflex
-        simulator = KinematicSimulator(world, robot, seed)
-        odometry = simulator.odometry
-        run = np.zeros(1, RUN)
-        run["windows"] = round(duration * 1e9 / WINDOW_NS)
-        run["tick_ns"] = round(1e9 / reflex.rate)
-        run["scan_period"], run["odometry_period"], run["camera_period"] = (
-            1e9 / rate for rate in (robot.lidar_rate, robot.odometry_rate, robot.camera_rate)
-        )
-        run["planner_period_ns"], run["planner_latency_ns"] = self._planner_period_ns, self.planner_latency_ns
-        run["waypoint_lasts_ns"] = round(float(reflex.gains["planner_timeout"]) * 1e9)
-        run["planner"], run["route"] = self.planner, self.route
+        """One episode; field: the world's `way_field`; planner_delay: s more from image to rates.
+
+        ValueError where the robot would start in an obstacle.
+        """
+        reflex = self.reflex
+        simulator = KinematicSimulator(world, self.robot, seed)
+        run = self._numbers(simulator, rules)
+        run["planner_latency_ns"] = round((LATENCY + planner_delay) * 1e9)
         half = 0.5 * simulator.goal_distance()
         run["planner_dies_within"] = half if planner_dies_half_way else -1.0
-        run["goal_radius"] = goal_radius
-        run["centre_contact"] = -1.0 if centre_contact is None else centre_contact
-        run["half_track"] = 0.5 * robot.track
-        run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
-        run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
-        run["lidar_x"], run["lidar_yaw"] = reflex.settings["lidar_x"], reflex.settings["lidar_yaw"]
-        gains = reflex.gains
-        run["fastest"] = max(float(gains["max_speed"]), 0.1)
-        run["fastest_turn"] = max(float(gains["max_yaw_rate"]), 0.1)
-        run["max_acceleration"] = gains["max_acceleration"]
-        run["half_length"] = float(reflex.settings["robot_length"]) / 2
-        run["half_width"] = float(reflex.settings["robot_width"]) / 2
-        run["metres_per_count"] = odometry.metres_per_count
-        run["odometry_track"], run["counts_per_rad"] = odometry.track, odometry.counts_per_rad
-        run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate
-
         reflex.reset()
         reflex.activate()
         motion, goal = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL)
@@ -394,23 +352,54 @@ class CompiledRunner:
         frame = frame_of(field)
         frame[3:] = world.goal
         way: FloatArray = np.empty((int(run["windows"][0]) // NOTE_WAY + 1, 3))
-        state, base, cylinders, movers, boxes = simulator.arrays
         points = _episode(
-            run[0], reflex.context[0], np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0],
-            np.zeros(1, WATCHED)[0], state, base, cylinders, movers, boxes, simulator.beams,
-            field.field, field.free, frame,
-            encoder("poisson", t.CHANNELS, seed=seed).state, simulator.lidar_rng,
-            np.random.default_rng([seed, 31]), way,
-        )  # fmt: skip
+            run[0],
+            reflex.context[0],
+            Mail(
+                np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0], np.zeros(1, WATCHED)[0]
+            ),
+            simulator.plane,
+            simulator.lidar.angles,
+            Way(field.field, field.free, frame),
+            encoder("poisson", t.CHANNELS, seed=seed).state,
+            (simulator.lidar.rng, np.random.default_rng([seed, 31])),
+            way,
+        )
         made = int(run["made"][0])
-        contacts = max(int(run["contact"][0]), int(run["touched"][0]))
         return Episode(
             reached=bool(run["reached"][0]),
-            contacts=contacts,
+            contacts=max(int(run["contact"][0]), int(run["touched"][0])),
             time=int(run["time_ns"][0]) * 1e-9,
-            path=float(state[PATH]),
-            least_distance=float(state[CLOSEST]),
+            path=simulator.path_length,
+            least_distance=simulator.closest_approach,
             modes={mode.name: int(n) / made for mode, n in zip(t.Mode, run["modes"][0], strict=True) if n},
             way=way[:points],
             standing_contacts=int(run["standing"][0]),
         )
+
+    def _numbers(self, simulator: KinematicSimulator, rules: Rules) -> Any:
+        """The numbers of an episode, (1,) of RUN."""
+        robot, gains, settings = self.robot, self.reflex.gains, self.reflex.settings
+        run = np.zeros(1, RUN)
+        run["windows"] = round(rules.duration * 1e9 / WINDOW_NS)
+        run["tick_ns"] = round(1e9 / self.reflex.rate)
+        run["scan_period"], run["odometry_period"], run["camera_period"] = (
+            1e9 / rate for rate in (robot.lidar_rate, robot.odometry_rate, robot.camera_rate)
+        )
+        run["planner_period_ns"] = round(1e9 / RATE)
+        run["waypoint_lasts_ns"] = round(float(gains["planner_timeout"]) * 1e9)
+        run["planner"], run["route"] = self.planner, self.route
+        run["goal_radius"] = rules.goal_radius
+        run["centre_contact"] = -1.0 if rules.centre_contact is None else rules.centre_contact
+        run["half_track"] = simulator.plane.base[3]
+        run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
+        run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
+        run["lidar_x"], run["lidar_yaw"] = settings["lidar_x"], settings["lidar_yaw"]
+        run["fastest"] = max(float(gains["max_speed"]), 0.1)
+        run["fastest_turn"] = max(float(gains["max_yaw_rate"]), 0.1)
+        run["max_acceleration"] = gains["max_acceleration"]
+        run["half_length"] = float(settings["robot_length"]) / 2
+        run["half_width"] = float(settings["robot_width"]) / 2
+        run["odometry"] = simulator.odometry.numbers
+        run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate
+        return run

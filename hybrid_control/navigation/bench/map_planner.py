@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.eikonal import descend, interpolate, line_free
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance
-from hybrid_control.navigation.drive import Simulated
+from hybrid_control.navigation.episode import Simulator
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.training.labels import (
     BRAKING,
@@ -157,7 +157,7 @@ class MapPlanner:
 
     max_rate = MAX_RATE
 
-    def __init__(self, world: World, simulator: Simulated, seed: int) -> None:
+    def __init__(self, world: World, simulator: Simulator, seed: int) -> None:
         self.simulator = simulator
         self._field = way_field(world)
         self._frame = frame_of(self._field)

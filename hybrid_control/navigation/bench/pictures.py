@@ -11,7 +11,7 @@ import numpy as np
 
 from hybrid_control.navigation.bench.scenes import Scene
 from hybrid_control.sim.plot import plot_world
-from hybrid_control.sim.robots import Vehicle
+from hybrid_control.sim.robots.vehicle import Vehicle
 
 
 def draw(row: Mapping[str, Any], scene: Scene, robot: Vehicle, goal_radius: float, file: Path) -> None:

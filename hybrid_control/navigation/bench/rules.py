@@ -5,51 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TypeVar
 
 import numpy as np
 
-from hybrid_control.sim.robots import RobotModel, Vehicle
-
-AnyVehicle = TypeVar("AnyVehicle", bound=Vehicle)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """When an episode has succeeded, when it is over, and what the robot may do.
-
-    goal_radius: m, of the robot's true centre; duration: simulated s; max_speed: m/s; centre_contact: m from the
-    robot's centre to an obstacle that counts as a contact, None where the outline's touch alone counts; track: m,
-    None for the robot's own.
-    """
-
-    name: str
-    goal_radius: float
-    duration: float
-    max_speed: float
-    centre_contact: float | None = None
-    track: float | None = None
-
-    def robot(self, robot: AnyVehicle) -> AnyVehicle:
-        """The robot under these rules.
-
-        Under a contact rule for the centre the outline is the square within that circle, so that the
-        simulator's outline touches nothing that the rule does not already count.
-        """
-        if self.centre_contact is not None:
-            side = math.sqrt(2.0) * self.centre_contact
-            robot = dataclasses.replace(robot, length=side, width=side)
-            if isinstance(robot, RobotModel) and self.track is not None:
-                robot = dataclasses.replace(robot, track=self.track)
-        return dataclasses.replace(robot, max_speed=min(robot.max_speed, self.max_speed))
-
+from hybrid_control.navigation.episode import Rules
 
 # barn: The BARN Challenge (Xiao et al.), as in its public evaluation. arena: the evaluation of Spiking-DDPG (Tang,
 # Kumar and Michmizos, "Reinforcement co-learning of deep and spiking neural networks", IROS 2020).
 RULES: dict[str, Rules] = {
-    "default": Rules("default", goal_radius=0.5, duration=90.0, max_speed=1.0),
+    "default": Rules(),
     "barn": Rules("barn", goal_radius=1.0, duration=100.0, max_speed=2.0),
     "arena": Rules("arena", goal_radius=0.5, duration=100.0, max_speed=0.5, centre_contact=0.18, track=0.25),
 }

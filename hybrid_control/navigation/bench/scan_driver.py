@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_control.geometry.shapes import FloatArray
-from hybrid_control.signals import Goal, Odometry, RangeScan
-from hybrid_control.sim.robots import Vehicle
+from hybrid_control.navigation.episode import Command
+from hybrid_control.navigation.reflex import Mode
+from hybrid_control.signals import Goal, Odometry, RangeScan, Twist
+from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.simulator import Event
 
 PERIOD_NS = 50_000_000
+STOPPED, DRIVING = Mode.STOPPED.name, "DRIVING"  # the modes of what drives without the reflex
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +42,16 @@ def points_of(scan: RangeScan) -> FloatArray:
     return np.column_stack((ranges[valid] * np.cos(angles), ranges[valid] * np.sin(angles)))
 
 
-class ScanDriver(abc.ABC):
-    """A Driver (`cosim.Driver`) that steers by scan, odometry and goal alone; a baseline says how in `steer`."""
+def driving(now_ns: int, command: tuple[float, float]) -> Command:
+    """A speed in m/s and a yaw rate in rad/s as a command."""
+    linear, angular = command
+    return Command(Twist(now_ns, linear_x=linear, angular_z=angular), DRIVING)
 
-    camera = False
+
+class ScanDriver(abc.ABC):
+    """A Driver that steers by scan, odometry and goal alone; a baseline says how in `steer`."""
+
+    planner = reflex = None
 
     def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
         """Forget the episode before."""
@@ -67,17 +76,17 @@ class ScanDriver(abc.ABC):
         elif event.kind == "odometry":
             self._odometry = event.value
 
-    def command(self, now_ns: int) -> tuple[float, float, str]:
-        """The newest decision; (0, 0) until there are a scan and odometry."""
+    def command(self, now_ns: int) -> Command:
+        """The newest decision; it stands until there are a scan and odometry."""
         if self._scan is None or self._odometry is None:
-            return 0.0, 0.0, "STOPPED"
+            return Command(Twist(now_ns), STOPPED)
         if now_ns >= self._due:
             self._due = now_ns + PERIOD_NS
             distance, bearing = self._odometry.pose.to_body(self.goal.x, self.goal.y)
             twist = self._odometry.twist
             view = View(points_of(self._scan), distance, bearing, twist.linear_x, twist.angular_z)
             self._command = self.steer(view)
-        return *self._command, "DRIVING"
+        return driving(now_ns, self._command)
 
 
 def turn_to(heading: float, speed: float, robot: Vehicle) -> tuple[float, float]:

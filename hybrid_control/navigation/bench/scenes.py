@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,17 @@ class Scene:
 
     world: World
     path_length: float
+
+
+def world_digest(scenes: Sequence[Scene]) -> str:
+    """A short digest of the worlds, so that a run is not resumed on others of the same name."""
+    digest = hashlib.sha256()
+    for scene in scenes:
+        world = scene.world
+        for part in (world.cylinders, world.boxes):
+            digest.update(part.tobytes())
+        digest.update(repr((world.name, world.start, world.goal, world.movers, scene.path_length)).encode())
+    return digest.hexdigest()[:16]
 
 
 def shortest_path(world: World) -> float:

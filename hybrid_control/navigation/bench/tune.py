@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import json
 import math
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from hybrid_control.navigation.bench.harness import REFLEXIVE, Harness, Setup
-from hybrid_control.navigation.bench.runner import Row, world_digest
-from hybrid_control.navigation.bench.scenes import Scene
+from hybrid_control.navigation.bench.harness import Harness, Setup, setup_dict
+from hybrid_control.navigation.bench.policies import POLICIES
+from hybrid_control.navigation.bench.scenes import Scene, world_digest
+from hybrid_control.navigation.bench.workers import Row, Workers
+from hybrid_control.navigation.reflex.gains import GAINS
 
 # (least, greatest) of what is tuned
 GAIN_SPACE: dict[str, tuple[float, float]] = {
@@ -30,7 +29,7 @@ GAIN_SPACE: dict[str, tuple[float, float]] = {
 }
 SPEED_SPACE = {"max_speed": (0.5, 2.0)}
 SPACES: dict[str, dict[str, tuple[float, float]]] = {
-    **dict.fromkeys(REFLEXIVE, GAIN_SPACE),
+    **{name: GAIN_SPACE for name, policy in POLICIES.items() if policy.reflex},
     "straight": SPEED_SPACE,
     "gap": {"reach": (0.8, 4.0), "inflation": (0.02, 0.25), "weight": (0.05, 3.0), **SPEED_SPACE},
     "vfh": {
@@ -78,78 +77,12 @@ def value(rows: Sequence[Mapping[str, Any]]) -> float:
 
 def defaults(policy: str, setup: Setup) -> dict[str, float]:
     """The values of what is tuned that hold where nothing is said: the first set that is tried."""
-    import inspect
-
-    from hybrid_control.navigation.bench.harness import BASELINES
-    from hybrid_control.navigation.reflex.gains import GAINS
-
-    if policy in REFLEXIVE:
+    if POLICIES[policy].reflex:
         known = {p.name: p.default for p in GAINS}
     else:
-        known = {n: p.default for n, p in inspect.signature(BASELINES[policy]).parameters.items()}
+        known = {n: p.default for n, p in inspect.signature(POLICIES[policy].baseline).parameters.items()}
         known["max_speed"] = Harness(setup).robot.max_speed
     return {name: min(max(float(known[name]), low), high) for name, (low, high) in SPACES[policy].items()}
-
-
-def with_values(setup: Setup, policy: str, values: Mapping[str, float]) -> Setup:
-    """The set-up with a policy's values in their place."""
-    if policy in REFLEXIVE:
-        return dataclasses.replace(setup, gains={**setup.gains, **values})
-    return dataclasses.replace(setup, settings={**setup.settings, policy: dict(values)})
-
-
-_worker: tuple[Harness, Sequence[Scene]]
-
-
-def _start(setup: Setup, scenes: Sequence[Scene]) -> None:
-    global _worker
-    _worker = Harness(setup), scenes
-
-
-def _episode(policy: str, values: Mapping[str, float], index: int) -> Row:
-    harness, scenes = _worker
-    return _one(harness, scenes, policy, values, index)
-
-
-def _one(
-    harness: Harness, scenes: Sequence[Scene], policy: str, values: Mapping[str, float], index: int
-) -> Row:
-    if policy in REFLEXIVE:
-        harness.set_gains(values)
-    else:
-        harness = Harness(with_values(harness.setup, policy, values))
-    return harness.run(policy, scenes[index], index, 0)
-
-
-class Evaluator:
-    """Episodes of one policy with other values each time; its processes and what they compiled stay."""
-
-    def __init__(self, setup: Setup, scenes: Sequence[Scene], policy: str, jobs: int = 1) -> None:
-        self.scenes, self.policy = scenes, policy
-        self._harness = Harness(setup)
-        self._pool: ProcessPoolExecutor | None = None
-        if jobs > 1:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(jobs, context, _start, (setup, scenes))
-
-    def rows(self, values: Mapping[str, float], indices: Sequence[int]) -> list[Row]:
-        """The episodes in the worlds of these numbers, in their order, whatever the number of processes."""
-        if self._pool is None:
-            return [_one(self._harness, self.scenes, self.policy, values, i) for i in indices]
-        futures = [self._pool.submit(_episode, self.policy, dict(values), i) for i in indices]
-        return [future.result() for future in futures]
-
-    def __enter__(self) -> Evaluator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
 
 def parameter_file(policy: str, values: Mapping[str, float], how: Sequence[str]) -> str:
@@ -159,7 +92,7 @@ def parameter_file(policy: str, values: Mapping[str, float], how: Sequence[str])
     takes it.
     """
     lines = [f"# {line}".rstrip() for line in how]
-    if policy in REFLEXIVE:
+    if POLICIES[policy].reflex:
         lines += ["/**/reflex_node:", "  ros__parameters:"]
         return "\n".join(lines + [f"    {name}: {number:.4g}" for name, number in values.items()]) + "\n"
     lines.append(f"{policy}:")
@@ -223,9 +156,7 @@ def tune(
         study_name=policy,
         load_if_exists=True,
     )
-    asked = json.dumps(
-        {**dataclasses.asdict(setup), "digest": world_digest(scenes), "space": space}, sort_keys=True
-    )
+    asked = json.dumps({**setup_dict(setup), "digest": world_digest(scenes), "space": space}, sort_keys=True)
     if study.user_attrs.setdefault("asked", asked) != asked:
         raise ValueError(f"{storage}: begun with other worlds or options; delete it, or name another --out")
     study.set_user_attr("asked", asked)
@@ -233,14 +164,16 @@ def tune(
         first = defaults(policy, setup)
         study.enqueue_trial({name: first[name] for name in space})
 
-    with Evaluator(setup, scenes, policy, jobs) as evaluator:
+    with Workers(setup, scenes, jobs) as workers:
 
         def objective(trial: Any) -> float:
             drawn = rounded({name: trial.suggest_float(name, *limits) for name, limits in space.items()})
             rows: list[Row] = []
             for begin in range(0, len(scenes), PRUNE_AFTER):
                 end = min(begin + PRUNE_AFTER, len(scenes))
-                rows += evaluator.rows({**setup.gains, **drawn}, range(begin, end))  # type: ignore[dict-item]
+                values: dict[str, Any] = {**setup.gains, **drawn}
+                some = workers.rows([(policy, i, 0) for i in range(begin, end)], values)
+                rows += sorted(some, key=lambda row: row["index"])
                 trial.report(value(rows), end)
                 if end < len(scenes) and trial.should_prune():
                     raise optuna.TrialPruned

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hybrid_control.sim.description import BASE, Placement, sensor_frames
+from hybrid_control.sim.description import BASE, Placement
 from hybrid_control.sim.gazebo.releases import Release
-from hybrid_control.sim.robots import Vehicle
+from hybrid_control.sim.robots.vehicle import TRUTH_TOPIC, Vehicle
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
 
@@ -20,6 +20,11 @@ def topic_prefix(namespace: str) -> str:
     if bare and not NAME.fullmatch(bare):
         raise ValueError(f"namespace {namespace!r}: expected names of letters, digits and _ between slashes")
     return f"/{bare}/" if bare else "/"
+
+
+def model_name(robot: Vehicle, namespace: str) -> str:
+    """A robot's model is named as its namespace, or for none as the robot."""
+    return namespace.strip("/").replace("/", "_") or robot.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,12 @@ class Bridged:
 
 
 #: Where the robot truly is in the world: for the score alone, no node steers by it.
-GROUND_TRUTH = Bridged("ground_truth", "nav_msgs/msg/Odometry", "Odometry")
-ROVER_TOPICS = (
+GROUND_TRUTH = Bridged(TRUTH_TOPIC, "nav_msgs/msg/Odometry", "Odometry")
+JOINT_STATES = Bridged("joint_states", "sensor_msgs/msg/JointState", "Model")
+#: A drone's ranges down and up, two beams of one scan; `hybrid_control_ros.run.gazebo_ranges` makes range/down and
+#: range/up of them, for ros_gz_bridge has no conversion to sensor_msgs/Range.
+VERTICAL = Bridged("range/vertical", "sensor_msgs/msg/LaserScan", "LaserScan")
+TOPICS = (
     Bridged("cmd_vel", "geometry_msgs/msg/TwistStamped", "Twist", to_ros=False),
     Bridged("scan", "sensor_msgs/msg/LaserScan", "LaserScan"),
     Bridged("camera/image_raw", "sensor_msgs/msg/Image", "Image"),
@@ -43,36 +52,38 @@ ROVER_TOPICS = (
     Bridged("imu", "sensor_msgs/msg/Imu", "IMU"),
     Bridged("odom", "nav_msgs/msg/Odometry", "Odometry"),
     Bridged("tf", "tf2_msgs/msg/TFMessage", "Pose_V"),
-    Bridged("joint_states", "sensor_msgs/msg/JointState", "Model"),
+    JOINT_STATES,
     Bridged("contacts", "ros_gz_interfaces/msg/Contacts", "Contacts"),
     GROUND_TRUTH,
-)
-#: A drone's ranges down and up, two beams of one scan; `hybrid_control_ros.run.gazebo_ranges` makes range/down and
-#: range/up of them, for ros_gz_bridge has no conversion to sensor_msgs/Range.
-VERTICAL = Bridged("range/vertical", "sensor_msgs/msg/LaserScan", "LaserScan")
-# a drone has no wheels, and its odometry is the truth
-QUADROTOR_TOPICS = (
-    *(t for t in ROVER_TOPICS if t.topic not in ("joint_states", GROUND_TRUTH.topic)),
     VERTICAL,
 )
 CLOCK = Bridged("clock", "rosgraph_msgs/msg/Clock", "Clock")
 
 
+def topics_of(robot: Vehicle) -> tuple[Bridged, ...]:
+    """The topics of a robot: joint states of wheels, ranges up and down where it has them, its true place where its
+    odometry drifts."""
+    has = {
+        JOINT_STATES: robot.wheels is not None,
+        GROUND_TRUTH: not robot.flies,
+        VERTICAL: robot.vertical is not None,
+    }
+    return tuple(t for t in TOPICS if has.get(t, True))
+
+
 def bridge_entries(
     to: Release,
+    robot: Vehicle,
     namespace: str = "",
-    topics: Sequence[Bridged] = ROVER_TOPICS,
     clock: bool = True,
     stamped_cmd_vel: bool = True,
-    commands: str = "",
 ) -> list[dict[str, object]]:
     """What stands in a ros_gz_bridge configuration file for one robot.
 
     ROS names are relative: the bridge's own namespace moves them; Gazebo's carry the namespace. The clock is one for
-    all robots, so only one bridge may carry it. stamped_cmd_vel: as the reflex's parameter. commands: the model's name,
-    where Gazebo listens for commands below it, as for a quadrotor.
+    all robots, so only one bridge may carry it. stamped_cmd_vel: as the reflex's parameter.
     """
-    prefix = topic_prefix(namespace)
+    prefix, topics = topic_prefix(namespace), topics_of(robot)
     entries: list[dict[str, object]] = []
     for bridged in (CLOCK, *topics) if clock else topics:
         is_clock = bridged is CLOCK
@@ -80,7 +91,8 @@ def bridge_entries(
         gz = "/clock" if is_clock else f"{prefix}{bridged.topic}"
         if bridged.topic == "cmd_vel":
             ros = bridged.ros if stamped_cmd_vel else "geometry_msgs/msg/Twist"
-            gz = f"/{commands}/cmd_vel" if commands else gz
+            # a drone's controller listens below the model's name
+            gz = f"/{model_name(robot, namespace)}/cmd_vel" if robot.flies else gz
         entries.append(
             {
                 "ros_topic_name": "/clock" if is_clock else bridged.topic,
@@ -112,4 +124,4 @@ def sensor_frame_aliases(robot: Vehicle, name: str) -> dict[str, Placement]:
     Fortress with ign-sensors before 6.4, as Ubuntu 22.04 itself packages it, names these in its messages, whatever the
     model asks for; later ones say SENSOR. Static transforms make both known.
     """
-    return {f"{name}/{BASE}/{frame}": at for frame, at in sensor_frames(robot).items()}
+    return {f"{name}/{BASE}/{frame}": at for frame, at in robot.sensor_frames().items()}

@@ -1,4 +1,4 @@
-"""The <model> of a rover or a quadrotor: links, joints, sensors and the plugins that move it."""
+"""The <model> of a robot: links, joints, sensors and the plugins that move it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,8 @@ import math
 import xml.etree.ElementTree as ET
 
 from hybrid_control.signals import Pose
-from hybrid_control.sim.description import (
-    BASE,
-    CAMERA,
-    FOOTPRINT,
-    IMU,
-    LIDAR,
-    ODOM,
-    Description,
-    Link,
-    Placement,
-    describe,
-    sensor_frames,
-)
-from hybrid_control.sim.gazebo.bridge import GROUND_TRUTH, VERTICAL, topic_prefix
+from hybrid_control.sim.description import BASE, CAMERA, IMU, LIDAR, Description, Link, Placement
+from hybrid_control.sim.gazebo.bridge import GROUND_TRUTH, VERTICAL, model_name, topic_prefix
 from hybrid_control.sim.gazebo.releases import Release
 from hybrid_control.sim.gazebo.sdf import (
     add,
@@ -31,13 +19,11 @@ from hybrid_control.sim.gazebo.sdf import (
     add_pose,
 )
 from hybrid_control.sim.model import Appearance
-from hybrid_control.sim.quadrotor import OBSTACLE_HEIGHT
-from hybrid_control.sim.robots import QuadModel, RobotModel, Vehicle
+from hybrid_control.sim.robots.vehicle import Vehicle, VerticalSensor
 from hybrid_control.sim.urdf import text
 
-CASTER_GAP = (
-    0.003  # m; casters on the ground would take load off the wheels, which then slip when it brakes and turns
-)
+# m; casters on the ground would take load off the wheels, which then slip when it brakes and turns
+CASTER_GAP = 0.003
 VERTICAL_LEAST = 0.08  # m, least range up and down: beyond the drone's own body
 
 
@@ -104,14 +90,14 @@ def _sensors(base: ET.Element, robot: Vehicle, to: Release, prefix: str, lidar_r
     """Lidar, camera, IMU and contact sensor of a robot, in its base."""
     if not 0 < lidar_rate <= 100:
         raise ValueError(f"lidar: a rate of {lidar_rate} Hz; expected 0 .. 100")
-    frames = sensor_frames(robot)
+    frames = robot.sensor_frames()
     sensor = _sensor(base, to, LIDAR, "gpu_lidar", frames[LIDAR], lidar_rate, f"{prefix}scan")
     last = math.pi - math.tau / robot.lidar_beams  # the last beam itself
     reach = (robot.lidar_range_min, robot.lidar_range_max)
     _beams(sensor, robot.lidar_beams, (-math.pi, last), reach, robot.lidar_noise)
 
-    if isinstance(robot, QuadModel):
-        _vertical(base, robot, to, prefix)
+    if robot.vertical is not None:
+        _vertical(base, robot.vertical, to, prefix)
 
     topic = f"{prefix}camera/image_raw"
     camera = add(_sensor(base, to, CAMERA, "camera", frames[CAMERA], robot.camera_rate, topic), "camera")
@@ -161,160 +147,41 @@ def _beams(
     add(noise, "stddev", stddev)
 
 
-def _vertical(base: ET.Element, robot: QuadModel, to: Release, prefix: str) -> None:
+def _vertical(base: ET.Element, ranges: VerticalSensor, to: Release, prefix: str) -> None:
     """The ranges down and up, in this order: a lidar of two beams that stands on its side.
 
     What its body is in does not count: it ends nearer than the least range.
     """
     on_its_side = Placement(rpy=(math.pi / 2, 0.0, 0.0))
     topic = f"{prefix}{VERTICAL.topic}"
-    sensor = _sensor(base, to, "range_vertical", "gpu_lidar", on_its_side, robot.vertical_rate, topic)
-    reach = (VERTICAL_LEAST, robot.vertical_range_max)
-    _beams(sensor, 2, (-math.pi / 2, math.pi / 2), reach, robot.vertical_noise)
+    sensor = _sensor(base, to, "range_vertical", "gpu_lidar", on_its_side, ranges.rate, topic)
+    reach = (VERTICAL_LEAST, ranges.range_max)
+    _beams(sensor, 2, (-math.pi / 2, math.pi / 2), reach, ranges.noise)
 
 
-def _model(
-    robot: Vehicle, to: Release, namespace: str, name: str, lidar_rate: float
-) -> tuple[ET.Element, str]:
-    """A model with links, joints and sensors, and what stands before its topics."""
+def robot_model(
+    robot: Vehicle, to: Release, namespace: str = "", lidar_rate: float = 20.0
+) -> ET.Element:
+    """The <model> of a robot: links, joints, sensors, and what moves it and tells where it is.
+
+    namespace: before the robot's topics in Gazebo, so that several robots have their own. lidar_rate: Hz; the
+    embedded simulator's 40 Hz of 360 beams are much for software rendering. Its frame is the root link's. ValueError
+    for an impossible namespace or rate.
+    """
     prefix = topic_prefix(namespace)
-    model = ET.Element("model", name=name or namespace.strip("/").replace("/", "_") or robot.name)
-    _links(model, describe(robot), friction=1.0)
+    name = model_name(robot, namespace)
+    model = ET.Element("model", name=name)
+    _links(model, robot.describe(), friction=1.0)
     base = next(link for link in model.findall("link") if link.get("name") == BASE)
     _sensors(base, robot, to, prefix, lidar_rate)
-    return model, prefix
-
-
-def rover_model(
-    robot: RobotModel, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
-) -> ET.Element:
-    """The <model> of a rover: differential drive, lidar, camera, IMU, wheel odometry, joint states, contact sensor, and
-    for the score its true place.
-
-    namespace: before the robot's topics in Gazebo, so that several robots have their own; name: of the model, for
-    none the namespace or else the robot's. lidar_rate: Hz; the embedded simulator's 40 Hz of 360 beams are much for
-    software rendering. Its frame is base_footprint. ValueError for an impossible namespace or rate.
-    """
-    model, prefix = _model(robot, to, namespace, name, lidar_rate)
-    wheels = ["left_wheel_joint", "right_wheel_joint"]
-    drive = {
-        "left_joint": wheels[0],
-        "right_joint": wheels[1],
-        "wheel_separation": robot.track,
-        "wheel_radius": robot.wheel_radius,
-        # for speed and yaw rate alike, the only limits that Fortress before 6.5 knows; those below take precedence
-        "max_acceleration": robot.yaw_acceleration,
-        "min_acceleration": -robot.yaw_acceleration,
-        "max_linear_velocity": robot.max_speed,
-        "min_linear_velocity": -robot.max_speed,
-        "max_angular_velocity": robot.max_yaw_rate,
-        "min_angular_velocity": -robot.max_yaw_rate,
-        "max_linear_acceleration": robot.acceleration,
-        "min_linear_acceleration": -robot.deceleration,
-        "max_angular_acceleration": robot.yaw_acceleration,
-        "min_angular_acceleration": -robot.yaw_acceleration,
-        "odom_publish_frequency": robot.odometry_rate,
-        "topic": f"{prefix}cmd_vel",
-        "odom_topic": f"{prefix}odom",
-        "tf_topic": f"{prefix}tf",
-        "frame_id": ODOM,
-        "child_frame_id": BASE,
-    }
-    add_plugin(model, to, "diff-drive", "DiffDrive", drive)
-    states = {"topic": f"{prefix}joint_states", "joint_name": wheels}
-    add_plugin(model, to, "joint-state-publisher", "JointStatePublisher", states)
-    truth = f"{prefix}{GROUND_TRUTH.topic}"
-    _add_place(model, to, robot, "world", FOOTPRINT, truth, f"{truth}/tf", dimensions=2)
-    return model
-
-
-def _add_place(
-    model: ET.Element,
-    to: Release,
-    robot: Vehicle,
-    frame: str,
-    base: str,
-    topic: str,
-    tf: str,
-    dimensions: int,
-) -> None:
-    """Gazebo tells the model's place in the world, as an odometry that does not drift."""
-    place = {
-        "odom_frame": frame,
-        "robot_base_frame": base,
-        "odom_topic": topic,
-        "tf_topic": tf,
-        "odom_publish_frequency": robot.odometry_rate,
-        "dimensions": dimensions,
-    }
-    add_plugin(model, to, "odometry-publisher", "OdometryPublisher", place)
-
-
-ROTOR_SPEED = 800.0  # rad/s at full thrust; the model's joints turn ten times slower
-ATTITUDE = (57.0, 12.0)  # 1/s², 1/s: about 7.5 rad/s, damped by 0.8, for roll and pitch
-YAW = (1.5, 5.0)
-
-
-def quadrotor_model(
-    robot: QuadModel, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
-) -> ET.Element:
-    """The <model> of a quadrotor that flies velocities in its body frame: rotors, controller, sensors, odometry.
-
-    Arguments as for rover_model(). Its frame is base_link, half its height above the ground when it stands. Gazebo's
-    controller listens below the model's name: to NAME/cmd_vel.
-    """
-    model, prefix = _model(robot, to, namespace, name, lidar_rate)
-    own = str(model.get("name"))
-    base = next(link for link in describe(robot).links if link.name == BASE)
-    constant = robot.rotor_thrust / ROTOR_SPEED**2  # thrust = constant · speed²
-    for i in range(4):
-        motor = {
-            "robotNamespace": own,
-            "jointName": f"rotor{i}_joint",
-            "linkName": f"rotor{i}",
-            "turningDirection": "ccw" if i % 2 else "cw",
-            "timeConstantUp": robot.rotor_time_constant,
-            "timeConstantDown": robot.rotor_time_constant,
-            "maxRotVelocity": ROTOR_SPEED,
-            "motorConstant": constant,
-            "momentConstant": robot.rotor_torque,
-            "commandSubTopic": "command/motor_speed",
-            "motorNumber": i,
-            "rotorDragCoefficient": 8e-5,
-            "rollingMomentCoefficient": 1e-6,
-            "rotorVelocitySlowdownSim": 10.0,
-            "motorType": "velocity",
-        }
-        add_plugin(model, to, "multicopter-motor-model", "MulticopterMotorModel", motor)
-    ixx, iyy, izz = base.inertia
-    control = {
-        "robotNamespace": own,
-        "commandSubTopic": "cmd_vel",
-        "enableSubTopic": "enable",
-        "comLinkName": BASE,
-        "velocityGain": "2.7 2.7 2.7",
-        "attitudeGain": text((ATTITUDE[0] * ixx, ATTITUDE[0] * iyy, YAW[0] * izz)),
-        "angularRateGain": text((ATTITUDE[1] * ixx, ATTITUDE[1] * iyy, YAW[1] * izz)),
-        "maximumLinearAcceleration": text((robot.acceleration,) * 3),
-        "maximumLinearVelocity": text((robot.max_speed, robot.max_speed, robot.max_climb)),
-        "maximumAngularVelocity": text((robot.max_yaw_rate,) * 3),
-    }
-    add_plugin(model, to, "multicopter-control", "MulticopterVelocityControl", control)
-    rotors = add(model.findall("plugin")[-1], "rotorConfiguration")
-    for i in range(4):
-        rotor = add(rotors, "rotor")
-        add(rotor, "jointName", f"rotor{i}_joint")
-        add(rotor, "forceConstant", constant)
-        add(rotor, "momentConstant", robot.rotor_torque)
-        add(rotor, "direction", 1 if i % 2 else -1)
-    _add_place(model, to, robot, ODOM, BASE, f"{prefix}odom", f"{prefix}tf", dimensions=3)
+    for plugin in robot.gazebo_plugins(prefix, name):
+        add_plugin(model, to, *plugin)
     return model
 
 
 def standing(robot: Vehicle, at: Pose) -> Placement:
-    """Where a robot's model lies in the world when the robot stands on the ground there, a hair above it."""
-    height = robot.height / 2 + 0.002 if isinstance(robot, QuadModel) else 0.0
-    return Placement((at.x, at.y, height), (0.0, 0.0, at.yaw))
+    """Where a robot's model lies in the world when the robot stands on the ground there."""
+    return Placement((at.x, at.y, robot.standing_height), (0.0, 0.0, at.yaw))
 
 
 def odometry_origin(robot: Vehicle, start: Pose) -> Pose:
@@ -322,29 +189,14 @@ def odometry_origin(robot: Vehicle, start: Pose) -> Pose:
 
     A rover counts the turns of its wheels from where it starts; a drone's odometry is its place in the world.
     """
-    return Pose() if isinstance(robot, QuadModel) else start
+    return Pose() if robot.flies else start
 
 
 def truth_topic(robot: Vehicle) -> str:
     """Topic of the robot's true place in the world, for the score alone."""
-    return "odom" if isinstance(robot, QuadModel) else GROUND_TRUTH.topic
+    return "odom" if robot.flies else GROUND_TRUTH.topic
 
 
 def looks(robot: Vehicle, seed: int = 0) -> Appearance:
-    """How the obstacles of a robot's world look: a drone flies round them, not over them."""
-    return (
-        Appearance(seed, obstacle_height=OBSTACLE_HEIGHT)
-        if isinstance(robot, QuadModel)
-        else Appearance(seed)
-    )
-
-
-def robot_model(
-    robot: Vehicle, to: Release, namespace: str = "", name: str = "", lidar_rate: float = 20.0
-) -> ET.Element:
-    """The <model> of a rover or a quadrotor; ValueError for what is neither."""
-    if isinstance(robot, RobotModel):
-        return rover_model(robot, to, namespace, name, lidar_rate)
-    if isinstance(robot, QuadModel):
-        return quadrotor_model(robot, to, namespace, name, lidar_rate)
-    raise ValueError(f"robot {robot.name!r}: a {type(robot).__name__} has no model for Gazebo")
+    """How the obstacles of a robot's world look."""
+    return Appearance(seed, obstacle_height=robot.obstacle_height)

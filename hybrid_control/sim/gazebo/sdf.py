@@ -67,11 +67,21 @@ def add_friction(collision: ET.Element, mu: float) -> None:
 def add_plugin(
     parent: ET.Element, to: Release, file: str, system: str, parameters: Mapping[str, object] | None = None
 ) -> None:
-    """A system of Gazebo, under the name that it has in the release. A list is an element for each of its values."""
+    """A system of Gazebo, under the name that it has in the release.
+
+    A list among the parameters is an element for each of its values, a mapping one with elements of its own.
+    """
     plugin = add(parent, "plugin", filename=to.plugin.format(file), name=to.system.format(system))
-    for name, value in (parameters or {}).items():
+    _add_all(plugin, parameters or {})
+
+
+def _add_all(parent: ET.Element, parameters: Mapping[str, object]) -> None:
+    for name, value in parameters.items():
         for one in value if isinstance(value, list | tuple) else (value,):
-            add(plugin, name, one)
+            if isinstance(one, Mapping):
+                _add_all(add(parent, name), one)
+            else:
+                add(parent, name, one)
 
 
 def add_noise(parent: ET.Element, stddev: float, bias: float = 0.0) -> None:

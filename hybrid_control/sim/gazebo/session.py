@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_control.signals import Pose
-from hybrid_control.sim.description import Placement, describe
-from hybrid_control.sim.gazebo.bridge import QUADROTOR_TOPICS, ROVER_TOPICS, bridge_entries, bridge_yaml
+from hybrid_control.sim.description import Placement
+from hybrid_control.sim.gazebo.bridge import bridge_entries, bridge_yaml
 from hybrid_control.sim.gazebo.releases import Release
 from hybrid_control.sim.gazebo.robots import looks, odometry_origin, robot_model, standing
 from hybrid_control.sim.gazebo.sdf import model_sdf
 from hybrid_control.sim.gazebo.world import Physics, goal_in_odometry, world_name, world_sdf
-from hybrid_control.sim.robots import JACKAL, QuadModel, Vehicle
+from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.urdf import urdf
 from hybrid_control.sim.worlds import World
 
@@ -51,13 +52,16 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What one start of Gazebo needs: the world's name and file, the command that starts it, and the robots."""
+    """What one start of Gazebo needs: the world's name and file, and the robots."""
 
     release: Release
     world_name: str
     world_file: Path
-    command: tuple[str, ...]
     robots: tuple[Spawned, ...]
+
+    def command(self, gui: bool = False) -> list[str]:
+        """The command that starts it, with or without a window."""
+        return server_command(self.release, str(self.world_file), gui)
 
 
 def prepare(
@@ -68,7 +72,6 @@ def prepare(
     starts: Mapping[str, Pose] | None = None,
     physics: Physics | None = None,
     *,
-    gui: bool = False,
     lidar_rate: float = 20.0,
     stamped_cmd_vel: bool = True,
 ) -> Session:
@@ -87,22 +90,13 @@ def prepare(
     for i, (namespace, pose) in enumerate(starts.items()):
         model = robot_model(robot, to, namespace, lidar_rate=lidar_rate)
         name = str(model.get("name"))
-        flies = isinstance(robot, QuadModel)
         model_file, bridge_file = folder / f"{name}.sdf", folder / f"{name}_bridge.yaml"
         model_file.write_text(model_sdf(model), encoding="utf-8")
-        entries = bridge_entries(
-            to,
-            namespace,
-            QUADROTOR_TOPICS if flies else ROVER_TOPICS,
-            clock=i == 0,
-            stamped_cmd_vel=stamped_cmd_vel,
-            commands=name if flies else "",
-        )
+        entries = bridge_entries(to, robot, namespace, clock=i == 0, stamped_cmd_vel=stamped_cmd_vel)
         bridge_file.write_text(bridge_yaml(entries), encoding="utf-8")
         goal = goal_in_odometry(world, odometry_origin(robot, pose))
-        place, description = standing(robot, pose), urdf(describe(robot))
+        place, description = standing(robot, pose), urdf(robot.describe())
         robots.append(
             Spawned(name, namespace.strip("/"), pose, place, goal, model_file, bridge_file, description)
         )
-    command = server_command(to, str(world_file), gui)
-    return Session(to, world_name(world), world_file, tuple(command), tuple(robots))
+    return Session(to, world_name(world), world_file, tuple(robots))

@@ -26,7 +26,7 @@ from hybrid_control.navigation.planner.images import contrast, resize
 from hybrid_control.navigation.planner.training import labels
 from hybrid_control.signals import Pose
 from hybrid_control.sim.model import Appearance
-from hybrid_control.sim.robots import JACKAL
+from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import GENERATORS, World, generate
 from hybrid_control.sim.worlds.grid import GeodesicField, geodesic_field

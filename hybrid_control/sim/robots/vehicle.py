@@ -1,0 +1,250 @@
+"""What every robot has, and what simulators, Gazebo and the reflex ask of it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from hybrid_control.sim.description import (
+    BASE,
+    CAMERA,
+    IMU,
+    LIDAR,
+    OPTICAL,
+    Description,
+    Joint,
+    Link,
+    Placement,
+)
+
+if TYPE_CHECKING:
+    from hybrid_control.parameters import Value
+    from hybrid_control.signals import Odometry, Pose, Twist
+    from hybrid_control.sim.mujoco_import import MuJoCo
+
+
+STANDING_SPEED = 0.02  # m/s; a robot whose wheels are commanded less than this stands
+TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
+
+
+class Wheels(NamedTuple):
+    """Two driven wheels on one axle, with encoders. radius, track (between the wheels' middles): m; encoder_counts: of
+    a turn; errors: relative, standard deviations over robots, of each wheel's radius for itself and of the track."""
+
+    radius: float
+    track: float
+    encoder_counts: int
+    radius_error: float
+    track_error: float
+
+
+class VerticalSensor(NamedTuple):
+    """Range sensors up and down: readings in Hz, m, and the standard deviation of their noise in m."""
+
+    rate: float
+    range_max: float
+    noise: float
+
+
+class Plugin(NamedTuple):
+    """A system in a robot's model for Gazebo: file and class without what differs between releases, and parameters."""
+
+    file: str
+    system: str
+    parameters: Mapping[str, object]
+
+
+class Locomotion(ABC):
+    """How a robot moves in MuJoCo: commands to actuators, and the odometry that comes of it.
+
+    odometry: where it believes it is; it begins at the true start and drifts.
+    """
+
+    odometry: Odometry
+
+    def __init__(self, robot: Vehicle) -> None:
+        self._timeout_ns = robot.command_timeout * 1e9
+        self._command_ns: int | None = None
+
+    @abstractmethod
+    def take(self, twist: Twist) -> None:
+        """Keep a command, cut to the robot's limits."""
+
+    @abstractmethod
+    def rest(self) -> None:
+        """It was put down at rest."""
+
+    @abstractmethod
+    def act(self, now_ns: int) -> None:
+        """Set what the actuators do in the next physics step."""
+
+    @abstractmethod
+    def reckon(self, truth: Odometry) -> None:
+        """Bring the odometry up to date."""
+
+    @abstractmethod
+    def standing(self, now_ns: int) -> bool:
+        """Whether it is commanded to stand."""
+
+    def apply(self, twist: Twist, now_ns: int) -> None:
+        """A command, which holds for command_timeout."""
+        self.take(twist)
+        self._command_ns = now_ns
+
+    def set_wheel_speeds(self, left: float, right: float, now_ns: int) -> None:
+        """Wished wheel speeds in rad/s. ValueError for a robot without wheels."""
+        raise ValueError("command: this robot has no wheels")
+
+    def commanded(self, now_ns: int) -> bool:
+        """Whether the newest command still holds."""
+        return self._command_ns is not None and now_ns - self._command_ns < self._timeout_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vehicle(ABC):
+    """A robot with a camera, a planar lidar and an IMU: measures and limits in SI units, and how it is simulated."""
+
+    name: str
+    # body: seen from above, a rectangle of length x width around base_link
+    length: float
+    width: float
+    height: float
+    mass: float
+    # what it does with a velocity command
+    max_speed: float  # m/s
+    max_yaw_rate: float  # rad/s
+    acceleration: float  # m/s^2
+    deceleration: float  # m/s^2
+    yaw_acceleration: float  # rad/s^2
+    command_timeout: float = 0.25  # s without a fresh command until the base stops by itself
+    # camera: pinhole, in the body's frame
+    camera_x: float = 0.25
+    camera_z: float = 0.28
+    camera_pitch: float = 0.08  # rad, positive looks down
+    camera_hfov: float = math.radians(90.0)
+    camera_width: int = 160
+    camera_height: int = 120
+    camera_rate: float = 15.0  # Hz
+    # lidar
+    lidar_z: float = 0.30
+    lidar_beams: int = 360  # over the full circle, beam 0 points backwards
+    lidar_rate: float = 40.0  # Hz
+    lidar_range_min: float = 0.05
+    lidar_range_max: float = 10.0
+    lidar_noise: float = 0.01  # m, standard deviation
+    lidar_dropout: float = 0.001  # share of beams that come back empty
+    # IMU
+    imu_rate: float = 100.0
+    gyro_noise: float = 0.005  # rad/s, standard deviation of a reading
+    gyro_bias: float = 0.005  # rad/s, standard deviation over robots
+    accelerometer_noise: float = 0.05  # m/s^2
+    accelerometer_bias: float = 0.05  # m/s^2
+    # odometry
+    odometry_rate: float = 50.0
+    odometry_scale_error: float = 0.005  # relative; standard deviation over robots
+
+    kind: ClassVar[str]  # what it is, in a word
+    flies: ClassVar[bool] = False
+    obstacle_height: ClassVar[tuple[float, float]] = (0.6, 1.2)  # m, of the obstacles in its world
+    air_density: ClassVar[float] = 0.0  # kg/m^3; 0 for no air resistance
+    gazebo_lidar_rate: ClassVar[float] = 20.0  # Hz; the lidar's own are much for software rendering
+
+    # -- its parts ------------------------------------------------------------------------------------------
+
+    @property
+    def wheels(self) -> Wheels | None:
+        """Its wheels; None where it has none."""
+        return None
+
+    @property
+    def vertical(self) -> VerticalSensor | None:
+        """Its range sensors up and down; None where it has none."""
+        return None
+
+    @property
+    def mount_height(self) -> float:
+        """m of base_link above what the heights of camera and lidar are measured from."""
+        return 0.0
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """Its links, joints and sensors."""
+
+    def sensor_frames(self) -> dict[str, Placement]:
+        """Where lidar, camera (looking along its x) and IMU stand in base_link."""
+        floor = self.mount_height
+        return {
+            LIDAR: Placement((0.0, 0.0, self.lidar_z - floor)),
+            CAMERA: Placement((self.camera_x, 0.0, self.camera_z - floor), (0.0, self.camera_pitch, 0.0)),
+            IMU: Placement(),
+        }
+
+    # -- the reflex -----------------------------------------------------------------------------------------
+
+    @property
+    def reflex_settings(self) -> dict[str, Value]:
+        """Settings of the reflex that drives it, over the reflex's own."""
+        return {"robot_length": self.length, "robot_width": self.width}
+
+    @property
+    def reflex_gains(self) -> dict[str, Value]:
+        """Gains of the reflex that drives it, over the reflex's own."""
+        return {}
+
+    # -- the embedded simulator -----------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def start_height(self) -> float:
+        """m of base_link above the ground where it begins."""
+
+    @abstractmethod
+    def check_obstacles(self, lowest: float) -> None:
+        """ValueError where obstacles as low as `lowest` m would not stand in its way."""
+
+    @abstractmethod
+    def mjcf(self, start: Pose, camera: str) -> tuple[str, str]:
+        """MJCF of its body, which holds the camera's, and of its actuators."""
+
+    @abstractmethod
+    def locomotion(self, mujoco: MuJoCo, start: Pose, seed: int) -> Locomotion:
+        """What moves it in a model made of `mjcf`; start: where the odometry begins, seed: of its errors."""
+
+    # -- Gazebo ---------------------------------------------------------------------------------------------
+
+    @property
+    def standing_height(self) -> float:
+        """m of its model's frame above the ground where it stands in Gazebo."""
+        return 0.0
+
+    @abstractmethod
+    def gazebo_plugins(self, prefix: str, name: str) -> list[Plugin]:
+        """What moves it and tells where it is; prefix: of its topics, name: of its model."""
+
+
+def add_sensors(links: list[Link], joints: list[Joint], frames: Mapping[str, Placement]) -> None:
+    """Adds the sensors' frames, which have no mass, and the camera's optical frame to a description's parts."""
+    for frame, at in frames.items():
+        links.append(Link(frame))
+        joints.append(Joint(f"{frame}_joint", "fixed", BASE, frame, at))
+    links.append(Link(OPTICAL))
+    optical = Placement(rpy=(-math.pi / 2, 0.0, -math.pi / 2))
+    joints.append(Joint(f"{OPTICAL}_joint", "fixed", CAMERA, OPTICAL, optical))
+
+
+def place_plugin(
+    robot: Vehicle, odom_frame: str, base: str, topic: str, tf_topic: str, dimensions: int
+) -> Plugin:
+    """Gazebo tells the model's place in the world, as an odometry that does not drift."""
+    place = {
+        "odom_frame": odom_frame,
+        "robot_base_frame": base,
+        "odom_topic": topic,
+        "tf_topic": tf_topic,
+        "odom_publish_frequency": robot.odometry_rate,
+        "dimensions": dimensions,
+    }
+    return Plugin("odometry-publisher", "OdometryPublisher", place)
