@@ -52,12 +52,13 @@ def _room(name: str, is_package: bool) -> str:
 def _imports(tree: ast.Module, names: set[str]) -> Iterator[tuple[int, str]]:
     """Line and name of each import of a module with one of these names, wherever in the file it stands."""
     for node in ast.walk(tree):
-        targets: list[str] = []
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             whole = [f"{node.module}.{alias.name}" for alias in node.names]
             targets = [name if name in names else node.module for name in whole]
+        else:
+            continue
         for target in dict.fromkeys(targets):
             if target in names:
                 yield node.lineno, target
