@@ -10,6 +10,7 @@ import ast
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -45,19 +46,19 @@ def _room(name: str, is_package: bool) -> str:
         return "cli"
     folders = parts if is_package else parts[:-1] or parts  # a module at the top is a room
     apart = "".join(folders[:1]) in SHOWN_BY_FOLDER or "/".join(folders[:2]) in SHOWN_BESIDE
-    depth = 2 if apart else 1
-    return "/".join(folders[:depth])
+    return "/".join(folders[: 2 if apart else 1])
 
 
 def _imports(tree: ast.Module, names: set[str]) -> Iterator[tuple[int, str]]:
     """Line and name of each import of a module with one of these names, wherever in the file it stands."""
     for node in ast.walk(tree):
-        targets: list[str] = []
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             whole = [f"{node.module}.{alias.name}" for alias in node.names]
             targets = [name if name in names else node.module for name in whole]
+        else:
+            continue
         for target in dict.fromkeys(targets):
             if target in names:
                 yield node.lineno, target
@@ -89,40 +90,15 @@ def arrows(house: dict[str, Module]) -> dict[tuple[str, str], list[str]]:
         front = f"{module.room}/" if module.path.name == "__init__.py" else None
         for line, target in module.imports:
             room = house[target].room
-            if (
-                "" not in (room, module.room)
-                and room != module.room
-                and not (front and room.startswith(front))
-            ):
+            passed_on = front is not None and room.startswith(front)
+            if room and module.room and room != module.room and not passed_on:
                 place = f"{module.path.relative_to(ROOT).as_posix()}:{line}"
                 result.setdefault((module.room, room), []).append(place)
     return dict(sorted(result.items()))
 
 
-def circle(graph: dict[str, set[str]]) -> list[str]:
-    """The names along some circle of a graph, the first one again at the end; [] where there is none."""
-    done: set[str] = set()
-    for start in sorted(graph):
-        way, open_ends = [start], [iter(sorted(graph[start]))]
-        while way:
-            following = next(open_ends[-1], None)
-            if following is None:
-                done.add(way.pop())
-                open_ends.pop()
-            elif following in way:
-                return [*way[way.index(following) :], following]
-            elif following not in done:
-                way.append(following)
-                open_ends.append(iter(sorted(graph.get(following, ()))))
-    return []
-
-
-WIDTH, HEIGHT, GAP, BETWEEN = (
-    640,
-    60,
-    10,
-    40,
-)  # pixels: of the picture, of a room, between rooms, between floors
+# pixels: the widest that the picture may be, a room's height, between rooms, between floors
+WIDTH, HEIGHT, GAP, BETWEEN = 640, 60, 10, 40
 _NAME, _SIZE = 22, 20  # pixels: a phone shows them at 0.56 of that, 12 and 11
 _PER_LINE = 0.06  # pixels of a room's width
 _COLOURS = {
@@ -135,17 +111,14 @@ _COLOURS = {
 Graph = dict[str, set[str]]  # what each room stands on
 
 
-def _floors(below: Graph) -> list[list[str]]:
+def _floors(below: Graph) -> Iterator[list[str]]:
     """The rooms of each floor, from the ground: each one floor above the highest that it stands on."""
-    floors: dict[str, int] = {}
-
-    def floor(room: str) -> int:
-        if room not in floors:
-            floors[room] = max((floor(other) + 1 for other in below[room]), default=0)
-        return floors[room]
-
-    top = max(floor(room) for room in below)
-    return [sorted(room for room in below if floors[room] == k) for k in range(top + 1)]
+    sorter = TopologicalSorter(below)
+    sorter.prepare()
+    while sorter.is_active():
+        floor = sorted(sorter.get_ready())
+        sorter.done(*floor)
+        yield floor
 
 
 def _needed(below: Graph) -> Iterator[tuple[str, str]]:
@@ -178,9 +151,8 @@ class Box:
         middle = self.x + self.width / 2
         words = f'<text x="{middle:.0f}" y="{self.y + 25:.0f}" class="name">{html.escape(self.name)}</text>'
         if not self.inner:  # lines in hundreds, so that not every change is another picture
-            words += (
-                f'<text x="{middle:.0f}" y="{self.y + 49:.0f}">{max(round(self.lines, -2), 100):,}</text>'
-            )
+            size = f"{max(round(self.lines, -2), 100):,}"
+            words += f'<text x="{middle:.0f}" y="{self.y + 49:.0f}">{size}</text>'
         inside = f'<g transform="translate({self.x:.0f} {self.y:.0f})">{self.inner}</g>' if self.inner else ""
         place = f'x="{self.x:.0f}" y="{self.y:.0f}" width="{self.width:.0f}" height="{self.height:.0f}"'
         return f'<rect {place} rx="8" fill="{self.fill}"/>{words}{inside}'
@@ -204,7 +176,7 @@ def _arrow(source: Box, target: Box) -> str:
 def _draw(boxes: dict[str, Box], below: Graph, top: float, most: float) -> tuple[str, float, float]:
     """Place boxes on their floors, in rows of at most so many pixels; the SVG, its width and where it ends."""
     rows: list[list[Box]] = []
-    for floor in reversed(_floors(below)):
+    for floor in reversed([*_floors(below)]):
         row: list[Box] = []
         for box in (boxes[room] for room in floor):
             if row and sum(b.width + GAP for b in row) + box.width > most:
@@ -219,11 +191,8 @@ def _draw(boxes: dict[str, Box], below: Graph, top: float, most: float) -> tuple
             box.x, box.y, x = x, top, x + box.width + GAP
         top += max(box.height for box in row) + BETWEEN
     drawn = [_arrow(boxes[room], boxes[other]) for room, other in _needed(below)]
-    return (
-        "\n".join([*drawn, *(box.svg() for row in rows for box in row)]),
-        max(widths) + 2 * GAP,
-        top - BETWEEN,
-    )
+    drawn += [box.svg() for row in rows for box in row]
+    return "\n".join(drawn), max(widths) + 2 * GAP, top - BETWEEN
 
 
 def picture() -> str:

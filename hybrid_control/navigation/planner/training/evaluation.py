@@ -19,7 +19,6 @@ from hybrid_control.navigation.planner.training.dataset import Samples
 from hybrid_control.sim.worlds import GENERATORS
 
 ARRAYS = ("image", "goal", "velocity", "heading", "speed", "ranges")
-BLOCKED_BELOW = 0.45  # m beside the straight way to the goal, over 2 m: less counts as blocked
 
 Report = dict[str, float]
 
