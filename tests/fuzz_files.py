@@ -45,7 +45,7 @@ def nir_seeds() -> Iterator[bytes]:
 
 
 def read_nir(file: Path) -> Any:
-    from hybrid_control.hdf5 import look_through
+    from hybrid_control.files.hdf5 import look_through
     from hybrid_control.snn.nir.files import read_unchecked
 
     # what the guarded reader does in a process of its own; here this one has the limits

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control import hdf5
 from hybrid_control.files import (
     DEPTH_LIMIT,
     MIB,
     arrays_of,
+    hdf5,
     in_child,
     read_bytes,
     read_json,
@@ -189,7 +189,7 @@ def test_what_hangs_crashes_or_takes_too_much_in_a_child_is_a_line(tmp_path, mon
     (tmp_path / "hangs.py").write_text("import time; time.sleep(60)")
     (tmp_path / "crashes.py").write_text("import os; os.abort()")
     (tmp_path / "grows.py").write_text(
-        "from hybrid_control.files import limit_memory; limit_memory(); x = bytearray(1 << 40)"
+        "from hybrid_control.files import keep_limits; keep_limits(); x = bytearray(1 << 40)"
     )
     assert "longer than 0.5 s" in refused(lambda w: in_child("hangs", [], where=w, seconds=0.5), "f")
     assert "ended with status -6" in refused(lambda w: in_child("crashes", [], where=w), "f")

@@ -21,7 +21,7 @@ HOUSE = {
     "bringup": "navigation, sim, parameters, backends",
     "navigation": "sim, snn, signals, geometry, realtime, parameters, backends",
     "firmware_bridge": "snn, signals, backends",
-    "sim": "signals, geometry, parameters",
+    "sim": "signals, geometry, parameters, files",
     "snn": "signals, backends",
     # the ground
     "signals": "",
@@ -29,6 +29,7 @@ HOUSE = {
     "realtime": "",
     "parameters": "",
     "backends": "",
+    "files": "",
 }
 #: The same among the rooms of one folder; the folder's own files go by its name.
 INSIDE = {

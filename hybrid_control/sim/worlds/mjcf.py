@@ -13,7 +13,7 @@ import math
 import sys
 from pathlib import Path
 
-from hybrid_control.files import arrays_of, in_child, limit_memory, read_xml
+from hybrid_control.files import arrays_of, in_child, keep_limits, read_xml
 from hybrid_control.signals import Pose
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.worlds.files import LOWEST, bounded, world_of, write_npz
@@ -109,7 +109,7 @@ def _main(path: str, start: str, goal: str) -> None:
 
 
 if __name__ == "__main__":
-    limit_memory()
+    keep_limits()
     try:
         _main(*sys.argv[1:4])
     except (ValueError, OSError) as refused:

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -200,15 +201,19 @@ def in_child(
     one.
     """
     command = [sys.executable, "-m", module, *arguments]
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "HYBRID_CONTROL_MEMORY": str(memory)}
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "HYBRID_CONTROL_LIMITS": f"{memory} {math.ceil(seconds)}"}
+    slow = f"{where}: takes longer than {seconds:g} s to read; given up"
     try:
+        # the limit is on processor time; where it sleeps, or the machine is busy, it has longer
         done = subprocess.run(
-            command, capture_output=True, timeout=seconds, env=environment, stdin=subprocess.DEVNULL, check=False
+            command, capture_output=True, timeout=3 * seconds, env=environment, stdin=subprocess.DEVNULL, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ValueError(f"{where}: takes longer than {seconds:g} s to read; given up") from None
+        raise ValueError(slow) from None
+    if done.returncode == -signal.SIGXCPU:
+        raise ValueError(slow)
     if done.returncode == 0:
         return done.stdout
     last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
@@ -219,13 +224,13 @@ def in_child(
     raise ValueError(f"{where}: what reads it ended with status {done.returncode}: {''.join(last)[:200]}")
 
 
-def limit_memory() -> None:
-    """In a process that `in_child` began: no more memory than it was given."""
+def keep_limits() -> None:
+    """In a process that `in_child` began: no more memory and processor time than it was given."""
     import resource
 
-    limit = int(os.environ.get("HYBRID_CONTROL_MEMORY", "0"))
-    if limit:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    limits = os.environ.get("HYBRID_CONTROL_LIMITS", "").split()
+    for kind, limit in zip((resource.RLIMIT_AS, resource.RLIMIT_CPU), limits, strict=False):
+        resource.setrlimit(kind, (int(limit), int(limit)))
 
 
 def _line(error: BaseException) -> str:

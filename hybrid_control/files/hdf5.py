@@ -1,6 +1,6 @@
 """HDF5 files of strangers: what one holds is known before it is read.
 
-    python -m hybrid_control.hdf5 FILE
+    python -m hybrid_control.files.hdf5 FILE
 
 looks through a file, in a process with limits on time and memory, for the HDF5 library itself can hang or crash over a
 damaged one. Links that lead elsewhere, storage in other files and data that are larger than the file can account for
@@ -13,7 +13,7 @@ import math
 import sys
 from typing import Any
 
-from hybrid_control.files import DEPTH_LIMIT, MIB, StrPath, in_child, limit_memory, read_bytes
+from hybrid_control.files import DEPTH_LIMIT, MIB, StrPath, in_child, keep_limits, read_bytes
 
 DATA_LIMIT = 1024 * MIB  # of all data sets together, unpacked
 ITEMS_LIMIT = 100_000  # groups, data sets and attributes
@@ -24,7 +24,7 @@ def check(path: StrPath, limit: int = DATA_LIMIT) -> None:
     """ValueError with one line for a file that is not to be read; OSError where there is none."""
     if not read_bytes(path, limit).startswith(b"\x89HDF\r\n\x1a\n"):
         raise ValueError(f"{path}: is no HDF5 file")
-    in_child("hybrid_control.hdf5", [str(path)], where=path)
+    in_child("hybrid_control.files.hdf5", [str(path)], where=path)
 
 
 def look_through(path: StrPath, limit: int = DATA_LIMIT) -> None:
@@ -95,7 +95,7 @@ class _Walk:
 
 
 if __name__ == "__main__":
-    limit_memory()
+    keep_limits()
     try:
         look_through(sys.argv[1])
     except (ValueError, OSError) as refused:
