@@ -27,7 +27,7 @@ from hybrid_control.snn.plasticity import STDP
 
 
 class Program:
-    """A graph's program and where everything in its arena is; made once by `Engine`, which runs it."""
+    """A graph's program and where everything in its arena is; `Engine` compiles it and runs it."""
 
     def __init__(
         self,
