@@ -144,15 +144,15 @@ class Network:
         """
         name = f"{source}_{target}" if name is None else name
         post, pre = math.prod(self._shape_out(target)), math.prod(self._shape_out(source))
-        made = weights(post, pre) if callable(weights) else weights
+        values = weights(post, pre) if callable(weights) else weights
         delays = None if delay is None else np.asarray(delay, dtype=np.float64)
         single = delays is None or delays.ndim == 0
         node: NIRNode
-        if isinstance(made, Synapses):
+        if isinstance(values, Synapses):
             per_synapse = None if single else np.array(delays)
-            node = SparseLinear(np.array([post, pre]), made.pre, made.post, made.weight, per_synapse)
+            node = SparseLinear(np.array([post, pre]), values.pre, values.post, values.weight, per_synapse)
         else:
-            matrix = np.array(made, dtype=np.float64)
+            matrix = np.array(values, dtype=np.float64)
             if matrix.shape != (post, pre):
                 raise ValueError(
                     f"projection {name!r}: weights of shape {matrix.shape}, "

@@ -1,6 +1,7 @@
 """Every node type against numbers worked out by hand or a closed form, in both precisions."""
 
 import math
+from itertools import pairwise
 
 import nir
 import numpy as np
@@ -420,3 +421,50 @@ def test_listed_synapses_equal_the_matrix_they_make():
         net.add_output("y", "n")
         found.append(Engine(net).run(x))
     np.testing.assert_array_equal(*found)
+
+
+def biased_loop(*between, **connection):
+    """x -> n -> w (y = v / 2 + 2) -> the nodes between -> n, where n gives what it takes."""
+    net = Network()
+    net.add_input("x", 1)
+    net.add_population("n", nir.LI, 1, tau=DT)
+    net.edge("x", "n")
+    if connection:
+        net.connect("n", "n", [[0.5]], name="w", bias=[2.0], **connection)
+    else:
+        affine = nir.Affine(np.array([[0.5]]), np.array([2.0]))
+        names = [net.add(f"w{i}", node) for i, node in enumerate((affine, *between))]
+        for a, b in pairwise(["n", *names, "n"]):
+            net.edge(a, b)
+    net.add_output("y", "n")
+    return net
+
+
+def test_a_bias_on_a_recurrent_edge_is_there_in_the_first_tick():
+    x = [[1.0], [0.0], [0.0], [0.0]]
+
+    def run(net, **options):
+        engine = Engine(net, **options)
+        got = engine.run(x)[:, 0].tolist()
+        engine.reset()
+        assert engine.run(x)[:, 0].tolist() == got
+        return got
+
+    # v = x + y of the tick before; y = v / 2 + 2, and 2 before the first tick
+    assert run(biased_loop()) == [3.0, 3.5, 3.75, 3.875]
+    # y of two ticks before
+    assert run(biased_loop(), recurrent_delay=2) == [3.0, 2.0, 3.5, 3.0]
+    # through more maps: 2 y, and y - 1 in place of y after a Linear of 1 and an Affine
+    assert run(biased_loop(nir.Scale(np.array([2.0])))) == [5.0, 9.0, 13.0, 17.0]
+    one = np.array([[1.0]])
+    assert run(biased_loop(nir.Linear(one), nir.Affine(one, np.array([-1.0])))) == [2.0, 2.0, 2.0, 2.0]
+    # a Delay in the file is empty at first, as in NIR
+    assert run(biased_loop(delay=1e-3)) == [1.0, 2.5, 3.25, 3.625]
+
+
+def test_a_population_that_takes_nothing_but_a_late_bias_has_it_in_the_first_tick():
+    nodes = {"n": nir.IF(np.ones(1), np.full(1, 1.5)), "w": nir.Affine(np.array([[-2.0]]), np.array([1.0])),
+             "y": nir.Output(np.array([1]))}  # fmt: skip
+    graph = nir.NIRGraph(nodes, [("n", "w"), ("w", "n"), ("n", "y")], type_check=False)
+    # v = v + y of the tick before, y = 1 - 2 for a spike: v = 1, 2 (spike, 0), -1, 0, 1, 2 (spike)
+    assert Engine(graph, if_step="one").run(6)[:, 0].tolist() == [0, 1, 0, 0, 0, 1]

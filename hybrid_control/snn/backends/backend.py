@@ -196,9 +196,9 @@ class Backend(ABC):
             return False
         batched = []
         for name, values in self._named(x).items():
-            shape, given = self.graph.nodes[name].shape_out, np.shape(values)
-            tail = len(shape) if given[-len(shape) :] == shape else 1
-            batched.append(len(given) == tail + 2)
+            own, shape = self.graph.nodes[name].shape_out, np.shape(values)
+            tail = len(own) if shape[-len(own) :] == own else 1
+            batched.append(len(shape) == tail + 2)
         if len(set(batched)) > 1:
             raise ValueError("either all inputs have a batch axis or none has")
         return bool(batched) and batched[0]

@@ -10,7 +10,7 @@ import pkgutil
 from hybrid_control.snn.neurons.model import MODELS, NeuronModel, model_of, neuron, register
 from hybrid_control.snn.nir.sparse import SparseLinear
 
-for _module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
     importlib.import_module(f"{__name__}.{_module}")
 
 NEURON_PARAMETERS = {kind: model.parameters for kind, model in MODELS.items()}

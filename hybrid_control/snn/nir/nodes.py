@@ -75,8 +75,8 @@ def _read_node(tree: Any, name: str) -> NIRNode:
         side = "input" if kind is nir.Input else "output"
         return _make(kind, where, **{f"{side}_type": {side: np.atleast_1d(tree["shape"])}}, metadata=metadata)
     if kind is nir.Flatten:
-        given = tree.pop("input_type", None)
-        tree["input_type"] = {"input": None if given is None else np.asarray(given)}
+        shape = tree.pop("input_type", None)
+        tree["input_type"] = {"input": None if shape is None else np.asarray(shape)}
     if kind in (nir.Conv1d, nir.Conv2d):
         tree.setdefault("input_shape", None)
     known = {f.name for f in fields(kind)} - {"output_type", "metadata"}

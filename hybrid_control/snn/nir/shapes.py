@@ -120,8 +120,8 @@ def _from_input(name: str, node: NIRNode | None, shape: Shape) -> tuple[Shape, S
             )
         return shape, (shape[0], rows, columns)
     if isinstance(node, nir.Flatten):
-        given = node.input_type.get("input") if isinstance(node.input_type, dict) else None
-        taken = shape if given is None else shape_of(given, name)
+        own = node.input_type.get("input") if isinstance(node.input_type, dict) else None
+        taken = shape if own is None else shape_of(own, name)
         first, last = whole(node.start_dim, name, "start_dim"), whole(node.end_dim, name, "end_dim")
         dims = len(taken)
         if not (-dims <= first < dims and -dims <= last < dims):
@@ -144,21 +144,21 @@ def infer(
     shapes: dict[str, tuple[Shape, Shape]] = {}
     for name, node in nodes.items():
         with naming(name):
-            taken, given = _own_shapes(name, node, declared)
-        if taken is not None and given is not None:
-            shapes[name] = (taken, given)
+            shape_in, shape_out = _own_shapes(name, node, declared)
+        if shape_in is not None and shape_out is not None:
+            shapes[name] = (shape_in, shape_out)
     waiting = sorted(set(nodes) - set(shapes))
     sources = {name: sorted(a for a, b in edges if b == name) for name in nodes}
     targets = {name: sorted(b for a, b in edges if a == name) for name in nodes}
     while waiting:
-        found = []
+        decided = []
         for name in waiting:
             incoming = [shapes[s][1] for s in sources[name] if s in shapes]
             if incoming:
                 with naming(name):
                     shapes[name] = _from_input(name, nodes[name], incoming[0])
-                found.append(name)
-        if not found:
+                decided.append(name)
+        if not decided:
             name = _undecided(waiting, nodes)
             own = parameter_shape(nodes[name])
             after = [shapes[t][0] for t in targets[name] if t in shapes]
@@ -171,8 +171,8 @@ def infer(
                 shape = _input_of_root(name, nodes[name])
                 with naming(name):
                     shapes[name] = _from_input(name, nodes[name], shape)
-            found.append(name)
-        waiting = [name for name in waiting if name not in found]
+            decided.append(name)
+        waiting = [name for name in waiting if name not in decided]
     for a, b in edges:
         if shapes[a][1] != shapes[b][0]:
             raise GraphError(

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import nir
+import numpy as np
 
 from hybrid_control.snn.backends.numba.delays import Rings
 from hybrid_control.snn.backends.numba.kernels.arena import Ref
 from hybrid_control.snn.backends.numba.kernels.maps import Scale, Threshold
+from hybrid_control.snn.backends.numba.kernels.step import step_arena
 from hybrid_control.snn.backends.numba.learning import add_learning
-from hybrid_control.snn.backends.numba.memory import Memory
+from hybrid_control.snn.backends.numba.memory import Array, Memory
 from hybrid_control.snn.backends.numba.populations import Populations
 from hybrid_control.snn.backends.numba.projections import Drive, Projections, Storage
-from hybrid_control.snn.backends.numba.schedule import Schedule, delays
+from hybrid_control.snn.backends.numba.schedule import MAPS, Schedule, delays
 from hybrid_control.snn.backends.numba.wiring import Value, Wiring
 from hybrid_control.snn.neurons import model_of
 from hybrid_control.snn.nir.checks import GraphError
-from hybrid_control.snn.nir.graph import FlatGraph
+from hybrid_control.snn.nir.graph import FlatGraph, Node
 from hybrid_control.snn.nir.sparse import SparseLinear
 from hybrid_control.snn.options import Options
 from hybrid_control.snn.plasticity import STDP
 
 
 class Program:
-    """A graph's program and where everything in its arena is; made once by `Engine`, which runs it."""
+    """A graph's program and where everything in its arena is; `Engine` compiles it and runs it."""
 
     def __init__(
         self,
@@ -55,6 +58,9 @@ class Program:
                 self.wiring.push(name)
         for name in delayed:
             self._put(name)
+        silent = _silent(schedule, options)
+        self.wiring.begin(silent)
+        self.rings.begin(silent)
         self._projections.check_choices()
         self.rules = {
             name: add_learning(self._projections, name, plasticity[name]) for name in sorted(plasticity)
@@ -104,3 +110,44 @@ class Program:
         self.thresholds[name] = counter = self.memory.counter(f"{name}.spikes")
         out = self.wiring.value(name).out
         self.memory.op(Threshold(node.size_out, source.x, levels, out, source.clear, counter))
+
+
+def _silent(schedule: Schedule, options: Options) -> dict[str, Array]:
+    """What the sources of recurrent edges give when no neuron, input or delay has given anything yet, where not 0.
+
+    It is there in the first tick, as if the network had been silent before: the bias of an Affine, for instance.
+    The maps alone are run for one tick, with each recurrent edge cut.
+    """
+    sources = {a for a, _ in schedule.late} | set(schedule.lengthened.values())
+    maps, waiting = dict[str, Node](), sorted(sources)
+    while waiting:
+        name = waiting.pop()
+        node = schedule.nodes[name]
+        if name not in maps and not delays(node) and (_is_map(node) or schedule.passes(name)):
+            maps[name] = node
+            waiting += schedule.sources[name]
+    if not any(_offset(node) for node in maps.values()):
+        return {}
+    edges = [(a, b) for a, b in schedule.edges if a in maps and b in maps and (a, b) not in schedule.late]
+    for source in sources & set(maps):  # something to read it from, where it adds straight to a target
+        shape = maps[source].shape_out
+        maps[f"{source}->"] = Node(f"{source}->", None, shape, shape)
+        edges.append((source, f"{source}->"))
+    program = Program(FlatGraph(maps, tuple(edges)), replace(options, recurrent_delay=1), {}, {}, {})
+    arena = program.memory.finish()
+    step_arena(int(arena.words.ctypes.data))
+    return {
+        name: arena.view(program.wiring.values[name].out, (maps[name].size_out,), program.memory.dtype).copy()
+        for name in sources & set(maps)
+    }
+
+
+def _is_map(node: Node) -> bool:
+    return isinstance(node.nir, (*MAPS, nir.Threshold))
+
+
+def _offset(node: Node) -> bool:
+    """Whether a map gives something for nothing."""
+    if isinstance(node.nir, nir.Threshold):
+        return bool((np.asarray(node.nir.threshold) < 0).any())
+    return bool(np.asarray(getattr(node.nir, "bias", 0)).any())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import nir
 import numpy as np
 
 from hybrid_control.snn.backends.numba.kernels.arena import Ref
 from hybrid_control.snn.backends.numba.kernels.maps import DelayRead, DelayWrite
 from hybrid_control.snn.backends.numba.kernels.synapses import Drain
+from hybrid_control.snn.backends.numba.memory import Array
 from hybrid_control.snn.backends.numba.schedule import MAX_DELAY_LINE
 from hybrid_control.snn.backends.numba.wiring import Wiring
 from hybrid_control.snn.nir.checks import GraphError
@@ -29,6 +32,13 @@ class Rings:
         if name not in self._rings:
             self._rings[name] = self.memory.state(f"{name}.ring", np.zeros(length * size, self.memory.dtype))
         return self._rings[name], length
+
+    def begin(self, silent: Mapping[str, Array]) -> None:
+        """What the delays in lengthened edges deliver before anything has passed them, by their source."""
+        for name, source in self.schedule.lengthened.items():
+            if source in silent:
+                ring, length = self.ring(name)
+                self.memory.first[ring] = np.tile(silent[source], length)
 
     def take(self, name: str) -> None:
         """What arrives in this tick."""

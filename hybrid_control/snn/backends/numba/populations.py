@@ -89,8 +89,8 @@ class Populations:
             ),
             model.step,
         )
-        given = {key: parameters[key] for key in model.parameters}
-        self.neurons[name] = Neurons(model, given, block, n * item, op, spikes)
+        changeable = {key: parameters[key] for key in model.parameters}
+        self.neurons[name] = Neurons(model, changeable, block, n * item, op, spikes)
 
     def _warn(self, name: str, parameters: Mapping[str, Array]) -> None:
         dt = self.options.dt

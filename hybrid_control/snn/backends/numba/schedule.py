@@ -29,12 +29,14 @@ class Schedule:
     """The nodes in their order of evaluation, and who leads to whom.
 
     starters: delays of at least a tick, whose output is known when the tick begins. late: the edges that deliver
-    one tick late; with a `recurrent_delay` of more, a delay stands in each of them instead.
+    one tick late; with a `recurrent_delay` of more, a delay stands in each of them instead: `lengthened`, and whom
+    each delays.
     """
 
     def __init__(self, flat: FlatGraph, options: Options) -> None:
         self.dt = options.dt
         self.nodes, self.edges = dict(flat.nodes), list(flat.edges)
+        self.lengthened: dict[str, str] = {}
         self._order()
         if options.recurrent_delay > 1 and self.late:
             self._lengthen(options.recurrent_delay)
@@ -58,6 +60,7 @@ class Schedule:
             self.nodes[name] = Node(name, nir.Delay(np.full(shape, ticks * self.dt)), shape, shape)
             self.edges.remove((a, b))
             self.edges += [(a, name), (name, b)]
+            self.lengthened[name] = a
 
     def steps(self, name: str) -> np.ndarray:
         """Delays in whole ticks: of each neuron for a Delay, of each synapse for a SparseLinear."""

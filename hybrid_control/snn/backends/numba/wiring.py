@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from hybrid_control.snn.backends.numba.kernels.arena import Ref
 from hybrid_control.snn.backends.numba.kernels.maps import Add
 from hybrid_control.snn.backends.numba.kernels.spikes import Scan
-from hybrid_control.snn.backends.numba.memory import LINE, Memory, padded
+from hybrid_control.snn.backends.numba.memory import LINE, Array, Memory, padded
 from hybrid_control.snn.backends.numba.schedule import Schedule
 from hybrid_control.snn.neurons import model_of
 
@@ -107,6 +108,13 @@ class Wiring:
             if not self.schedule.pulls(target):
                 size = self.schedule.nodes[name].size_out
                 self.memory.op(Add(size, self.value(name).out, self.gathered(target), zero=0, clear=0))
+
+    def begin(self, silent: Mapping[str, Array]) -> None:
+        """What late edges deliver in the first tick, by their source."""
+        first, schedule = self.memory.first, self.schedule
+        for a, b in sorted(edge for edge in schedule.late if edge[0] in silent):
+            place = self.value(a).out if schedule.pulls(b) else self.gathered(b)
+            first[place] = silent[a] + first[place] if place in first else silent[a]
 
     def pass_on(self, name: str) -> None:
         """A node that gives what it takes: the same place, unless a tick lies between."""
