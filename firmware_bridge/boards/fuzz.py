@@ -18,8 +18,8 @@ import nir
 
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.eieio import (
-    Command,
     DataPacket,
+    EieioCommand,
     EieioError,
     IpTagSet,
     Kind,
@@ -42,7 +42,7 @@ def a_packet(r: random.Random) -> bytes:
             kind, [r.randint(0, most) for _ in range(count)], payloads, prefix=prefix, payload_base=r.choice((None, 7)),
             is_time=r.random() < 0.5,
         ).encode(),
-        Command(r.randrange(2**14), r.randbytes(r.randint(0, 20))).encode(),
+        EieioCommand(r.randrange(2**14), r.randbytes(r.randint(0, 20))).encode(),
         IpTagSet(r.randrange(8), sequence=r.randrange(2**16)).encode(),
         eieio.scp_answer(SdpHeader(source=(0, 0, 31, 7)), r.randrange(2**16)),
     )  # fmt: skip
