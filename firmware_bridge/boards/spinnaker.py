@@ -194,23 +194,23 @@ class SpinnakerBoard(Board):
     @classmethod
     def reachable(cls, config: BoardConfig | None = None) -> tuple[bool, str]:
         """Looks for a table of keys; a machine that is not running can't be seen from here."""
-        given = config if isinstance(config, SpinnakerConfig) else SpinnakerConfig()
-        if given.table is not None:
+        config = config if isinstance(config, SpinnakerConfig) else SpinnakerConfig()
+        if config.table is not None:
             try:
-                wiring = Wiring.load(given.table)
+                wiring = Wiring.load(config.table)
             except (OSError, ValueError) as error:
                 return False, str(error)
             return True, f"a table of keys for the board at {wiring.board} (not asked whether it answers)"
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind((given.listen, given.notify_port))
+                probe.bind((config.listen, config.notify_port))
         except OSError as error:
             return (
                 False,
-                f"UDP port {given.notify_port} is taken ({error.strerror}): another bridge listens there",
+                f"UDP port {config.notify_port} is taken ({error.strerror}): another bridge listens there",
             )
         return True, (
-            f"the emulator; a board once its script runs and tells UDP port {given.notify_port} (none was ever tried)"
+            f"the emulator; a board once its script runs and tells UDP port {config.notify_port} (none was ever tried)"
         )
 
     def connect(self) -> None:
