@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Velocity(NamedTuple):
+class BodyVelocity(NamedTuple):
     """Of the body, in its frame: m/s, m/s, rad/s."""
 
     x: float = 0.0
@@ -34,7 +34,7 @@ def _positive(owner: str, **values: float) -> None:
             raise ValueError(f"{owner}: {name} {value} must be finite and > 0")
 
 
-def _finite(velocity: Velocity) -> None:
+def _finite(velocity: BodyVelocity) -> None:
     if not all(math.isfinite(v) for v in velocity):
         raise ValueError(f"velocity {tuple(velocity)} must be finite")
 
@@ -45,11 +45,11 @@ class Kinematics(ABC):
     wheels: tuple[str, ...]
 
     @abstractmethod
-    def to_wheels(self, velocity: Velocity) -> WheelCommand:
+    def to_wheels(self, velocity: BodyVelocity) -> WheelCommand:
         """What the wheels do for that velocity; what this base cannot do is left out. ValueError if not finite."""
 
     @abstractmethod
-    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> Velocity:
+    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> BodyVelocity:
         """The velocity that these wheel speeds (rad/s) and steering angles (rad) make; linear in the speeds."""
 
     def _check(self, speeds: Sequence[float]) -> None:
@@ -84,18 +84,18 @@ class Differential(Kinematics):
             return "left", "right"
         return tuple(f"{side}_{i}" for i in range(self.per_side) for side in ("left", "right"))
 
-    def to_wheels(self, velocity: Velocity) -> WheelCommand:
+    def to_wheels(self, velocity: BodyVelocity) -> WheelCommand:
         """(x -/+ yaw track slip / 2) / radius for left and right; y is left out."""
         _finite(velocity)
         turn = velocity.yaw * self.track * self.slip / 2
         pair = ((velocity.x - turn) / self.radius, (velocity.x + turn) / self.radius)
         return WheelCommand(pair * self.per_side)
 
-    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> Velocity:
+    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> BodyVelocity:
         """The mean of the sides, and their difference over the track."""
         self._check(speeds)
         left, right = (sum(speeds[i::2]) / self.per_side * self.radius for i in (0, 1))
-        return Velocity((left + right) / 2, 0.0, (right - left) / (self.track * self.slip))
+        return BodyVelocity((left + right) / 2, 0.0, (right - left) / (self.track * self.slip))
 
 
 def skid_steer(radius: float, track: float, slip: float, per_side: int = 2) -> Differential:
@@ -119,7 +119,7 @@ class Mecanum(Kinematics):
     def __post_init__(self) -> None:
         _positive("mecanum", radius=self.radius, wheelbase=self.wheelbase, track=self.track)
 
-    def to_wheels(self, velocity: Velocity) -> WheelCommand:
+    def to_wheels(self, velocity: BodyVelocity) -> WheelCommand:
         """(x -/+ y -/+ (wheelbase + track) / 2 yaw) / radius."""
         _finite(velocity)
         x, y, yaw = velocity
@@ -127,12 +127,12 @@ class Mecanum(Kinematics):
         speeds = (x - y - turn, x + y + turn, x + y - turn, x - y + turn)
         return WheelCommand(tuple(v / self.radius for v in speeds))
 
-    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> Velocity:
+    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> BodyVelocity:
         """The least-squares velocity of four wheels for three unknowns."""
         self._check(speeds)
         fl, fr, rl, rr = (v * self.radius / 4 for v in speeds)
         arm = (self.wheelbase + self.track) / 2
-        return Velocity(fl + fr + rl + rr, -fl + fr + rl - rr, (-fl + fr - rl + rr) / arm)
+        return BodyVelocity(fl + fr + rl + rr, -fl + fr + rl - rr, (-fl + fr - rl + rr) / arm)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Ackermann(Kinematics):
                 f"ackermann: max_steering {self.max_steering} rad would put the centre of turning between the wheels"
             )
 
-    def to_wheels(self, velocity: Velocity) -> WheelCommand:
+    def to_wheels(self, velocity: BodyVelocity) -> WheelCommand:
         """Curvature yaw / x, within max_steering; turning on the spot is left out: the wheels stand still."""
         _finite(velocity)
         largest = math.tan(self.max_steering) / self.wheelbase
@@ -175,13 +175,13 @@ class Ackermann(Kinematics):
             math.atan2(self.wheelbase * curvature, 1 + half * curvature),
         )
 
-    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> Velocity:
+    def to_body(self, speeds: Sequence[float], steering: Sequence[float] = ()) -> BodyVelocity:
         """From the rear wheels; with measured steering angles (left, right) the yaw rate is theirs."""
         self._check(speeds)
         left, right = (v * self.radius for v in speeds)
         x = (left + right) / 2
         if not steering:
-            return Velocity(x, 0.0, (right - left) / self.track)
+            return BodyVelocity(x, 0.0, (right - left) / self.track)
         if len(steering) != 2:
             raise ValueError(f"{len(steering)} steering angles, expected 2: left and right")
         middle = (
@@ -191,11 +191,11 @@ class Ackermann(Kinematics):
             )
             / 2
         )
-        return Velocity(x, 0.0, x * middle)
+        return BodyVelocity(x, 0.0, x * middle)
 
 
 @dataclass(frozen=True)
-class Limits:
+class BodyLimits:
     """What the body may do: m/s, rad/s, m/s², rad/s². grip: m/s² that the tyres hold before they slip
     (friction coefficient times 9.81), sideways and lengthways together. Infinity where there is no limit.
     """
@@ -212,7 +212,9 @@ class Limits:
                 raise ValueError(f"limits: {name} {value} must be > 0")
 
 
-def limit_velocity(wanted: Velocity, previous: Velocity, limits: Limits, dt: float) -> Velocity:
+def limit_velocity(
+    wanted: BodyVelocity, previous: BodyVelocity, limits: BodyLimits, dt: float
+) -> BodyVelocity:
     """The velocity nearest to the wanted one that keeps the limits, dt seconds after previous.
 
     Speed and yaw rate are scaled together, so that the path keeps its curvature. Then the centripetal
@@ -240,7 +242,7 @@ def limit_velocity(wanted: Velocity, previous: Velocity, limits: Limits, dt: flo
     if change > allowed:
         dx, dy = dx * allowed / change, dy * allowed / change
     step = min(max(yaw - previous.yaw, -limits.yaw_acceleration * dt), limits.yaw_acceleration * dt)
-    return Velocity(previous.x + dx, previous.y + dy, previous.yaw + step)
+    return BodyVelocity(previous.x + dx, previous.y + dy, previous.yaw + step)
 
 
 def limit_wheels(speeds: Sequence[float], largest: float) -> tuple[float, ...]:

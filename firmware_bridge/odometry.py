@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from firmware_bridge.kinematics import Kinematics, Velocity
+from firmware_bridge.kinematics import BodyVelocity, Kinematics
 from hybrid_control.signals import Pose
 
 
-def integrate(pose: Pose, motion: Velocity) -> Pose:
+def integrate(pose: Pose, motion: BodyVelocity) -> Pose:
     """The pose after a motion (m, m, rad in the body's frame) along an arc of constant curvature.
 
     The exponential of SE(2) (Solà et al., 2018, "A micro Lie theory for state estimation in robotics", eq.
@@ -38,7 +38,7 @@ class WheelOdometry:
     kinematics: Kinematics
     max_wheel_speed: float = math.inf
     pose: Pose = field(default_factory=Pose)
-    velocity: Velocity = field(default_factory=Velocity)
+    velocity: BodyVelocity = field(default_factory=BodyVelocity)
     jumps: int = 0
 
     def __post_init__(self) -> None:
@@ -69,5 +69,5 @@ class WheelOdometry:
             return self.pose
         motion = self.kinematics.to_body(turned, steering)
         self.pose = integrate(self.pose, motion)
-        self.velocity = Velocity(motion.x / dt, motion.y / dt, motion.yaw / dt)
+        self.velocity = BodyVelocity(motion.x / dt, motion.y / dt, motion.yaw / dt)
         return self.pose

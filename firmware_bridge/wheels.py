@@ -94,3 +94,8 @@ def unwrap(previous: int, raw: int, bits: int = 32) -> int:
     """
     half = 1 << (bits - 1)
     return previous + ((raw - previous + half) % (1 << bits)) - half
+
+
+def advance(totals: Sequence[int], before: Sequence[int], raw: Sequence[int]) -> list[int]:
+    """The totals that go on from the raw counts before to those now, of counters of 32 bits that wrap."""
+    return [unwrap(t, t + new - old) for t, new, old in zip(totals, raw, before, strict=True)]

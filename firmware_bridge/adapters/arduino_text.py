@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from firmware_bridge.adapters.polled import LineDriver, PolledConfig
 from firmware_bridge.link.frames import LinkError
-from firmware_bridge.wheels import WheelState, unwrap
+from firmware_bridge.wheels import WheelState, advance
 
 _FULL_DUTY = 255
 
@@ -95,9 +95,7 @@ class ArduinoText(LineDriver):
         self._expect_ok(self._motion(speeds) if speeds is not None else "m 0 0")
         raw, now = self._encoders(), time.monotonic()
         before, dt = tuple(self._counts_now), now - self._read_at
-        self._counts_now = [
-            unwrap(count, count + new - old) for count, new, old in zip(before, raw, self._raw, strict=True)
-        ]
+        self._counts_now = advance(before, self._raw, raw)
         self._raw, self._read_at = raw, now
         radians = math.tau / self.arduino.ticks_per_rev
         return WheelState(

@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from firmware_bridge.adapters.polled import PolledConfig, PolledDriver
+from firmware_bridge.adapters.polled import PolledConfig, PolledDriver, check_directions
 from firmware_bridge.link.frames import LinkError
-from firmware_bridge.wheels import WheelState, unwrap
+from firmware_bridge.wheels import WheelState, advance
 
 _MODE, _TORQUE, _ERROR, _WATCHDOG, _GOAL = 11, 64, 70, 98, 104
 _PRESENT, _PRESENT_SIZE = 128, 18  # velocity (4), position (4), then up to input voltage (2) at 144
@@ -38,10 +38,7 @@ class DynamixelConfig(PolledConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.ids or len(self.directions) != len(self.ids) or {abs(d) for d in self.directions} != {1}:
-            raise LinkError(
-                f"ids {self.ids} and directions {self.directions} must be as many, directions +1 or -1"
-            )
+        check_directions("ids", self.ids, self.directions)
         if not (_WATCHDOG_UNIT <= self.watchdog <= 127 * _WATCHDOG_UNIT and self.watchdog > 1 / self.rate):
             raise LinkError(
                 f"watchdog {self.watchdog} s must be within 0.02 .. 2.54 and longer than 1 / rate"
@@ -147,9 +144,7 @@ class Dynamixel(PolledDriver):
             if error:
                 faults.append(f"servo{servo}:{error:#x}")
         before = self._raw or raw
-        self._totals = [
-            unwrap(t, t + new - old) for t, new, old in zip(self._totals, raw, before, strict=True)
-        ]
+        self._totals = advance(self._totals, before, raw)
         self._raw = raw
         return WheelState(
             received_ns=time.monotonic_ns(),

@@ -10,7 +10,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from firmware_bridge.adapters.polled import LineDriver, PolledConfig
+from firmware_bridge.adapters.polled import LineDriver, PolledConfig, check_directions
 from firmware_bridge.link.frames import LinkError
 from firmware_bridge.wheels import WheelState
 
@@ -31,14 +31,7 @@ class OdriveConfig(PolledConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (
-            not self.axes
-            or len(self.directions) != len(self.axes)
-            or {abs(d) for d in self.directions} != {1}
-        ):
-            raise LinkError(
-                f"axes {self.axes} and directions {self.directions} must be as many, directions +1 or -1"
-            )
+        check_directions("axes", self.axes, self.directions)
         if not (self.gear > 0 and self.watchdog > 1 / self.rate):
             raise LinkError(f"gear {self.gear} must be > 0, watchdog {self.watchdog} s longer than 1 / rate")
 

@@ -36,6 +36,12 @@ class PolledConfig:
                 raise LinkError(f"{name} {value} must be finite and > 0")
 
 
+def check_directions(name: str, wheels: Sequence[object], directions: Sequence[int]) -> None:
+    """LinkError unless there are wheels, each with a direction of +1 or -1. name: of the parameter that has them."""
+    if not wheels or len(directions) != len(wheels) or {abs(d) for d in directions} != {1}:
+        raise LinkError(f"{name} {wheels} and directions {directions} must be as many, directions +1 or -1")
+
+
 class PolledDriver(WheelDriver):
     """A device that answers when it is asked. Subclasses say how: open, exchange, halt, reset."""
 

@@ -13,9 +13,9 @@ import struct
 import time
 from dataclasses import dataclass
 
-from firmware_bridge.adapters.polled import LineDriver, PolledConfig
+from firmware_bridge.adapters.polled import LineDriver, PolledConfig, check_directions
 from firmware_bridge.link.frames import LinkError
-from firmware_bridge.wheels import WheelState, unwrap
+from firmware_bridge.wheels import WheelState, advance
 
 FW_VERSION, GET_VALUES, SET_CURRENT, SET_RPM, FORWARD_CAN = 0, 4, 6, 8, 34
 _VALUES = struct.Struct(">hhiiiihihiiiiiiB")
@@ -98,14 +98,7 @@ class VescConfig(PolledConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (
-            not self.can_ids
-            or len(self.directions) != len(self.can_ids)
-            or {abs(d) for d in self.directions} != {1}
-        ):
-            raise LinkError(
-                f"can_ids {self.can_ids} and directions {self.directions} must be as many, directions +1 or -1"
-            )
+        check_directions("can_ids", self.can_ids, self.directions)
         if self.pole_pairs < 1 or not self.gear > 0:
             raise LinkError(f"pole_pairs {self.pole_pairs} must be >= 1, gear {self.gear} > 0")
 
@@ -150,9 +143,7 @@ class Vesc(LineDriver):
             values.append(parse_values(self._get(can_id, GET_VALUES)))
         raw = [value.tachometer for value in values]
         before = self._tachometers or raw
-        self._totals = [
-            unwrap(t, t + new - old) for t, new, old in zip(self._totals, raw, before, strict=True)
-        ]
+        self._totals = advance(self._totals, before, raw)
         self._tachometers = raw
         count = [d * math.tau / (_COMMUTATIONS * v.pole_pairs * v.gear) for d in v.directions]
         per_erpm = [d * math.tau / (60 * v.pole_pairs * v.gear) for d in v.directions]

@@ -179,7 +179,7 @@ def most_elements(kind: Kind, prefix: bool = False, payload_base: bool = False) 
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class EieioCommand:
     """An EIEIO command: its number (14 bits) and what follows it, for DATABASE the path, or nothing in the answer."""
 
     code: int
@@ -192,14 +192,14 @@ class Command:
         return _SHORT.pack(0x4000 | self.code) + self.data
 
 
-def decode(data: bytes) -> DataPacket | Command:
+def decode(data: bytes) -> DataPacket | EieioCommand:
     """The packet in these bytes, all of them; EieioError where they are none."""
     size = len(data)
     if size < 2:
         raise EieioError(f"EIEIO: {size} bytes, expected at least 2")
     bits = data[1]
     if bits & 0xC0 == 0x40:
-        return Command((bits & 0x3F) << 8 | data[0], bytes(data[2:]))
+        return EieioCommand((bits & 0x3F) << 8 | data[0], bytes(data[2:]))
     count, kind = data[0], _KINDS[bits >> 2 & 3]
     width = 4 if kind >= 2 else 2
     at = 2

@@ -18,8 +18,8 @@ import nir
 
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.eieio import (
-    Command,
     DataPacket,
+    EieioCommand,
     EieioError,
     IpTagSet,
     Kind,
@@ -37,16 +37,16 @@ def a_packet(r: random.Random) -> bytes:
     count = r.randint(0, 8)
     payloads = [r.randint(0, most) for _ in range(count)] if kind.has_payload else None
     prefix = r.choice((None, r.randrange(2**16)))
-    made = (
+    packets = (
         data_packet(
             kind, [r.randint(0, most) for _ in range(count)], payloads, prefix=prefix, payload_base=r.choice((None, 7)),
             is_time=r.random() < 0.5,
         ).encode(),
-        Command(r.randrange(2**14), r.randbytes(r.randint(0, 20))).encode(),
+        EieioCommand(r.randrange(2**14), r.randbytes(r.randint(0, 20))).encode(),
         IpTagSet(r.randrange(8), sequence=r.randrange(2**16)).encode(),
         eieio.scp_answer(SdpHeader(source=(0, 0, 31, 7)), r.randrange(2**16)),
     )  # fmt: skip
-    return r.choice(made)
+    return r.choice(packets)
 
 
 def mutated(r: random.Random, data: bytes) -> bytes:
@@ -101,13 +101,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     r = random.Random(arguments.seed)
-    found: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     end = time.monotonic() + arguments.seconds
     with SpinnakerEmulator(_network(), ("127.0.0.2", 0)) as machine:
         while time.monotonic() < end:
             data = mutated(r, a_packet(r))
             try:
-                found[check(data)] += 1
+                outcomes[check(data)] += 1
                 for datagram in (data, eieio.encode_sdp(SdpHeader((*CORE, 1)), data)):
                     machine.handle(datagram, ("127.0.0.1", 9))
                 machine.tick()
@@ -117,7 +117,7 @@ def main() -> int:
                 )
                 return 1
         print(
-            f"{sum(found.values())} packets, {dict(found)}; the machine refused {dict(machine.traffic.refused)}"
+            f"{sum(outcomes.values())} packets, {dict(outcomes)}; the machine refused {dict(machine.traffic.refused)}"
         )
     return 0
 

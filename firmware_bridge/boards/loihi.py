@@ -39,12 +39,13 @@ class LoihiBoard(UdpBoard):
     @classmethod
     def reachable(cls, config: BoardConfig | None = None) -> tuple[bool, str]:
         """Whether an emulator answers, or could be started."""
-        given = config if isinstance(config, LoihiConfig) else LoihiConfig(timeout=0.3)
-        found, line = super().reachable(given)
-        if found:
-            return found, line
+        if not isinstance(config, LoihiConfig):
+            config = LoihiConfig(timeout=0.3)
+        answers, line = super().reachable(config)
+        if answers:
+            return True, line
         try:
-            return True, f"{emulator_version(given)} can be started"
+            return True, f"{emulator_version(config)} can be started"
         except ValueError as error:
             return False, f"{line}; {error}"
 
@@ -65,8 +66,7 @@ BOARD = LoihiBoard
 
 def environment(config: LoihiConfig | None = None) -> Path:
     """The interpreter that has nengo-loihi; ValueError with what to do where there is none."""
-    given = config.python if config is not None else None
-    python = given or _ROOT / "build" / "loihi" / "bin" / "python"
+    python = (config.python if config is not None else None) or _ROOT / "build" / "loihi" / "bin" / "python"
     if not python.exists():
         raise ValueError(f"no nengo-loihi: {python} is not there; scripts/loihi.sh makes its environment")
     return python

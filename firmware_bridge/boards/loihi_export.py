@@ -37,6 +37,15 @@ if __name__ == "__main__":
     loaded = board.load(LOIHI_PROGRAM, (Path(__file__).resolve().parent / "{program}").read_bytes())
     main(board, "{name} on {what}", loaded)
 '''
+# what runs it, whether it ever did, what an interpreter must have, module and class
+_NENGO = (
+    "nengo-loihi's emulator of Loihi 1", "never run on a chip", "nengo-loihi 1.1.0 (scripts/loihi.sh makes one)",
+    "loihi_emulator", "LoihiEmulator",
+)  # fmt: skip
+_LAVA = (
+    "Lava", "a template, run on Lava's simulation alone, never on a chip", "lava-nc 0.10.0 (Python 3.10)",
+    "lava_process", "LavaBoard",
+)  # fmt: skip
 
 
 def export(network: Network, out: Path) -> list[Path]:
@@ -48,29 +57,12 @@ def export(network: Network, out: Path) -> list[Path]:
     numbers = out.with_suffix(".npz")
     lava = out.with_name(f"{out.stem}_lava.py")
     numbers.write_bytes(program.to_bytes())
-    common = {"name": out.stem, "program": numbers.name, "table": _table(program)}
-    out.write_text(
-        _SCRIPT.format(
-            **common,
-            what="nengo-loihi's emulator of Loihi 1",
-            state="never run on a chip",
-            needs="nengo-loihi 1.1.0 (scripts/loihi.sh makes one)",
-            script=out.name,
-            module="loihi_emulator",
-            kind="LoihiEmulator",
-        )
-    )
-    lava.write_text(
-        _SCRIPT.format(
-            **common,
-            what="Lava",
-            state="a template, run on Lava's simulation alone, never on a chip",
-            needs="lava-nc 0.10.0 (Python 3.10)",
-            script=lava.name,
-            module="lava_process",
-            kind="LavaBoard",
-        )
-    )
+    for script, (what, state, needs, module, kind) in ((out, _NENGO), (lava, _LAVA)):
+        text = _SCRIPT.format(
+            name=out.stem, what=what, state=state, needs=needs, module=module, kind=kind, script=script.name,
+            program=numbers.name, table=_table(program),
+        )  # fmt: skip
+        script.write_text(text)
     written = [out, lava, numbers]
     for name in ("board_protocol.py", "loihi_emulator.py", "lava_process.py"):
         copy = out.with_name(name)

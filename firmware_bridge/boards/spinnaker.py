@@ -26,7 +26,7 @@ import numpy as np
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.board import Board, BoardConfig, Health, Traffic
 from firmware_bridge.boards.echo import INPUT, OUTPUT, Probes, with_echo
-from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, IpTagSet, Kind, SdpHeader
+from firmware_bridge.boards.eieio import CommandCode, EieioCommand, EieioError, IpTagSet, Kind, SdpHeader
 from firmware_bridge.boards.spinnaker_wiring import KeyMap, Wiring, WiringError, read_database
 from hybrid_control.signals import Population, SpikeTrain, layout
 from hybrid_control.snn import Network
@@ -73,7 +73,7 @@ class _Script:
         self._notify, self._refused = notify, refused
         self.sender: tuple[str, int] | None = None
 
-    def commands(self) -> Iterator[tuple[Command, tuple[str, int]]]:
+    def commands(self) -> Iterator[tuple[EieioCommand, tuple[str, int]]]:
         """What came since the last call, and from where."""
         while True:
             try:
@@ -84,7 +84,7 @@ class _Script:
                 packet = eieio.decode(data)
             except EieioError:
                 packet = None
-            if isinstance(packet, Command):
+            if isinstance(packet, EieioCommand):
                 yield packet, sender
             else:
                 self._refused["notification"] += 1
@@ -92,7 +92,7 @@ class _Script:
     def confirm(self) -> None:
         """Its database was read."""
         if self.sender is not None:
-            self._notify.sendto(Command(CommandCode.DATABASE).encode(), self.sender)
+            self._notify.sendto(EieioCommand(CommandCode.DATABASE).encode(), self.sender)
 
     def close(self) -> None:
         """Listen no more."""
@@ -194,23 +194,23 @@ class SpinnakerBoard(Board):
     @classmethod
     def reachable(cls, config: BoardConfig | None = None) -> tuple[bool, str]:
         """Looks for a table of keys; a machine that is not running can't be seen from here."""
-        given = config if isinstance(config, SpinnakerConfig) else SpinnakerConfig()
-        if given.table is not None:
+        config = config if isinstance(config, SpinnakerConfig) else SpinnakerConfig()
+        if config.table is not None:
             try:
-                wiring = Wiring.load(given.table)
+                wiring = Wiring.load(config.table)
             except (OSError, ValueError) as error:
                 return False, str(error)
             return True, f"a table of keys for the board at {wiring.board} (not asked whether it answers)"
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind((given.listen, given.notify_port))
+                probe.bind((config.listen, config.notify_port))
         except OSError as error:
             return (
                 False,
-                f"UDP port {given.notify_port} is taken ({error.strerror}): another bridge listens there",
+                f"UDP port {config.notify_port} is taken ({error.strerror}): another bridge listens there",
             )
         return True, (
-            f"the emulator; a board once its script runs and tells UDP port {given.notify_port} (none was ever tried)"
+            f"the emulator; a board once its script runs and tells UDP port {config.notify_port} (none was ever tried)"
         )
 
     def connect(self) -> None:
@@ -360,7 +360,7 @@ class SpinnakerBoard(Board):
             packet = eieio.decode(data)
         except EieioError:
             raise _Refused("malformed") from None
-        if isinstance(packet, Command):
+        if isinstance(packet, EieioCommand):
             raise _Refused("command")
         if not self._running:
             raise _Refused("not running")
@@ -392,7 +392,7 @@ class SpinnakerBoard(Board):
             if request is not None:
                 self._to_board(request)
 
-    def _obey(self, script: _Script, command: Command, sender: tuple[str, int]) -> None:
+    def _obey(self, script: _Script, command: EieioCommand, sender: tuple[str, int]) -> None:
         if command.code == CommandCode.DATABASE:
             assert self.form is not None
             try:

@@ -25,7 +25,7 @@ import numpy as np
 from firmware_bridge.boards import eieio
 from firmware_bridge.boards.board import Traffic
 from firmware_bridge.boards.echo import INPUT, OUTPUT, with_echo
-from firmware_bridge.boards.eieio import Command, CommandCode, EieioError, Kind, ScpCode
+from firmware_bridge.boards.eieio import CommandCode, EieioCommand, EieioError, Kind, ScpCode
 from firmware_bridge.boards.spinnaker_wiring import Wiring, find, neurons_by_key, write_database
 from hybrid_control.snn import Engine, Network
 from hybrid_control.snn.backends.spinnaker import SpinnakerForm, spinnaker_form
@@ -55,7 +55,7 @@ class EmulatedScript:
 
     def tell(self, code: CommandCode) -> None:
         """Tell of start or stop."""
-        self.socket.sendto(Command(code).encode(), self._program)
+        self.socket.sendto(EieioCommand(code).encode(), self._program)
 
     def announce(self, wiring: Wiring, wait: Callable[[], None], traffic: Traffic) -> None:
         """Write the database and say where it is until somebody has read it, with a `wait` between looks."""
@@ -63,14 +63,14 @@ class EmulatedScript:
         write_database(path, wiring)
         self.socket.connect(self._program)  # so that a port where nobody listens is told of
         said = -_NOTIFY_WAIT
-        message = Command(CommandCode.DATABASE, str(path).encode()).encode()
+        message = EieioCommand(CommandCode.DATABASE, str(path).encode()).encode()
         while True:
             now = time.monotonic()
             try:
                 if now - said >= _NOTIFY_WAIT:
                     self.socket.send(message)
                     said = now
-                if self.socket.recv(2048) == Command(CommandCode.DATABASE).encode():
+                if self.socket.recv(2048) == EieioCommand(CommandCode.DATABASE).encode():
                     return
                 traffic.refused["notification"] += 1
             except ConnectionRefusedError:
@@ -249,7 +249,7 @@ class SpinnakerEmulator:
 
     def _live_input(self, content: bytes) -> None:
         packet = eieio.decode(content)
-        if isinstance(packet, Command):
+        if isinstance(packet, EieioCommand):
             self.traffic.refused["command"] += 1
             return
         atoms = self.network.atoms(packet)

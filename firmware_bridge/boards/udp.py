@@ -221,7 +221,7 @@ class UdpBoard(Board):
         """Begin a session."""
         self._running = False
         self._tick = 0  # of the board, as it said last
-        self._asked: tuple[int, ...] = ()  # spikes of the stepped tick that is under way
+        self._tick_spikes: tuple[int, ...] = ()  # spikes of the stepped tick that is under way
         self._traffic.sent = self._traffic.received = 0
         self._window_begin = time.monotonic_ns()
         self.heard_ns = -1
@@ -306,9 +306,9 @@ class UdpBoard(Board):
             have = ", ".join(f"{p.name} ({p.size})" for p in train.populations)
             want = ", ".join(f"{p.name} ({p.size})" for p in self.inputs)
             raise ValueError(f"board: spikes of {have}, expected {want}")
-        self._asked = tuple(self.admitted(train.neuron).tolist())
-        self._traffic.sent += len(self._asked)
-        for part in wire.parts(self._asked):
+        self._tick_spikes = tuple(self.admitted(train.neuron).tolist())
+        self._traffic.sent += len(self._tick_spikes)
+        for part in wire.parts(self._tick_spikes):
             self._wire.send(wire.SPIKES, part, self._tick + 1)
 
     def admitted(self, neurons: Any) -> Any:
@@ -366,7 +366,7 @@ class UdpBoard(Board):
             if not self._wire.wait(_RETRY):
                 neurons.clear()
                 times.clear()
-                for part in wire.parts(self._asked):
+                for part in wire.parts(self._tick_spikes):
                     self._wire.send(wire.SPIKES, part, self._tick + 1)
 
     def stop(self) -> None:
@@ -393,9 +393,9 @@ class UdpBoard(Board):
         self._running = False
 
 
-def _answers(asked: Any, answer: Any) -> bool:
+def _answers(question: Any, answer: Any) -> bool:
     """Whether a LOADED speaks of the chunk that was sent; anything else is its own answer."""
-    if isinstance(asked, wire.Chunk):
-        last = asked.index == asked.count - 1
-        return bool(answer.state != wire.MORE or (answer.next > asked.index and not last))
+    if isinstance(question, wire.Chunk):
+        last = question.index == question.count - 1
+        return bool(answer.state != wire.MORE or (answer.next > question.index and not last))
     return True

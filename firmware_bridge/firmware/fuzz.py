@@ -54,10 +54,10 @@ def replay(program: Path, inputs: list[bytes]) -> int:
     """Bytes that build_replayer's program sent to the firmware. BuildError if it crashes or moves wrongly."""
     stream = b"".join(len(i).to_bytes(2, "little") + i for i in inputs)
     done = subprocess.run([str(program)], input=stream, capture_output=True, check=False)
-    return _told(done.returncode, done.stderr.decode("ascii", "replace"), program.name)["bytes"]
+    return _counts(done.returncode, done.stderr.decode("ascii", "replace"), program.name)["bytes"]
 
 
-def _told(status: int, output: str, name: str) -> dict[str, int]:
+def _counts(status: int, output: str, name: str) -> dict[str, int]:
     """What a fuzzer says at its end: bytes and runs; of a guided one also edges reached and edges in all."""
     if status != 0:
         wanted = [
@@ -69,13 +69,13 @@ def _told(status: int, output: str, name: str) -> dict[str, int]:
     last = re.findall(r"^\{.*\}$", output, re.MULTILINE)
     if not last:
         raise BuildError(f"{name}: told nothing at its end")
-    told: dict[str, int] = json.loads(last[-1])
+    counts: dict[str, int] = json.loads(last[-1])
     reached, in_all = re.findall(r"\bcov: (\d+)", output), re.findall(r"\((\d+) inline 8-bit", output)
     if reached:
-        told["edges"] = int(reached[-1])
+        counts["edges"] = int(reached[-1])
     if in_all:
-        told["edges_in_all"] = int(in_all[-1])
-    return told
+        counts["edges_in_all"] = int(in_all[-1])
+    return counts
 
 
 def _guided(command: list[str], out: Path, size: int, seed: int, name: str) -> dict[str, int]:
@@ -93,10 +93,10 @@ def _guided(command: list[str], out: Path, size: int, seed: int, name: str) -> d
                 f"-artifact_prefix={out}/",
             ]
             done = subprocess.run([*command, *options, str(corpus)], capture_output=True, check=False)
-            told = _told(done.returncode, (done.stderr + done.stdout).decode("ascii", "replace"), name)
-            progress.update(told["bytes"])
-            total |= {k: v for k, v in told.items() if k.startswith("edges")}
-            total |= {k: total[k] + told[k] for k in ("bytes", "runs")}
+            counts = _counts(done.returncode, (done.stderr + done.stdout).decode("ascii", "replace"), name)
+            progress.update(counts["bytes"])
+            total |= {k: v for k, v in counts.items() if k.startswith("edges")}
+            total |= {k: total[k] + counts[k] for k in ("bytes", "runs")}
             seed += 1
     return total | {"corpus": sum(1 for _ in corpus.iterdir())}
 

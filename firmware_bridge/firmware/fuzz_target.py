@@ -47,8 +47,8 @@ class Target:
 
     def _compare(self, stream: bytes, cut: int) -> None:
         decoder = FrameDecoder()
-        found = decoder.feed(stream[:cut]) + decoder.feed(stream[cut:])
-        for frame in found:
+        frames = decoder.feed(stream[:cut]) + decoder.feed(stream[cut:])
+        for frame in frames:
             try:
                 message = messages.unpack(frame.type, frame.payload)
             except LinkError:
@@ -56,7 +56,7 @@ class Target:
             assert frame.type == message.TYPE
         size = self._c.host_transcode(stream, len(stream), self._room, _ROOM, self._dropped)
         by_c = self._room.raw[:size], *self._dropped
-        by_python = b"".join(f.encode() for f in found), decoder.framing_errors, decoder.crc_errors
+        by_python = b"".join(f.encode() for f in frames), decoder.framing_errors, decoder.crc_errors
         assert by_c == by_python, f"C and Python differ on {stream.hex()}"
 
 

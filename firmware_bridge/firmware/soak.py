@@ -144,10 +144,10 @@ def soak(seconds: float) -> tuple[Figures, Verdicts]:
     names += " device_framing_errors device_refused device_rx_overruns device_tx_dropped"
     lost = sum(figures[name] for name in names.split()) + abs(figures["obeyed"] - figures["commands"])
     disorder = figures["out_of_order"] + figures["device_replayed"] + figures["device_stale"]
-    rate, told, trip = (figures[n] for n in ("commands_per_s", "telemetry_per_s", "round_trip_ms_p50"))
+    rate, telemetry, trip = (figures[n] for n in ("commands_per_s", "telemetry_per_s", "round_trip_ms_p50"))
     return figures, [
         (f"{rate} commands a second, at least 200", rate >= _HERTZ),
-        (f"{told} telemetry frames a second, at least 100", told >= 100),
+        (f"{telemetry} telemetry frames a second, at least 100", telemetry >= 100),
         (f"{lost:.0f} frames lost or damaged, none allowed", lost == 0 and status.connections == 1),
         (f"{disorder:.0f} frames out of order, none allowed", disorder == 0),
         (f"round trip {trip} ms at the median, at most {_ROUND_TRIP_MS}", trip <= _ROUND_TRIP_MS),

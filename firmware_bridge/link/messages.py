@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntFlag
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from firmware_bridge.link.frames import PAYLOAD_MAX, LinkError
 
@@ -45,40 +45,41 @@ def _exact(payload: bytes, size: int, name: str) -> None:
         raise LinkError(f"{name}: payload of {len(payload)} bytes, expected {size}")
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """Host asks for the device's capabilities and for a new session."""
+_Plain = TypeVar("_Plain", bound="_PlainMessage")
 
-    TYPE: ClassVar[int] = 0x01
-    version: int
-    nonce: int
+
+class _PlainMessage:
+    """A message whose payload is its fields, one after another, as FORMAT says."""
+
+    __slots__ = ()
+    FORMAT: ClassVar[str] = "<"
 
     def pack(self) -> bytes:
         """Payload bytes."""
-        return struct.pack("<BH", self.version, self.nonce)
+        return struct.pack(self.FORMAT, *(getattr(self, f.name) for f in fields(self)))  # type: ignore[arg-type]
 
     @classmethod
-    def unpack(cls, payload: bytes) -> Hello:
+    def unpack(cls: type[_Plain], payload: bytes) -> _Plain:
         """From payload bytes; LinkError if they are none of this message."""
-        _exact(payload, 3, "hello")
-        return cls(*struct.unpack("<BH", payload))
+        _exact(payload, struct.calcsize(cls.FORMAT), cls.__name__.lower())
+        return cls(*struct.unpack(cls.FORMAT, payload))
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Hello(_PlainMessage):
+    """Host asks for the device's capabilities and for a new session."""
+
+    TYPE: ClassVar[int] = 0x01
+    FORMAT: ClassVar[str] = "<BH"
+    version: int
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(_PlainMessage):
     """Motors off, latched until cleared. Obeyed in any session."""
 
     TYPE: ClassVar[int] = 0x02
-
-    def pack(self) -> bytes:
-        """Payload bytes: none."""
-        return b""
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Stop:
-        """From payload bytes; LinkError if they are none of this message."""
-        _exact(payload, 0, "stop")
-        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,23 +241,14 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(_PlainMessage):
     """Device has taken (status 0) or refused a message other than Velocity and Hello."""
 
     TYPE: ClassVar[int] = 0x82
+    FORMAT: ClassVar[str] = "<BHB"
     type: int
     sequence: int
     status: int
-
-    def pack(self) -> bytes:
-        """Payload bytes."""
-        return struct.pack("<BHB", self.type, self.sequence, self.status)
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Ack:
-        """From payload bytes; LinkError if they are none of this message."""
-        _exact(payload, 4, "ack")
-        return cls(*struct.unpack("<BHB", payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +346,11 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(_PlainMessage):
     """What the device has received, and what it dropped and why, since its reset."""
 
     TYPE: ClassVar[int] = 0x92
+    FORMAT: ClassVar[str] = "<I7H"
     received: int
     crc_errors: int
     framing_errors: int
@@ -366,26 +359,6 @@ class Counters:
     refused: int
     rx_overruns: int
     tx_dropped: int
-
-    def pack(self) -> bytes:
-        """Payload bytes."""
-        return struct.pack(
-            "<I7H",
-            self.received,
-            self.crc_errors,
-            self.framing_errors,
-            self.stale,
-            self.replayed,
-            self.refused,
-            self.rx_overruns,
-            self.tx_dropped,
-        )
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Counters:
-        """From payload bytes; LinkError if they are none of this message."""
-        _exact(payload, 18, "counters")
-        return cls(*struct.unpack("<I7H", payload))
 
 
 FromHost = Hello | Stop | Clear | Limits | Gains | Velocity

@@ -251,7 +251,7 @@ class Autopilot:
         return AutopilotStatus(
             connection.connected.is_set(), connection.error, connection.connections, self._sending,
             dict(self._counts),
-        )
+        )  # fmt: skip
 
     # ---- the thread ----
 

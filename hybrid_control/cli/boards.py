@@ -49,9 +49,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
     for backend in BOARDS:
         kind = board_class(backend)
-        found, words = kind.reachable()
+        is_reachable, words = kind.reachable()
         c = kind.capabilities
-        _say(f"{backend:10} {'reachable' if found else 'not reachable'}: {words}")
+        _say(f"{backend:10} {'reachable' if is_reachable else 'not reachable'}: {words}")
         _say(
             f"{'':10} {c.board}; {c.neurons:,} neurons, {c.synapses:,} synapses, weights of {c.weight_bits} bits, "
             f"delays of {c.delay[0]} .. {c.delay[1]} ticks, dt {c.dt[0] * 1e3:g} .. {c.dt[1] * 1e3:g} ms; "

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from firmware_bridge.boards import new_board
 from firmware_bridge.boards.eieio import (
-    Command,
     CommandCode,
+    EieioCommand,
     IpTagSet,
     Kind,
     SdpHeader,
@@ -178,7 +178,7 @@ class TestRefusedPackets:
         self.counted(pair, "key", data_packet(Kind.KEY_32, [0xDEADBEEF]).encode())
 
     def test_commands_on_the_data_port(self, pair: Pair) -> None:
-        self.counted(pair, "command", Command(CommandCode.STOP_PAUSE).encode())
+        self.counted(pair, "command", EieioCommand(CommandCode.STOP_PAUSE).encode())
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.binary(max_size=300))

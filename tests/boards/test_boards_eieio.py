@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from firmware_bridge.boards.eieio import (
     MAX_BYTES,
-    Command,
     CommandCode,
     DataPacket,
+    EieioCommand,
     EieioError,
     IpTagSet,
     Kind,
@@ -100,7 +100,7 @@ class TestDataPackets:
             packet = decode(data)
         except EieioError:
             return
-        if isinstance(packet, Command) or len(data) <= MAX_BYTES:
+        if isinstance(packet, EieioCommand) or len(data) <= MAX_BYTES:
             assert packet.encode() == data
 
     def test_vectors_that_spinnman_agreed_with(self) -> None:
@@ -137,17 +137,17 @@ class TestDataPackets:
 
 class TestCommands:
     def test_commands_of_the_handshake_have_the_bytes_worked_out_by_hand(self) -> None:
-        assert Command(CommandCode.DATABASE, b"/tmp/x").encode() == b"\x01\x40/tmp/x"
-        assert Command(CommandCode.START_RESUME).encode() == b"\x0b\x40"
-        assert Command(CommandCode.STOP_PAUSE).encode() == b"\x0a\x40"
+        assert EieioCommand(CommandCode.DATABASE, b"/tmp/x").encode() == b"\x01\x40/tmp/x"
+        assert EieioCommand(CommandCode.START_RESUME).encode() == b"\x0b\x40"
+        assert EieioCommand(CommandCode.STOP_PAUSE).encode() == b"\x0a\x40"
 
     @given(st.integers(0, 0x3FFF), st.binary(max_size=300))
     def test_what_was_encoded_is_what_is_decoded(self, code: int, data: bytes) -> None:
-        assert decode(Command(code, data).encode()) == Command(code, data)
+        assert decode(EieioCommand(code, data).encode()) == EieioCommand(code, data)
 
     def test_a_number_that_does_not_fit_is_refused(self) -> None:
         with pytest.raises(EieioError, match="16384"):
-            Command(0x4000).encode()
+            EieioCommand(0x4000).encode()
 
 
 places = st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, 31), st.integers(0, 7))

@@ -33,7 +33,7 @@ from spinnman.messages.scp.impl import IPTagSet
 from spinnman.messages.sdp import SDPFlag, SDPHeader
 
 from firmware_bridge.boards import eieio
-from firmware_bridge.boards.eieio import Command, CommandCode, IpTagSet, Kind, SdpHeader, data_packet
+from firmware_bridge.boards.eieio import EieioCommand, CommandCode, IpTagSet, Kind, SdpHeader, data_packet
 from firmware_bridge.boards.spinnaker import SpinnakerBoard, SpinnakerConfig
 from firmware_bridge.boards.spinnaker_emulator import SpinnakerEmulator
 from firmware_bridge.boards.spinnaker_export import export
@@ -113,10 +113,13 @@ class TestCodec:
 
     def test_commands_of_the_handshake(self) -> None:
         for ours, of_them in (
-            (Command(CommandCode.DATABASE, b"/tmp/a.sqlite3"), NotificationProtocolDatabaseLocation("/tmp/a.sqlite3")),
-            (Command(CommandCode.DATABASE), NotificationProtocolDatabaseLocation()),
-            (Command(CommandCode.START_RESUME), NotificationProtocolStartResume()),
-            (Command(CommandCode.STOP_PAUSE), NotificationProtocolPauseStop()),
+            (
+                EieioCommand(CommandCode.DATABASE, b"/tmp/a.sqlite3"),
+                NotificationProtocolDatabaseLocation("/tmp/a.sqlite3"),
+            ),
+            (EieioCommand(CommandCode.DATABASE), NotificationProtocolDatabaseLocation()),
+            (EieioCommand(CommandCode.START_RESUME), NotificationProtocolStartResume()),
+            (EieioCommand(CommandCode.STOP_PAUSE), NotificationProtocolPauseStop()),
         ):
             assert ours.encode() == of_them.bytestring
             if not ours.data:

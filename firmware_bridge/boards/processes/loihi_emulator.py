@@ -104,9 +104,9 @@ class LoihiEmulator:
     def step(self, spikes: Sequence[int]) -> Sequence[int]:
         """One tick; what comes in is delivered in the next, as between cores."""
         now = self._emulator.t + 1
-        given = np.asarray(spikes, dtype=np.int64)
+        neurons = np.asarray(spikes, dtype=np.int64)
         for first, end, into in self._inputs:
-            mine = given[(given >= first) & (given < end)]
+            mine = neurons[(neurons >= first) & (neurons < end)]
             if mine.size:
                 into.add_spikes(now, mine - first)
         self._emulator.step()

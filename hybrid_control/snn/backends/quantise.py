@@ -143,7 +143,7 @@ def parameter_errors(before: Network, after: Network, dt: float, scaled: bool = 
 
     scaled: weights and thresholds of `after` are in other units, whose factor is taken from them.
     """
-    found: dict[str, list[tuple[str, NDArray[np.float64]]]] = {}
+    shares: dict[str, list[tuple[str, NDArray[np.float64]]]] = {}
     for name, a in before.nodes.items():
         b = after.nodes.get(name)
         if isinstance(a, nir.Linear) and isinstance(b, nir.Linear) and a.weight.shape == b.weight.shape:
@@ -151,7 +151,7 @@ def parameter_errors(before: Network, after: Network, dt: float, scaled: bool = 
             largest = np.abs(a.weight).max(initial=0.0)
             if largest > 0:
                 used = (a.weight != 0) | (b.weight != 0)
-                found.setdefault("weights", []).append(
+                shares.setdefault("weights", []).append(
                     (name, np.abs(a.weight - factor * b.weight)[used] / largest)
                 )
         if not isinstance(a, (nir.LIF, nir.CubaLIF)) or not isinstance(b, (nir.LIF, nir.CubaLIF)):
@@ -159,10 +159,10 @@ def parameter_errors(before: Network, after: Network, dt: float, scaled: bool = 
         for key in ("membrane", "synapse"):
             was, now = _time(a, key), _time(b, key)
             if was is not None and now is not None:
-                found.setdefault("time constants", []).append((name, np.abs(now - was) / was))
+                shares.setdefault("time constants", []).append((name, np.abs(now - was) / was))
         high, then = a.v_threshold - a.v_reset, b.v_threshold - b.v_reset
         factor = _factor(high, then) if scaled else 1.0
-        found.setdefault("thresholds", []).append((name, np.abs(factor * then - high) / high))
+        shares.setdefault("thresholds", []).append((name, np.abs(factor * then - high) / high))
     least = min(
         (float(np.min(n.delay)) for n in after.nodes.values() if isinstance(n, nir.Delay)), default=0.0
     )
@@ -173,7 +173,7 @@ def parameter_errors(before: Network, after: Network, dt: float, scaled: bool = 
         for delay in [_delay_behind(before, name) / dt]
     ]
     errors = []
-    for what, parts in (*found.items(), ("delays", late)):
+    for what, parts in (*shares.items(), ("delays", late)):
         if parts:
             every = np.concatenate([np.ravel(p) for _, p in parts])
             where = max(parts, key=lambda part: float(part[1].max(initial=0.0)))[0]

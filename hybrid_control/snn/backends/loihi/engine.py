@@ -113,13 +113,13 @@ class LoihiEngine:
 
         counts: (inputs,) spikes of each input neuron in this tick, which arrive in the next, as on the chip.
         """
-        given = np.asarray(counts)
-        if given.shape != (self._inputs,):
-            raise ValueError(f"counts of shape {given.shape}, expected {(self._inputs,)}")
+        spikes = np.asarray(counts)
+        if spikes.shape != (self._inputs,):
+            raise ValueError(f"counts of shape {spikes.shape}, expected {(self._inputs,)}")
         self.overflows += _step(
             self._counts, self._begin, self._target, self._weight, self._constants, self._state
         )
-        self._counts[: self._inputs] = given
+        self._counts[: self._inputs] = spikes
         return self._counts[self._read]
 
     def spikes(self, population: str) -> NDArray[np.int64]:

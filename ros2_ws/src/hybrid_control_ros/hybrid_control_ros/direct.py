@@ -11,7 +11,7 @@ import numpy as np
 from numba import carray, cfunc
 from numpy.typing import NDArray
 
-from firmware_bridge.kinematics import Kinematics, Velocity
+from firmware_bridge.kinematics import BodyVelocity, Kinematics
 from firmware_bridge.link.command import PORT_WORDS, Port, send_velocity
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.tick import COMMAND, CONTEXT
@@ -97,7 +97,7 @@ class DirectPath:
 
     def connect(self, port: Port, kinematics: Kinematics, max_speed: float, rate: float) -> None:
         """Say where frames go: rate in Hz, max_speed of a wheel in rad/s. ParameterError for steered wheels."""
-        units = [kinematics.to_wheels(Velocity(*v)) for v in np.eye(3).tolist()]
+        units = [kinematics.to_wheels(BodyVelocity(*v)) for v in np.eye(3).tolist()]
         n = len(units[0].speeds)
         if units[0].steering or n > _MAX_WHEELS:
             raise ParameterError("direct: needs wheels that are not steered, 8 at most")

@@ -17,7 +17,7 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import BatteryState, JointState, Range
 from std_srvs.srv import Trigger
 
-from firmware_bridge.kinematics import Velocity, limit_velocity, limit_wheels, slip
+from firmware_bridge.kinematics import BodyVelocity, limit_velocity, limit_wheels, slip
 from firmware_bridge.link import FirmwareLink
 from firmware_bridge.odometry import WheelOdometry
 from firmware_bridge.wheels import WheelDriver, WheelState
@@ -56,10 +56,10 @@ class FirmwareBridgeNode(ManagedNode):
         super().__init__(values, **options)
         self._direct = direct
         self.driver: WheelDriver | None = None
-        self._wanted: tuple[float, Velocity] | None = (
+        self._wanted: tuple[float, BodyVelocity] | None = (
             None  # monotonic time of arrival, and what was asked for
         )
-        self._velocity = Velocity()
+        self._velocity = BodyVelocity()
         self._sent_at = 0.0
         self._clear_due = False
         self._stale = False
@@ -105,14 +105,14 @@ class FirmwareBridgeNode(ManagedNode):
 
     def activate(self) -> None:
         self._wanted = None
-        self._velocity = Velocity()
+        self._velocity = BodyVelocity()
         self._clear_due = True  # a stop that an earlier process left, once there is a connection
         self._stale = False
 
     def deactivate(self) -> None:
         self._wanted = None
         self._clear_due = False
-        self._velocity = Velocity()
+        self._velocity = BodyVelocity()
         if self._direct is not None:
             self._direct.enable(False)
         self.halt()
@@ -152,7 +152,7 @@ class FirmwareBridgeNode(ManagedNode):
         except ValueError as error:
             self.refuse("cmd_vel", error)
             return
-        self._wanted = time.monotonic(), Velocity(twist.linear_x, twist.linear_y, twist.angular_z)
+        self._wanted = time.monotonic(), BodyVelocity(twist.linear_x, twist.linear_y, twist.angular_z)
         self._send()
 
     def _send(self) -> None:
@@ -170,13 +170,13 @@ class FirmwareBridgeNode(ManagedNode):
         if self._direct is not None:
             return
         now = time.monotonic()
-        wanted = Velocity()
+        wanted = BodyVelocity()
         if self._wanted is not None:
             stale = now - self._wanted[0] > self._timeout
             if stale and not self._stale:
                 self.get_logger().warning(f"no cmd_vel for {self._timeout} s: the wheels are stopped")
             self._stale = stale
-            wanted = Velocity() if stale else self._wanted[1]
+            wanted = BodyVelocity() if stale else self._wanted[1]
         dt = min(now - self._sent_at, 0.1)
         if dt < 1e-3:
             return  # the one sent just now stands; the next turn of the timer takes up the rest
@@ -190,7 +190,7 @@ class FirmwareBridgeNode(ManagedNode):
             self.refuse("wheel speeds", error)
             sent = False
         # wheels that were not told begin again from rest
-        self._velocity = velocity if sent else Velocity()
+        self._velocity = velocity if sent else BodyVelocity()
         if command.steering:
             message = JointState(name=["front_left_steering", "front_right_steering"])
             message.header.stamp = self.get_clock().now().to_msg()
@@ -203,7 +203,7 @@ class FirmwareBridgeNode(ManagedNode):
             response.message = "the node is not active"
         else:
             self._wanted = None
-            self._velocity = Velocity()
+            self._velocity = BodyVelocity()
             self.driver.clear_stop()
             response.success = True
         return response

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from firmware_bridge.kinematics import Ackermann, Differential, Kinematics, Limits, Mecanum, skid_steer
-from firmware_bridge.link import FirmwareLink, Gains, LinkConfig
-from firmware_bridge.link import Limits as WheelLimits
+from firmware_bridge.kinematics import Ackermann, BodyLimits, Differential, Kinematics, Mecanum, skid_steer
+from firmware_bridge.link import FirmwareLink, Gains, Limits, LinkConfig
 from firmware_bridge.wheels import WheelDriver
 from hybrid_control.parameters import ParameterError, Value
 
@@ -28,10 +27,10 @@ def make_kinematics(values: Mapping[str, Value]) -> Kinematics:
     return Differential(v["wheel_radius"], v["track"])
 
 
-def make_limits(values: Mapping[str, Value]) -> Limits:
+def make_limits(values: Mapping[str, Value]) -> BodyLimits:
     """What the body may do."""
     v: Any = values
-    return Limits(
+    return BodyLimits(
         v["max_speed"], v["max_yaw_rate"], v["acceleration"], v["yaw_acceleration"], v["grip"] or math.inf
     )
 
@@ -60,7 +59,7 @@ def make_driver(values: Mapping[str, Value]) -> WheelDriver:
     more: dict[str, Any] = {"baud": v["baud"]} if v["baud"] else {}
     if kind == "link":
         if v["set_limits"]:
-            more["limits"] = WheelLimits(v["max_wheel_speed"], v["wheel_acceleration"], v["min_battery"])
+            more["limits"] = Limits(v["max_wheel_speed"], v["wheel_acceleration"], v["min_battery"])
         if v["set_gains"]:
             more["gains"] = make_gains(values)
         return FirmwareLink(LinkConfig(v["port"], **more))
