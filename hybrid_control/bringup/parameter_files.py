@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
+from hybrid_control.files import read_yaml as read_yaml_file
 from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
 
 
@@ -186,9 +187,9 @@ def _with_head(path: Path) -> tuple[dict[str, dict[str, Value]], str]:
 
 def _load(path: str | os.PathLike[str]) -> dict[Any, Any]:
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+        content = read_yaml_file(path)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: not a parameter file, expected the names of nodes at the top")
     return content
@@ -228,10 +229,7 @@ def read_parameters(file: Path | None) -> dict[str, dict[str, Value]]:
     given: dict[str, dict[str, object]] = {name: {} for name in NODES}
     content: object = {}
     if file is not None:
-        try:
-            content = yaml.safe_load(file.read_text()) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file}: no YAML: {' '.join(str(error).split())}") from None
+        content = read_yaml_file(file) or {}
     if not isinstance(content, dict):
         raise ValueError(
             f"{file}: expected node names with ros__parameters below them, as in config/sim.yaml"

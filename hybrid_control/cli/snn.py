@@ -174,21 +174,17 @@ def _save(path: Path, arrays: dict[str, Any]) -> None:
 
 def _load(path: Path) -> Any:
     """The input, or the inputs by name."""
-    import zipfile
-    import zlib
+    from hybrid_control.files import MIB, read_npy, read_npz
 
-    import numpy as np
-
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            if loaded.ndim == 0:
-                raise ValueError("it holds a single number")
-            return loaded
-        with loaded:
-            inputs = {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a .npy or .npz file of numbers ({error})") from error
+    limit = 4096 * MIB
+    with path.open("rb") as file:
+        single = file.read(6) == b"\x93NUMPY"
+    if single:
+        array = read_npy(path, limit)
+        if array.ndim == 0:
+            raise ValueError(f"{path}: not a .npy or .npz file of numbers (it holds a single number)")
+        return array
+    inputs = read_npz(path, "a .npy or .npz file of numbers", limit)
     return next(iter(inputs.values())) if list(inputs) == ["input"] else inputs
 
 

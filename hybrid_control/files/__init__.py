@@ -149,6 +149,15 @@ def read_xml(path: StrPath, what: str = "XML", limit: int = TEXT_LIMIT) -> Eleme
     return root
 
 
+def read_npy(path: StrPath, limit: int = ARRAYS_LIMIT) -> NDArray[Any]:
+    """The array of an npy file; numbers or text, at most `limit` bytes."""
+    content = read_bytes(path, limit)
+    try:
+        return _read_npy("the array", content)
+    except Exception as error:  # numpy raises what Python has to offer over damaged bytes
+        raise ValueError(f"{path}: not an npy file: {_line(error)}") from None
+
+
 def read_npz(path: StrPath, what: str = "an npz file", limit: int = ARRAYS_LIMIT) -> dict[str, NDArray[Any]]:
     """The arrays of an npz file by name; numbers and text alone, at most `limit` bytes in all. what: it should be."""
     return arrays_of(read_bytes(path, limit), path, what, limit)

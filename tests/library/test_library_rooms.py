@@ -14,15 +14,15 @@ ROOMS = runpy.run_path(str(ROOT / "scripts" / "rooms.py"))
 #: What each room may import; whatever else is an arrow that does not belong in the house.
 HOUSE = {
     "cli": "ros nodes, bench, report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, "
-    "backends",
+    "backends, files",
     "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends",
     "bench": "bringup, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
     "report": "navigation, signals",
-    "bringup": "navigation, sim, parameters, backends",
-    "navigation": "sim, snn, signals, geometry, realtime, parameters, backends",
+    "bringup": "navigation, sim, parameters, backends, files",
+    "navigation": "sim, snn, signals, geometry, realtime, parameters, backends, files",
     "firmware_bridge": "snn, signals, backends",
     "sim": "signals, geometry, parameters, files",
-    "snn": "signals, backends",
+    "snn": "signals, backends, files",
     # the ground
     "signals": "",
     "geometry": "",

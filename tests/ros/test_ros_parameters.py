@@ -82,7 +82,7 @@ def test_ros_defaults_are_in_their_ranges_and_names_are_unique(node):
         ("reflex_node: {ros__parameters: {max_speed: fast}}", "max_speed: 'fast' is a str, expected float"),
         ("reflex_node: {max_speed: 1.0}", "reflex_node: expected 'ros__parameters:'"),
         ("- 1", "not a parameter file"),
-        ("a: [1", "not a YAML file"),
+        ("a: [1", "not YAML"),
     ],
 )
 def test_ros_parameter_file_that_is_wrong_is_refused_in_one_line(tmp_path, text, said):

@@ -85,7 +85,7 @@ def test_moments_and_faults_are_read_as_typed():
         ("reflex_node: {parameters: {}}", "expected ros__parameters"),
         ("/**: {ros__parameters: {colour: red}}", "unknown parameter 'colour': no node has it"),
         ("[1, 2]", "expected node names"),
-        ("{", "no YAML"),
+        ("{", "not YAML"),
     ],
 )
 def test_parameter_file_with_a_mistake_is_refused_in_one_line(tmp_path, text, said):

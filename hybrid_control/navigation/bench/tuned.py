@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from hybrid_control.files import read_yaml
 from hybrid_control.navigation.bench.tune import SPACES
 from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.parameters import Value
@@ -29,10 +27,7 @@ def baseline_settings(file: Path | None) -> dict[str, dict[str, float]]:
     """The settings of baselines in a YAML file: numbers by name, by policy. ValueError for anything else."""
     if file is None:
         return {}
-    try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not YAML ({' '.join(str(error).split())[:120]})") from None
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise ValueError(f"{file}: expected a mapping of settings by baseline")
     for policy, values in content.items():

@@ -15,7 +15,7 @@ import numpy as np
 from hybrid_control.signals import layout
 from hybrid_control.snn import Network
 from hybrid_control.snn.backends.capabilities import BoardRefusal, Layout
-from hybrid_control.snn.neurons import SPIKING_TYPES
+from hybrid_control.snn.neurons import is_spiking
 
 RELAY_LEAK = 1.0  # s, membrane time constant of a relay, long against the time between two of its spikes
 RELAY_SPREAD = 0.15  # of the threshold, by which relays that share a value lie apart
@@ -235,7 +235,7 @@ def _relay(net: Network, name: str, node: nir.LI, dt: float, max_rate: float, re
             raise BoardRefusal(f"Output {target!r} gives the value of LI {name!r}", "an Output of spikes")
         if isinstance(behind, nir.Linear):
             net.nodes[target] = nir.Linear(np.repeat(behind.weight, relays, axis=1) * scale / relays)
-        elif isinstance(behind, SPIKING_TYPES):
+        elif is_spiking(behind):
             joint = f"{name}_{target}"
             while joint in net.nodes:
                 joint += "_"

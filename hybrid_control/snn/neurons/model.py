@@ -66,6 +66,12 @@ def model_of(node: NIRNode | None) -> NeuronModel | None:
     return MODELS.get(type(node))
 
 
+def is_spiking(node: NIRNode | None) -> bool:
+    """Whether a node is a neuron with a threshold."""
+    model = model_of(node)
+    return model is not None and model.spiking
+
+
 def parameters_of(node: NIRNode, model: NeuronModel) -> dict[str, Array]:
     """All parameters of a node, in float64."""
     return {n: np.asarray(getattr(node, n), dtype=np.float64) for n in (*model.parameters, *model.whole)}

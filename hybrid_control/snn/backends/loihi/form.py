@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.signals import layout
-from hybrid_control.snn import Network
+from hybrid_control.snn import Network, SparseLinear
 from hybrid_control.snn.backends.capabilities import BoardCapabilities, BoardRefusal, Layout
 from hybrid_control.snn.backends.split import channels, neighbours, spiking
-from hybrid_control.snn.neurons import NEURON_PARAMETERS, SparseLinear
+from hybrid_control.snn.neurons import MODELS
 
 Ints = NDArray[np.int32]
 
@@ -210,7 +210,7 @@ def _check_nodes(network: Network, known: set[str]) -> None:
         if isinstance(node, (SparseLinear, nir.Delay)):
             continue
         nearest = "LIF, CubaLIF and IF, joined by Linear"
-        if type(node) in NEURON_PARAMETERS:
+        if type(node) in MODELS:
             nearest = (
                 f"{name!r} as a LIF or CubaLIF" if kind != "LI" else f"{name!r} made spikes by `spiking`"
             )
