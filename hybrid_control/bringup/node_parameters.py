@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from hybrid_control.backends import BOARDS
+from hybrid_control.navigation.planner.rates import RATES_TIMEOUT
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.parameters import Parameter
 
@@ -95,7 +96,12 @@ RATE_TO_SPIKE: tuple[Parameter, ...] = (
         1000.0,
     ),
     Parameter(
-        "rates_timeout", 0.4, "s", "age of the newest rates beyond which no spikes are sent", 0.02, 5.0
+        "rates_timeout",
+        RATES_TIMEOUT,
+        "s",
+        "age of the newest rates beyond which no spikes are sent",
+        0.02,
+        5.0,
     ),
 )
 

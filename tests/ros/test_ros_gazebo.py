@@ -23,13 +23,14 @@ from sensor_msgs.msg import LaserScan, Range
 
 from hybrid_control.signals import Goal
 from hybrid_control.sim import gazebo
+from hybrid_control.sim.robots.jackal import JACKAL
 
 
 def test_ros_bridged_topics_have_the_types_that_the_nodes_declare(graph, model_file):
     planner = graph.add(PlannerNode, model_file=str(model_file))
     reflex = graph.add(ReflexNode)
     nodes = [planner, reflex, graph.add(RateToSpikeNode), graph.add(SimNode, camera=False)]
-    bridged = {f"/{t.topic}": t for t in gazebo.ROVER_TOPICS}
+    bridged = {f"/{t.topic}": t for t in gazebo.topics_of(JACKAL)}
     bridged["/clock"] = gazebo.CLOCK
     for node in nodes:
         assert node.trigger_configure().name == "SUCCESS"

@@ -26,7 +26,7 @@ from hybrid_control.navigation.bench.map_planner import (
     yaw_along,
 )
 from hybrid_control.navigation.episode import NOTE_WAY, WINDOW_NS, Episode, Rules
-from hybrid_control.navigation.planner.rates import LATENCY, PENDING, RATE, TIMEOUT
+from hybrid_control.navigation.planner.rates import LATENCY, PENDING, PLANNER_RATE, RATES_TIMEOUT
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex import tick as t
 from hybrid_control.navigation.reflex.movers import WATCHED, mark_passed, watch
@@ -58,7 +58,7 @@ from hybrid_control.sim.sensors import noisy_ranges
 from hybrid_control.sim.wheels import reckon
 from hybrid_control.sim.worlds import World
 
-RATES_LAST_NS = round(TIMEOUT * 1e9)
+RATES_LAST_NS = round(RATES_TIMEOUT * 1e9)
 ROUTE_NS, ROUTE_LOOKAHEAD, ROUTE_AHEAD = 200_000_000, 1.5, 3.0  # as in `route.memory`
 MODES = len(t.Mode)
 KEYS = 4096  # spikes of one window
@@ -386,7 +386,7 @@ class CompiledRunner:
         run["scan_period"], run["odometry_period"], run["camera_period"] = (
             1e9 / rate for rate in (robot.lidar_rate, robot.odometry_rate, robot.camera_rate)
         )
-        run["planner_period_ns"] = round(1e9 / RATE)
+        run["planner_period_ns"] = round(1e9 / PLANNER_RATE)
         run["waypoint_lasts_ns"] = round(float(gains["planner_timeout"]) * 1e9)
         run["planner"], run["route"] = self.planner, self.route
         run["goal_radius"] = rules.goal_radius

@@ -6,6 +6,7 @@ Times are of the thread's processor clock: other processes on the machine do not
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.scenes import Scene
+from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
 from hybrid_control.snn.energy import HOROWITZ_45NM
 
 WARM_UP = 1.0  # simulated s of an episode that loads and compiles
@@ -75,9 +77,10 @@ def _instrument(driver: Any, timers: dict[str, _Timer]) -> None:
     driver.command = timers["commands"].wrap(driver.command)
     if hasattr(driver, "steer"):
         driver.steer = timers["decision"].wrap(driver.steer)
-    if getattr(driver, "planner", None) is not None:
-        driver.planner.plan = timers["planner"].wrap(driver.planner.plan)
-    if hasattr(driver, "reflex"):
+    if driver.planner is not None:
+        source = driver.planner.source
+        source.plan = timers["planner"].wrap(source.plan)
+    if driver.reflex is not None:
         begin = driver.begin
 
         def begin_timed(*args: Any) -> None:
@@ -95,8 +98,6 @@ def costs(setup: Setup, scene: Scene, policies: Sequence[str]) -> dict[str, dict
     a simulated second; planner_uw: the ANN's multiply-accumulates as drawn at 15 Hz, with the constants of
     `energy.HOROWITZ_45NM`. None for what a policy does not have.
     """
-    import dataclasses
-
     level = "planar" if setup.level == "kinematic" else setup.level
     result = {}
     for policy in policies:
@@ -107,7 +108,7 @@ def costs(setup: Setup, scene: Scene, policies: Sequence[str]) -> dict[str, dict
         _instrument(harness.driver(policy), timers)
         row = harness.run(policy, scene, 0, 0)
         spent = sum(timers["sensing"].seconds) + sum(timers["commands"].seconds)
-        model = Path(setup.model) if setup.model else _default_model()
+        model = Path(setup.model or DEFAULT_MODEL)
         plans = len(timers["planner"].seconds)
         macs = multiply_accumulates(model) if plans and level == "physics" else None
         planner, ticks, decision = (timers[n].median() for n in ("planner", "ticks", "decision"))
@@ -119,12 +120,6 @@ def costs(setup: Setup, scene: Scene, policies: Sequence[str]) -> dict[str, dict
             "planner_uw": macs * plans / row["time"] * HOROWITZ_45NM.mac_pj * 1e-6 if macs else None,
         }
     return result
-
-
-def _default_model() -> Path:
-    from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
-
-    return DEFAULT_MODEL
 
 
 def cost_table(found: dict[str, dict[str, float | None]], by_policy: dict[str, dict[str, Any]]) -> str:

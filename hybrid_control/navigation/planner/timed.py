@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.planner.planner import BlindError
-from hybrid_control.navigation.planner.rates import LATENCY, RATE, HeldRates
+from hybrid_control.navigation.planner.rates import LATENCY, PLANNER_RATE, HeldRates
 from hybrid_control.signals import Goal, Odometry, RateVector
 
 ImageFault = Callable[[NDArray[np.uint8], float], "NDArray[np.uint8] | None"]
@@ -42,7 +42,7 @@ class PlannerFault:
 class TimedPlanner:
     """A planner, its rate in Hz and its latency in s. fault: what befalls it from the next episode on."""
 
-    def __init__(self, source: Plans, rate: float = RATE, latency: float = LATENCY) -> None:
+    def __init__(self, source: Plans, rate: float = PLANNER_RATE, latency: float = LATENCY) -> None:
         self.source = source
         self.fault = PlannerFault()
         self._period_ns, self._latency = round(1e9 / rate), latency

@@ -6,7 +6,6 @@ Nothing here imports ROS or Gazebo: it makes files and command lines. docs/gazeb
 from hybrid_control.sim.gazebo.bridge import (
     CLOCK,
     GROUND_TRUTH,
-    TOPICS,
     VERTICAL,
     Bridged,
     bridge_entries,
@@ -33,7 +32,6 @@ __all__ = [
     "HARMONIC",
     "IONIC",
     "RELEASES",
-    "TOPICS",
     "VERTICAL",
     "Bridged",
     "Physics",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from hybrid_control.navigation.planner.rates import HeldRates
 from hybrid_control.parameters import Value
 from hybrid_control.signals import RateVector, SpikeTrain
 from hybrid_control.signals.coding import Encoder, encoder
@@ -35,15 +36,14 @@ class RateToSpikeNode(ManagedNode):
         self._hand_over = hand_over
         self._listens = listens
         self._encoder: Encoder | None = None
-        self._rates: tuple[RateVector, int] | None = None
+        self._rates = HeldRates()
         self._windows = 0
         self._next_ns = 0
         self._stale = True
 
     def configure(self) -> None:
         self._window_ns = round(self.value("window") * 1e9)
-        self._timeout_ns = round(self.value("rates_timeout") * 1e9)
-        self._encoder, self._rates = None, None
+        self._encoder = None
         # compiles before anything flows: later it would hold up the first windows for seconds
         self._new_encoder(1).encode([1.0], self._window_ns)
         self._spikes = self.talk(SpikeTrainMessage, "planner/spikes", qos.STREAM)
@@ -52,7 +52,8 @@ class RateToSpikeNode(ManagedNode):
         self.every(self.value("window"), self._send)
 
     def activate(self) -> None:
-        self._rates, self._windows, self._next_ns, self._stale = None, 0, 0, True
+        self._rates = HeldRates(lasts_ns=round(self.value("rates_timeout") * 1e9))
+        self._windows, self._next_ns, self._stale = 0, 0, True
 
     def _new_encoder(self, size: int) -> Encoder:
         code = self.value("code")
@@ -68,16 +69,15 @@ class RateToSpikeNode(ManagedNode):
 
     def put_rates(self, rates: RateVector) -> None:
         """Rates that hold from the next window on; from any thread."""
-        self._rates = rates, self.now_ns()
+        self._rates.put(rates, self.now_ns())
 
     def _send(self) -> None:
-        newest = self._rates
-        if not self.active or newest is None:
+        if not self.active:
             return
-        rates, arrived_ns = newest
         now_ns = self.now_ns()
-        self._stale = not 0 <= now_ns - arrived_ns <= self._timeout_ns
-        if self._stale:
+        rates = self._rates.at(now_ns)
+        self._stale = rates is None
+        if rates is None:
             self._next_ns = 0
             return
         if self._window_ns < self._next_ns - now_ns < _AHEAD_NS:

@@ -24,9 +24,9 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.signals import Twist
-from hybrid_control.sim.quadrotor import QuadSimulator
-from hybrid_control.sim.robots import QuadModel, RobotModel, vehicle
-from hybrid_control.sim.simulator import Simulator, VehicleSimulator
+from hybrid_control.sim.robots import vehicle
+from hybrid_control.sim.robots.vehicle import Vehicle
+from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, load_world
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
@@ -40,11 +40,123 @@ _VIEW_NS = 33_000_000  # simulated time between two pictures in the viewer
 _LATE_NS = 50_000_000  # lateness beyond which time is dropped instead of caught up with
 
 
-class SimNode(ManagedNode):
-    """Runs a Simulator in a thread of its own, paced by the monotonic clock.
+class SensorTopics:
+    """The topics of a simulated robot's sensors, and what is wrong with them in a test.
+
+    odom_frame: of odom, empty where somebody else says where the robot is. faults: of "camera" and "scan", by name.
+    """
+
+    def __init__(self, node: ManagedNode, robot: Vehicle, odom_frame: str, faults: dict[str, str]) -> None:
+        self.faults = faults
+        self._robot, self._odom_frame = robot, odom_frame
+        self._frame: Image | None = None  # the newest
+        topics = {"scan": LaserScan, "camera/image_raw": Image, "imu": Imu}
+        if robot.vertical is not None:
+            topics |= {"range/up": Range, "range/down": Range}
+        if odom_frame:
+            topics["odom"] = OdometryMessage
+        self._topics = {topic: node.talk(kind, topic, qos.SENSOR) for topic, kind in topics.items()}
+
+    def begin(self) -> None:
+        """A new run: no frame was sent yet."""
+        self._frame = None
+
+    def publish(self, kind: str, stamp_ns: int, value: Any) -> None:
+        """A sensor's reading, under the name of its kind of event."""
+        getattr(self, f"_{kind}")(stamp_ns, value)
+
+    def _scan(self, stamp_ns: int, scan: Any) -> None:
+        fault = self.faults["scan"]
+        if fault == "silent":
+            return
+        message = convert.scan_message(scan, LIDAR, 1.0 / self._robot.lidar_rate)
+        message.header.stamp = convert.to_stamp(stamp_ns)
+        if fault == "nan":
+            message.ranges = array("f", [math.nan]) * len(message.ranges)
+        self._topics["scan"].publish(message)
+
+    def _camera(self, stamp_ns: int, picture: Any) -> None:
+        fault = self.faults["camera"]
+        if fault == "silent":
+            return
+        message = convert.image_message(stamp_ns, CAMERA, picture)
+        if fault in ("black", "white"):
+            message.data = array("B", bytes([0 if fault == "black" else 255])) * len(message.data)
+        elif fault == "size":
+            message.data = message.data[: len(message.data) // 2]
+        elif fault == "nan":  # as a depth camera that sees nothing
+            message.encoding, message.step = "32FC1", 4 * message.width
+            message.data = array("B", array("f", [math.nan]).tobytes()) * (message.width * message.height)
+        elif fault == "freeze" and self._frame is not None:
+            message = self._frame
+        self._frame = message
+        self._topics["camera/image_raw"].publish(message)
+
+    def _vertical(self, stamp_ns: int, ranges: Any) -> None:
+        assert self._robot.vertical is not None
+        for side, distance in (("up", ranges.up), ("down", ranges.down)):
+            message = range_message(stamp_ns, side, distance, 0.02, self._robot.vertical.range_max)
+            self._topics[f"range/{side}"].publish(message)
+
+    def _imu(self, stamp_ns: int, reading: Any) -> None:
+        message = Imu()
+        message.header.stamp = convert.to_stamp(stamp_ns)
+        message.header.frame_id = IMU
+        message.orientation_covariance[0] = -1.0  # no orientation is measured
+        message.angular_velocity = _vector(reading.angular_velocity)
+        message.linear_acceleration = _vector(reading.linear_acceleration)
+        self._topics["imu"].publish(message)
+
+    def _odometry(self, stamp_ns: int, odometry: Any) -> None:
+        if self._odom_frame:
+            # its own stamp is simulated time
+            message = convert.odometry_message(odometry, self._odom_frame, BASE)
+            message.header.stamp = convert.to_stamp(stamp_ns)
+            self._topics["odom"].publish(message)
+
+
+class Pace:
+    """Holds simulated time to a factor of the monotonic clock's, 0 for as fast as it goes.
 
     Where the machine is too slow, simulated time falls behind; it never hurries to catch up by more than 50 ms.
+    time_ns: simulated so far; dropped_ns: of the monotonic clock, fallen behind.
     """
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+        self.time_ns = self.dropped_ns = 0
+        self._begun_ns = time.monotonic_ns()
+        self._reported = (time.monotonic(), 0)
+
+    def begin(self) -> None:
+        """Simulated time begins now."""
+        self._begun_ns = time.monotonic_ns()
+
+    def wait(self, until_ns: int) -> None:
+        """Wait until a simulated time is due."""
+        if self._factor <= 0.0:
+            return
+        late = time.monotonic_ns() - (self._begun_ns + self.dropped_ns + round(until_ns / self._factor))
+        if late < 0:
+            time.sleep(-late * 1e-9)
+        elif late > _LATE_NS:
+            self.dropped_ns += late
+
+    def report(self) -> dict[str, object]:
+        """How time went since the last report."""
+        now, simulated = time.monotonic(), self.time_ns
+        before, simulated_before = self._reported
+        self._reported = now, simulated
+        factor = (simulated - simulated_before) * 1e-9 / (now - before) if now > before else 0.0
+        return {
+            "simulated [s]": simulated * 1e-9,
+            "real-time factor": factor,
+            "fallen behind [s]": self.dropped_ns * 1e-9,
+        }
+
+
+class SimNode(ManagedNode):
+    """Runs a Simulator in a thread of its own, paced by the monotonic clock."""
 
     kind = "sim_node"
 
@@ -56,40 +168,30 @@ class SimNode(ManagedNode):
         self._command: Twist | None = None
         self._wheels: socket.socket | None = None
         self._error: str | None = None
-        self._fault = {"camera": "", "scan": ""}
-        self._frame: Image | None = None
-        self._dropped_ns = 0
-        self._time_ns = 0
-        self._reported = (time.monotonic(), 0)
+        self._faults = {"camera": "", "scan": ""}
+        self._pace = Pace(0.0)
 
     def configure(self) -> None:
-        self._factor = self.value("real_time_factor")
-        self._ros_stamps = self.value("stamps") == "ros"
-        if self._ros_stamps and self._factor != 1.0:
-            raise ParameterError(
-                f"real_time_factor: {self._factor:g} needs stamps 'simulated'; for 'ros' it must be 1"
-            )
+        factor = self.value("real_time_factor")
+        if self.value("stamps") == "ros" and factor != 1.0:
+            raise ParameterError(f"real_time_factor: {factor:g} needs stamps 'simulated'; for 'ros' it must be 1")
         if self.get_parameter("use_sim_time").value:
             raise ParameterError("use_sim_time: must be false, the simulator makes the time")
         self._world = load_world(self.value("world"), self.value("seed"))
         self._robot = vehicle(self.value("robot"))
-        if self.value("wheel_port") and not isinstance(self._robot, RobotModel):
+        if self.value("wheel_port") and self._robot.wheels is None:
             raise ParameterError(f"wheel_port: the robot {self._robot.name!r} has no wheels; it must be 0")
-        self._fault = {"camera": self.value("camera_fault"), "scan": self.value("scan_fault")}
+        self._faults |= {"camera": self.value("camera_fault"), "scan": self.value("scan_fault")}
         # a world that does not suit the robot is refused here, and not when it is to drive
         self._new_simulator().close()
         self._clock_topic = self.talk(ClockMessage, "/clock", qos.CLOCK)
-        self._camera = self.talk(Image, "camera/image_raw", qos.SENSOR)
-        self._scan = self.talk(LaserScan, "scan", qos.SENSOR)
-        self._imu = self.talk(Imu, "imu", qos.SENSOR)
-        if isinstance(self._robot, QuadModel):
-            self._ranges = {side: self.talk(Range, f"range/{side}", qos.SENSOR) for side in ("up", "down")}
+        odom_frame = "" if self.value("wheel_port") else self.value("odom_frame")
+        self._sensors = SensorTopics(self, self._robot, odom_frame, self._faults)
         if self.value("wheel_port"):
             self._wheels = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._wheels.setblocking(False)
             self._wheels.bind(("127.0.0.1", self.value("wheel_port")))
         else:
-            self._odom = self.talk(OdometryMessage, "odom", qos.SENSOR)
             kind = TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
             self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
         self._state = self.talk(SimState, "sim/state", qos.STREAM)
@@ -98,9 +200,9 @@ class SimNode(ManagedNode):
     def activate(self) -> None:
         self._ending = False
         self._error = None
-        self._command = self._frame = None
-        self._dropped_ns = self._time_ns = 0
-        self._reported = (time.monotonic(), 0)
+        self._command = None
+        self._sensors.begin()
+        self._pace = Pace(self.value("real_time_factor"))
         assert self._world is not None
         self._map.publish(world_message(self._world, self.now_ns()))
         self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
@@ -120,15 +222,11 @@ class SimNode(ManagedNode):
 
     def change(self, changes: Mapping[str, Value]) -> None:
         for name, value in changes.items():
-            self._fault[name.removesuffix("_fault")] = str(value)
+            self._faults[name.removesuffix("_fault")] = str(value)
 
-    def _new_simulator(self) -> VehicleSimulator:
+    def _new_simulator(self) -> Simulator:
         assert self._world is not None
-        seed, camera = self.value("seed"), self.value("camera")
-        if isinstance(self._robot, QuadModel):
-            return QuadSimulator(self._world, self._robot, seed, camera=camera)
-        assert isinstance(self._robot, RobotModel)
-        return Simulator(self._world, self._robot, seed, camera=camera)
+        return Simulator(self._world, self._robot, self.value("seed"), camera=self.value("camera"))
 
     def _on_command(self, message: TwistStamped | TwistMessage) -> None:
         try:
@@ -150,37 +248,32 @@ class SimNode(ManagedNode):
             self._error = str(error)
             self.get_logger().error(f"the simulation has ended: {error}")
 
-    def _drive(self, simulator: VehicleSimulator, viewer: Any) -> None:
+    def _drive(self, simulator: Simulator, viewer: Any) -> None:
         clock_period = round(1e9 / self.value("clock_rate"))
         step = min(_STEP_NS, clock_period)
         if self.value("camera"):
             simulator.camera()  # the first picture takes long, so it is drawn before time begins
-        begun_ns, ros_ns = time.monotonic_ns(), self.now_ns()
+        ros_ns = self.now_ns() if self.value("stamps") == "ros" else None
+        self._pace.begin()
         next_clock, next_view = clock_period, 0
         until = 0
         while not self._ending:
             until += step
-            if self._factor > 0.0:
-                due = begun_ns + self._dropped_ns + round(until / self._factor)
-                late = time.monotonic_ns() - due
-                if late < 0:
-                    time.sleep(-late * 1e-9)
-                elif late > _LATE_NS:
-                    self._dropped_ns += late
+            self._pace.wait(until)
             command, self._command = self._command, None
-            if command is not None and isinstance(simulator, QuadSimulator):
-                simulator.set_twist(command)
-            elif command is not None:
-                simulator.set_command(command.linear_x, command.angular_z)
-            if self._wheels is not None and isinstance(simulator, Simulator):
+            if command is not None:
+                simulator.apply(command)
+            if self._wheels is not None:
                 self._turn_wheels(simulator, self._wheels)
             # a stamp is the time at which it was so on the clock that the other nodes go by
-            offset = ros_ns + self._dropped_ns if self._ros_stamps else 0
+            offset = 0 if ros_ns is None else ros_ns + self._pace.dropped_ns
             for event in simulator.advance(until):
-                self._publish(simulator, event.kind, event.time_ns + offset, event.value)
+                self._sensors.publish(event.kind, event.time_ns + offset, event.value)
+                if event.kind == "odometry":
+                    self._publish_state(simulator, event.time_ns + offset)
                 if self._ending:
                     return
-            self._time_ns = simulator.time_ns
+            self._pace.time_ns = simulator.time_ns
             if until >= next_clock:
                 next_clock += clock_period
                 self._clock_topic.publish(ClockMessage(clock=convert.to_stamp(simulator.time_ns + offset)))
@@ -204,60 +297,7 @@ class SimNode(ManagedNode):
             except (struct.error, ValueError) as error:
                 self.refuse("wheel speeds", error)
 
-    def _publish(self, simulator: VehicleSimulator, kind: str, stamp_ns: int, value: Any) -> None:
-        if kind == "scan":
-            self._publish_scan(stamp_ns, value)
-        elif kind == "camera":
-            self._publish_camera(stamp_ns, value)
-        elif kind == "vertical":
-            assert isinstance(self._robot, QuadModel)
-            for side, distance in (("up", value.up), ("down", value.down)):
-                message = range_message(stamp_ns, side, distance, 0.02, self._robot.vertical_range_max)
-                self._ranges[side].publish(message)
-        elif kind == "imu":
-            message = Imu()
-            message.header.stamp = convert.to_stamp(stamp_ns)
-            message.header.frame_id = IMU
-            message.orientation_covariance[0] = -1.0  # no orientation is measured
-            message.angular_velocity = _vector(value.angular_velocity)
-            message.linear_acceleration = _vector(value.linear_acceleration)
-            self._imu.publish(message)
-        elif kind == "odometry":
-            if self._wheels is None:
-                # its own stamp is simulated time
-                message = convert.odometry_message(value, self.value("odom_frame"), BASE)
-                message.header.stamp = convert.to_stamp(stamp_ns)
-                self._odom.publish(message)
-            self._publish_state(simulator, stamp_ns)
-
-    def _publish_scan(self, stamp_ns: int, scan: Any) -> None:
-        fault = self._fault["scan"]
-        if fault == "silent":
-            return
-        message = convert.scan_message(scan, LIDAR, 1.0 / self._robot.lidar_rate)
-        message.header.stamp = convert.to_stamp(stamp_ns)
-        if fault == "nan":
-            message.ranges = array("f", [math.nan]) * len(message.ranges)
-        self._scan.publish(message)
-
-    def _publish_camera(self, stamp_ns: int, picture: Any) -> None:
-        fault = self._fault["camera"]
-        if fault == "silent":
-            return
-        message = convert.image_message(stamp_ns, CAMERA, picture)
-        if fault in ("black", "white"):
-            message.data = array("B", bytes([0 if fault == "black" else 255])) * len(message.data)
-        elif fault == "size":
-            message.data = message.data[: len(message.data) // 2]
-        elif fault == "nan":  # as a depth camera that sees nothing
-            message.encoding, message.step = "32FC1", 4 * message.width
-            message.data = array("B", array("f", [math.nan]).tobytes()) * (message.width * message.height)
-        elif fault == "freeze" and self._frame is not None:
-            message = self._frame
-        self._frame = message
-        self._camera.publish(message)
-
-    def _publish_state(self, simulator: VehicleSimulator, stamp_ns: int) -> None:
+    def _publish_state(self, simulator: Simulator, stamp_ns: int) -> None:
         truth = simulator.truth()
         message = SimState()
         message.header.stamp = convert.to_stamp(stamp_ns)
@@ -272,16 +312,8 @@ class SimNode(ManagedNode):
         self._state.publish(message)
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
-        now, simulated = time.monotonic(), self._time_ns
-        before, simulated_before = self._reported
-        self._reported = now, simulated
-        factor = (simulated - simulated_before) * 1e-9 / (now - before) if now > before else 0.0
-        values: dict[str, object] = {
-            "simulated [s]": simulated * 1e-9,
-            "real-time factor": factor,
-            "fallen behind [s]": self._dropped_ns * 1e-9,
-        }
-        faults = [f"{name} {fault}" for name, fault in self._fault.items() if fault]
+        values = self._pace.report()
+        faults = [f"{name} {fault}" for name, fault in self._faults.items() if fault]
         if self._error is not None:
             return DiagnosticStatus.ERROR, self._error, values
         if faults:

@@ -43,7 +43,7 @@ from hybrid_control.bringup.options import Fault, RunOptions, When
 from hybrid_control.bringup.parameter_files import read_yaml, to_yaml
 from hybrid_control.navigation.reflex.modes import Mode, name_of
 from hybrid_control.parameters import Value
-from hybrid_control.sim.robots import RobotModel, vehicle
+from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.worlds import load_world
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run.judge import Judge
@@ -252,15 +252,16 @@ class Run:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
             self._parameters[SIM]["wheel_port"] = free.getsockname()[1]
-        assert isinstance(self._robot, RobotModel)
+        wheels = self._robot.wheels
+        assert wheels is not None
         self._programs.insert(-1, Program(FIRMWARE, OURS, FIRMWARE, managed=(FIRMWARE,)))
         start = self._world.start
         self._parameters[FIRMWARE] |= {
             "driver": "link",
             "port": str((self._folder / "firmware.pty").resolve()),
             "kinematics": "differential",
-            "wheel_radius": self._robot.wheel_radius,
-            "track": self._robot.track,
+            "wheel_radius": wheels.radius,
+            "track": wheels.track,
             "max_speed": self._robot.max_speed,
             "max_yaw_rate": self._robot.max_yaw_rate,
             "acceleration": self._robot.deceleration,
