@@ -142,14 +142,10 @@ class _Stamps:
 
     def check(self, packet: eieio.DataPacket, atoms: list[int]) -> float:
         """The packet's time on the board in ticks, NaN without a stamp; _Refused for one to ignore."""
-        if not packet.is_time or not atoms:
+        payloads = packet.full_payloads
+        if not packet.is_time or not atoms or payloads is None:
             return math.nan
-        if packet.payloads is not None:
-            stamps = (packet.payloads | np.uint32(packet.payload_base or 0)).tolist()
-        elif packet.payload_base is not None:
-            stamps = [packet.payload_base] * len(atoms)
-        else:
-            return math.nan
+        stamps = payloads.tolist()
         bits = 32 if packet.kind.wide else 16
         # serial numbers: half of all are behind
         if self.newest >= 0 and (min(stamps) - self.newest) % (1 << bits) >= 1 << (bits - 1):
