@@ -8,12 +8,15 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import ClassVar
+
+import numpy as np
 
 from hybrid_control.signals import SpikeTrain
 from hybrid_control.snn import Network
 from hybrid_control.snn.backends.capabilities import BoardCapabilities, Layout
+
+_LONGEST_NS = 1_000_000_000  # of a window that `receive` returns
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Board(ABC):
         self.inputs: Layout = ()  # set by load: the network's inputs in the order in which `send` numbers them
         self.outputs: Layout = ()  # set by load: its outputs in the order in which `receive` numbers them
         self.heard_ns = -1  # set by receive: monotonic time at which the board last gave a sign of life
+        self.traffic = Traffic()
+        self._window_begin = 0  # monotonic time at which the next train of `receive` begins
 
     @classmethod
     @abstractmethod
@@ -132,6 +137,15 @@ class Board(ABC):
     def close(self) -> None:
         """Stop, and close the wire; may be called at any time."""
 
+    def _arrived(self, neurons: list[int], times: list[int]) -> SpikeTrain:
+        """What `receive` returns: spikes with the times of their arrival, ns, in a window that ends now."""
+        now = max(time.monotonic_ns(), self._window_begin + 1)
+        begin = max(self._window_begin, now - _LONGEST_NS)
+        self._window_begin = now
+        self.traffic.received += len(neurons)
+        offsets = np.clip(np.array(times, np.int64) - begin, 0, now - begin - 1).astype(np.uint32)
+        return SpikeTrain(begin, now - begin, self.outputs, np.array(neurons, np.uint32), offsets)
+
     @property
     def silent_for(self) -> float:
         """s since anything was heard from it, inf before anything was."""
@@ -155,7 +169,5 @@ class Board(ABC):
         self.connect()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()

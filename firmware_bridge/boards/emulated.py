@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 
 from firmware_bridge.boards.board import Board, BoardConfig
 from firmware_bridge.boards.registry import board_module, new_board
@@ -89,7 +88,5 @@ class EmulatedBoard:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._stack.close()

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from firmware_bridge.boards import eieio
-from firmware_bridge.boards.board import Board, BoardConfig, Health, Traffic
+from firmware_bridge.boards.board import Board, BoardConfig, Health
 from firmware_bridge.boards.echo import INPUT, OUTPUT, Probes, with_echo
 from firmware_bridge.boards.eieio import CommandCode, EieioCommand, EieioError, IpTagSet, Kind, SdpHeader
 from firmware_bridge.boards.spinnaker_wiring import KeyMap, Wiring, WiringError, read_database
-from hybrid_control.signals import Population, SpikeTrain, layout
+from hybrid_control.signals import SpikeTrain, layout
 from hybrid_control.snn import Network
 from hybrid_control.snn.backends.spinnaker import CAPABILITIES, SpinnakerForm, spinnaker_form
 
@@ -142,14 +142,10 @@ class _Stamps:
 
     def check(self, packet: eieio.DataPacket, atoms: list[int]) -> float:
         """The packet's time on the board in ticks, NaN without a stamp; _Refused for one to ignore."""
-        if not packet.is_time or not atoms:
+        payloads = packet.full_payloads
+        if not packet.is_time or not atoms or payloads is None:
             return math.nan
-        if packet.payloads is not None:
-            stamps = (packet.payloads | np.uint32(packet.payload_base or 0)).tolist()
-        elif packet.payload_base is not None:
-            stamps = [packet.payload_base] * len(atoms)
-        else:
-            return math.nan
+        stamps = payloads.tolist()
         bits = 32 if packet.kind.wide else 16
         # serial numbers: half of all are behind
         if self.newest >= 0 and (min(stamps) - self.newest) % (1 << bits) >= 1 << (bits - 1):
@@ -181,9 +177,7 @@ class SpinnakerBoard(Board):
         self._tag = _Tag(self.config.tag_period)
         self._stamps = _Stamps()
         self._probes = Probes()
-        self._traffic = Traffic()
         self._running = self._wanted = False
-        self._window_end = -1
         self._steps = 0
 
     @property
@@ -219,7 +213,7 @@ class SpinnakerBoard(Board):
         try:
             self._live = self._open(self.config.output_port)
             if self.config.table is None:
-                self._script = _Script(self._open(self.config.notify_port), self._traffic.refused)
+                self._script = _Script(self._open(self.config.notify_port), self.traffic.refused)
         except OSError:
             self.close()
             raise
@@ -279,7 +273,7 @@ class SpinnakerBoard(Board):
         if not self._running or self._map is None:
             return
         keys = self._map.keys(train.neuron)
-        self._traffic.sent += keys.size
+        self.traffic.sent += keys.size
         if self.config.stepped:
             # a probe ends each tick
             self._steps += 1
@@ -299,7 +293,7 @@ class SpinnakerBoard(Board):
         try:
             self._live.sendto(datagram, (self._map.wiring.board, self.config.scamp_port))
         except (BlockingIOError, ConnectionRefusedError):
-            self._traffic.refused["not sent"] += 1  # as lost on the way
+            self.traffic.refused["not sent"] += 1  # as lost on the way
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -322,14 +316,7 @@ class SpinnakerBoard(Board):
         due = now - self._probes.sent_ns >= self.config.probe_period * 1e9
         if self._running and not self.config.stepped and due and self._map is not None:
             self._send_keys(self._map.probe_key(self._probes.send(now)))
-        begin = self._window_end if 0 <= now - self._window_end < 2**31 else now - 1
-        self._window_end = now
-        self._traffic.received += len(neurons)
-        since = np.clip(np.array(arrivals, np.int64) - begin, 0, now - begin).astype(np.uint32)
-        return SpikeTrain(
-            begin, max(now - begin, 0) + 1, self.outputs or (Population("none", 0, 1),),
-            np.array(neurons, np.uint32), since,
-        )  # fmt: skip
+        return self._arrived(neurons, arrivals)
 
     def _drain(self, neurons: list[int], arrivals: list[int]) -> int:
         """Take the packets that wait; returns how many probes came back."""
@@ -343,7 +330,7 @@ class SpinnakerBoard(Board):
             try:
                 echoes += self._take(data, host, neurons, arrivals)
             except _Refused as refused:
-                self._traffic.refused[refused.reason] += 1
+                self.traffic.refused[refused.reason] += 1
         return echoes
 
     def _take(self, data: bytes, host: str, neurons: list[int], arrivals: list[int]) -> int:
@@ -400,13 +387,13 @@ class SpinnakerBoard(Board):
                 self._wire(read_database(command.data.decode(), labels))
                 script.sender = sender
             except (WiringError, UnicodeDecodeError):
-                self._traffic.refused["database"] += 1
+                self.traffic.refused["database"] += 1
         elif command.code == CommandCode.START_RESUME and self._map is not None:
             self._begin()
         elif command.code == CommandCode.STOP_PAUSE:
             self._running = False
         else:
-            self._traffic.refused["notification"] += 1
+            self.traffic.refused["notification"] += 1
 
     def _wire(self, wiring: Wiring) -> None:
         """Take in where the network lies; then the tag is set, and its answer lets the script go on."""
@@ -437,8 +424,8 @@ class SpinnakerBoard(Board):
         """How it does."""
         way, slow = self._probes.ways
         return Health(
-            self._running, self.silent_for, way, slow, self._probes.offset, self._probes.loss, self._traffic.sent,
-            self._traffic.received, dict(self._traffic.refused),
+            self._running, self.silent_for, way, slow, self._probes.offset, self._probes.loss, self.traffic.sent,
+            self.traffic.received, dict(self.traffic.refused),
         )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from firmware_bridge.boards import eieio
 from firmware_bridge.boards.board import Traffic
 from firmware_bridge.boards.echo import INPUT, OUTPUT, with_echo
 from firmware_bridge.boards.eieio import CommandCode, EieioCommand, EieioError, Kind, ScpCode
-from firmware_bridge.boards.spinnaker_wiring import Wiring, find, neurons_by_key, write_database
+from firmware_bridge.boards.spinnaker_wiring import Wiring, write_database
 from hybrid_control.snn import Engine, Network
 from hybrid_control.snn.backends.spinnaker import SpinnakerForm, spinnaker_form
 
@@ -84,7 +84,7 @@ class EmulatedNetwork:
 
     def __init__(self, form: SpinnakerForm, wiring: Wiring) -> None:
         self.engine = Engine(form.network(), scheme="exponential")
-        self._atom_of = neurons_by_key(wiring.input_keys)
+        self._atom_of = {key: atom for atom, key in enumerate(wiring.input_keys)}
         self._inputs = [(p.first, self.engine.input(p.name)) for p in form.inputs]
         self._counts = np.zeros(sum(p.size for p in form.inputs), np.float32)
         echo = next((p for p in form.inputs if p.name == INPUT), None)
@@ -101,7 +101,7 @@ class EmulatedNetwork:
         if packet.kind in (Kind.KEY_16, Kind.KEY_PAYLOAD_16) and packet.prefix is None:
             atoms = packet.keys.astype(np.int64)
             return np.where(atoms < self._counts.size, atoms, -1)
-        return find(self._atom_of, packet.full_keys)
+        return np.array([self._atom_of.get(key, -1) for key in packet.full_keys.tolist()], np.int64)
 
     def take(self, atoms: np.ndarray) -> bool:
         """Spikes of live input in this tick; whether a probe is among them."""

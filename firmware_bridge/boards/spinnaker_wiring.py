@@ -156,19 +156,6 @@ def write_database(path: Path, wiring: Wiring) -> None:
         )
 
 
-def neurons_by_key(keys: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted keys and the neuron of each, for `find`."""
-    order = np.argsort(np.array(keys, np.uint32), kind="stable")
-    return np.array(keys, np.uint32)[order], order.astype(np.int64)
-
-
-def find(table: tuple[np.ndarray, np.ndarray], keys: np.ndarray) -> np.ndarray:
-    """The neuron of each key, -1 where there is none of that key."""
-    known, neuron = table
-    at = np.minimum(np.searchsorted(known, keys), known.size - 1)
-    return np.where(known[at] == keys, neuron[at], -1)
-
-
 class KeyMap:
     """Which key of a machine is which neuron of a network with an echo.
 

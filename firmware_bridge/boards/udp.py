@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import nir
-import numpy as np
 
-from firmware_bridge.boards.board import Board, BoardConfig, Health, Traffic
+from firmware_bridge.boards.board import Board, BoardConfig, Health
 from firmware_bridge.boards.processes import board_protocol as wire
 from firmware_bridge.boards.processes.board_protocol import BoardStatus, Ignored, Packet
 from hybrid_control.signals import SpikeTrain
@@ -29,7 +28,6 @@ from hybrid_control.snn.backends.split import channels, spiking
 _RETRY = 0.2  # s until what is not answered is sent again
 _BATCH = 4096  # most packets taken by one `receive`
 _WINDOW = 1000  # newest samples of latency, and numbers in a sequence, that health speaks of
-_LONGEST_NS = 1_000_000_000  # of a window that `receive` returns
 
 
 @dataclass(frozen=True)
@@ -212,8 +210,7 @@ class UdpBoard(Board):
     def __init__(self, config: BoardConfig) -> None:
         super().__init__(config)
         self.name = ""  # what the process calls itself
-        self._traffic = Traffic(refused=Counter(dict.fromkeys(wire.REASONS, 0)))
-        self._wire = _Wire(self.capabilities.board, self._traffic.refused)
+        self._wire = _Wire(self.capabilities.board, self.traffic.refused)
         self._file: list[wire.Chunk] = []  # what is still to be sent
         self._forget()
 
@@ -222,7 +219,7 @@ class UdpBoard(Board):
         self._running = False
         self._tick = 0  # of the board, as it said last
         self._tick_spikes: tuple[int, ...] = ()  # spikes of the stepped tick that is under way
-        self._traffic.sent = self._traffic.received = 0
+        self.traffic.sent = self.traffic.received = 0
         self._window_begin = time.monotonic_ns()
         self.heard_ns = -1
 
@@ -307,7 +304,7 @@ class UdpBoard(Board):
             want = ", ".join(f"{p.name} ({p.size})" for p in self.inputs)
             raise ValueError(f"board: spikes of {have}, expected {want}")
         self._tick_spikes = tuple(self.admitted(train.neuron).tolist())
-        self._traffic.sent += len(self._tick_spikes)
+        self.traffic.sent += len(self._tick_spikes)
         for part in wire.parts(self._tick_spikes):
             self._wire.send(wire.SPIKES, part, self._tick + 1)
 
@@ -317,7 +314,6 @@ class UdpBoard(Board):
 
     def receive(self) -> SpikeTrain:
         """What came since the last call. Where the board is stepped, waits for the tick that `send` asked for."""
-        begin = self._window_begin
         neurons: list[int] = []
         times: list[int] = []
         if self.config.stepped:
@@ -326,12 +322,7 @@ class UdpBoard(Board):
             self._drain(neurons, times)
             if time.monotonic_ns() - self._wire.last_sent > self.config.probe_period * 1e9:
                 self._wire.send(wire.PING)
-        now = max(time.monotonic_ns(), begin + 1)
-        begin = max(begin, now - _LONGEST_NS)
-        self._window_begin = now
-        self._traffic.received += len(neurons)
-        offsets = np.clip(np.array(times, dtype=np.int64) - begin, 0, now - begin - 1).astype(np.uint32)
-        return SpikeTrain(begin, now - begin, self.outputs, np.array(neurons, dtype=np.uint32), offsets)
+        return self._arrived(neurons, times)
 
     def _drain(self, neurons: list[int], times: list[int]) -> bool:
         """Take what is there; whether a tick came to its end."""
@@ -344,10 +335,10 @@ class UdpBoard(Board):
             if packet.type != wire.SPIKES_OUT:
                 continue
             if any(n >= size for n in packet.body.neurons):
-                self._traffic.refused["content"] += 1
+                self.traffic.refused["content"] += 1
                 continue
             if self.config.stepped and packet.tick != self._tick + 1:
-                self._traffic.refused["repeat"] += 1  # the answer to what was asked twice
+                self.traffic.refused["repeat"] += 1  # the answer to what was asked twice
                 continue
             now = self._wire.heard[1]
             neurons += packet.body.neurons
@@ -379,8 +370,8 @@ class UdpBoard(Board):
         """How it does, by the newest packets; the loss of both directions together."""
         way, slow = self._wire.round_trips
         return Health(
-            self._running, self.silent_for, way, slow, self._wire.time_offset, self._wire.loss, self._traffic.sent,
-            self._traffic.received, +self._traffic.refused,
+            self._running, self.silent_for, way, slow, self._wire.time_offset, self._wire.loss, self.traffic.sent,
+            self.traffic.received, +self.traffic.refused,
         )  # fmt: skip
 
     def close(self) -> None:

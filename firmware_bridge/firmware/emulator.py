@@ -6,7 +6,6 @@ import contextlib
 import json
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from firmware_bridge.firmware.build import BuildError
@@ -81,7 +80,5 @@ class Emulator:
     def __enter__(self) -> Emulator:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()

@@ -197,27 +197,17 @@ class Capabilities:
     def pack(self) -> bytes:
         """Payload bytes."""
         return struct.pack(
-            self._FORMAT,
-            self.version,
-            self.nonce,
-            self.wheels,
-            self.ranges,
-            self.control_hz,
-            self.telemetry_hz,
-            round(self.timeout * 1000),
-            self.ticks_per_rev,
-            _milli(self.max_speed, "capabilities: max_speed"),
+            self._FORMAT, self.version, self.nonce, self.wheels, self.ranges, self.control_hz, self.telemetry_hz,
+            round(self.timeout * 1000), self.ticks_per_rev, _milli(self.max_speed, "capabilities: max_speed"),
             self.serial.encode("ascii"),
-        ) + self.name.encode("ascii")
+        ) + self.name.encode("ascii")  # fmt: skip
 
     @classmethod
     def unpack(cls, payload: bytes) -> Capabilities:
         """From payload bytes; LinkError if they are none of this message."""
-        if len(payload) >= 1 and len(payload) < struct.calcsize(cls._FORMAT):
-            raise LinkError(f"capabilities: payload of {len(payload)} bytes, expected 27 or more")
-        if not payload:
-            raise LinkError("capabilities: empty payload")
         size = struct.calcsize(cls._FORMAT)
+        if len(payload) < size:
+            raise LinkError(f"capabilities: payload of {len(payload)} bytes, expected {size} or more")
         version, nonce, wheels, ranges, control, telemetry, timeout, ticks, speed, serial = (
             struct.unpack_from(cls._FORMAT, payload)
         )
@@ -226,18 +216,9 @@ class Capabilities:
                 f"capabilities: {wheels} wheels, {ticks} ticks per turn, {speed} mrad/s make no device"
             )
         return cls(
-            version,
-            nonce,
-            wheels,
-            ranges,
-            control,
-            telemetry,
-            timeout / 1000,
-            ticks,
-            speed / 1000,
-            serial.decode("ascii", "replace").rstrip("\0"),
-            payload[size:].decode("ascii", "replace"),
-        )
+            version, nonce, wheels, ranges, control, telemetry, timeout / 1000, ticks, speed / 1000,
+            serial.decode("ascii", "replace").rstrip("\0"), payload[size:].decode("ascii", "replace"),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,24 +258,15 @@ class Telemetry:
     def pack(self) -> bytes:
         """Payload bytes; LinkError if a value does not fit."""
         head = self._HEAD.pack(
-            self.time_us,
-            self.obeyed,
-            self.answers | self.motors_on << 1,
-            self.faults,
-            _milli(self.battery, "telemetry: battery", 65535),
-            self.bumper,
-            len(self.ticks),
-            len(self.ranges),
-        )
+            self.time_us, self.obeyed, self.answers | self.motors_on << 1, self.faults,
+            _milli(self.battery, "telemetry: battery", 65535), self.bumper, len(self.ticks), len(self.ranges),
+        )  # fmt: skip
         wheels = b"".join(
             struct.pack("<ii", t, _milli(s, "telemetry: speed"))
             for t, s in zip(self.ticks, self.speeds, strict=True)
         )
-        return (
-            head
-            + wheels
-            + struct.pack(f"<{len(self.ranges)}H", *(_milli(r, "range", 65535) for r in self.ranges))
-        )
+        ranges = struct.pack(f"<{len(self.ranges)}H", *(_milli(r, "range", 65535) for r in self.ranges))
+        return head + wheels + ranges
 
     @classmethod
     def unpack(cls, payload: bytes) -> Telemetry:
@@ -302,24 +274,14 @@ class Telemetry:
         if len(payload) < cls._HEAD.size:
             raise LinkError(f"telemetry: payload of {len(payload)} bytes, expected {cls._HEAD.size} or more")
         time_us, obeyed, flags, faults, battery, bumper, wheels, ranges = cls._HEAD.unpack_from(payload)
-        _exact(
-            payload,
-            cls._HEAD.size + 8 * wheels + 2 * ranges,
-            f"telemetry of {wheels} wheels, {ranges} ranges",
-        )
+        size = cls._HEAD.size + 8 * wheels + 2 * ranges
+        _exact(payload, size, f"telemetry of {wheels} wheels, {ranges} ranges")
         values = struct.unpack_from(f"<{2 * wheels}i{ranges}H", payload, cls._HEAD.size)
         return cls(
-            time_us,
-            obeyed,
-            bool(flags & 1),
-            bool(flags & 2),
-            Fault(faults),
-            battery / 1000,
-            bumper,
-            values[0 : 2 * wheels : 2],
-            tuple(v / 1000 for v in values[1 : 2 * wheels : 2]),
+            time_us, obeyed, bool(flags & 1), bool(flags & 2), Fault(faults), battery / 1000, bumper,
+            values[0 : 2 * wheels : 2], tuple(v / 1000 for v in values[1 : 2 * wheels : 2]),
             tuple(v / 1000 for v in values[2 * wheels :]),
-        )
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -356,13 +356,8 @@ class Autopilot:
             self._state = replace(self._state, position=(x, -y, -z), velocity=(vx, -vy, -vz), position_ns=now)
         elif kind == "ATTITUDE":
             roll, pitch, yaw, p, q, r = _finite(
-                message.roll,
-                message.pitch,
-                message.yaw,
-                message.rollspeed,
-                message.pitchspeed,
-                message.yawspeed,
-            )
+                message.roll, message.pitch, message.yaw, message.rollspeed, message.pitchspeed, message.yawspeed
+            )  # fmt: skip
             self._state = replace(
                 self._state, attitude=(roll, -pitch, -yaw), angular_velocity=(p, -q, -r), attitude_ns=now
             )
@@ -415,14 +410,9 @@ class Autopilot:
     def _beat(self) -> None:
         self._write(
             mavlink.MAVLink_heartbeat_message(
-                mavlink.MAV_TYPE_ONBOARD_CONTROLLER,
-                mavlink.MAV_AUTOPILOT_INVALID,
-                0,
-                0,
-                mavlink.MAV_STATE_ACTIVE,
-                3,
+                mavlink.MAV_TYPE_ONBOARD_CONTROLLER, mavlink.MAV_AUTOPILOT_INVALID, 0, 0, mavlink.MAV_STATE_ACTIVE, 3
             )
-        )
+        )  # fmt: skip
 
     def _put(self, setpoint: Setpoint) -> None:
         """Send a velocity setpoint; MAVLink's body frame has y to the right and z down."""

@@ -4,20 +4,9 @@ from hybrid_control.snn.backends.loihi.engine import LoihiEngine
 from hybrid_control.snn.backends.loihi.form import (
     CAPABILITIES,
     MAX_COUNT,
-    LoihiPopulation,
     LoihiProgram,
-    LoihiProjection,
     loihi_form,
     loihi_program,
 )
 
-__all__ = [
-    "CAPABILITIES",
-    "MAX_COUNT",
-    "LoihiEngine",
-    "LoihiPopulation",
-    "LoihiProgram",
-    "LoihiProjection",
-    "loihi_form",
-    "loihi_program",
-]
+__all__ = ["CAPABILITIES", "MAX_COUNT", "LoihiEngine", "LoihiProgram", "loihi_form", "loihi_program"]

@@ -107,20 +107,6 @@ class LoihiProgram:
         np.savez_compressed(buffer, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
         return buffer.getvalue()
 
-    @property
-    def max_bits(self) -> tuple[float, float]:
-        """Bits that the sum of a tick's weights, and u, can need at most, each input MAX_COUNT times in a tick."""
-        sums, states = [0.0], [0.0]
-        for p in self.populations:
-            total = np.zeros(p.size)
-            for j in self.projections:
-                if j.target == p.name:
-                    times = MAX_COUNT if j.source in {i.name for i in self.inputs} else 1
-                    total += times * np.abs(j.weights.astype(np.int64)).sum(axis=1)
-            sums.append(float(total.max()))
-            states.append(float((total * DECAY_ONE / (p.decay_u + 1.0) + np.abs(p.bias)).max()))
-        return math.log2(max(sums) + 1), math.log2(max(states) + 1)
-
 
 def loihi_program(network: Network, dt: float = 1e-3) -> LoihiProgram:
     """A network, its LI made spikes, in Loihi's integers. BoardRefusal where a core can't hold it."""
