@@ -145,8 +145,9 @@ class Graph:
         node.end()
 
     def run(self, node: str, *ros_arguments: str) -> Process:
-        """A node in a process of its own."""
-        arguments = [sys.executable, "-m", "hybrid_control_ros", node]
+        """A node, or a module such as run.gazebo_ranges, in a process of its own."""
+        program = [f"hybrid_control_ros.{node}"] if "." in node else ["hybrid_control_ros", node]
+        arguments = [sys.executable, "-m", *program]
         if ros_arguments:
             arguments += ["--ros-args", *ros_arguments]
         environment = dict(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from hybrid_control.backends import BOARDS
+from hybrid_control.bringup.options import CAMERA_FAULTS, SCAN_FAULTS
 from hybrid_control.navigation.planner.rates import RATES_TIMEOUT
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.parameters import Parameter
@@ -46,10 +47,10 @@ SIM: tuple[Parameter, ...] = (
     ODOM_FRAME,
     Parameter(
         "camera_fault", "", "", "for tests: what the camera shows instead",
-        choices=("", "black", "white", "nan", "size", "freeze", "silent"), live=True,
+        choices=("", *CAMERA_FAULTS), live=True,
     ),
     Parameter(
-        "scan_fault", "", "", "for tests: what the lidar says instead", choices=("", "nan", "silent"), live=True
+        "scan_fault", "", "", "for tests: what the lidar says instead", choices=("", *SCAN_FAULTS), live=True
     ),
 )  # fmt: skip
 

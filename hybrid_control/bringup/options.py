@@ -58,6 +58,35 @@ class RunOptions:
     faults: tuple[Fault, ...] = ()
     parameters: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """ValueError, which names the option, for a value out of range or two that exclude each other."""
+        if not 0 < self.duration <= 3600:
+            raise ValueError(f"--duration {self.duration:g}: expected 0 .. 3600 s")
+        if not 0 < self.real_time_factor <= 100:
+            raise ValueError(
+                f"--real-time-factor {self.real_time_factor:g}: expected more than 0, at most 100"
+            )
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"--seed {self.seed}: expected 0 .. {2**31 - 1}")
+        if self.seeds is not None and not 1 <= self.seeds <= 1000:
+            raise ValueError(f"--seeds {self.seeds}: expected 1 .. 1000")
+        if self.domain is not None and not 0 <= self.domain <= 101:
+            raise ValueError(f"--domain {self.domain}: expected 0 .. 101")
+        for option, file in (("--model", self.model), ("--network", self.network)):
+            if file is not None and not file.is_file():
+                raise ValueError(f"{option}: {file}: no such file")
+        if self.composed and self.kill_planner is not None:
+            raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
+        if self.kill_board is not None and self.backend == "numba":
+            raise ValueError("--kill-board-at: there is no board; add --backend spinnaker or loihi")
+        if self.backend != "numba" and (self.composed or self.real_time_factor != 1.0):
+            raise ValueError(
+                "--backend: the board's emulator runs in real time, and the reflex in its bridge's process; leave out "
+                "--real-time-factor and --composed"
+            )
+        if self.firmware and self.real_time_factor != 1.0:
+            raise ValueError("--firmware: the emulated chip runs in real time; leave out --real-time-factor")
+
 
 def parse_when(text: str, option: str) -> When:
     """A moment as typed: "12.5" seconds, or "50%" of the way; ValueError names the option."""

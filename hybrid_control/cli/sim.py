@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import fields
 from pathlib import Path
 
-from hybrid_control.backends import BACKENDS, BOARDS
 from hybrid_control.bringup.interrupts import ending_at_once
+from hybrid_control.bringup.node_parameters import REFLEX
 from hybrid_control.bringup.options import (
     CAMERA_FAULTS,
     SCAN_FAULTS,
@@ -16,86 +17,54 @@ from hybrid_control.bringup.options import (
     parse_when,
 )
 
+_CHOICES = {p.name: p.choices for p in REFLEX}
+
 
 def options_of(args: argparse.Namespace) -> RunOptions:
-    """Check what was typed; ValueError or OSError with one line where it can't be."""
+    """What was typed, checked; ValueError or OSError with one line where it can't be."""
     from hybrid_control.bringup.parameter_files import read_parameters
-    from hybrid_control.sim.robots import vehicle
-    from hybrid_control.sim.worlds import load_world
 
-    if not 0 < args.duration <= 3600:
-        raise ValueError(f"--duration {args.duration:g}: expected 0 .. 3600 s")
-    if not 0 < args.real_time_factor <= 100:
-        raise ValueError(f"--real-time-factor {args.real_time_factor:g}: expected more than 0, at most 100")
-    if not 0 <= args.seed < 2**31:
-        raise ValueError(f"--seed {args.seed}: expected 0 .. {2**31 - 1}")
-    if args.seeds is not None and not 1 <= args.seeds <= 1000:
-        raise ValueError(f"--seeds {args.seeds}: expected 1 .. 1000")
-    if args.domain is not None and not 0 <= args.domain <= 101:
-        raise ValueError(f"--domain {args.domain}: expected 0 .. 101")
-    vehicle(args.robot)
-    load_world(args.world, args.seed)
-    for option, file in (("--model", args.model), ("--network", args.network)):
-        if file is not None and not file.is_file():
-            raise ValueError(f"{option}: {file}: no such file")
-    if args.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise ValueError(
-            "--viewer: there is no display (DISPLAY is not set); leave it out to drive without one"
-        )
-    if args.composed and args.kill_planner_at:
-        raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
-    if args.kill_board_at and args.backend == "numba":
-        raise ValueError(f"--kill-board-at: there is no board; add --backend {' or '.join(BOARDS)}")
-    if args.backend != "numba":
-        if args.composed or args.real_time_factor != 1.0:
-            raise ValueError(
-                "--backend: the board's emulator runs in real time, and the reflex in its bridge's process; leave out "
-                "--real-time-factor and --composed"
-            )
-        from firmware_bridge.boards.emulated import emulated_config, emulator_command
-
-        emulator_command(args.backend, Path("board.nir"), emulated_config(args.backend))
-    if args.firmware:
-        from firmware_bridge.firmware.build import check_tools
-
-        check_tools()
-        if vehicle(args.robot).wheels is None:
-            raise ValueError(f"--firmware: drives wheels, and the robot {args.robot!r} has none")
-        if args.real_time_factor != 1.0:
-            raise ValueError("--firmware: the emulated chip runs in real time; leave out --real-time-factor")
-    faults = [parse_fault(text, "camera") for text in args.camera_fault]
-    faults += [parse_fault(text, "scan") for text in args.scan_fault]
+    same = {f.name: getattr(args, f.name) for f in fields(RunOptions) if hasattr(args, f.name)}
     options = RunOptions(
-        world=args.world,
-        robot=args.robot,
-        seed=args.seed,
-        seeds=args.seeds,
-        duration=args.duration,
-        real_time_factor=args.real_time_factor,
-        out=args.out,
-        viewer=args.viewer,
-        composed=args.composed,
-        firmware=args.firmware,
-        backend=args.backend,
-        without_board=args.without_board,
+        **same,
         kill_board=parse_when(args.kill_board_at, "--kill-board-at") if args.kill_board_at else None,
-        model=args.model,
-        network=args.network,
-        domain=args.domain,
         kill_planner=parse_when(args.kill_planner_at, "--kill-planner-at") if args.kill_planner_at else None,
-        faults=tuple(faults),
+        faults=(
+            *(parse_fault(text, "camera") for text in args.camera_fault),
+            *(parse_fault(text, "scan") for text in args.scan_fault),
+        ),
         parameters=read_parameters(args.params),
     )
-    _check_model(options)
+    options.check()
+    _check_here(options)
     return options
 
 
-def _check_model(options: RunOptions) -> None:
-    """Load the planner's model once, so that one that breaks the contract is refused before a process is started."""
+def _check_here(options: RunOptions) -> None:
+    """Look for what the options need, so that a mistake is refused before a process is started."""
     from hybrid_control.navigation.planner import contract
+    from hybrid_control.sim.robots import vehicle
+    from hybrid_control.sim.worlds import load_world
 
-    named = options.model or str(options.parameters["planner_node"]["model_file"])
-    contract.load(named or contract.DEFAULT_MODEL)
+    robot = vehicle(options.robot)
+    load_world(options.world, options.seed)
+    if options.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ValueError(
+            "--viewer: there is no display (DISPLAY is not set); leave it out to drive without one"
+        )
+    if options.backend != "numba":
+        from firmware_bridge.boards.emulated import emulated_config, emulator_command
+
+        emulator_command(options.backend, Path("board.nir"), emulated_config(options.backend))
+    if options.firmware:
+        from firmware_bridge.firmware.build import check_tools
+
+        check_tools()
+        if robot.wheels is None:
+            raise ValueError(f"--firmware: drives wheels, and the robot {options.robot!r} has none")
+    contract.load(
+        options.model or str(options.parameters["planner_node"]["model_file"]) or contract.DEFAULT_MODEL
+    )
 
 
 def _sim(args: argparse.Namespace) -> int:
@@ -180,14 +149,14 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     add(
         "--backend",
-        choices=BACKENDS,
+        choices=_CHOICES["backend"],
         default=defaults.backend,
         help="what runs the reflex's network: this processor, or a board's emulator behind the board's wire "
         "(default: %(default)s)",
     )
     add(
         "--without-board",
-        choices=("numba", "stop"),
+        choices=_CHOICES["without_board"],
         help="what the reflex does while the board is silent (default: as the parameters say)",
     )
     add("--kill-board-at", metavar="WHEN", help="test: kill the board's emulator then")

@@ -62,13 +62,13 @@ class Sent:
 
     def __init__(self, node):
         self.commands = []
-        publish = node._publish_command
+        publish = node._commands.publish
 
         def note(twist):
             publish(twist)
             self.commands.append((time.monotonic_ns(), twist.linear_x == twist.angular_z == 0.0))
 
-        node._publish_command = note
+        node._commands.publish = note
 
     def between(self, begin_ns, end_ns):
         return [zero for at, zero in list(self.commands) if begin_ns <= at < end_ns]
@@ -78,9 +78,9 @@ class Sent:
 def driving(graph):
     """A node that drives: (node, world, sent)."""
     node = graph.add(ReflexNode)
-    sent = Sent(node)
     world = World(graph)
     assert node.start()
+    sent = Sent(node)
     world.begin()
     world.until_mode(HYBRID)
     graph.until(lambda: world.commands and world.speed() > 0.1)
@@ -107,10 +107,10 @@ def test_ros_fault_tick_that_hangs_zero_within_bound_error_told_at_once_and_reco
     late = []
     for hang_ms in (60, 200, 200):  # a busy machine may hold up any thread once
         graph.until(lambda: world.mode == HYBRID and world.speed() > 0.1)
-        statuses, told, before = len(world.status), len(diagnostics), node._watchdog.hangs
+        statuses, told, before = len(world.status), len(diagnostics), node._pace.hangs
         ORDER[1] = hang_ms * MS
         ORDER[0] = kind
-        graph.until(lambda n=before: node._watchdog.hangs > n)
+        graph.until(lambda n=before: node._pace.hangs > n)
         begun, until = int(ORDER[2]), int(ORDER[2]) + hang_ms * MS
         graph.until(lambda u=until: time.monotonic_ns() > u)
         zeros = lambda b=begun: [at for at, zero in list(sent.commands) if at > b and zero]  # noqa: E731

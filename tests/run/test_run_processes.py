@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
 
-from hybrid_control_ros.run.processes import Children, private_domain
+from hybrid_control_ros.run.processes import Children, private_domain, python
 
 _SLEEPER = "import time\nprint('begun', flush=True)\ntime.sleep(60)\n"
 _STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + _SLEEPER
@@ -41,7 +41,7 @@ def alive(pid):
 
 def test_children_end_when_the_context_ends_even_those_that_do_not_listen(modules, tmp_path):
     with Children(tmp_path, modules) as children:
-        started = [children.start(name, f"run_test_{name}", []) for name in ("sleeper", "stubborn")]
+        started = [children.run(name, python(f"run_test_{name}")) for name in ("sleeper", "stubborn")]
         for child in started:
             wait_for(lambda child=child: "begun" in child.log.read_text())
         assert all(child.alive for child in started)
@@ -51,8 +51,8 @@ def test_children_end_when_the_context_ends_even_those_that_do_not_listen(module
 
 def test_children_die_with_a_parent_that_is_killed(modules, tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom hybrid_control_ros.run.processes import Children\n"
-        f"child = Children(Path({str(tmp_path)!r}), {{}}).start('sleeper', 'run_test_sleeper', [])\n"
+        "import sys, time\nfrom pathlib import Path\nfrom hybrid_control_ros.run.processes import Children, python\n"
+        f"child = Children(Path({str(tmp_path)!r}), {{}}).run('sleeper', python('run_test_sleeper'))\n"
         "print(child.process.pid, flush=True)\ntime.sleep(60)\n"
     )
     environment = {**os.environ, **modules}
@@ -68,11 +68,11 @@ def test_children_die_with_a_parent_that_is_killed(modules, tmp_path):
 
 def test_child_that_failed_is_told_by_its_last_words(modules, tmp_path):
     with Children(tmp_path, modules) as children:
-        child = children.start("failing", "run_test_failing", [])
+        child = children.run("failing", python("run_test_failing"))
         wait_for(lambda: not child.alive)
         assert child.end_text() == "failing ended with status 1"
         assert child.last_words() == "ValueError: the model is missing"
-        other = children.start("sleeper", "run_test_sleeper", [])
+        other = children.run("sleeper", python("run_test_sleeper"))
         other.process.kill()
         wait_for(lambda: not other.alive)
         assert other.end_text() == "sleeper was killed (SIGKILL)"

@@ -17,7 +17,8 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import BatteryState, JointState, Range
 from std_srvs.srv import Trigger
 
-from firmware_bridge.kinematics import BodyVelocity, limit_velocity, limit_wheels, slip
+from firmware_bridge.drive import Drive
+from firmware_bridge.kinematics import BodyVelocity, slip
 from firmware_bridge.link import FirmwareLink
 from firmware_bridge.odometry import WheelOdometry
 from firmware_bridge.wheels import WheelDriver, WheelState
@@ -56,13 +57,7 @@ class FirmwareBridgeNode(ManagedNode):
         super().__init__(values, **options)
         self._direct = direct
         self.driver: WheelDriver | None = None
-        self._wanted: tuple[float, BodyVelocity] | None = (
-            None  # monotonic time of arrival, and what was asked for
-        )
-        self._velocity = BodyVelocity()
-        self._sent_at = 0.0
         self._clear_due = False
-        self._stale = False
         self._error: tuple[str, float] = ("", 0.0)
         self._seen: WheelState | None = None
 
@@ -70,13 +65,11 @@ class FirmwareBridgeNode(ManagedNode):
 
     def configure(self) -> None:
         values = self.values(FIRMWARE_BRIDGE)
-        self._kinematics = make_kinematics(values)
-        self._limits = make_limits(values)
-        self._max_wheel_speed = self.value("max_wheel_speed")
-        self._timeout = self.value("command_timeout")
+        kinematics, max_wheel_speed = make_kinematics(values), self.value("max_wheel_speed")
+        self._drive = Drive(kinematics, make_limits(values), max_wheel_speed, self.value("command_timeout"))
         start = Pose(self.value("initial_x"), self.value("initial_y"), self.value("initial_yaw"))
         # twice the limit: what is faster was no motion but a counter that began anew
-        self._odometry = WheelOdometry(self._kinematics, 2 * self._max_wheel_speed, start)
+        self._odometry = WheelOdometry(kinematics, 2 * max_wheel_speed, start)
         self._seen = None
         self._error = ("", 0.0)
         self._odom_topic = self.talk(OdometryMessage, "odom", qos.SENSOR)
@@ -94,9 +87,7 @@ class FirmwareBridgeNode(ManagedNode):
         if self._direct is not None:
             if not isinstance(self.driver, FirmwareLink):
                 raise ParameterError("direct: needs driver 'link'")
-            self._direct.connect(
-                self.driver.port, self._kinematics, self._max_wheel_speed, self.value("command_rate")
-            )
+            self._direct.connect(self.driver.port, kinematics, max_wheel_speed, self.value("command_rate"))
         self.driver.start()
         self._steadily(1.0 / self.value("command_rate"), self._send)
         self._steadily(1.0 / self.value("publish_rate"), self._publish)
@@ -104,15 +95,11 @@ class FirmwareBridgeNode(ManagedNode):
         self._steadily(0.2, self._tell)
 
     def activate(self) -> None:
-        self._wanted = None
-        self._velocity = BodyVelocity()
+        self._drive.reset()
         self._clear_due = True  # a stop that an earlier process left, once there is a connection
-        self._stale = False
 
     def deactivate(self) -> None:
-        self._wanted = None
         self._clear_due = False
-        self._velocity = BodyVelocity()
         if self._direct is not None:
             self._direct.enable(False)
         self.halt()
@@ -147,12 +134,12 @@ class FirmwareBridgeNode(ManagedNode):
         try:
             twist = convert.twist(message, now_ns)
             age = (now_ns - twist.stamp_ns) * 1e-9
-            if twist.stamp_ns and age > self._timeout:
-                raise ValueError(f"it is {age:.3f} s old, allowed are {self._timeout} s")
+            if twist.stamp_ns and age > self._drive.timeout:
+                raise ValueError(f"it is {age:.3f} s old, allowed are {self._drive.timeout} s")
         except ValueError as error:
             self.refuse("cmd_vel", error)
             return
-        self._wanted = time.monotonic(), BodyVelocity(twist.linear_x, twist.linear_y, twist.angular_z)
+        self._drive.put(BodyVelocity(twist.linear_x, twist.linear_y, twist.angular_z), time.monotonic())
         self._send()
 
     def _send(self) -> None:
@@ -169,28 +156,20 @@ class FirmwareBridgeNode(ManagedNode):
                 self._direct.enable(True)
         if self._direct is not None:
             return
-        now = time.monotonic()
-        wanted = BodyVelocity()
-        if self._wanted is not None:
-            stale = now - self._wanted[0] > self._timeout
-            if stale and not self._stale:
-                self.get_logger().warning(f"no cmd_vel for {self._timeout} s: the wheels are stopped")
-            self._stale = stale
-            wanted = BodyVelocity() if stale else self._wanted[1]
-        dt = min(now - self._sent_at, 0.1)
-        if dt < 1e-3:
-            return  # the one sent just now stands; the next turn of the timer takes up the rest
-        self._sent_at = now
-        velocity = limit_velocity(wanted, self._velocity, self._limits, dt)
-        command = self._kinematics.to_wheels(velocity)
-        speeds = limit_wheels(command.speeds, self._max_wheel_speed)
+        drive = self._drive
+        was_stale = drive.stale
+        command = drive.step(time.monotonic())
+        if drive.stale and not was_stale:
+            self.get_logger().warning(f"no cmd_vel for {drive.timeout} s: the wheels are stopped")
+        if command is None:
+            return
         try:
-            sent = driver.send(speeds)
+            sent = driver.send(command.speeds)
         except ValueError as error:
             self.refuse("wheel speeds", error)
             sent = False
-        # wheels that were not told begin again from rest
-        self._velocity = velocity if sent else BodyVelocity()
+        if not sent:
+            drive.rest()
         if command.steering:
             message = JointState(name=["front_left_steering", "front_right_steering"])
             message.header.stamp = self.get_clock().now().to_msg()
@@ -202,8 +181,7 @@ class FirmwareBridgeNode(ManagedNode):
         if self.driver is None or not self.active:
             response.message = "the node is not active"
         else:
-            self._wanted = None
-            self._velocity = BodyVelocity()
+            self._drive.reset()
             self.driver.clear_stop()
             response.success = True
         return response
@@ -224,7 +202,7 @@ class FirmwareBridgeNode(ManagedNode):
         dt = (state.received_ns - before.received_ns) * 1e-9 if before is not None else 1.0
         try:
             pose = self._odometry.update(state.positions, dt)
-            velocity = self._kinematics.to_body(state.speeds)
+            velocity = self._drive.kinematics.to_body(state.speeds)
         except ValueError as error:
             self.refuse("wheel readings", error)
             return
@@ -235,7 +213,7 @@ class FirmwareBridgeNode(ManagedNode):
                 Odometry(stamp_ns, pose, twist), self.value("odom_frame"), self.value("base_frame")
             )
         )
-        joints = JointState(name=[f"{wheel}_wheel" for wheel in self._kinematics.wheels])
+        joints = JointState(name=[f"{wheel}_wheel" for wheel in self._drive.kinematics.wheels])
         joints.header.stamp = convert.to_stamp(stamp_ns)
         joints.position, joints.velocity = list(state.positions), list(state.speeds)
         self._joints_topic.publish(joints)
@@ -320,12 +298,11 @@ class FirmwareBridgeNode(ManagedNode):
             return DiagnosticStatus.ERROR, f"motors off: {', '.join(faults)}", values
         if status.error:
             return DiagnosticStatus.WARN, status.error, values
-        sliding = (
-            slip(self._kinematics, state.speeds) if len(state.speeds) == len(self._kinematics.wheels) else 0.0
-        )
+        kinematics = self._drive.kinematics
+        sliding = slip(kinematics, state.speeds) if len(state.speeds) == len(kinematics.wheels) else 0.0
         values["slip [rad/s]"] = sliding
         if self.value("max_slip") and sliding > self.value("max_slip"):
             return DiagnosticStatus.WARN, f"a wheel slips by {sliding:.2f} rad/s", values
-        if self._stale and self.active:
+        if self._drive.stale and self.active:
             return DiagnosticStatus.WARN, "stopped: cmd_vel is stale", values
         return DiagnosticStatus.OK, "", values

@@ -117,6 +117,19 @@ class ManagedNode(LifecycleNode):
         self._open.append((self.destroy_subscription, subscription))
         return subscription
 
+    def take(self, kind: type, topic: str, put: Callable[[Any], None], profile: QoSProfile) -> Any:
+        """Subscribe until cleanup for what counts only while active; a ValueError of `put` refuses a message."""
+
+        def callback(message: Any) -> None:
+            if not self.active:
+                return
+            try:
+                put(message)
+            except ValueError as error:
+                self.refuse(topic, error)
+
+        return self.listen(kind, topic, callback, profile)
+
     def talk(self, kind: type, topic: str, profile: QoSProfile) -> Any:
         """A publisher until cleanup."""
         publisher = self.create_publisher(kind, topic, profile)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,12 +17,36 @@ from hybrid_control.navigation.planner.planner import BlindError, Planner
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.route.memory import warm
 from hybrid_control.parameters import Value
+from hybrid_control.realtime.worker import Worker
 from hybrid_control.signals import Goal, Odometry, RateVector
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage
 from hybrid_control_ros.node import ManagedNode
 
-_WAIT = 0.1  # seconds after which the thread looks whether it is to end
+
+class Tally:
+    """How often something was done, and how long it took."""
+
+    def __init__(self) -> None:
+        self._done = 0
+        self._seconds: deque[float] = deque(maxlen=200)
+        self._reported = (time.monotonic(), 0)
+
+    def add(self, seconds: float) -> None:
+        """It was done once more."""
+        self._seconds.append(seconds)
+        self._done += 1
+
+    def report(self) -> tuple[dict[str, object], int]:
+        """Values for diagnostics, and how often it was done since the last report."""
+        now, done = time.monotonic(), self._done
+        (before, done_before), self._reported = self._reported, (now, done)
+        rate = (done - done_before) / (now - before) if now > before else 0.0
+        values: dict[str, object] = {"rate [Hz]": rate, "planned": done}
+        if self._seconds:
+            p50, p99 = np.percentile(list(self._seconds), (50, 99)) * 1e3
+            values |= {"inference p50 [ms]": float(p50), "inference p99 [ms]": float(p99)}
+        return values, done - done_before
 
 
 class PlannerNode(ManagedNode):
@@ -48,17 +71,13 @@ class PlannerNode(ManagedNode):
         self._odometry: Odometry | None = None
         self._goal: Goal | None = None
         self._aim: Goal | None = None
-        self._scan: LaserScan | None = None
         self._scan_frame = ""
-        self._guide_thread: threading.Thread | None = None
-        self._image: Image | CompressedImage | None = None
-        self._arrived = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._ending = False
-        self._done = 0
+        self._images = Worker("planner", self._plan_on)
+        self._scans = Worker("route", self._enter)
+        self._guide: Guide | None = None
+        self._newest_ns = 0  # stamp of the newest image
+        self._tally = Tally()
         self._blind = False
-        self._seconds: deque[float] = deque(maxlen=200)
-        self._reported = (time.monotonic(), 0)
 
     def configure(self) -> None:
         self._planner = Planner(
@@ -67,44 +86,30 @@ class PlannerNode(ManagedNode):
         self._odometry = self._goal = self._aim = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
         kind = CompressedImage if self.value("compressed") else Image
-        self.listen(kind, "camera/image_raw", self._on_image, qos.SENSOR)
+        self.take(kind, "camera/image_raw", self._images.put, qos.SENSOR)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
         if self.value("route_memory"):
             warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
-            self.listen(LaserScan, "scan", self._on_scan, qos.SENSOR)
+            self.take(LaserScan, "scan", self._scans.put, qos.SENSOR)
 
     def activate(self) -> None:
-        self._ending = False
-        self._image = self._scan = self._aim = None
+        self._aim = None
         self._scan_frame = ""
-        self._done, self._blind = 0, False
-        self._seconds.clear()
-        self._reported = (time.monotonic(), 0)
-        self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
-        self._thread.start()
+        self._newest_ns, self._blind = 0, False
+        self._tally = Tally()
+        self._images.start()
         if self.value("route_memory"):
-            self._guide_thread = threading.Thread(target=self._guide, name="route", daemon=True)
-            self._guide_thread.start()
+            self._guide = Guide(self.value("lidar_x"), self.value("lidar_yaw"))
+            self._scans.start()
 
     def deactivate(self) -> None:
-        with self._arrived:
-            self._ending = True
-            self._arrived.notify_all()
-        for thread in (self._thread, self._guide_thread):
-            if thread is not None:
-                thread.join(1.0)
-        self._thread = self._guide_thread = None
+        self._images.stop()
+        self._scans.stop()
 
     def cleanup(self) -> None:
         self._planner = None
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        if self.active:
-            with self._arrived:
-                self._image = message
-                self._arrived.notify_all()
 
     def _on_odometry(self, message: OdometryMessage) -> None:
         try:
@@ -122,101 +127,71 @@ class PlannerNode(ManagedNode):
             self._aim = None
         self._goal = goal
 
-    def _on_scan(self, message: LaserScan) -> None:
-        if self.active:
-            with self._arrived:
-                self._scan = message
-                self._arrived.notify_all()
+    def _enter(self, message: LaserScan) -> None:
+        """Enter a scan into the memory, and send the next point on the way when it is due."""
+        odometry, goal, guide = self._odometry, self._goal, self._guide
+        assert guide is not None
+        try:
+            if self._scan_frame and message.header.frame_id != self._scan_frame:
+                raise ValueError(f"it is in frame {message.header.frame_id!r}, expected {self._scan_frame!r}")
+            self._scan_frame = message.header.frame_id
+            scan = convert.range_scan(message)
+        except ValueError as error:
+            self.refuse("scan", error)
+            return
+        if odometry is None or goal is None or abs(scan.stamp_ns - odometry.stamp_ns) > self._odometry_timeout():
+            return
+        guide.put_goal(goal)
+        guide.put_odometry(odometry)
+        guide.put_scan(scan)
+        point = guide.point(self.now_ns())
+        if point is not None and goal is self._goal and not self._scans.ending:
+            self._aim = point
+            self._waypoints.publish(convert.goal_message(point, self.value("odom_frame")))
 
-    def _guide(self) -> None:
-        """Enter the newest scan into the memory, and tell the next point on the way when it is due."""
-        guide = Guide(self.value("lidar_x"), self.value("lidar_yaw"))
-        odometry_timeout = round(self.value("odometry_timeout") * 1e9)
-        while True:
-            with self._arrived:
-                while self._scan is None and not self._ending:
-                    self._arrived.wait(_WAIT)
-                message, self._scan = self._scan, None
-            if message is None or self._ending:
-                return
-            odometry, goal = self._odometry, self._goal
-            try:
-                if self._scan_frame and message.header.frame_id != self._scan_frame:
-                    raise ValueError(f"it is in frame {message.header.frame_id!r}, expected {self._scan_frame!r}")
-                self._scan_frame = message.header.frame_id
-                scan = convert.range_scan(message)
-            except ValueError as error:
-                self.refuse("scan", error)
-                continue
-            if odometry is None or goal is None or abs(scan.stamp_ns - odometry.stamp_ns) > odometry_timeout:
-                continue
-            guide.put_goal(goal)
-            guide.put_odometry(odometry)
-            guide.put_scan(scan)
-            point = guide.point(self.now_ns())
-            if point is not None and goal is self._goal and not self._ending:
-                self._aim = point
-                self._waypoints.publish(convert.goal_message(point, self.value("odom_frame")))
+    def _odometry_timeout(self) -> int:
+        return round(self.value("odometry_timeout") * 1e9)
 
-    def _work(self) -> None:
-        period = 1.0 / self.value("rate")
-        image_timeout = round(self.value("image_timeout") * 1e9)
-        odometry_timeout = round(self.value("odometry_timeout") * 1e9)
-        newest_ns = 0
-        while True:
-            with self._arrived:
-                while self._image is None and not self._ending:
-                    self._arrived.wait(_WAIT)
-                message, self._image = self._image, None
-            if message is None or self._ending:
-                return
-            begun = time.monotonic()
-            stamp_ns, now_ns = convert.to_ns(message.header.stamp), self.now_ns()
-            if newest_ns > now_ns:  # the clock was set back, or a simulation began anew
-                newest_ns = 0
-            try:
-                if not newest_ns < stamp_ns:
-                    raise ValueError(f"its stamp is not newer than the last one's, {newest_ns * 1e-9:.3f} s")
-                age_ns = now_ns - stamp_ns
-                if abs(age_ns) > image_timeout:
-                    raise ValueError(f"its stamp is {age_ns * 1e-9:.3f} s old, over image_timeout")
-                newest_ns = stamp_ns
-                self._plan(convert.image(message), stamp_ns, now_ns, odometry_timeout)
-            except ValueError as error:
-                self._blind = isinstance(error, BlindError)
-                self.refuse("camera/image_raw", error)
-            with self._arrived:
-                self._arrived.wait_for(lambda: self._ending, max(0.0, begun + period - time.monotonic()))
+    def _plan_on(self, message: Image | CompressedImage) -> None:
+        begun = time.monotonic()
+        stamp_ns, now_ns = convert.to_ns(message.header.stamp), self.now_ns()
+        if self._newest_ns > now_ns:  # the clock was set back, or a simulation began anew
+            self._newest_ns = 0
+        try:
+            if not self._newest_ns < stamp_ns:
+                raise ValueError(f"its stamp is not newer than the last one's, {self._newest_ns * 1e-9:.3f} s")
+            age = (now_ns - stamp_ns) * 1e-9
+            if abs(age) > self.value("image_timeout"):
+                raise ValueError(f"its stamp is {age:.3f} s old, over image_timeout")
+            self._newest_ns = stamp_ns
+            self._plan(convert.image(message), stamp_ns, now_ns)
+        except ValueError as error:
+            self._blind = isinstance(error, BlindError)
+            self.refuse("camera/image_raw", error)
+        self._images.pause(begun + 1.0 / self.value("rate") - time.monotonic())
 
-    def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int, odometry_timeout: int) -> None:
+    def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int) -> None:
         odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
             goal is None
             or odometry is None
             or planner is None
-            or now_ns - odometry.stamp_ns > odometry_timeout
+            or now_ns - odometry.stamp_ns > self._odometry_timeout()
         ):
             return
         begun = time.monotonic()
         rates = planner.plan(image, odometry, goal, stamp_ns)
-        self._seconds.append(time.monotonic() - begun)
+        self._tally.add(time.monotonic() - begun)
         self._blind = False
-        self._done += 1
-        if self._ending:
+        if self._images.ending:
             return
         if self._hand_over is not None:
             self._hand_over(rates)
         self._rates.publish(convert.rate_vector_message(rates))
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
-        now, done = time.monotonic(), self._done
-        before, done_before = self._reported
-        self._reported = now, done
-        rate = (done - done_before) / (now - before) if now > before else 0.0
-        values: dict[str, object] = {"rate [Hz]": rate, "planned": done, "blind": self._blind}
-        if self._seconds:
-            p50, p99 = np.percentile(list(self._seconds), (50, 99)) * 1e3
-            values |= {"inference p50 [ms]": float(p50), "inference p99 [ms]": float(p99)}
+        values, new = self._tally.report()
+        values["blind"] = self._blind
         if not self.active:
             return DiagnosticStatus.OK, "", values
         if self._blind:
@@ -225,6 +200,6 @@ class PlannerNode(ManagedNode):
             return DiagnosticStatus.OK, "waiting for a goal", values
         if self._odometry is None:
             return DiagnosticStatus.WARN, "waiting for odometry", values
-        if done == done_before:
+        if not new:
             return DiagnosticStatus.WARN, "no image that could be planned on in the last second", values
         return DiagnosticStatus.OK, "planning", values

@@ -37,7 +37,8 @@ from hybrid_control.sim.worlds.files import LOWEST
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run.judge import Judge
 from hybrid_control_ros.run.recorder import Recorder, message_class
-from hybrid_control_ros.run.supervisor import Interrupt, versions
+from hybrid_control_ros.run.supervisor import versions
+from hybrid_control_ros.run.terminal import Interrupt
 from hybrid_control_ros.simulator import MAP, world_message
 
 Say = Callable[[str], None]

@@ -12,7 +12,8 @@ from typing import Any
 from hybrid_control.bringup.options import RunOptions
 from hybrid_control.report import make_report, summary_line
 from hybrid_control_ros.run.judge import Judge
-from hybrid_control_ros.run.supervisor import Display, Interrupt, drive
+from hybrid_control_ros.run.supervisor import drive
+from hybrid_control_ros.run.terminal import Display, Interrupt
 
 SUCCESS_SHARE = 0.95  # of the seeds that must reach the goal for exit status 0
 

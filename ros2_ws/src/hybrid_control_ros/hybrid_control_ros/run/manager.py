@@ -110,6 +110,55 @@ class Steered:
         return None
 
 
+class StandIn:
+    """Sends zero commands for a while in the place of a reflex that has died."""
+
+    def __init__(self, node: Node, graph: Graph) -> None:
+        values = graph.values(REFLEX)
+        self._node = node
+        self._stamped, self._frame = bool(values["stamped_cmd_vel"]), str(values["base_frame"])
+        kind = TwistStamped if self._stamped else TwistMessage
+        self._topic = node.create_publisher(kind, graph.cmd_vel, qos.COMMAND)
+        self._until = self._at = 0.0
+
+    def begin(self) -> None:
+        """The reflex has died."""
+        self._until = time.monotonic() + _STOPPING
+
+    def poll(self, now: float) -> None:
+        """Send what is due."""
+        if now < self._until and now - self._at >= _STOP_PERIOD:
+            self._at = now
+            self.stop()
+
+    def stop(self) -> None:
+        """One zero command."""
+        stamp_ns = self._node.get_clock().now().nanoseconds
+        self._topic.publish(convert.twist_message(Twist(stamp_ns), self._stamped, self._frame))
+
+
+class FirstGoal:
+    """Sends the graph's goal a few times, since a node may not have been matched yet."""
+
+    def __init__(self, node: Node, graph: Graph, goal: tuple[float, float]) -> None:
+        values = graph.values(REFLEX)
+        self._frame, self._simulated = str(values["odom_frame"]), bool(values["use_sim_time"])
+        self._goal = goal
+        self._topic = node.create_publisher(PoseStamped, graph.goal_topic, qos.COMMAND)
+        self._left, self._at = _GOALS, 0.0
+
+    def poll(self, now: float) -> None:
+        """Send it where that is due."""
+        if self._left and now - self._at > 1.0:
+            self._left, self._at = self._left - 1, now
+            goal = Goal(0 if self._simulated else time.time_ns(), *self._goal)
+            self._topic.publish(convert.goal_message(goal, self._frame))
+
+    def forget(self) -> None:
+        """Never send it again."""
+        self._left = 0
+
+
 class Manager:
     """Brings a graph's nodes up in order, and keeps the robot safe while one of them is away.
 
@@ -138,18 +187,10 @@ class Manager:
         self._executor.add_node(self._node)
         self._steered = {name: Steered(self._node, name, graph.namespace) for name in graph.managed}
         self._up = False  # all were active once
-        self._stop_until = self._stop_at = 0.0
-        self._goals, self._goal_at = 0, 0.0
-        self._goal: Any = None
-        self._stop: Any = None
-        if REFLEX in self._steered:
-            values = graph.values(REFLEX)
-            self._stamped, self._frame = bool(values["stamped_cmd_vel"]), str(values["base_frame"])
-            kind = TwistStamped if self._stamped else TwistMessage
-            self._stop = self._node.create_publisher(kind, graph.cmd_vel, qos.COMMAND)
-            if graph.goal is not None:
-                self._goals = _GOALS
-                self._goal = self._node.create_publisher(PoseStamped, graph.goal_topic, qos.COMMAND)
+        self._stand_in = StandIn(self._node, graph) if REFLEX in self._steered else None
+        self._goal: FirstGoal | None = None
+        if REFLEX in self._steered and graph.goal is not None:
+            self._goal = FirstGoal(self._node, graph, graph.goal)
 
     def started(self, program: str) -> None:
         """A program of the graph was started."""
@@ -178,18 +219,15 @@ class Manager:
         for steered in self._steered.values():
             steered.poll()
         now = time.monotonic()
-        if now < self._stop_until and now - self._stop_at >= _STOP_PERIOD:
-            self._stop_at = now
-            self.stop()
-        if self._up and self._goals and now - self._goal_at > 1.0:
-            self._goals, self._goal_at = self._goals - 1, now
-            self._tell_goal()
+        if self._stand_in is not None:
+            self._stand_in.poll(now)
+        if self._up and self._goal is not None:
+            self._goal.poll(now)
 
     def stop(self) -> None:
         """One zero command, in the reflex's place."""
-        if self._stop is not None:
-            stamp = self._node.get_clock().now().nanoseconds
-            self._stop.publish(convert.twist_message(Twist(stamp), self._stamped, self._frame))
+        if self._stand_in is not None:
+            self._stand_in.stop()
 
     def close(self) -> None:
         """Leave the graph."""
@@ -202,10 +240,11 @@ class Manager:
         for name in nodes:
             steered = self._steered[name]
             steered.started() if started else steered.ended()
-        if not started and REFLEX in nodes:
-            self._stop_until = time.monotonic() + _STOPPING
+        if not started and REFLEX in nodes and self._stand_in is not None:
+            self._stand_in.begin()
         if not started and self._up and (REFLEX in nodes or self._program(program).carries):
-            self._goals = 0
+            if self._goal is not None:
+                self._goal.forget()
             self._say(f"{program} ended: the robot is stopped, and then waits for a new goal_pose")
 
     def _program(self, name: str) -> Any:
@@ -233,12 +272,6 @@ class Manager:
         )
         for steered in everyone:
             steered.target = ACTIVE if carried or steered.name != REFLEX else INACTIVE
-
-    def _tell_goal(self) -> None:
-        assert self._graph.goal is not None
-        values = self._graph.values(REFLEX)
-        stamp = 0 if values["use_sim_time"] else time.time_ns()
-        self._goal.publish(convert.goal_message(Goal(stamp, *self._graph.goal), str(values["odom_frame"])))
 
 
 class ManagerThread(threading.Thread):

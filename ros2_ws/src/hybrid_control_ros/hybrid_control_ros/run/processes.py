@@ -67,6 +67,11 @@ def _in_child() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that runs a Python module."""
+    return [sys.executable, "-m", module, *arguments]
+
+
 @dataclass
 class Child:
     """A process of the run."""
@@ -121,10 +126,6 @@ class Children:
 
     def __exit__(self, *exception: object) -> None:
         self.end()
-
-    def start(self, name: str, module: str, arguments: Sequence[str]) -> Child:
-        """Run a Python module."""
-        return self.run(name, [sys.executable, "-m", module, *arguments])
 
     def run(self, name: str, command: Sequence[str]) -> Child:
         """Run a command; its output goes to NAME.log where there is a folder. OSError where it can't be run."""

@@ -15,7 +15,8 @@ from hybrid_control.bringup.commands import command
 from hybrid_control.bringup.graph import MAX_RESTARTS, RESTART_DELAY, Graph, Program
 from hybrid_control_ros.run.manager import Manager
 from hybrid_control_ros.run.processes import Child, Children
-from hybrid_control_ros.run.supervisor import END, Interrupt
+from hybrid_control_ros.run.supervisor import END
+from hybrid_control_ros.run.terminal import Interrupt
 
 
 class _Robot:
