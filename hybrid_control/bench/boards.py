@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firmware_bridge.boards.board import Board
     from hybrid_control.navigation.drive import HybridDriver
+    from hybrid_control.navigation.episode import Rules
     from hybrid_control.sim.worlds import World
 
 
@@ -40,15 +41,16 @@ def drive_seeds(
 ) -> Iterator[Drive]:
     """Drive a world once for each seed; the emulator is started anew for each where it is to be killed."""
     from hybrid_control.navigation.drive import HybridDriver
+    from hybrid_control.navigation.episode import Rules
     from hybrid_control.navigation.planner.planner import Planner
     from hybrid_control.navigation.planner.timed import TimedPlanner
     from hybrid_control.sim.worlds import load_world
 
     settings: dict[str, Any] = {"backend": backend, "without_board": without_board}
-    driver = HybridDriver(TimedPlanner(Planner()), settings=settings)
+    driver, rules = HybridDriver(TimedPlanner(Planner()), settings=settings), Rules(duration=duration)
     if backend == "numba":
         for seed in seeds:
-            yield _drive(driver, load_world(world, seed), seed, duration, None)
+            yield _drive(driver, load_world(world, seed), seed, rules, None)
         return
     from firmware_bridge.boards.emulated import EmulatedBoard
     from hybrid_control.navigation.reflex.board_inputs import board_inputs
@@ -62,7 +64,7 @@ def drive_seeds(
         with emulated as board:
             exchange = _Exchange(driver, board, emulated.kill, kill_at)
             driver.exchange = exchange
-            yield _drive(driver, load_world(world, seed), seed, duration, exchange)
+            yield _drive(driver, load_world(world, seed), seed, rules, exchange)
 
 
 class _Exchange:
@@ -87,11 +89,7 @@ class _Exchange:
             self._pump.exchange()
 
 
-def _drive(
-    driver: HybridDriver, world: World, seed: int, duration: float, exchange: _Exchange | None
-) -> Drive:
-    from hybrid_control.navigation.episode import Rules
-
-    episode = driver.run(world, seed, Rules(duration=duration))
+def _drive(driver: HybridDriver, world: World, seed: int, rules: Rules, exchange: _Exchange | None) -> Drive:
+    episode = driver.run(world, seed, rules)
     replaced = exchange.replaced / max(exchange.ticks, 1) if exchange else 0.0
     return Drive(seed, episode.reached, episode.contacts, episode.time, episode.least_distance, replaced)

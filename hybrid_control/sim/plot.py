@@ -17,17 +17,8 @@ def plot_world(ax: Any, world: World, *, colour: str = "0.35", goal_radius: floa
     for x, y, length, width, yaw in world.boxes:
         corner = (x - length / 2, y - width / 2)
         degrees = math.degrees(yaw)
-        ax.add_patch(
-            Rectangle(
-                corner,
-                length,
-                width,
-                angle=degrees,
-                rotation_point="center",
-                facecolor=colour,
-                edgecolor="none",
-            )
-        )
+        look = {"facecolor": colour, "edgecolor": "none"}
+        ax.add_patch(Rectangle(corner, length, width, angle=degrees, rotation_point="center", **look))
     for mover in world.movers:
         ax.plot(*zip(mover.a, mover.b, strict=True), color="tab:red", linewidth=0.8, linestyle=":")
         ax.add_patch(Circle(mover.at(0.0), mover.radius, facecolor="tab:red", edgecolor="none", alpha=0.6))

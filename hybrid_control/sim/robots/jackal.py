@@ -77,11 +77,6 @@ class Rover(Vehicle):
         """Heights are above the ground, base_link is in the middle of the axle."""
         return self.wheel_radius
 
-    @property
-    def start_height(self) -> float:
-        """It stands on its wheels."""
-        return self.wheel_radius
-
     def describe(self) -> Description:
         """The rover's links, joints and sensors.
 

@@ -361,18 +361,8 @@ class RotorLocomotion(Locomotion):
         self._target, self._still = np.zeros(4), np.zeros(4)
         self._integral, self._rotors = np.zeros(3), np.zeros(4)
         self._inertia = np.array(robot.inertia)
-        self._numbers = np.array(
-            (
-                robot.mass,
-                robot.rotor_x,
-                robot.rotor_y,
-                robot.rotor_thrust,
-                robot.rotor_torque,
-                robot.rotor_time_constant,
-                robot.acceleration,
-                robot.max_tilt,
-            )
-        )
+        rotor = (robot.rotor_x, robot.rotor_y, robot.rotor_thrust, robot.rotor_torque, robot.rotor_time_constant)
+        self._numbers = np.array((robot.mass, *rotor, robot.acceleration, robot.max_tilt))
         self._odometry = DriftingOdometry(robot, start, np.random.default_rng([seed, 13]))
         self.odometry = self._odometry.reading
 
@@ -395,17 +385,9 @@ class RotorLocomotion(Locomotion):
 
     def act(self, now_ns: int) -> None:
         """One step of the autopilot."""
-        autopilot(
-            self._data.qpos,
-            self._data.qvel,
-            self._target if self.commanded(now_ns) else self._still,
-            self._integral,
-            self._rotors,
-            self._numbers,
-            self._inertia,
-            self._timestep,
-            self._data.ctrl,
-        )
+        data, target = self._data, self._target if self.commanded(now_ns) else self._still
+        state, body = (self._integral, self._rotors), (self._numbers, self._inertia)
+        autopilot(data.qpos, data.qvel, target, *state, *body, self._timestep, data.ctrl)
 
     def reckon(self, truth: Odometry) -> None:
         """Visual-inertial dead reckoning."""

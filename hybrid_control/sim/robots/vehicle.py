@@ -197,9 +197,9 @@ class Vehicle(ABC):
     # -- the embedded simulator -----------------------------------------------------------------------------
 
     @property
-    @abstractmethod
     def start_height(self) -> float:
         """m of base_link above the ground where it begins."""
+        return self.mount_height
 
     @abstractmethod
     def check_obstacles(self, lowest: float) -> None:
