@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-from geometry_msgs.msg import Twist as TwistMessage
-from geometry_msgs.msg import TwistStamped
-
 from hybrid_control.signals import Twist
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
@@ -18,7 +15,7 @@ class Commands:
 
     def __init__(self, node: ManagedNode) -> None:
         self._stamped, self._frame = node.value("stamped_cmd_vel"), node.value("base_frame")
-        self._topic = node.talk(TwistStamped if self._stamped else TwistMessage, "cmd_vel", qos.COMMAND)
+        self._topic = node.talk(node.twist_kind, "cmd_vel", qos.COMMAND)
         self._lock = threading.Lock()
         self._halted = False
         self.fault = ""

@@ -6,14 +6,13 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist as TwistMessage
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry as OdometryMessage
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import BatteryState, JointState, Range
 from std_srvs.srv import Trigger
 
@@ -77,10 +76,8 @@ class FirmwareBridgeNode(ManagedNode):
         self._battery_topic = self.talk(BatteryState, "battery_state", qos.STREAM)
         self._steering_topic = self.talk(JointState, "steering_command", qos.COMMAND)
         self._range_topics: list[Any] = []
-        kind = TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
-        self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
-        service = self.create_service(Trigger, "~/clear_faults", self._on_clear)
-        self._open.append((self.destroy_service, service))
+        self.take(self.twist_kind, "cmd_vel", self._put_command, qos.COMMAND)
+        self.serve("~/clear_faults", self._on_clear)
         if self.value("direct") and self._direct is None:
             raise ParameterError("direct: needs the reflex in the same process: run reflex_wheels_node")
         self.driver = make_driver(values)
@@ -89,10 +86,10 @@ class FirmwareBridgeNode(ManagedNode):
                 raise ParameterError("direct: needs driver 'link'")
             self._direct.connect(self.driver.port, kinematics, max_wheel_speed, self.value("command_rate"))
         self.driver.start()
-        self._steadily(1.0 / self.value("command_rate"), self._send)
-        self._steadily(1.0 / self.value("publish_rate"), self._publish)
-        self._steadily(1.0, self._publish_battery)
-        self._steadily(0.2, self._tell)
+        self.steadily(1.0 / self.value("command_rate"), self._send)
+        self.steadily(1.0 / self.value("publish_rate"), self._publish)
+        self.steadily(1.0, self._publish_battery)
+        self.steadily(0.2, self._tell)
 
     def activate(self) -> None:
         self._drive.reset()
@@ -120,25 +117,12 @@ class FirmwareBridgeNode(ManagedNode):
         if isinstance(self.driver, FirmwareLink) and self.value("set_gains"):
             self.driver.configure(make_gains({**self.values(FIRMWARE_BRIDGE), **changes}))
 
-    def _steadily(self, period: float, callback: Callable[[], None]) -> None:
-        """Call back by the monotonic clock: wheels are driven in real time, whatever the ROS clock does."""
-        timer = self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._open.append((self.destroy_timer, timer))
-
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def _on_command(self, message: TwistStamped | TwistMessage) -> None:
-        if not self.active or self._direct is not None:
+    def _put_command(self, message: TwistStamped | TwistMessage) -> None:
+        if self._direct is not None:
             return
-        now_ns = self.now_ns()
-        try:
-            twist = convert.twist(message, now_ns)
-            age = (now_ns - twist.stamp_ns) * 1e-9
-            if twist.stamp_ns and age > self._drive.timeout:
-                raise ValueError(f"it is {age:.3f} s old, allowed are {self._drive.timeout} s")
-        except ValueError as error:
-            self.refuse("cmd_vel", error)
-            return
+        twist = self.fresh_twist(message)
         self._drive.put(BodyVelocity(twist.linear_x, twist.linear_y, twist.angular_z), time.monotonic())
         self._send()
 
@@ -188,12 +172,6 @@ class FirmwareBridgeNode(ManagedNode):
 
     # -- readings ------------------------------------------------------------------------------------------------
 
-    def _stamp_ns(self, state: WheelState) -> int:
-        """When the state was received, by the ROS clock."""
-        if self.get_parameter("use_sim_time").value:
-            return self.now_ns()
-        return self.now_ns() - (time.monotonic_ns() - state.received_ns)
-
     def _publish(self) -> None:
         state = self.driver.state() if self.driver is not None else None
         if state is None or (self._seen is not None and state.received_ns <= self._seen.received_ns):
@@ -206,7 +184,7 @@ class FirmwareBridgeNode(ManagedNode):
         except ValueError as error:
             self.refuse("wheel readings", error)
             return
-        stamp_ns = self._stamp_ns(state)
+        stamp_ns = self.stamp_ns(state.received_ns)
         twist = Twist(stamp_ns, velocity.x, velocity.y, 0.0, velocity.yaw)
         self._odom_topic.publish(
             convert.odometry_message(
@@ -237,7 +215,7 @@ class FirmwareBridgeNode(ManagedNode):
         if state is None or state.battery is None:
             return
         message = BatteryState(voltage=state.battery, present=True)
-        message.header.stamp = convert.to_stamp(self._stamp_ns(state))
+        message.header.stamp = convert.to_stamp(self.stamp_ns(state.received_ns))
         for name in ("temperature", "current", "charge", "capacity", "design_capacity", "percentage"):
             setattr(message, name, math.nan)  # not measured
         self._battery_topic.publish(message)

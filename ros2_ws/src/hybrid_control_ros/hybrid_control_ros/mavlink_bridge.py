@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist as TwistMessage
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry as OdometryMessage
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import BatteryState, Range
 from std_srvs.srv import Trigger
 
@@ -87,8 +85,7 @@ class MavlinkBridgeNode(ManagedNode):
             self._range_topics = {
                 side: self.talk(Range, f"range/{side}", qos.SENSOR) for side in ("up", "down")
             }
-        kind = TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
-        self.listen(kind, "cmd_vel", self._on_command, qos.COMMAND)
+        self.take(self.twist_kind, "cmd_vel", self._put_command, qos.COMMAND)
         autopilot = Autopilot(config)
         for name, request in (
             ("arm", autopilot.arm),
@@ -97,13 +94,12 @@ class MavlinkBridgeNode(ManagedNode):
             ("hold", autopilot.hold_position),
             ("land", autopilot.land),
         ):
-            service = self.create_service(Trigger, f"~/{name}", self._answer(name, request))
-            self._open.append((self.destroy_service, service))
+            self.serve(f"~/{name}", self._answer(name, request))
         self.autopilot = autopilot
         autopilot.start()
-        self._steadily(1.0 / self.value("publish_rate"), self._publish)
-        self._steadily(1.0, self._publish_battery)
-        self._steadily(0.2, self._tell)
+        self.steadily(1.0 / self.value("publish_rate"), self._publish)
+        self.steadily(1.0, self._publish_battery)
+        self.steadily(0.2, self._tell)
 
     def activate(self) -> None:
         if self.autopilot is not None:
@@ -122,26 +118,12 @@ class MavlinkBridgeNode(ManagedNode):
         if autopilot is not None:
             autopilot.enable(False)
 
-    def _steadily(self, period: float, callback: Callable[[], None]) -> None:
-        """Call back by the monotonic clock: the vehicle flies in real time, whatever the ROS clock does."""
-        timer = self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._open.append((self.destroy_timer, timer))
-
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def _on_command(self, message: TwistStamped | TwistMessage) -> None:
-        autopilot = self.autopilot
-        if not self.active or autopilot is None:
-            return
-        now_ns = self.now_ns()
-        try:
-            twist = convert.twist(message, now_ns)
-            age = (now_ns - twist.stamp_ns) * 1e-9
-            if twist.stamp_ns and age > self.value("command_timeout"):
-                raise ValueError(f"it is {age:.3f} s old, allowed are {self.value('command_timeout')} s")
-            autopilot.send(Setpoint(twist.linear_x, twist.linear_y, twist.linear_z, twist.angular_z))
-        except ValueError as error:
-            self.refuse("cmd_vel", error)
+    def _put_command(self, message: TwistStamped | TwistMessage) -> None:
+        if self.autopilot is not None:
+            twist = self.fresh_twist(message)
+            self.autopilot.send(Setpoint(twist.linear_x, twist.linear_y, twist.linear_z, twist.angular_z))
 
     def _answer(
         self, name: str, request: Callable[[], None]
@@ -162,26 +144,20 @@ class MavlinkBridgeNode(ManagedNode):
 
     # -- readings ------------------------------------------------------------------------------------------------
 
-    def _stamp_ns(self, received_ns: int) -> int:
-        """When something was received, by the ROS clock."""
-        if self.get_parameter("use_sim_time").value:
-            return self.now_ns()
-        return self.now_ns() - (time.monotonic_ns() - received_ns)
-
     def _publish(self) -> None:
         state = self.autopilot.state() if self.autopilot is not None else None
         if state is None:
             return
         if state.position_ns > self._seen_ns and state.attitude is not None:
             self._seen_ns = state.position_ns
-            odometry = odometry_of(state, self._stamp_ns(state.position_ns))
+            odometry = odometry_of(state, self.stamp_ns(state.position_ns))
             message = convert.odometry_message(odometry, self.value("odom_frame"), self.value("base_frame"))
             assert state.position is not None
             message.pose.pose.position.z = state.position[2]
             self._odom_topic.publish(message)
         if self.value("ranges") and state.ranges_ns > self._ranges_ns:
             self._ranges_ns = state.ranges_ns
-            stamp_ns = self._stamp_ns(state.ranges_ns)
+            stamp_ns = self.stamp_ns(state.ranges_ns)
             for side, value in (("up", state.up), ("down", state.down)):
                 if value is not None:
                     self._range_topics[side].publish(

@@ -10,15 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import Twist as TwistMessage
+from geometry_msgs.msg import TwistStamped
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import QoSProfile
+from std_srvs.srv import Trigger
 
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
+from hybrid_control.signals import Twist
 from hybrid_control_ros import convert, qos
 
 _LOG_PERIOD = 2.0  # seconds between two lines about the same topic
@@ -47,6 +53,18 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     elif bounded and type(parameter.default) is int:
         result.integer_range = [IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high))]
     return result
+
+
+def bare_node(name: str, context: Context, namespace: str = "") -> Node:
+    """A node that only looks on, or drives others: without parameters, log topic and the program's ROS arguments."""
+    return Node(
+        name,
+        context=context,
+        namespace=namespace,
+        enable_rosout=False,
+        start_parameter_services=False,
+        use_global_arguments=False,
+    )
 
 
 class ManagedNode(LifecycleNode):
@@ -141,6 +159,36 @@ class ManagedNode(LifecycleNode):
         timer = self.create_timer(period, callback)
         self._open.append((self.destroy_timer, timer))
         return timer
+
+    def steadily(self, period: float, callback: Callable[[], None]) -> None:
+        """As `every`, by the monotonic clock: motors turn in real time, whatever the ROS clock does."""
+        timer = self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._open.append((self.destroy_timer, timer))
+
+    def serve(self, name: str, callback: Callable[[Any, Any], Any]) -> None:
+        """A service of type Trigger until cleanup."""
+        service = self.create_service(Trigger, name, callback)
+        self._open.append((self.destroy_service, service))
+
+    def stamp_ns(self, received_ns: int) -> int:
+        """When something was received, by the ROS clock. received_ns: by the monotonic clock."""
+        if self.get_parameter("use_sim_time").value:
+            return self.now_ns()
+        return self.now_ns() - (time.monotonic_ns() - received_ns)
+
+    @property
+    def twist_kind(self) -> type:
+        """The message type of cmd_vel."""
+        return TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
+
+    def fresh_twist(self, message: Any) -> Twist:
+        """The velocity of a cmd_vel; ValueError where it is older than the parameter command_timeout."""
+        now_ns, timeout = self.now_ns(), self.value("command_timeout")
+        twist = convert.twist(message, now_ns)
+        age = (now_ns - twist.stamp_ns) * 1e-9
+        if twist.stamp_ns and age > timeout:
+            raise ValueError(f"it is {age:.3f} s old, allowed are {timeout} s")
+        return twist
 
     def refuse(self, topic: str, reason: object) -> None:
         """Count an input that can't be used, and say so now and then."""

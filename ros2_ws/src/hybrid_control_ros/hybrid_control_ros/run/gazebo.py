@@ -22,7 +22,6 @@ from hybrid_control_msgs.msg import ReflexStatus, SimState
 from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from visualization_msgs.msg import MarkerArray
 
@@ -35,6 +34,7 @@ from hybrid_control.sim.score import Score
 from hybrid_control.sim.worlds import in_frame, load_world, seen_from
 from hybrid_control.sim.worlds.files import LOWEST
 from hybrid_control_ros import convert, qos
+from hybrid_control_ros.node import bare_node
 from hybrid_control_ros.run.judge import Judge
 from hybrid_control_ros.run.recorder import Recorder, message_class
 from hybrid_control_ros.run.supervisor import versions
@@ -71,14 +71,7 @@ class GazeboJudge:
         self.world = seen_from(world, self._frame)
         self.judge = Judge(args.duration)
         self.events: list[dict[str, Any]] = []
-        self.node = Node(
-            "judge",
-            context=context,
-            namespace=args.namespace,
-            enable_rosout=False,
-            start_parameter_services=False,
-            use_global_arguments=False,
-        )
+        self.node = bare_node("judge", context, args.namespace)
         self._mode = int(Mode.INACTIVE)
         self._told_goal = False
         self._begun_ns: int | None = None

@@ -21,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from hybrid_control.bringup.graph import Graph
 from hybrid_control.signals import Goal, Twist
 from hybrid_control_ros import convert, qos
+from hybrid_control_ros.node import bare_node
 
 UNCONFIGURED, INACTIVE, ACTIVE = (
     State.PRIMARY_STATE_UNCONFIGURED,
@@ -175,14 +176,7 @@ class Manager:
         self._events: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node(
-            "bringup_manager",
-            context=self._context,
-            namespace=graph.namespace,
-            enable_rosout=False,
-            start_parameter_services=False,
-            use_global_arguments=False,
-        )
+        self._node = bare_node("bringup_manager", self._context, graph.namespace)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._steered = {name: Steered(self._node, name, graph.namespace) for name in graph.managed}

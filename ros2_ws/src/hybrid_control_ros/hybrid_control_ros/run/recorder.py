@@ -13,8 +13,9 @@ from typing import Any
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from mcap.writer import CompressionType, Writer
 from rclpy.context import Context
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from hybrid_control_ros.node import bare_node
 
 _PERIOD = 0.04  # s between two looks for messages; each carries the time at which it really came
 _DEPTH = 500  # messages of a topic that may wait for the next look
@@ -157,13 +158,7 @@ class Recorder(threading.Thread):
 
     def __init__(self, context: Context, path: Path) -> None:
         super().__init__(name="recorder", daemon=True)
-        self._node = Node(
-            "run_recorder",
-            context=context,
-            enable_rosout=False,
-            start_parameter_services=False,
-            use_global_arguments=False,
-        )
+        self._node = bare_node("run_recorder", context)
         self._file = McapFile(path)
         self._subscriptions: dict[str, tuple[Any, str]] = {}
         self._skipped: set[str] = set()

@@ -10,11 +10,11 @@ from geometry_msgs.msg import PoseStamped
 from hybrid_control_msgs.msg import ReflexStatus
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.signals import Goal
 from hybrid_control_ros import convert, qos
+from hybrid_control_ros.node import bare_node
 from hybrid_control_ros.run.judge import Judge
 from hybrid_control_ros.run.manager import ACTIVE, INACTIVE, Steered
 from hybrid_control_ros.run.plan import REFLEX, SIM, Plan
@@ -42,13 +42,7 @@ class Session:
         self.events: list[dict[str, Any]] = []
         self.status: ReflexStatus | None = None
         self.begun_ns: int | None = None
-        self.node = Node(
-            "run_supervisor",
-            context=context,
-            enable_rosout=False,
-            start_parameter_services=False,
-            use_global_arguments=False,
-        )
+        self.node = bare_node("run_supervisor", context)
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
         self.recorder = Recorder(context, plan.folder / "run.mcap")
