@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
+from hybrid_control.navigation.reflex.gains import GAINS, ON_BOARD, SETTINGS
 from hybrid_control.parameters import Parameter
 
 AUTOSTART = Parameter(
@@ -119,12 +119,6 @@ REFLEX: tuple[Parameter, ...] = (
     *SETTINGS,
     *GAINS,
 )
-
-#: Gains that are weights and parameters of the reflex's network: a board has them from when it was loaded.
-ON_BOARD = (
-    "planner_gain", "goal_gain", "avoidance_gain", "approach_gain", "excitation_gain", "inhibition_gain",
-    "time_constant", "threshold",
-)  # fmt: skip
 
 BOARD_BRIDGE: tuple[Parameter, ...] = (
     AUTOSTART,

@@ -6,42 +6,41 @@ import numpy as np
 import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
-from hybrid_control.navigation.reflex.movers import (
+from hybrid_control.navigation.reflex.evasion import (
     HORIZON,
     RETREAT,
+    ROBOT,
     SPEEDS,
-    TRACK,
-    TRACKS,
     TURNS,
-    WATCHED,
     clear_times,
-    clusters,
     evade,
-    follow,
-    mark_passed,
-    moves,
     speed_of,
     turn_of,
-    watch,
 )
+from hybrid_control.navigation.reflex.ground import mark_passed
+from hybrid_control.navigation.reflex.movers import WATCHED, watch
+from hybrid_control.navigation.reflex.percept import SWEEP
+from hybrid_control.navigation.reflex.scan import MOTION, SCAN
+from hybrid_control.navigation.reflex.tracks import TRACK, TRACKS, clusters, follow, moves
 
 ANGLES = -math.pi + 2 * math.pi / 360 * np.arange(360)
 NO_BOXES = np.empty((0, 5))
+CIRCLE = np.array([(-math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.025, 0.0)], SWEEP)[0]
+ROVER = np.array([((0.25, 0.22, 0.1), 1.0, 2.2, 2.0, 8.0)], ROBOT)[0]
 AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and of no turn
 
 
 def found_in(*cylinders, boxes=NO_BOXES):
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), boxes)
     found = np.empty((32, 6))
-    return found[: clusters(ranges.astype(np.float32), -math.pi, 2 * math.pi / 360, 0.05, 10.0, found)]
+    return found[: clusters(ranges.astype(np.float32), CIRCLE, found)]
 
 
 def table(*movers, linear=1.0, standing=()):
     times = np.zeros((SPEEDS, TURNS), np.float32)
     stands = np.array(standing, float).reshape(-1, 2)
-    clear_times(
-        np.array(movers, float), len(movers), stands, linear, 0.0, 1.0, 2.2, 2.0, 8.0, 0.25, 0.22, times
-    )
+    motion = np.array([(0.0, 0.0, 0.0, linear, 0.0, 0.0)], MOTION)[0]
+    clear_times(np.array(movers, float), stands, motion, ROVER, times)
     return times
 
 
@@ -69,13 +68,11 @@ def seen_by(watched, *cylinders):
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), NO_BOXES)
     ranges = ranges + np.random.default_rng(round(watched["time"] * 1e3)).normal(0.0, 0.01, 360)
     ranges = ranges.astype(np.float32)
-    times = np.zeros((SPEEDS, TURNS), np.float32)
-    moving = watch(
-        watched, ranges, -math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-        0.0, 0.0, 0.0, 0.025, np.full(72, np.inf, np.float32), 1.0, 2.2, 2.0, 8.0, 0.25, 0.22, times,
-    )  # fmt: skip
-    mark_passed(watched, ranges, -math.pi, 2 * math.pi / 360, 0.05)
-    return moving
+    scan = np.zeros(1, SCAN)[0]
+    scan["sectors"] = np.inf
+    watch(watched, ranges, CIRCLE, np.zeros(1, MOTION)[0], ROVER, scan)
+    mark_passed(watched, ranges, CIRCLE)
+    return scan["moving"]
 
 
 def test_a_walker_is_told_from_a_post_within_half_a_second():

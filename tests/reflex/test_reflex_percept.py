@@ -11,6 +11,7 @@ from hybrid_control.navigation.reflex.percept import (
     MAX_POINTS,
     NEAR,
     SECTORS,
+    SWEEP,
     approach_speeds,
     perceive,
     sector_directions,
@@ -19,7 +20,8 @@ from hybrid_control.navigation.reflex.percept import (
 
 def sense(ranges, angle_min=0.0, increment=0.01, low=0.1, high=10.0, x=0.0, yaw=0.0):
     points, sectors = np.zeros((MAX_POINTS, 2), np.float32), np.zeros(SECTORS, np.float32)
-    count = perceive(np.asarray(ranges, np.float32), angle_min, increment, low, high, x, yaw, points, sectors)
+    sweep = np.array([(angle_min, increment, low, high, x, yaw, 0.0, -1.0)], SWEEP)[0]
+    count = perceive(np.asarray(ranges, np.float32), sweep, points, sectors)
     return points[:count], sectors
 
 

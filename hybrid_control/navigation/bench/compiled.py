@@ -27,10 +27,12 @@ from hybrid_control.navigation.bench.map_planner import (
 )
 from hybrid_control.navigation.drive import WINDOW_NS, Episode
 from hybrid_control.navigation.reflex import Reflex
-from hybrid_control.navigation.reflex import tick as t
-from hybrid_control.navigation.reflex.movers import WATCHED, mark_passed, watch
-from hybrid_control.navigation.reflex.percept import SECTORS, approach_speeds, perceive
-from hybrid_control.navigation.reflex.reflex import APPROACH_SMOOTHING, WATCH_NS
+from hybrid_control.navigation.reflex import context as t
+from hybrid_control.navigation.reflex.evasion import ROBOT, robot_of
+from hybrid_control.navigation.reflex.ground import mark_passed
+from hybrid_control.navigation.reflex.percept import SWEEP
+from hybrid_control.navigation.reflex.scan import VIEW, take_scan
+from hybrid_control.navigation.reflex.tick import run_tick
 from hybrid_control.realtime import address_of, write_mailbox
 from hybrid_control.signals.coding import encoder
 from hybrid_control.signals.coding.kernels import encode
@@ -83,13 +85,8 @@ RUN = np.dtype(
         ("lidar_dropout", np.float64),
         ("range_min", np.float64),
         ("range_max", np.float64),
-        ("lidar_x", np.float64),
-        ("lidar_yaw", np.float64),
-        ("fastest", np.float64),  # as `Reflex._watch` takes them from the gains
-        ("fastest_turn", np.float64),
-        ("max_acceleration", np.float64),
-        ("half_length", np.float64),
-        ("half_width", np.float64),
+        ("sweep", SWEEP),  # as the reflex has its scans described
+        ("robot", ROBOT),
         ("metres_per_count", np.float64, (2,)),
         ("odometry_track", np.float64),
         ("counts_per_rad", np.float64),
@@ -169,7 +166,7 @@ def _episode(
     train: Any,
     motion: Any,
     goal: Any,
-    watched: Any,
+    view: Any,
     state: FloatArray,
     base: FloatArray,
     cylinders: FloatArray,
@@ -186,14 +183,13 @@ def _episode(
 ) -> int:
     """Drives until the goal, a contact or the end; fills `run` and `way`. Returns how many points the way has.
 
-    scan, train, motion, goal: records of the reflex's mailboxes' values; watched: what moves; channels: the
+    scan, train, motion, goal: records of the reflex's mailboxes' values; view: what earlier scans leave; channels: the
     encoder's state.
     """
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
     fixed = cylinders.shape[0] - movers.shape[0]
     standing_cylinders = cylinders[:fixed].copy()
-    sectors, counts = np.full(SECTORS, np.inf, np.float32), np.zeros(2)
-    approach = np.zeros(SECTORS, np.float32)
+    counts = np.zeros(2)
     pending, pending_ns = np.empty((PENDING, t.CHANNELS), np.float32), np.zeros(PENDING, np.int64)
     first_pending = last_pending = 0
     rates, rates_ns = np.zeros(t.CHANNELS, np.float32), -1
@@ -240,27 +236,10 @@ def _episode(
                     state[X], state[Y], state[YAW] + beams, run.range_max + 1.0, cylinders, boxes
                 )
                 ranges = _scan(run, lidar_rng, distances)
-                scan.count = perceive(
-                    ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
-                    run.lidar_x, run.lidar_yaw, scan.points, scan.sectors,
-                )  # fmt: skip
-                interval = (now - scan_ns) * 1e-9
-                if sent_scan == 1 or not 0.0 < interval < 0.5:
-                    approach[:] = 0.0
-                    interval = 0.0
-                approach_speeds(scan.sectors, sectors, interval, APPROACH_SMOOTHING, approach)
-                sectors[:] = scan.sectors
-                scan.approach[:] = approach
-                scan.moving = 0
-                if seen_odometry and now - odometry_ns < WATCH_NS:
-                    scan.fastest, scan.fastest_turn = run.fastest, run.fastest_turn
-                    scan.moving = watch(
-                        watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
-                        run.lidar_x, run.lidar_yaw, motion.x, motion.y, motion.yaw, motion.linear_x, motion.angular_z,
-                        (now - odometry_ns) * 1e-9, interval, scan.sectors, run.fastest, run.fastest_turn,
-                        run.max_acceleration, t.MAX_YAW_ACCELERATION, run.half_length, run.half_width, scan.times,
-                    )  # fmt: skip
-                    mark_passed(watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min)
+                run.sweep.interval = (now - scan_ns) * 1e-9 if sent_scan > 1 else 0.0
+                run.sweep.motion_age = (now - odometry_ns) * 1e-9 if seen_odometry else -1.0
+                if take_scan(view, ranges, run.sweep, motion, run.robot, scan):
+                    mark_passed(view.watched, ranges, run.sweep)
                 scan_ns = now
                 write_mailbox(c.scan_box, address_of(scan), now, now)
             else:
@@ -297,7 +276,7 @@ def _episode(
         if next_tick < 0:
             next_tick = until // run.tick_ns
         while next_tick * run.tick_ns <= until:
-            t.run_tick(c, next_tick * run.tick_ns)
+            run_tick(c, next_tick * run.tick_ns)
             next_tick += 1
         run.modes[c.command.mode] += 1
         state[TARGET_V] = min(max(c.command.linear_x, -run.max_speed), run.max_speed)
@@ -373,20 +352,20 @@ class CompiledRunner:
         run["half_track"] = 0.5 * robot.track
         run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
         run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
-        run["lidar_x"], run["lidar_yaw"] = reflex.settings["lidar_x"], reflex.settings["lidar_yaw"]
-        gains = reflex.gains
-        run["fastest"] = max(float(gains["max_speed"]), 0.1)
-        run["fastest_turn"] = max(float(gains["max_yaw_rate"]), 0.1)
-        run["max_acceleration"] = gains["max_acceleration"]
-        run["half_length"] = float(reflex.settings["robot_length"]) / 2
-        run["half_width"] = float(reflex.settings["robot_width"]) / 2
+        beams, settings = simulator.beams, reflex.settings
+        run["sweep"] = (
+            -math.pi, 2.0 * math.pi / beams.size, robot.lidar_range_min, robot.lidar_range_max,
+            settings["lidar_x"], settings["lidar_yaw"], 0.0, -1.0,
+        )  # fmt: skip
+        run["robot"] = robot_of(settings, reflex.gains)
         run["metres_per_count"] = odometry.metres_per_count
         run["odometry_track"], run["counts_per_rad"] = odometry.track, odometry.counts_per_rad
         run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate
 
         reflex.reset()
         reflex.activate()
-        motion, goal = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL)
+        motion, goal, view = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL), np.zeros(1, VIEW)
+        view["sectors"] = np.inf
         motion["x"], motion["y"], motion["yaw"] = world.start.x, world.start.y, world.start.yaw
         goal["x"], goal["y"] = world.goal
         write_mailbox(int(reflex.context["goal_box"][0]), goal.ctypes.data, 0, 0)
@@ -396,7 +375,7 @@ class CompiledRunner:
         state, base, cylinders, movers, boxes = simulator.arrays
         points = _episode(
             run[0], reflex.context[0], np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0],
-            np.zeros(1, WATCHED)[0], state, base, cylinders, movers, boxes, simulator.beams,
+            view[0], state, base, cylinders, movers, boxes, beams,
             field.field, field.free, frame,
             encoder("poisson", t.CHANNELS, seed=seed).state, simulator.lidar_rng,
             np.random.default_rng([seed, 31]), way,

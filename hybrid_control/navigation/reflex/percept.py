@@ -6,6 +6,7 @@ Called once a scan, from the callback that received it, with the interpreter rel
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -14,8 +15,28 @@ from numpy.typing import NDArray
 SECTORS = 72
 MAX_BEAMS = 4096
 MAX_POINTS = 512
+APPROACH_SMOOTHING = 0.4
 MAX_APPROACH = 5.0  # m/s, faster is taken for an artefact of the scan
 NEAR = 2.5  # m from the robot's centre: points beyond can't concern the outline guard
+
+RINGS = 25  # of even width up to NEAR, by which the points near the robot are ordered
+
+SWEEP = np.dtype(
+    [
+        ("angle_min", np.float64),  # rad, of the first beam, and from one to the next
+        ("angle_increment", np.float64),
+        ("range_min", np.float64),  # m
+        ("range_max", np.float64),
+        ("mount_x", np.float64),  # m, the sensor's place ahead of the robot's centre
+        ("mount_yaw", np.float64),  # rad, its turn
+        ("interval", np.float64),  # s since the sweep before; 0 where none was
+        (
+            "motion_age",
+            np.float64,
+        ),  # s from the newest odometry to the sweep; negative where none is to be used
+    ],
+    align=True,
+)
 
 Float32Array = NDArray[np.float32]
 
@@ -26,39 +47,29 @@ def sector_directions() -> Float32Array:
 
 
 @numba.njit(cache=True, nogil=True)
-def _place(r: float, angle: float, range_min: float, range_max: float, mount_x: float) -> tuple[float, float]:
-    """Where a reading lies in the body frame, m; inf for none."""
+def _place(r: float, k: int, sweep: Any) -> tuple[float, float]:
+    """Where the reading of beam k lies in the body frame, m; inf for none."""
     if r == -np.inf:
-        r = range_min
-    elif not range_min <= r <= range_max:
+        r = sweep.range_min
+    elif not sweep.range_min <= r <= sweep.range_max:
         return np.inf, np.inf
-    return mount_x + r * math.cos(angle), r * math.sin(angle)
+    angle = sweep.angle_min + k * sweep.angle_increment + sweep.mount_yaw
+    return sweep.mount_x + r * math.cos(angle), r * math.sin(angle)
 
 
 @numba.njit(cache=True, nogil=True)
-def perceive(
-    ranges: Float32Array,
-    angle_min: float,
-    angle_increment: float,
-    range_min: float,
-    range_max: float,
-    mount_x: float,
-    mount_yaw: float,
-    points: Float32Array,
-    sectors: Float32Array,
-) -> int:
+def perceive(ranges: Float32Array, sweep: Any, points: Float32Array, sectors: Float32Array) -> int:
     """Fill `points` and `sectors` from one sweep; returns the number of points.
 
-    ranges: (n,) m, free of NaN and of negative values other than -inf (which means: too close to measure).
-    mount_x, mount_yaw: the sensor's place ahead of the robot's centre (m) and its turn (rad).
-    points: (MAX_POINTS, 2) out, obstacles within NEAR of the robot's centre, body frame, m; where there are more,
-    they are thinned evenly over the sweep so that no side goes unseen.
+    ranges: (n,) m, free of NaN and of negative values other than -inf (which means: too close to measure); sweep: a
+    SWEEP. points: (MAX_POINTS, 2) out, obstacles within NEAR of the robot's centre, body frame, m; where there are
+    more, they are thinned evenly over the sweep so that no side goes unseen.
     sectors: (SECTORS,) out, distance from the robot's centre to the nearest obstacle of each sector, m, inf for none.
     """
     sectors[:] = np.inf
     near = 0
     for i in range(ranges.shape[0]):
-        x, y = _place(ranges[i], angle_min + i * angle_increment + mount_yaw, range_min, range_max, mount_x)
+        x, y = _place(ranges[i], i, sweep)
         distance = math.hypot(x, y)
         if not distance < np.inf:
             continue
@@ -74,13 +85,39 @@ def perceive(
     stride = (near + points.shape[0] - 1) // points.shape[0]
     count = seen = 0
     for i in range(ranges.shape[0]):
-        x, y = _place(ranges[i], angle_min + i * angle_increment + mount_yaw, range_min, range_max, mount_x)
+        x, y = _place(ranges[i], i, sweep)
         if math.hypot(x, y) <= NEAR:
             if seen % stride == 0:
                 points[count, 0], points[count, 1] = x, y
                 count += 1
             seen += 1
     return count
+
+
+@numba.njit(cache=True, nogil=True)
+def order_points(scan: Any) -> None:
+    """Bring the points of a SCAN in order of the ring in which they lie, and count those within each."""
+    points, count, within = scan.points, scan.count, scan.within
+    ring = np.empty(count, np.int64)
+    within[:] = 0
+    for i in range(count):
+        distance = math.sqrt(points[i, 0] * points[i, 0] + points[i, 1] * points[i, 1])
+        ring[i] = min(int(distance * (RINGS / NEAR)), RINGS - 1)
+        within[ring[i] + 1] += 1
+    for k in range(RINGS):
+        within[k + 1] += within[k]
+    unordered = points[:count].copy()
+    after = within.copy()
+    for i in range(count):
+        k = after[ring[i]]
+        points[k, 0], points[k, 1] = unordered[i, 0], unordered[i, 1]
+        after[ring[i]] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def points_within(scan: Any, distance: float) -> int:
+    """How many of the first points of a SCAN need be looked at for all that lie within `distance` m."""
+    return scan.within[min(int(distance * (RINGS / NEAR) + 0.01) + 1, RINGS)]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -23,7 +23,7 @@ from firmware_bridge.boards.pump import HasNetwork, Pump
 from firmware_bridge.boards.quantise import report
 from firmware_bridge.boards.registry import parse_config
 from firmware_bridge.boards.split import split
-from hybrid_control.bringup.node_parameters import ON_BOARD
+from hybrid_control.navigation.reflex.gains import ON_BOARD
 from hybrid_control.navigation.reflex.network import build_network, with_gains
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling

@@ -36,9 +36,10 @@ from rclpy.signals import SignalHandlerOptions
 import hybrid_control
 from hybrid_control.bringup.dds import without_shared_memory
 from hybrid_control.bringup.graph import OURS, Graph, Program, build, command
-from hybrid_control.bringup.node_parameters import NODES, ON_BOARD
+from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.bringup.options import Fault, RunOptions, When
 from hybrid_control.bringup.parameter_files import read_yaml, to_yaml
+from hybrid_control.navigation.reflex.gains import ON_BOARD
 from hybrid_control.parameters import Value
 from hybrid_control.report.run import MODES
 from hybrid_control.sim.robots import RobotModel, vehicle
