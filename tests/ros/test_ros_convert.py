@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import math
 
@@ -20,6 +21,7 @@ from PIL import Image as Picture
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
+from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
 
 finite = st.floats(-1e6, 1e6)
@@ -238,3 +240,15 @@ def test_ros_picture_of_any_message_is_a_picture_or_refused_in_one_line(encoding
 @given(st.binary(max_size=300))
 def test_ros_compressed_picture_of_any_bytes_is_a_picture_or_refused_in_one_line(data):
     accepted(convert.image, CompressedImage(data=data))
+
+
+def test_ros_status_of_a_reflex_carries_what_was_wished_and_what_was_allowed():
+    status = dataclasses.replace(
+        Reflex().status(),
+        wish=Twist(0, 0.5, angular_z=-0.25), allowed=Twist(0, 0.0, 0.125, angular_z=-0.5), guard_share=0.75,
+    )  # fmt: skip
+    message = over_the_wire(convert.reflex_status_message(status))
+    assert (message.wish.linear.x, message.wish.angular.z) == (0.5, -0.25)
+    assert (message.allowed.linear.x, message.allowed.linear.y, message.allowed.angular.z) == (0.0, 0.125, -0.5)
+    assert message.guard_share == 0.75
+    assert (message.mode, message.reason) == (int(status.mode), status.reason)

@@ -50,11 +50,6 @@ _LEVELS = {
     ReflexStatus.STOPPED: DiagnosticStatus.WARN,
     ReflexStatus.ERROR: DiagnosticStatus.ERROR,
 }
-# Fields of ReflexStatus that are as in the reflex's own status
-_COPIED = (
-    "scan_age", "planner_age", "odometry_age", "spikes_per_second", "synaptic_events_per_second", "power_uw",
-    "nearest_obstacle", "heading", "guarded", "gains_version",
-)  # fmt: skip
 _MODES = ("inactive", "hybrid", "reflex only", "stopped", "arrived", "error")
 
 
@@ -388,11 +383,7 @@ class ReflexNode(ManagedNode):
 
     def _status(self) -> ReflexStatus:
         assert self._reflex is not None
-        reflex = self._reflex.status()
-        status = ReflexStatus()
-        status.mode, status.reason = int(reflex.mode), reflex.reason
-        for name in _COPIED:
-            setattr(status, name, getattr(reflex, name))
+        status = convert.reflex_status_message(self._reflex.status())
         if self._fault:
             status.mode, status.reason = ReflexStatus.ERROR, self._fault
         status.header.stamp = convert.to_stamp(self.now_ns())
