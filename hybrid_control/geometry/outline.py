@@ -78,17 +78,23 @@ def stays_clear(
     margin, width = outline.margin, outline.half_width
     shift = 0.5 * nose
     length = outline.half_length + shift
-    # what the outline cannot come near on this way need not be looked at closer
-    reach = math.hypot(outline.half_length + nose, width) + margin
-    reach += math.hypot(twist[0], twist[1]) * horizon + math.hypot(drift[0], drift[1])
     poses = (  # a tuple, which needs no memory
         _pose(twist, drift, horizon, 1), _pose(twist, drift, horizon, 2), _pose(twist, drift, horizon, 3),
         _pose(twist, drift, horizon, 4), _pose(twist, drift, horizon, 5), _pose(twist, drift, horizon, 6),
     )  # fmt: skip
+    # the box around all of them: what lies outside need not be looked at closer
+    left = low = np.inf
+    right = high = -np.inf
+    for px, py, c, s in poses:
+        along = abs(c) * (length + margin) + abs(s) * (width + margin) + 1e-9
+        across = abs(s) * (length + margin) + abs(c) * (width + margin) + 1e-9
+        x, y = px + c * shift, py + s * shift
+        left, right = min(left, x - along), max(right, x + along)
+        low, high = min(low, y - across), max(high, y + across)
     for i in range(count):
         x = points[i, 0]
         y = points[i, 1]
-        if x * x + y * y > reach * reach:
+        if x < left or x > right or y < low or y > high:
             continue
         for px, py, c, s in poses:
             dx = x - px

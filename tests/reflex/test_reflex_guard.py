@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from hybrid_control.geometry.outline import displacement, outline_distance
 from hybrid_control.navigation.reflex.guard import GUARD, guard
-from hybrid_control.navigation.reflex.percept import order_points
 from hybrid_control.navigation.reflex.scan import SCAN
 
 HALF = (0.25, 0.2)  # m, half length and half width
@@ -19,7 +18,6 @@ def guarded(points, linear, angular, age=0.0, deceleration=2.0, margin=0.05, fro
     points = np.asarray(points, np.float32).reshape(-1, 2)
     scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
     scan["count"], scan["points"][: len(points)] = len(points), points
-    order_points(scan)
     record["outline"] = (*HALF, margin)
     record["stop_distance"], record["deceleration"], record["age"] = front, deceleration, age
     x, y, w, changed = guard(scan, linear, 0.0, angular, record)

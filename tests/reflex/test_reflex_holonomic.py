@@ -9,7 +9,6 @@ from hybrid_control.geometry.outline import displacement, outline_distance
 from hybrid_control.navigation.reflex import Mode, Reflex
 from hybrid_control.navigation.reflex.guard import GUARD, guard, way_out
 from hybrid_control.navigation.reflex.limit import climb
-from hybrid_control.navigation.reflex.percept import order_points
 from hybrid_control.navigation.reflex.scan import SCAN
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist, VerticalRanges
@@ -22,7 +21,6 @@ def records(points, moving=(0.0, 0.0, 0.0), response=0.5):
     scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
     scan["count"] = len(points)
     scan["points"][: len(points)] = np.array(points, np.float32).reshape(-1, 2)
-    order_points(scan)
     drift = [v * response for v in moving]
     record["outline"] = (HALF, HALF, 0.04)
     record["holonomic"], record["stop_distance"], record["deceleration"] = 1, 0.15, 2.0

@@ -19,13 +19,15 @@ from hybrid_control.navigation.reflex.evasion import (
 )
 from hybrid_control.navigation.reflex.ground import mark_passed
 from hybrid_control.navigation.reflex.movers import WATCHED, watch
-from hybrid_control.navigation.reflex.percept import SWEEP
+from hybrid_control.navigation.reflex.percept import BEAMS, SWEEP, lay_out
 from hybrid_control.navigation.reflex.scan import MOTION, SCAN
 from hybrid_control.navigation.reflex.tracks import TRACK, TRACKS, clusters, follow, moves
 
 ANGLES = -math.pi + 2 * math.pi / 360 * np.arange(360)
 NO_BOXES = np.empty((0, 5))
 CIRCLE = np.array([(-math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.025, 0.0)], SWEEP)[0]
+ROUND = np.zeros(1, BEAMS)[0]
+lay_out(ROUND, 360, CIRCLE)
 ROVER = np.array([((0.25, 0.22, 0.1), 1.0, 2.2, 2.0, 8.0)], ROBOT)[0]
 AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and of no turn
 
@@ -33,7 +35,7 @@ AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and
 def found_in(*cylinders, boxes=NO_BOXES):
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), boxes)
     found = np.empty((32, 6))
-    return found[: clusters(ranges.astype(np.float32), CIRCLE, found)]
+    return found[: clusters(ranges.astype(np.float32), CIRCLE, ROUND, found)]
 
 
 def table(*movers, linear=1.0, standing=()):
@@ -70,8 +72,8 @@ def seen_by(watched, *cylinders):
     ranges = ranges.astype(np.float32)
     scan = np.zeros(1, SCAN)[0]
     scan["sectors"] = np.inf
-    watch(watched, ranges, CIRCLE, np.zeros(1, MOTION)[0], ROVER, scan)
-    mark_passed(watched, ranges, CIRCLE)
+    watch(watched, ranges, CIRCLE, ROUND, np.zeros(1, MOTION)[0], ROVER, scan)
+    mark_passed(watched, ranges, CIRCLE["range_min"])
     return scan["moving"]
 
 

@@ -239,7 +239,7 @@ def _episode(
                 run.sweep.interval = (now - scan_ns) * 1e-9 if sent_scan > 1 else 0.0
                 run.sweep.motion_age = (now - odometry_ns) * 1e-9 if seen_odometry else -1.0
                 if take_scan(view, ranges, run.sweep, motion, run.robot, scan):
-                    mark_passed(view.watched, ranges, run.sweep)
+                    mark_passed(view.watched, ranges, run.range_min)
                 scan_ns = now
                 write_mailbox(c.scan_box, address_of(scan), now, now)
             else:

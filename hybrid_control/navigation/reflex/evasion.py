@@ -80,7 +80,8 @@ def _clear_time(
 ) -> float:
     half_length, half_width = robot.outline.half_length, robot.outline.half_width
     most, most_turn = robot.acceleration * STEP, robot.yaw_acceleration * STEP
-    x = y = yaw = 0.0
+    x = y = yaw = s = 0.0
+    c = 1.0
     v, w = motion.linear_x, motion.angular_z
     halted, near = False, HORIZON
     reach = math.hypot(half_length, half_width) + STATIC_MARGIN
@@ -90,23 +91,21 @@ def _clear_time(
             w += min(max(turn - w, -most_turn), most_turn)
             middle = yaw + 0.5 * w * STEP
             nx, ny, nyaw = x + v * STEP * math.cos(middle), y + v * STEP * math.sin(middle), yaw + w * STEP
-            c, s = math.cos(nyaw), math.sin(nyaw)
-            c0, s0 = math.cos(yaw), math.sin(yaw)
+            nc, ns = math.cos(nyaw), math.sin(nyaw)
             for i in range(standing.shape[0]):
                 dx, dy = standing[i, 0] - nx, standing[i, 1] - ny
                 if dx * dx + dy * dy > reach * reach:
                     continue
-                d = outline_distance(c * dx + s * dy, c * dy - s * dx, half_length, half_width)
+                d = outline_distance(nc * dx + ns * dy, nc * dy - ns * dx, half_length, half_width)
                 if d < STATIC_MARGIN:
                     ox, oy = standing[i, 0] - x, standing[i, 1] - y
-                    was = outline_distance(c0 * ox + s0 * oy, c0 * oy - s0 * ox, half_length, half_width)
+                    was = outline_distance(c * ox + s * oy, c * oy - s * ox, half_length, half_width)
                     if d < was - 1e-4:
                         halted = True
                         break
             if not halted:
-                x, y, yaw = nx, ny, nyaw
+                x, y, yaw, c, s = nx, ny, nyaw, nc, ns
         time = k * STEP
-        c, s = math.cos(yaw), math.sin(yaw)
         for i in range(movers.shape[0]):
             dx = movers[i, 0] + movers[i, 2] * time - x
             dy = movers[i, 1] + movers[i, 3] * time - y

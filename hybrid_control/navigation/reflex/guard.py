@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import OUTLINE, stays_clear
-from hybrid_control.navigation.reflex.percept import points_within
 
 REACTION = 0.1  # s, in which a command takes its way
 LONGEST = 2.0  # s, of a way that is checked
@@ -77,16 +76,16 @@ HOLONOMIC_OUT = np.array(
 
 @numba.njit(cache=True, nogil=True)
 def _is_free(
-    seen: Any, count: int, x: float, y: float, angular: float, horizon: float, ahead: float, g: Any
+    seen: Any, x: float, y: float, angular: float, horizon: float, ahead: float, g: Any
 ) -> bool:
-    """Whether a motion (m/s, rad/s) stays clear for `horizon` s of the first `count` points, and `ahead` m beyond."""
+    """Whether a motion (m/s, rad/s) stays clear for `horizon` s of all points, and for `ahead` m beyond."""
     if not g.holonomic:  # what is ahead is kept off by a longer nose, on any curve
         nose = ahead if x > 0.0 else 0.0
-        return stays_clear(seen.points, count, (x, 0.0, angular), horizon, (0.0, 0.0), nose, g.outline)
+        return stays_clear(seen.points, seen.count, (x, 0.0, angular), horizon, (0.0, 0.0), nose, g.outline)
     way = math.hypot(x, y) * horizon
     stretch = 1.0 + ahead / way if way > 1e-6 else 1.0
     twist = (x * stretch, y * stretch, angular + g.drift_yaw / horizon)
-    return stays_clear(seen.points, count, twist, horizon, (g.drift_x, g.drift_y), 0.0, g.outline)
+    return stays_clear(seen.points, seen.count, twist, horizon, (g.drift_x, g.drift_y), 0.0, g.outline)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -100,27 +99,24 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
     speed = math.hypot(x, y)
     ahead = max(g.stop_distance - g.outline.margin, 0.0)
     soon = g.age + REACTION
-    farthest = speed * min(soon + 0.5 * speed / g.deceleration, LONGEST) + 2.0 * ahead + g.outline.margin
-    farthest += math.hypot(g.outline.half_length, g.outline.half_width) + math.hypot(g.drift_x, g.drift_y)
-    count = points_within(seen, farthest)
     ways = HOLONOMIC if g.holonomic else DIFFERENTIAL
     for bend in range(ways.shape[0]):
         # what it drifts before a command takes effect must be free by itself: the command may come too late
         if g.holonomic and (
-            speed == 0.0 or not _is_free(seen, count, 0.0, 0.0, ways[bend, 0, 3] * angular, soon, 0.0, g)
+            speed == 0.0 or not _is_free(seen, 0.0, 0.0, ways[bend, 0, 3] * angular, soon, 0.0, g)
         ):
             continue
         for k in range(ways.shape[1]):
             c, s, scale = ways[bend, k, 0], ways[bend, k, 1], ways[bend, k, 2]
             vx, vy, w = scale * (c * x - s * y), scale * (s * x + c * y), ways[bend, k, 3] * angular
             horizon = min(soon + 0.5 * speed * scale / g.deceleration, LONGEST)
-            if _is_free(seen, count, vx, vy, w, horizon, ahead, g):
+            if _is_free(seen, vx, vy, w, horizon, ahead, g):
                 return vx, vy, w, bend > 0 or k > 0
         if speed == 0.0 or angular == 0.0:
             break  # there is no path to straighten
     for share in (1.0, 0.5):
         w = angular * share
-        if w != 0.0 and _is_free(seen, count, 0.0, 0.0, w, soon, 0.0, g):
+        if w != 0.0 and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g):
             return 0.0, 0.0, w, True
     return 0.0, 0.0, 0.0, True
 

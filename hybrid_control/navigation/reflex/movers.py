@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.evasion import clear_times
-from hybrid_control.navigation.reflex.ground import CELL, CELLS, GROUND, mark_met, newly_taken
+from hybrid_control.navigation.reflex.ground import GROUND, mark_met, newly_taken
+from hybrid_control.navigation.reflex.percept import MAX_BEAMS
 from hybrid_control.navigation.reflex.tracks import TRACK, TRACKS, clusters, follow, moves
 
 WATCHED = np.dtype(
@@ -23,8 +24,9 @@ WATCHED = np.dtype(
         ("sensor_x", np.float64),  # where the newest scan was taken, in the odometry's frame
         ("sensor_y", np.float64),
         ("sensor_yaw", np.float64),
+        ("directions", np.float64, (MAX_BEAMS, 2)),  # of its beams, cosine and sine
         ("tracks", TRACK, (TRACKS,)),
-        ("ground", GROUND, (CELLS, CELLS)),
+        ("ground", GROUND),
     ],
     align=True,
 )
@@ -33,12 +35,14 @@ Float32Array = NDArray[np.float32]
 
 
 @numba.njit(cache=True, nogil=True)
-def watch(watched: Any, ranges: Float32Array, sweep: Any, motion: Any, robot: Any, scan: Any) -> None:
+def watch(
+    watched: Any, ranges: Float32Array, sweep: Any, beams: Any, motion: Any, robot: Any, scan: Any
+) -> None:
     """Take in a scan: set how many things move near the robot, and where some do fill `scan.times` (`clear_times`).
     `mark_passed` is to follow before the next scan.
 
-    watched: a WATCHED; sweep: a SWEEP; motion: a MOTION, pose and speeds by odometry; robot: a ROBOT; scan: a SCAN
-    with its sectors.
+    watched: a WATCHED; sweep: a SWEEP; beams: its BEAMS; motion: a MOTION, pose and speeds by odometry; robot: a
+    ROBOT; scan: a SCAN with its sectors.
     """
     age = sweep.motion_age
     yaw = motion.yaw + motion.angular_z * age
@@ -48,12 +52,14 @@ def watch(watched: Any, ranges: Float32Array, sweep: Any, motion: Any, robot: An
     c, s, turn = math.cos(yaw), math.sin(yaw), yaw + sweep.mount_yaw
     watched.sensor_x, watched.sensor_y = x + sweep.mount_x * c, y + sweep.mount_x * s
     watched.sensor_yaw = turn
-    place = (watched.sensor_x, watched.sensor_y, turn)
-    mark_met(watched.ground, watched.time, place, ranges, sweep)
+    for k in range(ranges.shape[0]):
+        angle = turn + sweep.angle_min + k * sweep.angle_increment
+        watched.directions[k, 0], watched.directions[k, 1] = math.cos(angle), math.sin(angle)
+    mark_met(watched, ranges, sweep)
     found = np.empty((2 * TRACKS, 6))
-    count = clusters(ranges, sweep, found)
+    count = clusters(ranges, sweep, beams, found)
     for k in range(count):
-        _place(watched, ranges, sweep, found[k])
+        _place(watched, ranges, found[k])
     follow(watched.tracks, found, count, sweep.interval)
     near = np.empty((TRACKS, 5))
     moving = 0
@@ -73,16 +79,14 @@ def watch(watched: Any, ranges: Float32Array, sweep: Any, motion: Any, robot: An
 
 
 @numba.njit(cache=True, nogil=True)
-def _place(watched: Any, ranges: Float32Array, sweep: Any, found: Any) -> None:
+def _place(watched: Any, ranges: Float32Array, found: Any) -> None:
     """Bring a cluster into the odometry's frame, and note the share of it that lies where it had been free."""
     x, y, turn = watched.sensor_x, watched.sensor_y, watched.sensor_yaw
     fresh = 0
     for m in range(int(found[5])):
         beam = (int(found[4]) + m) % ranges.shape[0]
-        angle = turn + sweep.angle_min + beam * sweep.angle_increment
-        i = math.floor((x + ranges[beam] * math.cos(angle)) / CELL)
-        j = math.floor((y + ranges[beam] * math.sin(angle)) / CELL)
-        fresh += newly_taken(watched.ground, watched.time, i, j)
+        u, v = x + ranges[beam] * watched.directions[beam, 0], y + ranges[beam] * watched.directions[beam, 1]
+        fresh += newly_taken(watched.ground, watched.time, u, v)
     found[4] = fresh / found[5]
     c, s = math.cos(turn), math.sin(turn)
     u, v = found[0], found[1]

@@ -172,7 +172,7 @@ class Reflex:
             if handed_over is not None:
                 handed_over()
             if followed:
-                mark_passed(self._view[0]["watched"], scan.ranges, sweep)
+                mark_passed(self._view[0]["watched"], scan.ranges, float(scan.range_min))
 
     def put_points(
         self,

@@ -15,12 +15,13 @@ from hybrid_control.navigation.reflex.evasion import SPEEDS, TURNS
 from hybrid_control.navigation.reflex.movers import WATCHED, watch
 from hybrid_control.navigation.reflex.percept import (
     APPROACH_SMOOTHING,
+    BEAMS,
+    MAX_BEAMS,
     MAX_POINTS,
     NEAR,
-    RINGS,
     SECTORS,
     approach_speeds,
-    order_points,
+    lay_out,
     perceive,
 )
 
@@ -30,8 +31,7 @@ WATCH_AGE = 0.2  # s, age of the odometry, against the scan, from which on nothi
 SCAN = np.dtype(
     [
         ("count", np.int64),
-        ("points", np.float32, (MAX_POINTS, 2)),  # m, in order of the rings in which they lie
-        ("within", np.int64, (RINGS + 1,)),  # how many lie within the first, the second .. of RINGS rings
+        ("points", np.float32, (MAX_POINTS, 2)),
         ("sectors", np.float32, (SECTORS,)),
         ("approach", np.float32, (SECTORS,)),
         ("moving", np.int64),  # things that move nearby; the rest only where there are some
@@ -50,6 +50,7 @@ VIEW = np.dtype(
         ("sectors", np.float32, (SECTORS,)),
         ("approach", np.float32, (SECTORS,)),
         ("watched", WATCHED),
+        ("beams", BEAMS),
     ],
     align=True,
 )
@@ -64,8 +65,9 @@ def take_scan(
     before: the VIEW of the sweeps before; ranges: (n,) m, as `perceive` has them; sweep: a SWEEP; motion: a MOTION;
     robot: a ROBOT.
     """
-    scan.count = perceive(ranges, sweep, scan.points, scan.sectors)
-    order_points(scan)
+    ranges = ranges[:MAX_BEAMS]
+    lay_out(before.beams, ranges.shape[0], sweep)
+    scan.count = perceive(ranges, sweep, before.beams, scan.points, scan.sectors)
     if not 0.0 < sweep.interval < LONGEST_INTERVAL:
         before.approach[:] = 0.0
         sweep.interval = 0.0
@@ -75,7 +77,7 @@ def take_scan(
     scan.moving = 0
     if not 0.0 <= sweep.motion_age < WATCH_AGE:
         return False
-    watch(before.watched, ranges, sweep, motion, robot, scan)
+    watch(before.watched, ranges, sweep, before.beams, motion, robot, scan)
     return True
 
 
@@ -90,7 +92,6 @@ def take_points(
     for k in range(0, near.size, stride):
         scan.points[scan.count, 0], scan.points[scan.count, 1] = points[near[k], 0], points[near[k], 1]
         scan.count += 1
-    order_points(scan)
     scan.sectors[:] = sectors
     scan.approach[:] = approach
     scan.moving = 0

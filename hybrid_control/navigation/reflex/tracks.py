@@ -45,13 +45,13 @@ FloatArray = NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
-def clusters(ranges: Float32Array, sweep: Any, found: FloatArray) -> int:
+def clusters(ranges: Float32Array, sweep: Any, beams: Any, found: FloatArray) -> int:
     """Fill `found` (n, 6) with the small things of a scan: centre x and y in the sensor's frame and radius, m, 1 for
     those that something nearer or just behind them may hide a part of, their first beam and how many.
 
-    sweep: a SWEEP. The arc that is seen of a disc of radius R has its mean R pi / 4 before the centre.
+    sweep: a SWEEP; beams: its BEAMS. The arc seen of a disc of radius R has its mean R pi / 4 before its centre.
     """
-    angle_min, angle_increment = sweep.angle_min, sweep.angle_increment
+    angle_increment = sweep.angle_increment
     range_min, range_max = sweep.range_min, sweep.range_max
     n = ranges.shape[0]
     count = 0
@@ -70,8 +70,7 @@ def clusters(ranges: Float32Array, sweep: Any, found: FloatArray) -> int:
         k += 1
         if not range_min <= r <= min(range_max, FARTHEST):
             continue
-        a = angle_min + i * angle_increment
-        x0, y0 = r * math.cos(a), r * math.sin(a)
+        x0, y0 = r * beams.sensor[i, 0], r * beams.sensor[i, 1]
         x, y = x0, y0
         sx, sy = x, y
         members = 1
@@ -82,9 +81,8 @@ def clusters(ranges: Float32Array, sweep: Any, found: FloatArray) -> int:
             q = ranges[j]
             if not range_min <= q <= range_max:
                 break
-            b = angle_min + j * angle_increment
-            u, v = q * math.cos(b), q * math.sin(b)
-            if math.hypot(u - x, v - y) > GAP + 2.0 * min(q, r) * abs(angle_increment):
+            u, v = q * beams.sensor[j, 0], q * beams.sensor[j, 1]
+            if math.sqrt((u - x) ** 2 + (v - y) ** 2) > GAP + 2.0 * min(q, r) * abs(angle_increment):
                 break
             x, y, r = u, v, q
             sx += x

@@ -244,7 +244,7 @@ def twist_message(value: Twist, stamped: bool, frame: str) -> TwistStamped | Twi
 
 
 def reflex_status_message(status: Status) -> ReflexStatusMessage:
-    """What a reflex says of itself, as a message; `refused`, the header and the loop's timing are the node's to fill."""
+    """What a reflex says of itself, as a message; `refused`, the header and the loop's timing are the node's."""
     message = ReflexStatusMessage()
     message.mode, message.reason = int(status.mode), status.reason
     for name in (
