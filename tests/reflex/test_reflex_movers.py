@@ -21,7 +21,7 @@ from hybrid_control.navigation.reflex.ground import mark_passed
 from hybrid_control.navigation.reflex.movers import WATCHED, watch
 from hybrid_control.navigation.reflex.percept import BEAMS, SWEEP, lay_out
 from hybrid_control.navigation.reflex.scan import MOTION, SCAN
-from hybrid_control.navigation.reflex.tracks import TRACK, TRACKS, clusters, follow, moves
+from hybrid_control.navigation.reflex.tracks import CLUSTER, TRACK, TRACKS, clusters, follow, moves
 
 ANGLES = -math.pi + 2 * math.pi / 360 * np.arange(360)
 NO_BOXES = np.empty((0, 5))
@@ -32,10 +32,10 @@ ROVER = np.array([((0.25, 0.22, 0.1), 1.0, 2.2, 2.0, 8.0)], ROBOT)[0]
 AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and of no turn
 
 
-def found_in(*cylinders, boxes=NO_BOXES):
+def things_in(*cylinders, boxes=NO_BOXES):
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), boxes)
-    found = np.empty((32, 6))
-    return found[: clusters(ranges.astype(np.float32), CIRCLE, ROUND, found)]
+    things = np.empty(32, CLUSTER)
+    return things[: clusters(ranges.astype(np.float32), CIRCLE, ROUND, things)]
 
 
 def table(*movers, linear=1.0, standing=()):
@@ -48,21 +48,21 @@ def table(*movers, linear=1.0, standing=()):
 
 @pytest.mark.parametrize(("x", "y"), [(2.0, 0.0), (1.0, 1.0), (-3.0, -0.5), (-2.0, 0.0)])
 def test_a_person_is_found_where_he_stands(x, y):
-    (cluster,) = found_in((x, y, 0.25))
-    assert cluster[:2] == pytest.approx((x, y), abs=0.03)
-    assert cluster[2] == pytest.approx(0.25, abs=0.03)
-    assert cluster[3] == 0.0
+    (cluster,) = things_in((x, y, 0.25))
+    assert (cluster["x"], cluster["y"]) == pytest.approx((x, y), abs=0.03)
+    assert cluster["radius"] == pytest.approx(0.25, abs=0.03)
+    assert not cluster["hidden"]
 
 
 def test_a_wall_is_nobody_and_who_stands_before_one_is_somebody():
     wall = np.array([[3.0, 0.0, 0.2, 6.0, 0.0]])
-    assert len(found_in(boxes=wall)) == 0
-    assert len(found_in((2.0, 0.0, 0.25), boxes=wall)) == 1
+    assert len(things_in(boxes=wall)) == 0
+    assert len(things_in((2.0, 0.0, 0.25), boxes=wall)) == 1
 
 
 def test_who_is_half_hidden_is_marked():
-    clear = {round(c[0]): c[3] for c in found_in((1.0, 0.0, 0.2), (3.0, 0.65, 0.25))}
-    assert clear == {1: 0.0, 3: 1.0}
+    clear = {round(c["x"]): bool(c["hidden"]) for c in things_in((1.0, 0.0, 0.2), (3.0, 0.65, 0.25))}
+    assert clear == {1: False, 3: True}
 
 
 def seen_by(watched, *cylinders):
@@ -100,9 +100,9 @@ def test_posts_that_come_into_sight_one_after_another_do_not_move():
 
 def test_a_walker_who_is_not_seen_for_long_is_forgotten():
     tracks = np.zeros(TRACKS, TRACK)
-    follow(tracks, np.array([[2.0, 0.0, 0.25, 0.0, 0.0]]), 1, 0.025)
+    follow(tracks, np.array([(2.0, 0.0, 0.25, 0, 0, 5, 0.0)], CLUSTER), 0.025)
     for _ in range(40):
-        follow(tracks, np.empty((0, 5)), 0, 0.025)
+        follow(tracks, np.empty(0, CLUSTER), 0.025)
     assert not tracks["alive"].any()
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.reflex.evasion import clear_times
 from hybrid_control.navigation.reflex.ground import GROUND, mark_met, newly_taken
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS
-from hybrid_control.navigation.reflex.tracks import TRACK, TRACKS, clusters, follow, moves
+from hybrid_control.navigation.reflex.tracks import CLUSTER, TRACK, TRACKS, clusters, follow, moves
 
 WATCHED = np.dtype(
     [
@@ -56,11 +56,11 @@ def watch(
         angle = turn + sweep.angle_min + k * sweep.angle_increment
         watched.directions[k, 0], watched.directions[k, 1] = math.cos(angle), math.sin(angle)
     mark_met(watched, ranges, sweep)
-    found = np.empty((2 * TRACKS, 6))
-    count = clusters(ranges, sweep, beams, found)
-    for k in range(count):
-        _place(watched, ranges, found[k])
-    follow(watched.tracks, found, count, sweep.interval)
+    things = np.empty(2 * TRACKS, CLUSTER)
+    things = things[: clusters(ranges, sweep, beams, things)]
+    for k in range(things.shape[0]):
+        _place(watched, ranges, things[k])
+    follow(watched.tracks, things, sweep.interval)
     near = np.empty((TRACKS, 5))
     moving = 0
     for i in range(watched.tracks.shape[0]):
@@ -79,18 +79,18 @@ def watch(
 
 
 @numba.njit(cache=True, nogil=True)
-def _place(watched: Any, ranges: Float32Array, found: Any) -> None:
+def _place(watched: Any, ranges: Float32Array, thing: Any) -> None:
     """Bring a cluster into the odometry's frame, and note the share of it that lies where it had been free."""
-    x, y, turn = watched.sensor_x, watched.sensor_y, watched.sensor_yaw
+    x, y = watched.sensor_x, watched.sensor_y
     fresh = 0
-    for m in range(int(found[5])):
-        beam = (int(found[4]) + m) % ranges.shape[0]
+    for m in range(thing.members):
+        beam = (thing.first + m) % ranges.shape[0]
         u, v = x + ranges[beam] * watched.directions[beam, 0], y + ranges[beam] * watched.directions[beam, 1]
         fresh += newly_taken(watched.ground, watched.time, u, v)
-    found[4] = fresh / found[5]
-    c, s = math.cos(turn), math.sin(turn)
-    u, v = found[0], found[1]
-    found[0], found[1] = x + c * u - s * v, y + s * u + c * v
+    thing.fresh = fresh / thing.members
+    c, s = math.cos(watched.sensor_yaw), math.sin(watched.sensor_yaw)
+    u, v = thing.x, thing.y
+    thing.x, thing.y = x + c * u - s * v, y + s * u + c * v
 
 
 @numba.njit(cache=True, nogil=True)

@@ -18,7 +18,7 @@ WIDEST = 0.9  # m, the largest cluster that is followed
 FARTHEST = 7.0  # m
 GAP = 0.12  # m between neighbouring readings, and twice their spacing, that parts two clusters
 DEPTH = 0.15  # m by which what is beside a cluster must lie behind it, or it is only partly seen
-GATE = 0.45  # m between a track's foretold place and the cluster that is taken for it
+GATE = 0.45  # m between a track's predicted place and the cluster that counts as its next
 READING_SD, HIDDEN_SD, ACCELERATION_SD = 0.04, 0.15, 1.0  # m, m of what is seen in part, m/s²
 COAST = 0.6  # s that a track lives without a reading
 LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 6, 0.15, 0.20  # what makes a track one that moves: -, m, m/s
@@ -40,14 +40,25 @@ TRACK = np.dtype(
     align=True,
 )
 
+CLUSTER = np.dtype(
+    [
+        ("x", np.float64),  # m, of its middle
+        ("y", np.float64),
+        ("radius", np.float64),
+        ("hidden", np.int64),  # whether something nearer or just behind it may hide a part of it
+        ("first", np.int64),  # its first beam, and how many
+        ("members", np.int64),
+        ("fresh", np.float64),  # the share of them that lies where it had been free
+    ],
+    align=True,
+)
+
 Float32Array = NDArray[np.float32]
-FloatArray = NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
-def clusters(ranges: Float32Array, sweep: Any, beams: Any, found: FloatArray) -> int:
-    """Fill `found` (n, 6) with the small things of a scan: centre x and y in the sensor's frame and radius, m, 1 for
-    those that something nearer or just behind them may hide a part of, their first beam and how many.
+def clusters(ranges: Float32Array, sweep: Any, beams: Any, out: Any) -> int:
+    """Fill `out`, (n,) of CLUSTER, with the small things of a scan, in the sensor's frame; returns how many there are.
 
     sweep: a SWEEP; beams: its BEAMS. The arc seen of a disc of radius R has its mean R pi / 4 before its centre.
     """
@@ -63,7 +74,7 @@ def clusters(ranges: Float32Array, sweep: Any, beams: Any, found: FloatArray) ->
                 first = i
                 break
     k = 0
-    while k < n and count < found.shape[0]:
+    while k < n and count < out.shape[0]:
         begin = k
         i = (first + k) % n
         r = ranges[i]
@@ -98,9 +109,9 @@ def clusters(ranges: Float32Array, sweep: Any, beams: Any, found: FloatArray) ->
         radius = 0.5 * width + 0.5 * r * abs(angle_increment)
         mx, my = sx / members, sy / members
         push = 1.0 + 0.25 * math.pi * radius / max(math.hypot(mx, my), 0.1)
-        found[count, 0], found[count, 1], found[count, 2] = mx * push, my * push, radius
-        found[count, 3] = 1.0 if hidden else 0.0
-        found[count, 4], found[count, 5] = (first + begin) % n, members
+        thing = out[count]
+        thing.x, thing.y, thing.radius, thing.hidden = mx * push, my * push, radius, hidden
+        thing.first, thing.members = (first + begin) % n, members
         count += 1
     return count
 
@@ -112,11 +123,8 @@ def moves(track: Any) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
-    """Let `dt` s pass for the tracks, and take in the clusters of a scan, in the odometry's frame.
-
-    found: rows of x, y, radius, 1 where partly hidden, and the share that lies where it had been free.
-    """
+def follow(tracks: Any, things: Any, dt: float) -> None:
+    """Let `dt` s pass for the tracks, and take in the clusters of a scan, (n,) of CLUSTER in the odometry's frame."""
     q = ACCELERATION_SD * ACCELERATION_SD
     for i in range(tracks.shape[0]):
         t = tracks[i]
@@ -130,36 +138,37 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
         t.unseen += dt
         if t.unseen > COAST:
             t.alive = 0
-    taken = np.zeros(tracks.shape[0], np.bool_)
-    for k in range(count):
+    seen = np.zeros(tracks.shape[0], np.bool_)
+    for k in range(things.shape[0]):
+        thing = things[k]
         best, nearest = -1, GATE
         for i in range(tracks.shape[0]):
-            if tracks[i].alive and not taken[i]:
-                d = math.hypot(found[k, 0] - tracks[i].x, found[k, 1] - tracks[i].y)
+            if tracks[i].alive and not seen[i]:
+                d = math.hypot(thing.x - tracks[i].x, thing.y - tracks[i].y)
                 if d < nearest:
                     best, nearest = i, d
-        if best >= 0 and found[k, 3] > 0.0 and not moves(tracks[best]):
+        if best >= 0 and thing.hidden and not moves(tracks[best]):
             continue
         if best < 0:
             for i in range(tracks.shape[0]):
                 if not tracks[i].alive:
                     best = i
                     break
-            if best < 0 or found[k, 3] > 0.0:
+            if best < 0 or thing.hidden:
                 continue
             t = tracks[best]
             t.alive, t.readings, t.fresh, t.moving, t.unseen = 1, 1, 0, 0, 0.0
-            t.x, t.y, t.vx, t.vy = found[k, 0], found[k, 1], 0.0, 0.0
-            t.born_x, t.born_y, t.radius = t.x, t.y, found[k, 2]
+            t.x, t.y, t.vx, t.vy = thing.x, thing.y, 0.0, 0.0
+            t.born_x, t.born_y, t.radius = t.x, t.y, thing.radius
             t.pp, t.pv, t.vv = READING_SD * READING_SD, 0.0, 1.0
-            taken[best] = True
+            seen[best] = True
             continue
         t = tracks[best]
-        taken[best] = True
-        sd = HIDDEN_SD if found[k, 3] > 0.0 else READING_SD
+        seen[best] = True
+        sd = HIDDEN_SD if thing.hidden else READING_SD
         s = t.pp + sd * sd
         gain_p, gain_v = t.pp / s, t.pv / s
-        ex, ey = found[k, 0] - t.x, found[k, 1] - t.y
+        ex, ey = thing.x - t.x, thing.y - t.y
         t.x += gain_p * ex
         t.y += gain_p * ey
         t.vx += gain_v * ex
@@ -167,14 +176,14 @@ def follow(tracks: Any, found: FloatArray, count: int, dt: float) -> None:
         t.vv -= gain_v * t.pv
         t.pv -= gain_v * t.pp
         t.pp -= gain_p * t.pp
-        if found[k, 3] == 0.0:
-            t.radius += 0.1 * (found[k, 2] - t.radius)
+        if not thing.hidden:
+            t.radius += 0.1 * (thing.radius - t.radius)
         t.readings += 1
         t.unseen = 0.0
         speed = math.hypot(t.vx, t.vy)
         if speed > FASTEST:
             t.alive = 0
-        if found[k, 4] > FRESH_SHARE:
+        if thing.fresh > FRESH_SHARE:
             t.fresh += 1
         far = math.hypot(t.x - t.born_x, t.y - t.born_y) >= LEAST_WAY
         sure = t.readings >= LEAST_READINGS and t.fresh >= LEAST_FRESH
