@@ -10,7 +10,7 @@ import dataclasses
 from hybrid_control.backends import BOARDS
 from hybrid_control.bringup.options import CAMERA_FAULTS, SCAN_FAULTS
 from hybrid_control.navigation.planner.rates import RATES_TIMEOUT
-from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
+from hybrid_control.navigation.reflex.gains import GAINS, ON_BOARD, SETTINGS
 from hybrid_control.parameters import Parameter
 
 AUTOSTART = Parameter(
@@ -127,12 +127,6 @@ REFLEX: tuple[Parameter, ...] = (
     *SETTINGS,
     *GAINS,
 )
-
-#: Gains that are weights and parameters of the reflex's network: a board has them from when it was loaded.
-ON_BOARD = (
-    "planner_gain", "goal_gain", "avoidance_gain", "approach_gain", "excitation_gain", "inhibition_gain",
-    "time_constant", "threshold",
-)  # fmt: skip
 
 BOARD_BRIDGE: tuple[Parameter, ...] = (
     AUTOSTART,

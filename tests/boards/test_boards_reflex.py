@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hybrid_control.bench.boards import drive_seeds
-from hybrid_control.bringup.node_parameters import ON_BOARD
 from hybrid_control.navigation.reflex import Mode, Reflex
-from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS
-from hybrid_control.navigation.reflex.reflex import LOADED, InputRefused
+from hybrid_control.navigation.reflex.gains import ON_BOARD
+from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, GAINED
+from hybrid_control.navigation.reflex.reflex import InputRefused
 from hybrid_control.parameters import ParameterError
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist
@@ -146,7 +146,7 @@ class TestWithABoard:
             bench.reflex.put_board_spikes(SpikeTrain(0, MS, BOARD_INPUTS, np.array([0]), np.array([0])))
         assert bench.reflex.refusals == {"board spikes": 1}
 
-    @pytest.mark.parametrize("name", LOADED)
+    @pytest.mark.parametrize("name", ON_BOARD)
     def test_gains_that_the_board_has_loaded_can_not_change(self, name: str) -> None:
         reflex = Reflex({"backend": "spinnaker"})
         with pytest.raises(ParameterError, match=f"{name}: is loaded on the board"):
@@ -173,8 +173,8 @@ class TestNetwork:
         assert engine.output_names == tuple(p.name for p in BOARD_OUTPUTS)
         assert [engine.input(p.name).size for p in BOARD_INPUTS] == [p.size for p in BOARD_INPUTS]
 
-    def test_the_gains_that_a_board_loads_have_one_list(self) -> None:
-        assert set(ON_BOARD) == set(LOADED)
+    def test_a_board_loads_each_gain_that_is_a_weight_and_the_rings_parameters(self) -> None:
+        assert set(ON_BOARD) == {*GAINED, "time_constant", "threshold"}
 
 
 def test_the_robot_drives_behind_the_wire_and_goes_on_where_the_board_is_killed_half_way() -> None:

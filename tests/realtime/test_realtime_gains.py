@@ -9,8 +9,8 @@ import numpy as np
 from numba import carray
 
 from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.context import CONTEXT
 from hybrid_control.navigation.reflex.gains import GAINS
-from hybrid_control.navigation.reflex.tick import CONTEXT
 from hybrid_control.navigation.reflex.tick import tick as reflex_tick
 from hybrid_control.realtime import PeriodicLoop, address_of, as_pointer
 from hybrid_control.realtime.compiled import call_tick

@@ -5,19 +5,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid_control.geometry.outline import displacement, outline_distance
 from hybrid_control.navigation.reflex import Mode, Reflex
-from hybrid_control.navigation.reflex.guard import outline_distance
-from hybrid_control.navigation.reflex.holonomic import climb, displacement, guard, way_out
+from hybrid_control.navigation.reflex.guard import GUARD, guard, way_out
+from hybrid_control.navigation.reflex.limit import climb
+from hybrid_control.navigation.reflex.scan import SCAN
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist, VerticalRanges
 
 HALF = 0.2
-NONE = np.zeros((1, 2), np.float32)
+
+
+def records(points, moving=(0.0, 0.0, 0.0), response=0.5):
+    """A scan of these points, and the guard of a square drone that moves."""
+    scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
+    scan["count"] = len(points)
+    scan["points"][: len(points)] = np.array(points, np.float32).reshape(-1, 2)
+    drift = [v * response for v in moving]
+    record["outline"] = (HALF, HALF, 0.04)
+    record["holonomic"], record["stop_distance"], record["deceleration"] = 1, 0.15, 2.0
+    record["response"] = response
+    record["drift_x"], record["drift_y"], record["drift_yaw"] = drift
+    return scan, record
 
 
 def ask(points, x, y, turn=0.0, moving=(0.0, 0.0, 0.0), response=0.5):
-    array = np.array(points, np.float32).reshape(-1, 2)
-    return guard(array, len(array), x, y, turn, *moving, 0.0, response, 2.0, HALF, HALF, 0.04, 0.15)
+    scan, record = records(points, moving, response)
+    return guard(scan, x, y, turn, record)
+
+
+def way_out_of(points):
+    scan, record = records(points)
+    return way_out(scan, 1.0, 2.0, record)
 
 
 def test_a_quarter_turn_while_it_goes_ahead_ends_ahead_and_to_the_left():
@@ -76,9 +95,9 @@ def test_no_answer_is_faster_than_the_command(points, x, y, mx, my, turn, mturn)
 
 
 def test_a_way_out_is_free_and_backwards_first():
-    assert way_out(NONE, 0, 1.0, 0.0, 0.5, 2.0, HALF, HALF, 0.04) == pytest.approx((-0.2, 0.0))
+    assert way_out_of([]) == pytest.approx((-0.2, 0.0, 0.0))
     behind = np.array([(-0.25, t) for t in np.linspace(-0.3, 0.3, 31)], np.float32)
-    x, y = way_out(behind, len(behind), 1.0, 0.0, 0.5, 2.0, HALF, HALF, 0.04)
+    x, y, _ = way_out_of(behind)
     after = [(p - x * 0.3, q - y * 0.3) for p, q in behind]
     assert min(outline_distance(p, q, HALF, HALF) for p, q in after) >= 0.04
     assert (x, y) != (0.0, 0.0)

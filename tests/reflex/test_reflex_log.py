@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hybrid_control.navigation.reflex import tick as t
+from hybrid_control.navigation.reflex import context as t
 from hybrid_control.navigation.reflex.reflex import Reflex
 
 

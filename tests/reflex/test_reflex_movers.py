@@ -6,62 +6,63 @@ import numpy as np
 import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
-from hybrid_control.navigation.reflex.movers import (
+from hybrid_control.navigation.reflex.evasion import (
     HORIZON,
     RETREAT,
+    ROBOT,
     SPEEDS,
-    TRACK,
-    TRACKS,
     TURNS,
-    WATCHED,
     clear_times,
-    clusters,
     evade,
-    follow,
-    mark_passed,
-    moves,
     speed_of,
     turn_of,
-    watch,
 )
+from hybrid_control.navigation.reflex.ground import mark_passed
+from hybrid_control.navigation.reflex.movers import WATCHED, watch
+from hybrid_control.navigation.reflex.percept import BEAMS, SWEEP, lay_out
+from hybrid_control.navigation.reflex.scan import MOTION, SCAN
+from hybrid_control.navigation.reflex.tracks import CLUSTER, TRACK, TRACKS, clusters, follow, moves
 
 ANGLES = -math.pi + 2 * math.pi / 360 * np.arange(360)
 NO_BOXES = np.empty((0, 5))
+CIRCLE = np.array([(-math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.025, 0.0)], SWEEP)[0]
+ROUND = np.zeros(1, BEAMS)[0]
+lay_out(ROUND, 360, CIRCLE)
+ROVER = np.array([((0.25, 0.22, 0.1), 1.0, 2.2, 2.0, 8.0)], ROBOT)[0]
 AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and of no turn
 
 
-def found_in(*cylinders, boxes=NO_BOXES):
+def things_in(*cylinders, boxes=NO_BOXES):
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), boxes)
-    found = np.empty((32, 6))
-    return found[: clusters(ranges.astype(np.float32), -math.pi, 2 * math.pi / 360, 0.05, 10.0, found)]
+    things = np.empty(32, CLUSTER)
+    return things[: clusters(ranges.astype(np.float32), CIRCLE, ROUND, things)]
 
 
 def table(*movers, linear=1.0, standing=()):
     times = np.zeros((SPEEDS, TURNS), np.float32)
     stands = np.array(standing, float).reshape(-1, 2)
-    clear_times(
-        np.array(movers, float), len(movers), stands, linear, 0.0, 1.0, 2.2, 2.0, 8.0, 0.25, 0.22, times
-    )
+    motion = np.array([(0.0, 0.0, 0.0, linear, 0.0, 0.0)], MOTION)[0]
+    clear_times(np.array(movers, float), stands, motion, ROVER, times)
     return times
 
 
 @pytest.mark.parametrize(("x", "y"), [(2.0, 0.0), (1.0, 1.0), (-3.0, -0.5), (-2.0, 0.0)])
 def test_a_person_is_found_where_he_stands(x, y):
-    (cluster,) = found_in((x, y, 0.25))
-    assert cluster[:2] == pytest.approx((x, y), abs=0.03)
-    assert cluster[2] == pytest.approx(0.25, abs=0.03)
-    assert cluster[3] == 0.0
+    (cluster,) = things_in((x, y, 0.25))
+    assert (cluster["x"], cluster["y"]) == pytest.approx((x, y), abs=0.03)
+    assert cluster["radius"] == pytest.approx(0.25, abs=0.03)
+    assert not cluster["hidden"]
 
 
 def test_a_wall_is_nobody_and_who_stands_before_one_is_somebody():
     wall = np.array([[3.0, 0.0, 0.2, 6.0, 0.0]])
-    assert len(found_in(boxes=wall)) == 0
-    assert len(found_in((2.0, 0.0, 0.25), boxes=wall)) == 1
+    assert len(things_in(boxes=wall)) == 0
+    assert len(things_in((2.0, 0.0, 0.25), boxes=wall)) == 1
 
 
 def test_who_is_half_hidden_is_marked():
-    clear = {round(c[0]): c[3] for c in found_in((1.0, 0.0, 0.2), (3.0, 0.65, 0.25))}
-    assert clear == {1: 0.0, 3: 1.0}
+    clear = {round(c["x"]): bool(c["hidden"]) for c in things_in((1.0, 0.0, 0.2), (3.0, 0.65, 0.25))}
+    assert clear == {1: False, 3: True}
 
 
 def seen_by(watched, *cylinders):
@@ -69,13 +70,11 @@ def seen_by(watched, *cylinders):
     ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), NO_BOXES)
     ranges = ranges + np.random.default_rng(round(watched["time"] * 1e3)).normal(0.0, 0.01, 360)
     ranges = ranges.astype(np.float32)
-    times = np.zeros((SPEEDS, TURNS), np.float32)
-    moving = watch(
-        watched, ranges, -math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-        0.0, 0.0, 0.0, 0.025, np.full(72, np.inf, np.float32), 1.0, 2.2, 2.0, 8.0, 0.25, 0.22, times,
-    )  # fmt: skip
-    mark_passed(watched, ranges, -math.pi, 2 * math.pi / 360, 0.05)
-    return moving
+    scan = np.zeros(1, SCAN)[0]
+    scan["sectors"] = np.inf
+    watch(watched, ranges, CIRCLE, ROUND, np.zeros(1, MOTION)[0], ROVER, scan)
+    mark_passed(watched, ranges, CIRCLE["range_min"])
+    return scan["moving"]
 
 
 def test_a_walker_is_told_from_a_post_within_half_a_second():
@@ -101,9 +100,9 @@ def test_posts_that_come_into_sight_one_after_another_do_not_move():
 
 def test_a_walker_who_is_not_seen_for_long_is_forgotten():
     tracks = np.zeros(TRACKS, TRACK)
-    follow(tracks, np.array([[2.0, 0.0, 0.25, 0.0, 0.0]]), 1, 0.025)
+    follow(tracks, np.array([(2.0, 0.0, 0.25, 0, 0, 5, 0.0)], CLUSTER), 0.025)
     for _ in range(40):
-        follow(tracks, np.empty((0, 5)), 0, 0.025)
+        follow(tracks, np.empty(0, CLUSTER), 0.025)
     assert not tracks["alive"].any()
 
 

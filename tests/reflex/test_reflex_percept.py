@@ -7,10 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.navigation.reflex.percept import (
+    BEAMS,
     MAX_APPROACH,
     MAX_POINTS,
     NEAR,
+    SWEEP,
     approach_speeds,
+    lay_out,
     perceive,
     sector_directions,
 )
@@ -19,7 +22,10 @@ from hybrid_control.signals.headings import SECTORS
 
 def sense(ranges, angle_min=0.0, increment=0.01, low=0.1, high=10.0, x=0.0, yaw=0.0):
     points, sectors = np.zeros((MAX_POINTS, 2), np.float32), np.zeros(SECTORS, np.float32)
-    count = perceive(np.asarray(ranges, np.float32), angle_min, increment, low, high, x, yaw, points, sectors)
+    sweep = np.array([(angle_min, increment, low, high, x, yaw, 0.0, -1.0)], SWEEP)[0]
+    ranges, beams = np.asarray(ranges, np.float32), np.zeros(1, BEAMS)[0]
+    lay_out(beams, ranges.size, sweep)
+    count = perceive(ranges, sweep, beams, points, sectors)
     return points[:count], sectors
 
 

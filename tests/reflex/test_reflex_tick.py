@@ -131,6 +131,42 @@ def test_a_ring_that_cannot_fire_stops_the_robot():
     assert math.isnan(rig.reflex.status().heading)
 
 
+def test_the_status_says_what_the_network_wished_what_was_allowed_and_how_often_they_differ():
+    rig = Rig()
+    assert math.isnan(rig.reflex.status().guard_share), "no tick yet"
+    rig.run(1.0)
+    status = rig.reflex.status()
+    assert status.guard_share == 0.0
+    assert status.wish == status.allowed
+    assert status.wish.linear_x > 0.5
+    held = Rig(posts=[(0.0, 0.32, math.radians(50))])
+    held.run(0.5)
+    status = held.reflex.status()
+    assert status.guard_share > 0.5
+    assert status.wish != status.allowed
+    assert status.guarded
+    held.seeing = False
+    held.run(1.0)
+    held.reflex.status()
+    held.run(0.1)
+    status = held.reflex.status()
+    assert math.isnan(status.guard_share), "it stands for want of a scan"
+    assert (status.wish.linear_x, status.allowed.angular_z) == (0.0, 0.0)
+
+
+def test_ticks_are_counted_from_activation_on():
+    rig = Rig(posts=[(0.0, 0.32, math.radians(50))])
+    rig.run(0.5)
+    rig.reflex.deactivate()
+    rig.run(0.1)
+    assert (rig.reflex.context["command"]["ticks_driven"], rig.reflex.context["command"]["ticks_limited"]) == (0, 0)
+    rig.reflex.activate()
+    rig.reflex.status()
+    rig.run(0.2)
+    assert rig.reflex.context["command"]["ticks_driven"] == 200
+    assert 0.0 <= rig.reflex.status().guard_share <= 1.0
+
+
 def test_a_robot_that_is_held_on_all_its_wishes_backs_out_slowly_and_no_faster_than_allowed():
     rig = Rig(gains={"max_speed": 0.1}, posts=[(0.0, 0.32, math.radians(50))])
     speeds = []

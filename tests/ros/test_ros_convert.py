@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import math
 
@@ -21,6 +22,7 @@ from PIL import Image as Picture
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
+from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
 
@@ -245,3 +247,15 @@ def test_ros_compressed_picture_of_any_bytes_is_a_picture_or_refused_in_one_line
 def test_ros_reflex_status_has_the_modes_of_the_reflex_by_name_and_number():
     constants = {name: getattr(ReflexStatus, name) for name in dir(ReflexStatus) if name.isupper()}
     assert {name: n for name, n in constants.items() if isinstance(n, int)} == {m.name: int(m) for m in Mode}
+
+
+def test_ros_status_of_a_reflex_carries_what_was_wished_and_what_was_allowed():
+    status = dataclasses.replace(
+        Reflex().status(),
+        wish=Twist(0, 0.5, angular_z=-0.25), allowed=Twist(0, 0.0, 0.125, angular_z=-0.5), guard_share=0.75,
+    )  # fmt: skip
+    message = over_the_wire(convert.reflex_status_message(status))
+    assert (message.wish.linear.x, message.wish.angular.z) == (0.5, -0.25)
+    assert (message.allowed.linear.x, message.allowed.linear.y, message.allowed.angular.z) == (0.0, 0.125, -0.5)
+    assert message.guard_share == 0.75
+    assert (message.mode, message.reason) == (int(status.mode), status.reason)

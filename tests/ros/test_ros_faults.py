@@ -211,7 +211,7 @@ def test_ros_fault_clock_that_jumps_with_the_sensors_is_driven_through(graph, dr
     system = node.now_ns
     world.clock_offset_ns = jump_s * 1_000_000_000
     node.now_ns = lambda: system() + jump_s * 1_000_000_000
-    stamp = lambda: node._reflex._last_stamp["scan"]  # noqa: E731
+    stamp = lambda: node._reflex._inputs.last_stamp["scan"]  # noqa: E731
     graph.until(lambda: abs(stamp() - node.now_ns()) < 1_000_000_000)
     world.until_mode(HYBRID)
     graph.until(lambda: world.speed() > 0.1)

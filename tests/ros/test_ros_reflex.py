@@ -103,7 +103,7 @@ def test_ros_reflex_stops_within_50_ms_of_the_scan_timeout_and_goes_on_with_the_
         graph.until(lambda: world.speed() > 0.1)
         world.sending.discard("scan")
         begun = time.time_ns()
-        last = lambda: node._reflex._last_stamp["scan"]  # noqa: E731
+        last = lambda: node._reflex._inputs.last_stamp["scan"]  # noqa: E731
         world.until_mode(STOPPED)
         zero = next(
             c for c in world.commands

@@ -33,7 +33,7 @@ def odometry(pose, stamp=0):
 def enter(surfaces, x0, *readings, time=0.0):
     """Readings (x, y, normal's x, normal's y) of a robot at the origin that looks along x."""
     rows = np.array(readings, float)
-    settle(surfaces, x0, 0.0, CELL, 0.0, 0.0, 0.0, rows[:, :2].copy(), rows[:, 2:].copy(), time)
+    settle(surfaces, (x0, 0.0, CELL), (0.0, 0.0, 0.0), rows[:, :2].copy(), rows[:, 2:].copy(), time)
 
 
 def wall(y=0.5):
@@ -46,7 +46,7 @@ def correction_of(surfaces, *readings, time=9.0):
     """The normal equations' right side and the points used, for a robot at the origin that looks along x."""
     rows = np.array(readings, float)
     points, facing = rows[:, :2].copy(), rows[:, 2:].copy()
-    _, right, used = equations(surfaces, 0.0, 0.0, CELL, 0.0, 0.0, 0.0, points, facing, time)
+    _, right, used = equations(surfaces, (0.0, 0.0, CELL), (0.0, 0.0, 0.0), points, facing, time)
     return right, used
 
 
@@ -99,9 +99,7 @@ def test_a_displaced_scan_is_brought_back():
     points = (seen[:, None] * np.column_stack((np.cos(angles), np.sin(angles))))[seen < 5.0]
     (x, y, yaw), _ = align(
         memory.surfaces,
-        memory.x0,
-        memory.y0,
-        CELL,
+        (memory.x0, memory.y0, CELL),
         (0.36, 0.13, 0.13),
         np.diag((0.01, 0.01, 0.01)),
         points,
@@ -116,7 +114,7 @@ def test_along_a_bare_wall_the_odometry_is_believed_and_across_it_the_wall():
     points = np.column_stack((np.linspace(-0.5, 0.5, 60), np.full(60, 0.3)))
     facing = np.tile((0.0, -1.0), (60, 1))
     (x, y, yaw), _ = align(
-        wall(0.5), 0.0, 0.0, CELL, (1.0, 0.25, 0.0), np.diag((1.0, 1.0, 1.0)), points, facing, 9.0
+        wall(0.5), (0.0, 0.0, CELL), (1.0, 0.25, 0.0), np.diag((1.0, 1.0, 1.0)), points, facing, 9.0
     )
     assert (x, y, yaw) == pytest.approx((1.0, 0.2, 0.0), abs=0.005)
 
@@ -124,7 +122,7 @@ def test_along_a_bare_wall_the_odometry_is_believed_and_across_it_the_wall():
 def test_nothing_seen_changes_nothing():
     spread = np.diag((0.1, 0.2, 0.3))
     pose, after = align(
-        np.zeros((9, 9, 6)), 0.0, 0.0, CELL, (0.3, 0.4, 0.5), spread, np.empty((0, 2)), np.empty((0, 2)), 9.0
+        np.zeros((9, 9, 6)), (0.0, 0.0, CELL), (0.3, 0.4, 0.5), spread, np.empty((0, 2)), np.empty((0, 2)), 9.0
     )
     assert pose == (0.3, 0.4, 0.5)
     np.testing.assert_array_equal(after, spread)

@@ -28,14 +28,16 @@ from hybrid_control.navigation.bench.map_planner import (
 from hybrid_control.navigation.episode import NOTE_WAY, WINDOW_NS, Episode, Rules
 from hybrid_control.navigation.planner.rates import LATENCY, PENDING, PLANNER_RATE, RATES_TIMEOUT
 from hybrid_control.navigation.reflex import Reflex
-from hybrid_control.navigation.reflex import tick as t
-from hybrid_control.navigation.reflex.movers import WATCHED, mark_passed, watch
-from hybrid_control.navigation.reflex.percept import approach_speeds, perceive
-from hybrid_control.navigation.reflex.reflex import APPROACH_SMOOTHING, WATCH_NS
+from hybrid_control.navigation.reflex import context as t
+from hybrid_control.navigation.reflex.evasion import ROBOT, robot_of
+from hybrid_control.navigation.reflex.ground import mark_passed
+from hybrid_control.navigation.reflex.modes import Mode
+from hybrid_control.navigation.reflex.percept import SWEEP
+from hybrid_control.navigation.reflex.scan import VIEW, take_scan
+from hybrid_control.navigation.reflex.tick import run_tick
 from hybrid_control.realtime import address_of, write_mailbox
 from hybrid_control.signals.coding import encoder
 from hybrid_control.signals.coding.kernels import encode
-from hybrid_control.signals.headings import SECTORS
 from hybrid_control.sim.kinematic import (
     LEFT,
     RIGHT,
@@ -60,7 +62,7 @@ from hybrid_control.sim.worlds import World
 
 RATES_LAST_NS = round(RATES_TIMEOUT * 1e9)
 ROUTE_NS, ROUTE_LOOKAHEAD, ROUTE_AHEAD = 200_000_000, 1.5, 3.0  # as in `route.memory`
-MODES = len(t.Mode)
+MODES = len(Mode)
 KEYS = 4096  # spikes of one window
 
 RUN = np.dtype(
@@ -83,13 +85,8 @@ RUN = np.dtype(
         ("lidar_dropout", np.float64),
         ("range_min", np.float64),
         ("range_max", np.float64),
-        ("lidar_x", np.float64),
-        ("lidar_yaw", np.float64),
-        ("fastest", np.float64),  # as `Reflex._watch` takes them from the gains
-        ("fastest_turn", np.float64),
-        ("max_acceleration", np.float64),
-        ("half_length", np.float64),
-        ("half_width", np.float64),
+        ("sweep", SWEEP),  # as the reflex has its scans described
+        ("robot", ROBOT),
         ("odometry", np.float64, (4,)),  # of `WheelOdometry.numbers`
         ("max_speed", np.float64),
         ("max_yaw_rate", np.float64),
@@ -107,13 +104,13 @@ RUN = np.dtype(
 
 
 class Mail(NamedTuple):
-    """Records of the values in the reflex's mailboxes, and of what moves around it."""
+    """Records of the values in the reflex's mailboxes, and of what earlier scans leave."""
 
     scan: Any
     train: Any
     motion: Any
     goal: Any
-    watched: Any
+    view: Any
 
 
 class Way(NamedTuple):
@@ -177,15 +174,14 @@ def _episode(
 
     c: the reflex's context; channels: the encoder's state; rngs: of the lidar and of the planner.
     """
-    scan, train, motion, goal, watched = mail
+    scan, train, motion, goal, view = mail
     state, base, cylinders, movers, boxes = plane
     field, free, frame = to_goal
     lidar_rng, planner_rng = rngs
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
     fixed = cylinders.shape[0] - movers.shape[0]
     standing_cylinders = cylinders[:fixed].copy()
-    sectors, counts = np.full(SECTORS, np.inf, np.float32), np.zeros(2)
-    approach = np.zeros(SECTORS, np.float32)
+    counts = np.zeros(2)
     pending, pending_ns = np.empty((PENDING, t.CHANNELS), np.float32), np.zeros(PENDING, np.int64)
     first_pending = last_pending = 0
     rates, rates_ns = np.zeros(t.CHANNELS, np.float32), -1
@@ -232,27 +228,10 @@ def _episode(
                     state[X], state[Y], state[YAW] + beams, run.range_max + 1.0, cylinders, boxes
                 )
                 ranges = _scan(run, lidar_rng, distances)
-                scan.count = perceive(
-                    ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
-                    run.lidar_x, run.lidar_yaw, scan.points, scan.sectors,
-                )  # fmt: skip
-                interval = (now - scan_ns) * 1e-9
-                if sent_scan == 1 or not 0.0 < interval < 0.5:
-                    approach[:] = 0.0
-                    interval = 0.0
-                approach_speeds(scan.sectors, sectors, interval, APPROACH_SMOOTHING, approach)
-                sectors[:] = scan.sectors
-                scan.approach[:] = approach
-                scan.moving = 0
-                if seen_odometry and now - odometry_ns < WATCH_NS:
-                    scan.fastest, scan.fastest_turn = run.fastest, run.fastest_turn
-                    scan.moving = watch(
-                        watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min, run.range_max,
-                        run.lidar_x, run.lidar_yaw, motion.x, motion.y, motion.yaw, motion.linear_x, motion.angular_z,
-                        (now - odometry_ns) * 1e-9, interval, scan.sectors, run.fastest, run.fastest_turn,
-                        run.max_acceleration, t.MAX_YAW_ACCELERATION, run.half_length, run.half_width, scan.times,
-                    )  # fmt: skip
-                    mark_passed(watched, ranges, -math.pi, 2.0 * math.pi / beams.size, run.range_min)
+                run.sweep.interval = (now - scan_ns) * 1e-9 if sent_scan > 1 else 0.0
+                run.sweep.motion_age = (now - odometry_ns) * 1e-9 if seen_odometry else -1.0
+                if take_scan(view, ranges, run.sweep, motion, run.robot, scan):
+                    mark_passed(view.watched, ranges, run.range_min)
                 scan_ns = now
                 write_mailbox(c.scan_box, address_of(scan), now, now)
             else:
@@ -289,7 +268,7 @@ def _episode(
         if next_tick < 0:
             next_tick = until // run.tick_ns
         while next_tick * run.tick_ns <= until:
-            t.run_tick(c, next_tick * run.tick_ns)
+            run_tick(c, next_tick * run.tick_ns)
             next_tick += 1
         run.modes[c.command.mode] += 1
         state[TARGET_V] = min(max(c.command.linear_x, -run.max_speed), run.max_speed)
@@ -345,7 +324,8 @@ class CompiledRunner:
         run["planner_dies_within"] = half if planner_dies_half_way else -1.0
         reflex.reset()
         reflex.activate()
-        motion, goal = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL)
+        motion, goal, view = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL), np.zeros(1, VIEW)
+        view["sectors"] = np.inf
         motion["x"], motion["y"], motion["yaw"] = world.start.x, world.start.y, world.start.yaw
         goal["x"], goal["y"] = world.goal
         write_mailbox(int(reflex.context["goal_box"][0]), goal.ctypes.data, 0, 0)
@@ -355,9 +335,7 @@ class CompiledRunner:
         points = _episode(
             run[0],
             reflex.context[0],
-            Mail(
-                np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0], np.zeros(1, WATCHED)[0]
-            ),
+            Mail(np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0], view[0]),
             simulator.plane,
             simulator.lidar.angles,
             Way(field.field, field.free, frame),
@@ -372,7 +350,7 @@ class CompiledRunner:
             time=int(run["time_ns"][0]) * 1e-9,
             path=simulator.path_length,
             least_distance=simulator.closest_approach,
-            modes={mode.name: int(n) / made for mode, n in zip(t.Mode, run["modes"][0], strict=True) if n},
+            modes={mode.name: int(n) / made for mode, n in zip(Mode, run["modes"][0], strict=True) if n},
             way=way[:points],
             standing_contacts=int(run["standing"][0]),
         )
@@ -394,12 +372,11 @@ class CompiledRunner:
         run["half_track"] = simulator.plane.base[3]
         run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
         run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
-        run["lidar_x"], run["lidar_yaw"] = settings["lidar_x"], settings["lidar_yaw"]
-        run["fastest"] = max(float(gains["max_speed"]), 0.1)
-        run["fastest_turn"] = max(float(gains["max_yaw_rate"]), 0.1)
-        run["max_acceleration"] = gains["max_acceleration"]
-        run["half_length"] = float(settings["robot_length"]) / 2
-        run["half_width"] = float(settings["robot_width"]) / 2
+        run["sweep"] = (
+            -math.pi, 2.0 * math.pi / robot.lidar_beams, robot.lidar_range_min, robot.lidar_range_max,
+            settings["lidar_x"], settings["lidar_yaw"], 0.0, -1.0,
+        )  # fmt: skip
+        run["robot"] = robot_of(settings, gains)
         run["odometry"] = simulator.odometry.numbers
         run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate
         return run

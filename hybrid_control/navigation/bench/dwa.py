@@ -7,9 +7,9 @@ import math
 import numba
 import numpy as np
 
+from hybrid_control.geometry.outline import displacement, outline_distance
 from hybrid_control.geometry.shapes import FloatArray
 from hybrid_control.navigation.bench.scan_driver import PERIOD_NS, ScanDriver, View
-from hybrid_control.navigation.reflex.guard import displacement, outline_distance
 
 INTERVAL = PERIOD_NS * 1e-9
 FARTHEST = 4.0  # m along a curvature beyond which obstacles are not looked for
@@ -31,7 +31,7 @@ def free_way(
     steps = int(farthest / STEP)
     reach = corner + farthest
     for k in range(1, steps + 1):
-        x, y, yaw = displacement(linear, angular, k * STEP / speed)
+        x, y, yaw = displacement(linear, 0.0, angular, k * STEP / speed)
         if abs(yaw) > 2.0 * math.pi:
             return farthest
         c, s = math.cos(yaw), math.sin(yaw)
@@ -70,7 +70,7 @@ def heading_value(
     goal: (x, y) m in the body frame.
     """
     braking = abs(angular) / yaw_brake
-    x, y, yaw = displacement(linear, angular, interval)
+    x, y, yaw = displacement(linear, 0.0, angular, interval)
     yaw += 0.5 * angular * braking
     off = math.atan2(goal[1] - y, goal[0] - x) - yaw
     return 1.0 - abs((off + math.pi) % (2.0 * math.pi) - math.pi) / math.pi

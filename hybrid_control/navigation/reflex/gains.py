@@ -39,6 +39,10 @@ GAINS: tuple[Parameter, ...] = (
               "age of the newest odometry beyond which the goal's bearing is not used", 0.05, 5.0, live=True),
 )
 
+# Those that are weights and parameters of the network: a board has them from when it was loaded.
+ON_BOARD = ("planner_gain", "goal_gain", "avoidance_gain", "approach_gain", "excitation_gain", "inhibition_gain",
+            "time_constant", "threshold")
+
 # What is fixed when the node is configured.
 SETTINGS: tuple[Parameter, ...] = (
     Parameter("rate", 1000.0, "Hz", "ticks a second", 100.0, 10000.0),

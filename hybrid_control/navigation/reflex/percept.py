@@ -6,17 +6,50 @@ Called once a scan, from the callback that received it, with the interpreter rel
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.signals.headings import HEADINGS, sector_of
+from hybrid_control.signals.headings import HEADINGS, SECTORS, sector_of
 
 MAX_BEAMS = 4096
 MAX_POINTS = 512
+APPROACH_SMOOTHING = 0.4
 MAX_APPROACH = 5.0  # m/s, faster is taken for an artefact of the scan
 NEAR = 2.5  # m from the robot's centre: points beyond can't concern the outline guard
+
+
+SWEEP = np.dtype(
+    [
+        ("angle_min", np.float64),  # rad, of the first beam, and from one to the next
+        ("angle_increment", np.float64),
+        ("range_min", np.float64),  # m
+        ("range_max", np.float64),
+        ("mount_x", np.float64),  # m, the sensor's place ahead of the robot's centre
+        ("mount_yaw", np.float64),  # rad, its turn
+        ("interval", np.float64),  # s since the sweep before; 0 where none was
+        (
+            "motion_age",
+            np.float64,
+        ),  # s from the newest odometry to the sweep; negative where none is to be used
+    ],
+    align=True,
+)
+
+# The directions of a sweep's beams, for as long as it keeps its shape.
+BEAMS = np.dtype(
+    [
+        ("count", np.int64),
+        ("angle_min", np.float64),
+        ("angle_increment", np.float64),
+        ("mount_yaw", np.float64),
+        ("sensor", np.float64, (MAX_BEAMS, 2)),  # cosine and sine in the sensor's frame
+        ("body", np.float64, (MAX_BEAMS, 2)),  # and in the robot's
+    ],
+    align=True,
+)
 
 Float32Array = NDArray[np.float32]
 
@@ -26,46 +59,74 @@ def sector_directions() -> Float32Array:
     return HEADINGS.astype(np.float32)
 
 
+_EDGE_ANGLES = -np.pi + np.arange(SECTORS + 1) * (2 * np.pi / SECTORS)
+EDGES = np.stack((np.cos(_EDGE_ANGLES), np.sin(_EDGE_ANGLES)), 1)  # of the sectors, as directions
+
+
 @numba.njit(cache=True, nogil=True)
-def _place(r: float, angle: float, range_min: float, range_max: float, mount_x: float) -> tuple[float, float]:
-    """Where a reading lies in the body frame, m; inf for none."""
+def lay_out(beams: Any, count: int, sweep: Any) -> None:
+    """Work out the directions of a sweep's beams, unless it is shaped as the one before."""
+    first, step, turn = sweep.angle_min, sweep.angle_increment, sweep.mount_yaw
+    if (beams.count, beams.angle_min, beams.angle_increment, beams.mount_yaw) == (count, first, step, turn):
+        return
+    beams.count, beams.angle_min, beams.angle_increment, beams.mount_yaw = count, first, step, turn
+    for k in range(count):
+        angle = first + k * step
+        beams.sensor[k, 0], beams.sensor[k, 1] = math.cos(angle), math.sin(angle)
+        beams.body[k, 0], beams.body[k, 1] = math.cos(angle + turn), math.sin(angle + turn)
+
+
+@numba.njit(cache=True, nogil=True)
+def _place(r: float, k: int, sweep: Any, beams: Any) -> tuple[float, float]:
+    """Where the reading of beam k lies in the body frame, m; inf for none."""
     if r == -np.inf:
-        r = range_min
-    elif not range_min <= r <= range_max:
+        r = sweep.range_min
+    elif not sweep.range_min <= r <= sweep.range_max:
         return np.inf, np.inf
-    return mount_x + r * math.cos(angle), r * math.sin(angle)
+    return sweep.mount_x + r * beams.body[k, 0], r * beams.body[k, 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _surely_in(sector: int, x: float, y: float, square: float) -> bool:
+    """Whether a point lies in a sector, and not so close to its edges that rounding might place it beside."""
+    after = y * EDGES[sector, 0] - x * EDGES[sector, 1]
+    before = x * EDGES[sector + 1, 1] - y * EDGES[sector + 1, 0]
+    return after > 0.0 and before > 0.0 and min(after, before) ** 2 > 1e-18 * square
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_near(x: float, y: float, square: float) -> bool:
+    """Whether a point lies within NEAR; its root is taken only where the square leaves a doubt."""
+    if abs(square - NEAR * NEAR) > 1e-9:
+        return square < NEAR * NEAR
+    return math.hypot(x, y) <= NEAR
 
 
 @numba.njit(cache=True, nogil=True)
 def perceive(
-    ranges: Float32Array,
-    angle_min: float,
-    angle_increment: float,
-    range_min: float,
-    range_max: float,
-    mount_x: float,
-    mount_yaw: float,
-    points: Float32Array,
-    sectors: Float32Array,
+    ranges: Float32Array, sweep: Any, beams: Any, points: Float32Array, sectors: Float32Array
 ) -> int:
     """Fill `points` and `sectors` from one sweep; returns the number of points.
 
-    ranges: (n,) m, free of NaN and of negative values other than -inf (which means: too close to measure).
-    mount_x, mount_yaw: the sensor's place ahead of the robot's centre (m) and its turn (rad).
-    points: (MAX_POINTS, 2) out, obstacles within NEAR of the robot's centre, body frame, m; where there are more,
-    they are thinned evenly over the sweep so that no side goes unseen.
+    ranges: (n,) m, free of NaN and of negative values other than -inf (which means: too close to measure); sweep: a
+    SWEEP; beams: its BEAMS. points: (MAX_POINTS, 2) out, obstacles within NEAR of the robot's centre, body frame, m;
+    where there are more, they are thinned evenly over the sweep so that no side goes unseen.
     sectors: (SECTORS,) out, distance from the robot's centre to the nearest obstacle of each sector, m, inf for none.
     """
     sectors[:] = np.inf
-    near = 0
+    near = sector = 0
     for i in range(ranges.shape[0]):
-        x, y = _place(ranges[i], angle_min + i * angle_increment + mount_yaw, range_min, range_max, mount_x)
-        distance = math.hypot(x, y)
-        if not distance < np.inf:
+        x, y = _place(ranges[i], i, sweep, beams)
+        square = x * x + y * y
+        if not square < np.inf:
             continue
-        sector = sector_of(math.atan2(y, x))
-        sectors[sector] = min(sectors[sector], distance)
-        if distance <= NEAR:
+        # beams follow one another: most lie in the sector of the one before, and few are the nearest of theirs
+        if not _surely_in(sector, x, y, square):
+            sector = sector_of(math.atan2(y, x))
+        least = float(sectors[sector])
+        if square < least * least * (1.0 + 1e-6):
+            sectors[sector] = min(least, math.hypot(x, y))
+        if _is_near(x, y, square):
             if near < points.shape[0]:
                 points[near, 0], points[near, 1] = x, y
             near += 1
@@ -74,8 +135,8 @@ def perceive(
     stride = (near + points.shape[0] - 1) // points.shape[0]
     count = seen = 0
     for i in range(ranges.shape[0]):
-        x, y = _place(ranges[i], angle_min + i * angle_increment + mount_yaw, range_min, range_max, mount_x)
-        if math.hypot(x, y) <= NEAR:
+        x, y = _place(ranges[i], i, sweep, beams)
+        if _is_near(x, y, x * x + y * y):
             if seen % stride == 0:
                 points[count, 0], points[count, 1] = x, y
                 count += 1

@@ -15,10 +15,9 @@ import numpy as np
 
 from hybrid_control.geometry.eikonal import FloatArray
 
-BESIDE, BEAMS_BESIDE = (
-    0.15,
-    6,
-)  # m, and number of readings to either side, by which a surface's normal is told
+Triple = tuple[float, float, float]
+
+BESIDE, BEAMS_BESIDE = 0.15, 6  # m, and number of readings to either side, that decide on a surface's normal
 AGREE = 0.8  # least cosine between the normals of a reading and of its surface
 SETTLED = 0.6  # s after its first reading from which a cell counts: what moves has left it by then
 STEADY = 25.0  # readings after which a cell's mean stays as it is
@@ -67,22 +66,15 @@ def normals(points: FloatArray) -> FloatArray:
 
 @numba.njit(cache=True, nogil=True)
 def settle(
-    surfaces: FloatArray,
-    x0: float,
-    y0: float,
-    cell: float,
-    x: float,
-    y: float,
-    yaw: float,
-    points: FloatArray,
-    facing: FloatArray,
-    time: float,
+    surfaces: FloatArray, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, time: float
 ) -> None:
-    """Enter a scan, taken at (x, y, yaw) at `time` s, into the means of its cells.
+    """Enter a scan from a pose (x, y, yaw) at `time` s into the means of its cells.
 
     surfaces: (rows, columns, 6) count, sums of x and y in m, sum of the normals, time of the first reading in s;
+    frame: x and y of the first cell's corner and the cells' side, m;
     points, facing: (n, 2), as `normals` has them. The other side of a thin wall is not mixed with the first one.
     """
+    (x0, y0, cell), (x, y, yaw) = frame, pose
     c, s = math.cos(yaw), math.sin(yaw)
     for k in range(points.shape[0]):
         nx, ny = c * facing[k, 0] - s * facing[k, 1], s * facing[k, 0] + c * facing[k, 1]
@@ -105,21 +97,13 @@ def settle(
 
 @numba.njit(cache=True, nogil=True)
 def equations(
-    surfaces: FloatArray,
-    x0: float,
-    y0: float,
-    cell: float,
-    x: float,
-    y: float,
-    yaw: float,
-    points: FloatArray,
-    facing: FloatArray,
-    until: float,
+    surfaces: FloatArray, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, until: float
 ) -> tuple[FloatArray, FloatArray, int]:
     """Normal equations (3, 3) and (3,) of the correction in x, y and yaw, and the number of points with a surface.
 
     A point's surface is the nearest mean around it that faces its way and was first seen before `until` s.
     """
+    (x0, y0, cell), (x, y, yaw) = frame, pose
     c, s = math.cos(yaw), math.sin(yaw)
     rows, columns = surfaces.shape[0], surfaces.shape[1]
     normal = np.zeros((3, 3))
@@ -173,16 +157,14 @@ def foreseen(spread: FloatArray, dx: float, dy: float, turn: float) -> FloatArra
 
 def align(
     surfaces: FloatArray,
-    x0: float,
-    y0: float,
-    cell: float,
-    pose: tuple[float, float, float],
+    frame: Triple,
+    pose: Triple,
     spread: FloatArray,
     points: FloatArray,
     facing: FloatArray,
     time: float,
-) -> tuple[tuple[float, float, float], FloatArray]:
-    """The most likely pose (x, y, yaw), and its covariance (3, 3), given where odometry has it and how sure that is.
+) -> tuple[Triple, FloatArray]:
+    """The most likely pose (x, y, yaw), and its covariance (3, 3), from where odometry has it and how sure that is.
 
     points, facing: (n, 2) m in the body frame and their `normals`, seen at `time` s. Gauss and Newton's method on the
     squared distances of the points to their surfaces over READING_SD², and that from the pose foreseen by its
@@ -193,7 +175,7 @@ def align(
     surely = trust
     for _ in range(ROUNDS):
         x, y, yaw = here.tolist()
-        normal, right, used = equations(surfaces, x0, y0, cell, x, y, yaw, points, facing, time - SETTLED)
+        normal, right, used = equations(surfaces, frame, (x, y, yaw), points, facing, time - SETTLED)
         if used < LEAST_POINTS:
             return pose, spread
         surely = normal / READING_SD**2 + trust

@@ -149,7 +149,12 @@ class RouteMemory:
         see(
             self.grid, self.surfaces, self.x0, self.y0, *lidar, ranges, place.yaw + beams, scan.range_min, SEEN_TO
         )  # fmt: skip
-        settle(self.surfaces, self.x0, self.y0, CELL, place.x, place.y, place.yaw, points, facing, time)
+        settle(self.surfaces, self._frame, (place.x, place.y, place.yaw), points, facing, time)
+
+    @property
+    def _frame(self) -> tuple[float, float, float]:
+        """Of the grid: its corner and the side of its cells, m."""
+        return self.x0, self.y0, CELL
 
     def _align(
         self, odometry: Pose, place: Pose, points: FloatArray, facing: FloatArray, time: float
@@ -161,7 +166,7 @@ class RouteMemory:
         c, s = math.cos(turned), math.sin(turned)
         spread = foreseen(self._spread, c * dx - s * dy, s * dx + c * dy, odometry.yaw - before.yaw)
         (x, y, yaw), self._spread = align(
-            self.surfaces, self.x0, self.y0, CELL, (place.x, place.y, place.yaw), spread, points, facing, time
+            self.surfaces, self._frame, (place.x, place.y, place.yaw), spread, points, facing, time
         )
         turn = yaw - odometry.yaw
         c, s = math.cos(turn), math.sin(turn)

@@ -21,8 +21,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from firmware_bridge.boards import Board, new_board
 from firmware_bridge.boards.pump import HasNetwork, Pump
 from firmware_bridge.boards.registry import parse_config
-from hybrid_control.bringup.node_parameters import ON_BOARD
 from hybrid_control.navigation.reflex.board_inputs import board_inputs
+from hybrid_control.navigation.reflex.gains import ON_BOARD
 from hybrid_control.navigation.reflex.network import build_network, with_gains
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime import scheduling

@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped
 from geometry_msgs.msg import Twist as TwistMessage
 from hybrid_control_msgs.msg import RateVector as RateVectorMessage
+from hybrid_control_msgs.msg import ReflexStatus as ReflexStatusMessage
 from hybrid_control_msgs.msg import SpikeTrain as SpikeTrainMessage
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
@@ -33,6 +34,8 @@ from hybrid_control.signals import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hybrid_control.navigation.reflex import Status
 
 _SECOND = 1_000_000_000
 
@@ -238,6 +241,20 @@ def twist_message(value: Twist, stamped: bool, frame: str) -> TwistStamped | Twi
     result.header.frame_id = frame
     _fill(result.twist, value)
     return result
+
+
+def reflex_status_message(status: Status) -> ReflexStatusMessage:
+    """What a reflex says of itself, as a message; `refused`, the header and the loop's timing are the node's."""
+    message = ReflexStatusMessage()
+    message.mode, message.reason = int(status.mode), status.reason
+    for name in (
+        "scan_age", "planner_age", "odometry_age", "spikes_per_second", "synaptic_events_per_second", "power_uw",
+        "nearest_obstacle", "heading", "guarded", "gains_version", "guard_share",
+    ):  # fmt: skip
+        setattr(message, name, getattr(status, name))
+    _fill(message.wish, status.wish)
+    _fill(message.allowed, status.allowed)
+    return message
 
 
 def diagnostic(

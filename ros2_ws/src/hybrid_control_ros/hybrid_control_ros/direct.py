@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from firmware_bridge.kinematics import BodyVelocity, Kinematics
 from firmware_bridge.link.command import PORT_WORDS, Port, send_velocity
 from hybrid_control.navigation.reflex import Reflex
-from hybrid_control.navigation.reflex.tick import COMMAND, CONTEXT
+from hybrid_control.navigation.reflex.context import COMMAND, CONTEXT
 from hybrid_control.parameters import ParameterError
 from hybrid_control.realtime.clock import monotonic_ns
 from hybrid_control.realtime.compiled import as_pointer, call_tick

@@ -47,13 +47,6 @@ _LEVELS = {
     Mode.STOPPED: DiagnosticStatus.WARN,
     Mode.ERROR: DiagnosticStatus.ERROR,
 }
-# Fields of ReflexStatus that are as in the reflex's own status
-_COPIED = (
-    "scan_age", "planner_age", "odometry_age", "spikes_per_second", "synaptic_events_per_second", "power_uw",
-    "nearest_obstacle", "heading", "guarded", "gains_version",
-)  # fmt: skip
-
-
 class ReflexNode(ManagedNode):
     """Leaves inputs with the reflex, fetches its commands, and watches its loop.
 
@@ -265,11 +258,7 @@ class ReflexNode(ManagedNode):
 
     def _status(self) -> ReflexStatus:
         assert self._reflex is not None
-        reflex = self._reflex.status()
-        status = ReflexStatus()
-        status.mode, status.reason = int(reflex.mode), reflex.reason
-        for name in _COPIED:
-            setattr(status, name, getattr(reflex, name))
+        status = convert.reflex_status_message(self._reflex.status())
         if self._fault:
             status.mode, status.reason = ReflexStatus.ERROR, self._fault
         status.header.stamp = convert.to_stamp(self.now_ns())

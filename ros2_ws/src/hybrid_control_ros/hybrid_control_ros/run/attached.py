@@ -20,8 +20,8 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.serialization import deserialize_message
 
 from hybrid_control.bringup.graph import OURS, Program
-from hybrid_control.bringup.node_parameters import ON_BOARD
 from hybrid_control.bringup.options import Fault, RunOptions, When
+from hybrid_control.navigation.reflex.gains import ON_BOARD
 from hybrid_control.navigation.reflex.modes import Mode, name_of
 from hybrid_control_ros import convert
 from hybrid_control_ros.run.plan import PLANNER, REFLEX, SIM, Plan

@@ -1,0 +1,109 @@
+"""A rectangular outline that moves: how far points are from it, and whether its way keeps clear of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Float32Array = NDArray[np.float32]
+
+STEPS = 6  # poses checked along a way
+OUTLINE = np.dtype(
+    [("half_length", np.float64), ("half_width", np.float64), ("margin", np.float64)], align=True
+)  # m; the margin is what is to be kept around it
+
+
+@numba.njit(cache=True, nogil=True)
+def outline_distance(x: float, y: float, half_length: float, half_width: float) -> float:
+    """Signed distance in m from a point in the body frame to the rectangular outline; negative inside."""
+    dx = abs(x) - half_length
+    dy = abs(y) - half_width
+    outside = math.hypot(max(dx, 0.0), max(dy, 0.0))
+    return outside + min(max(dx, dy), 0.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def nearest_distance(points: Float32Array, count: int, half_length: float, half_width: float) -> float:
+    """Signed distance in m from the outline to the nearest of the first `count` points, (n, 2) m; inf for none."""
+    nearest = np.inf
+    for i in range(count):
+        nearest = min(nearest, outline_distance(points[i, 0], points[i, 1], half_length, half_width))
+    return nearest
+
+
+@numba.njit(cache=True, nogil=True)
+def displacement(x: float, y: float, angular: float, time: float) -> tuple[float, float, float]:
+    """Where a body is after a time with a constant twist (x, y m/s, angular rad/s): (x, y, yaw) in its first frame.
+
+    The integral of R(angular t) (x, y): with s = sin(yaw) / angular and c = (1 - cos(yaw)) / angular it is
+    (s x - c y, c x + s y); near angular = 0 the series of both.
+    """
+    yaw = angular * time
+    if abs(yaw) < 1e-6:
+        return x * time - 0.5 * y * time * yaw, 0.5 * x * time * yaw + y * time, yaw
+    s, c = math.sin(yaw), 1.0 - math.cos(yaw)
+    along, across = x / angular, y / angular
+    return along * s - across * c, along * c + across * s, yaw
+
+
+@numba.njit(cache=True, nogil=True)
+def _pose(
+    twist: tuple[float, float, float], drift: tuple[float, float], horizon: float, k: int
+) -> tuple[float, float, float, float]:
+    """Place, cosine and sine of the yaw at step k of STEPS."""
+    x, y, yaw = displacement(twist[0], twist[1], twist[2], horizon * k / STEPS)
+    return x + drift[0] * k / STEPS, y + drift[1] * k / STEPS, math.cos(yaw), math.sin(yaw)
+
+
+@numba.njit(cache=True, nogil=True)
+def stays_clear(
+    points: Float32Array,
+    count: int,
+    twist: tuple[float, float, float],
+    horizon: float,
+    drift: tuple[float, float],
+    nose: float,
+    outline: Any,
+) -> bool:
+    """Whether the outline stays its margin off all points for `horizon` s, at six poses along the way.
+
+    points: (n, 2) m in the body frame, the first `count` of them valid. twist: x and y m/s, angular rad/s; drift: x
+    and y m that the body moves besides. nose: m by which the outline is longer ahead. outline: an OUTLINE.
+    A point that is nearer than the margin at the start is no reason to refuse motion that does not bring it nearer.
+    """
+    margin, width = outline.margin, outline.half_width
+    shift = 0.5 * nose
+    length = outline.half_length + shift
+    poses = (  # a tuple, which needs no memory
+        _pose(twist, drift, horizon, 1), _pose(twist, drift, horizon, 2), _pose(twist, drift, horizon, 3),
+        _pose(twist, drift, horizon, 4), _pose(twist, drift, horizon, 5), _pose(twist, drift, horizon, 6),
+    )  # fmt: skip
+    # the box around all of them: what lies outside need not be looked at closer
+    left = low = np.inf
+    right = high = -np.inf
+    for px, py, c, s in poses:
+        along = abs(c) * (length + margin) + abs(s) * (width + margin) + 1e-9
+        across = abs(s) * (length + margin) + abs(c) * (width + margin) + 1e-9
+        x, y = px + c * shift, py + s * shift
+        left, right = min(left, x - along), max(right, x + along)
+        low, high = min(low, y - across), max(high, y + across)
+    for i in range(count):
+        x = points[i, 0]
+        y = points[i, 1]
+        if x < left or x > right or y < low or y > high:
+            continue
+        for px, py, c, s in poses:
+            dx = x - px
+            dy = y - py
+            bx, by = c * dx + s * dy - shift, c * dy - s * dx
+            # most points are beside, where no root is needed to see that they are farther than the margin
+            if abs(bx) - length >= margin or abs(by) - width >= margin:
+                continue
+            distance = outline_distance(bx, by, length, width)
+            if distance < margin and distance < outline_distance(x - shift, y, length, width) - 1e-4:
+                return False
+    return True

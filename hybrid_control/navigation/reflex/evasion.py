@@ -1,0 +1,149 @@
+"""Which motions what moves around the robot leaves it: once a scan a table of how long each stays clear, which the
+tick looks its wish up in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.geometry.outline import OUTLINE, outline_distance
+from hybrid_control.parameters import Value
+
+SPEEDS, TURNS = 9, 9  # the table's motions
+HORIZON, STEP = 2.5, 0.125  # s that each is followed, and in which steps
+SPREAD = 0.10  # m/s by which the place of what moves grows uncertain
+MARGIN = 0.10  # m kept from it
+STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
+RETREAT = 0.6  # largest speed backwards, as a share of that ahead
+MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
+
+ROBOT = np.dtype(
+    [
+        ("outline", OUTLINE),
+        ("fastest", np.float64),  # m/s and rad/s, the ends of the table
+        ("fastest_turn", np.float64),
+        ("acceleration", np.float64),  # m/s² and rad/s²
+        ("yaw_acceleration", np.float64),
+    ],
+    align=True,
+)
+
+Float32Array = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
+
+
+def robot_of(settings: Mapping[str, Value], gains: Mapping[str, Value]) -> Any:
+    """The ROBOT of a reflex with these settings and gains."""
+    half_length, half_width = float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2
+    fastest, fastest_turn = (max(float(gains[name]), 0.1) for name in ("max_speed", "max_yaw_rate"))
+    outline = (half_length, half_width, MARGIN)
+    limits = (fastest, fastest_turn, float(gains["max_acceleration"]), MAX_YAW_ACCELERATION)
+    return np.array((outline, *limits), ROBOT)[()]
+
+
+@numba.njit(cache=True, nogil=True)
+def clear_times(
+    movers: FloatArray, standing: FloatArray, motion: Any, robot: Any, times: Float32Array
+) -> None:
+    """Fill `times` (SPEEDS, TURNS): s, at most HORIZON, for which each motion stays clear of all that moves.
+
+    movers: (n, 5) x, y, vx, vy, radius in the body frame, m and m/s; standing: (k, 2) m, points before which the
+    robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
+    """
+    for a in range(SPEEDS):
+        for b in range(TURNS):
+            target, turn = speed_of(a, robot.fastest), turn_of(b, robot.fastest_turn)
+            times[a, b] = _clear_time(movers, standing, motion, robot, target, turn)
+
+
+@numba.njit(cache=True, nogil=True)
+def speed_of(a: int, fastest: float) -> float:
+    """Speed of the table's row a, m/s."""
+    return fastest * (-RETREAT + (1.0 + RETREAT) * a / (SPEEDS - 1))
+
+
+@numba.njit(cache=True, nogil=True)
+def turn_of(b: int, fastest_turn: float) -> float:
+    """Yaw rate of the table's column b, rad/s."""
+    return fastest_turn * (2.0 * b / (TURNS - 1) - 1.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _clear_time(
+    movers: FloatArray, standing: FloatArray, motion: Any, robot: Any, target: float, turn: float
+) -> float:
+    half_length, half_width = robot.outline.half_length, robot.outline.half_width
+    most, most_turn = robot.acceleration * STEP, robot.yaw_acceleration * STEP
+    x = y = yaw = s = 0.0
+    c = 1.0
+    v, w = motion.linear_x, motion.angular_z
+    halted, near = False, HORIZON
+    reach = math.hypot(half_length, half_width) + STATIC_MARGIN
+    for k in range(1, int(HORIZON / STEP) + 1):
+        if not halted:
+            v += min(max(target - v, -most), most)
+            w += min(max(turn - w, -most_turn), most_turn)
+            middle = yaw + 0.5 * w * STEP
+            nx, ny, nyaw = x + v * STEP * math.cos(middle), y + v * STEP * math.sin(middle), yaw + w * STEP
+            nc, ns = math.cos(nyaw), math.sin(nyaw)
+            for i in range(standing.shape[0]):
+                dx, dy = standing[i, 0] - nx, standing[i, 1] - ny
+                if dx * dx + dy * dy > reach * reach:
+                    continue
+                d = outline_distance(nc * dx + ns * dy, nc * dy - ns * dx, half_length, half_width)
+                if d < STATIC_MARGIN:
+                    ox, oy = standing[i, 0] - x, standing[i, 1] - y
+                    was = outline_distance(c * ox + s * oy, c * oy - s * ox, half_length, half_width)
+                    if d < was - 1e-4:
+                        halted = True
+                        break
+            if not halted:
+                x, y, yaw, c, s = nx, ny, nyaw, nc, ns
+        time = k * STEP
+        for i in range(movers.shape[0]):
+            dx = movers[i, 0] + movers[i, 2] * time - x
+            dy = movers[i, 1] + movers[i, 3] * time - y
+            d = outline_distance(c * dx + s * dy, c * dy - s * dx, half_length, half_width) - movers[i, 4]
+            if d < 0.0:
+                return 0.5 * (near + time) if near < time else time
+            if near >= HORIZON and d < MARGIN + SPREAD * time:
+                now = outline_distance(movers[i, 0], movers[i, 1], half_length, half_width) - movers[i, 4]
+                if d < now - 0.01:
+                    near = time
+    return 0.5 * (near + HORIZON)
+
+
+@numba.njit(cache=True, nogil=True)
+def evade(
+    times: Float32Array, linear: float, angular: float, fastest: float, fastest_turn: float
+) -> tuple[float, float, bool]:
+    """The motion nearest to the wish that stays clear long enough: (m/s, rad/s, whether it is another one).
+
+    The wish itself where the table's motions around it stay clear for all of HORIZON.
+    """
+    u = (linear / fastest + RETREAT) / (1.0 + RETREAT) * (SPEEDS - 1)
+    v = (angular / fastest_turn + 1.0) / 2.0 * (TURNS - 1)
+    a, b = min(max(int(u), 0), SPEEDS - 2), min(max(int(v), 0), TURNS - 2)
+    least = min(times[a, b], times[a + 1, b], times[a, b + 1], times[a + 1, b + 1])
+    if least >= HORIZON:
+        return linear, angular, False
+    best, at_a, at_b = math.inf, 0, 0
+    for i in range(SPEEDS):
+        for j in range(TURNS):
+            # what lies beside it counts as well: speeds and places are not known so exactly
+            least = min(
+                times[max(i - 1, 0), j], times[min(i + 1, SPEEDS - 1), j],
+                times[i, max(j - 1, 0)], times[i, min(j + 1, TURNS - 1)],
+            )  # fmt: skip
+            late = 1.0 - 0.5 * (times[i, j] + min(least, times[i, j])) / HORIZON
+            away = ((i - u) / (SPEEDS - 1)) ** 2 + 0.3 * ((j - v) / (TURNS - 1)) ** 2
+            cost = away + 4.0 * late
+            if cost < best:
+                best, at_a, at_b = cost, i, j
+    return speed_of(at_a, fastest), turn_of(at_b, fastest_turn), True

@@ -1,0 +1,141 @@
+"""What goes into the spiking network: gains, obstacles, the planner's spikes and the goal, as weights and currents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from hybrid_control.navigation.reflex.context import CHANNELS, F32, OUTPUTS, PLAYOUT, view
+from hybrid_control.navigation.reflex.modes import Mode
+from hybrid_control.navigation.reflex.network import BANDS
+from hybrid_control.navigation.reflex.percept import sector_directions
+from hybrid_control.realtime import address_of, read_mailbox
+from hybrid_control.signals.headings import SECTORS
+
+BACK_OFF_CURRENT = 3.0
+NOMINAL_HALF_WIDTH = 0.30  # m, clearance included, for which the network's closing kernels are made
+
+DIRECTIONS = sector_directions().astype(np.float64)
+SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
+NEAR, MID, FAR = (distance for _, distance, _ in BANDS)
+NEAR_DRIVE, MID_DRIVE, FAR_DRIVE = (drive for _, _, drive in BANDS)
+HYBRID = int(Mode.HYBRID)
+
+
+@njit(cache=True, nogil=True)
+def receive(c: Any, now_ns: int) -> None:
+    """Take in what has come since the last tick, from mailboxes and from a board."""
+    if read_mailbox(c.gains_box, address_of(c.gains)):
+        _apply_gains(c)
+    if read_mailbox(c.scan_box, address_of(c.scan)):
+        _see(c)
+    read_mailbox(c.motion_box, address_of(c.motion))
+    read_mailbox(c.vertical_box, address_of(c.vertical))
+    read_mailbox(c.goal_box, address_of(c.goal))
+    if read_mailbox(c.train_box, address_of(c.train)):
+        _listen(c, 1e-9 / c.dt)
+    if c.backend:
+        _from_board(c, now_ns)
+
+
+@njit(cache=True, nogil=True)
+def _apply_gains(c: Any) -> None:
+    """Write a new set of gains into the network and the guard."""
+    g = c.gains.value
+    view(c.planner_gain_at, 1, F32)[0] = g.planner_gain
+    view(c.goal_gain_at, 1, F32)[0] = g.goal_gain
+    view(c.avoidance_gain_at, 1, F32)[0] = g.avoidance_gain
+    view(c.approach_gain_at, 1, F32)[0] = g.approach_gain
+    view(c.excitation_gain_at, 1, F32)[0] = g.excitation_gain
+    view(c.inhibition_gain_at, 1, F32)[0] = g.inhibition_gain
+    # forward Euler: v' = (1 - dt / tau) v + dt / tau I
+    view(c.ring_keep_at, c.ring_rows, F32)[:] = 1.0 - c.dt / g.time_constant
+    view(c.ring_take_at, c.ring_rows, F32)[:] = c.dt / g.time_constant
+    view(c.ring_threshold_at, c.ring_rows, F32)[:] = g.threshold
+    c.guard.stop_distance, c.guard.deceleration = g.stop_distance, g.max_acceleration
+
+
+@njit(cache=True, nogil=True)
+def _drive(strength: float, share: float) -> float:
+    """Current of an obstacle neuron, in thresholds: none below a share of 0.05, then from threshold upwards."""
+    return 1.0 + strength * share if share > 0.05 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _see(c: Any) -> None:
+    """Turn the newest scan into the currents of the obstacle and approach populations."""
+    g = c.gains.value
+    near = view(c.near_in, SECTORS, F32)
+    mid = view(c.mid_in, SECTORS, F32)
+    far = view(c.far_in, SECTORS, F32)
+    approach = view(c.approach_in, SECTORS, F32)
+    # a robot that is to keep more clearance sees everything nearer by as much as it is wider
+    scale = NOMINAL_HALF_WIDTH / (c.guard.outline.half_width + g.clearance)
+    for i in range(SECTORS):
+        r = float(c.scan.value.sectors[i]) * scale
+        n = m = f = a = 0.0
+        if r < g.avoidance_distance:
+            n = min(1.0, max(0.0, (MID - r) / (MID - NEAR)))
+            m = max(0.0, 1.0 - abs(r - MID) / (MID - NEAR))
+            if r < FAR:
+                f = max(0.0, (r - MID) / (FAR - MID))
+            else:
+                f = (g.avoidance_distance - r) / max(g.avoidance_distance - FAR, 0.1)
+        if r < 1.5 * g.avoidance_distance:
+            # the inverse of the time to contact
+            a = 0.25 * float(c.scan.value.approach[i]) / max(r - NOMINAL_HALF_WIDTH, 0.1)
+        near[i] = _drive(NEAR_DRIVE, n)
+        mid[i] = _drive(MID_DRIVE, m)
+        far[i] = _drive(FAR_DRIVE, f)
+        approach[i] = _drive(2.0, min(a, 1.0) if a > 0.075 else 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _listen(c: Any, ticks_per_ns: float) -> None:
+    """Schedule the spikes of a planner window that just came: each at its offset after now."""
+    now = c.tick
+    # windows come one after another, but not exactly: one that is early waits for the one before it
+    begin = max(now, c.play_end)
+    if begin - now > PLAYOUT // 2:
+        begin = now
+    last = begin
+    for k in range(c.train.value.count):
+        at = begin + int(c.train.value.offset_ns[k] * ticks_per_ns)
+        at = min(at, now + PLAYOUT - 1)
+        slot = at % PLAYOUT
+        neuron = c.train.value.neuron[k]
+        if c.slots[slot, neuron] < 255:
+            c.slots[slot, neuron] += 1
+        last = max(last, at)
+    c.play_end = last
+
+
+@njit(cache=True, nogil=True)
+def _from_board(c: Any, now_ns: int) -> None:
+    """Take the spikes of the board that came since the last tick, and see whether it lives."""
+    fresh = read_mailbox(c.board_box, address_of(c.board))
+    c.board_on = c.board.sequence > 0 and abs(now_ns - c.board.received_ns) <= c.board_timeout * 1e9
+    for i in range(OUTPUTS):
+        c.board_out[i] = c.board.value.spikes[i] - c.board_seen[i] if fresh and c.board_on else 0.0
+        c.board_seen[i] = c.board.value.spikes[i]
+
+
+@njit(cache=True, nogil=True)
+def feed(c: Any) -> None:
+    """Set the network's inputs for this tick: the planner's spikes, the goal's bearing, arousal, and being stuck."""
+    slot = c.tick % PLAYOUT
+    planner = view(c.planner_in, CHANNELS, F32)
+    hybrid = c.command.mode == HYBRID
+    for i in range(CHANNELS):
+        planner[i] = c.slots[slot, i] if hybrid else 0.0
+        c.slots[slot, i] = 0
+    goal = view(c.goal_in, SECTORS, F32)
+    sine, cosine = math.sin(c.goal_bearing), math.cos(c.goal_bearing)
+    for i in range(SECTORS):
+        off = cosine * COSINES[i] + sine * SINES[i]  # the cosine of how far the sector lies off the bearing
+        goal[i] = 1.0 + 2.0 * math.exp(2.0 * (off - 1.0)) if c.driving and c.goal_known else 0.0
+    view(c.arousal_in, 1, F32)[0] = 1.0 if c.driving else 0.0
+    view(c.stuck_in, 1, F32)[0] = BACK_OFF_CURRENT if c.driving and c.back_off > 0.0 else 0.0

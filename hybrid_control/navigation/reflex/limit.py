@@ -1,0 +1,101 @@
+"""What becomes of a wished motion before it leaves: evasion, guard, the way out, and how fast speeds may change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from hybrid_control.navigation.reflex.evasion import MAX_YAW_ACCELERATION, evade
+from hybrid_control.navigation.reflex.guard import guard, way_out
+
+STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
+BACK_OFF = 0.8  # s
+HEIGHT_GAIN = 1.0  # 1/s, climb for a metre that is missing
+
+
+@njit(cache=True, nogil=True)
+def limit(c: Any, now_ns: int) -> None:
+    """Let through of the wish what is safe, and ramp the command towards it."""
+    g, command, seen = c.gains.value, c.command, c.scan.value
+    x, y, w = command.wish_x, command.wish_y, command.wish_yaw
+    if seen.moving > 0:
+        x, w, _ = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
+    _prepare(c, now_ns)
+    x, y, w, guarded = guard(seen, x, y, w, c.guard)
+    held = guarded and max(abs(x), abs(y)) < 0.02
+    if held and c.back_off > 0.0:
+        if c.guard.holonomic:
+            x, y, _ = way_out(seen, c.fastest, g.max_yaw_rate, c.guard)
+        elif abs(w) < 0.1:
+            x, y, w = way_out(seen, c.fastest, g.max_yaw_rate, c.guard)
+    command.guarded = guarded
+    command.allowed_x, command.allowed_y, command.allowed_yaw = x, y, w
+    command.ticks_driven += 1
+    if x != command.wish_x or y != command.wish_y or w != command.wish_yaw:
+        command.ticks_limited += 1
+
+    held = guarded and max(abs(x), abs(y)) < 0.02 and abs(w) < 0.1
+    c.stuck = min(STUCK_AFTER, c.stuck + c.dt) if held else max(0.0, c.stuck - c.dt)
+    c.back_off = max(0.0, c.back_off - c.dt)
+    if c.stuck >= STUCK_AFTER:
+        c.stuck = 0.0
+        c.back_off = BACK_OFF
+    vertical = 0.0
+    if c.hover_height > 0.0:
+        v = c.vertical.value
+        vertical = climb(v.up, v.down, c.hover_height, c.vertical_clearance, c.max_climb)
+    slew = g.max_acceleration * c.dt
+    command.linear_x = _towards(command.linear_x, x, slew)
+    command.linear_y = _towards(command.linear_y, y, slew)
+    command.linear_z = _towards(command.linear_z, vertical, slew)
+    command.angular_z = _towards(command.angular_z, w, MAX_YAW_ACCELERATION * c.dt)
+
+
+@njit(cache=True, nogil=True)
+def stand(c: Any) -> None:
+    """No motion, at once."""
+    command = c.command
+    command.linear_x = command.linear_y = command.linear_z = command.angular_z = 0.0
+    command.wish_x = command.wish_y = command.wish_yaw = 0.0
+    command.allowed_x = command.allowed_y = command.allowed_yaw = 0.0
+    command.guarded = 0
+    c.stuck = c.back_off = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _prepare(c: Any, now_ns: int) -> None:
+    """Write the scan's age, and how far a holonomic vehicle drifts, into the guard's record."""
+    c.guard.age = max(now_ns - c.scan.received_ns, 0) * 1e-9
+    if not c.guard.holonomic:
+        return
+    m, response = c.motion.value, c.guard.response
+    x, y, w = m.linear_x, m.linear_y, m.angular_z
+    if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > c.gains.value.odometry_timeout * 1e9:
+        x, y, w = c.command.linear_x, c.command.linear_y, c.command.angular_z
+    c.guard.drift_x, c.guard.drift_y, c.guard.drift_yaw = x * response, y * response, w * response
+
+
+@njit(cache=True, nogil=True)
+def _towards(value: float, target: float, rise: float) -> float:
+    """Move a speed to its target: away from zero by at most `rise`, towards zero by at most three times that."""
+    fall = 3.0 * rise
+    if abs(target) <= abs(value) or target * value < 0.0:
+        return max(target, value - fall) if value > 0.0 else min(target, value + fall)
+    return min(target, value + rise) if target > value else max(target, value - rise)
+
+
+@njit(cache=True, nogil=True)
+def climb(up: float, down: float, height: float, clearance: float, fastest: float) -> float:
+    """Vertical speed in m/s, up positive, that brings the range to the ground to `height` m.
+
+    up, down: ranges in m from the vehicle's middle, inf for nothing in range; clearance: m that neither is to fall
+    short of. Where there is not room for both, and the vehicle is between the two, it stays where it is.
+    """
+    wished = HEIGHT_GAIN * (height - down) if down < np.inf else -fastest
+    most = HEIGHT_GAIN * (up - clearance)
+    least = HEIGHT_GAIN * (clearance - down)
+    if least > most:
+        return 0.0
+    return min(max(min(max(wished, least), most), -fastest), fastest)
