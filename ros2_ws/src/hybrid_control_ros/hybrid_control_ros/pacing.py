@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock as ClockMessage
 
 from hybrid_control.navigation.reflex import Reflex
@@ -15,10 +17,33 @@ from hybrid_control.realtime.stepped import SteppedLoop
 from hybrid_control.realtime.watchdog import Watchdog
 from hybrid_control_ros import convert, qos
 
-if TYPE_CHECKING:
-    from hybrid_control_ros.reflex import ReflexNode
-
 _JUMP_NS = 1_000_000_000  # simulated time that is gone through command by command and not jumped over
+
+
+class Paced(Protocol):
+    """What is asked of the node whose loop goes on; `reflex.ReflexNode` is one."""
+
+    @property
+    def active(self) -> bool:
+        """Whether commands flow."""
+
+    def value(self, name: str) -> Any:
+        """A parameter's value."""
+
+    def now_ns(self) -> int:
+        """The ROS clock's time."""
+
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> Any:
+        """Subscribe until cleanup."""
+
+    def send_command(self, stamp_ns: int) -> int:
+        """Send the newest command; the number of the tick that made it."""
+
+    def recover(self) -> None:
+        """The loop ticks again."""
+
+    def stop_for(self, fault: str) -> None:
+        """Zero from now on, with a reason for a person."""
 
 
 class RealTime:
@@ -27,7 +52,7 @@ class RealTime:
     It sends at command_rate, and once more right after the tick that has seen a new scan.
     """
 
-    def __init__(self, node: ReflexNode, reflex: Reflex, tick: int, context: Any) -> None:
+    def __init__(self, node: Paced, reflex: Reflex, tick: int, context: Any) -> None:
         self._node, self._reflex = node, reflex
         core = node.value("core")
         wished = Scheduling(
@@ -120,7 +145,7 @@ class SimulatedTime:
 
     hangs = 0
 
-    def __init__(self, node: ReflexNode, reflex: Reflex, tick: int, context: Any) -> None:
+    def __init__(self, node: Paced, reflex: Reflex, tick: int, context: Any) -> None:
         self._node, self._reflex = node, reflex
         self.loop = SteppedLoop(tick, context, reflex.rate)
         self._next_command_ns = -1
