@@ -12,7 +12,7 @@ import numpy as np
 
 from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.navigation.reflex.guard import GUARD
-from hybrid_control.navigation.reflex.network import MOTOR, SPEED
+from hybrid_control.navigation.reflex.network import GAINED, MOTOR, SPEED
 from hybrid_control.navigation.reflex.scan import MOTION, SCAN
 from hybrid_control.realtime import Mailbox
 from hybrid_control.signals.headings import SECTORS
@@ -113,17 +113,7 @@ CONTEXT = np.dtype(
         *((f"{name}_in", np.int64) for name in INPUTS),
         *((f"{name}_out", np.int64) for name in ("ring", "left", "right", "forward", "reverse")),
         *((f"{name}_spikes", np.int64) for name in ("approach", "far", "goal", "mid", "near")),
-        *(
-            (f"{name}_at", np.int64)
-            for name in (
-                "planner_gain",
-                "goal_gain",
-                "avoidance_gain",
-                "approach_gain",
-                "excitation_gain",
-                "inhibition_gain",
-            )
-        ),
+        *((f"{name}_at", np.int64) for name in GAINED),
         *((f"ring_{row}_at", np.int64) for row in ("keep", "take", "threshold")),
         ("ring_rows", np.int64),  # values in each of the ring's coefficient rows: 1, or one per neuron
         # fixed when configured

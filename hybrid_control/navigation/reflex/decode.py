@@ -20,7 +20,6 @@ MOTOR_RATE = 250.0  # Hz, rate of a motor population that stands for full speed
 
 _LOG_HEAD, _BOARD_HEAD, _BOARD_OUT = offset("log_head"), offset("board_head"), offset("board_out")
 (_APPROACH, _AROUSAL, _FAR, _GOAL, _MID, _NEAR, _PLANNER, _STUCK) = (p.first for p in BOARD_INPUTS)
-REFLEX_ONLY = int(Mode.REFLEX_ONLY)
 
 
 @njit(cache=True, nogil=True)
@@ -104,7 +103,7 @@ def wish(c: Any) -> None:
     """Read the motion that the network wishes off the rates of its motors; what turns a drone pushes it aside too."""
     g, command = c.gains.value, c.command
     fastest = g.max_speed
-    if command.mode == REFLEX_ONLY:
+    if command.mode == Mode.REFLEX_ONLY:
         fastest *= 0.5
     if c.goal_known:
         fastest = min(fastest, 0.15 + c.goal_distance)

@@ -22,7 +22,6 @@ DIRECTIONS = sector_directions().astype(np.float64)
 SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
 NEAR, MID, FAR = (distance for _, distance, _ in BANDS)
 NEAR_DRIVE, MID_DRIVE, FAR_DRIVE = (drive for _, _, drive in BANDS)
-HYBRID = int(Mode.HYBRID)
 
 
 @njit(cache=True, nogil=True)
@@ -128,7 +127,7 @@ def feed(c: Any) -> None:
     """Set the network's inputs for this tick: the planner's spikes, the goal's bearing, arousal, and being stuck."""
     slot = c.tick % PLAYOUT
     planner = view(c.planner_in, CHANNELS, F32)
-    hybrid = c.command.mode == HYBRID
+    hybrid = c.command.mode == Mode.HYBRID
     for i in range(CHANNELS):
         planner[i] = c.slots[slot, i] if hybrid else 0.0
         c.slots[slot, i] = 0

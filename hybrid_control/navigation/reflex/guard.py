@@ -31,10 +31,8 @@ GUARD = np.dtype(
         ("deceleration", np.float64),  # m/s²
         ("response", np.float64),  # s, in which a holonomic vehicle follows a command as a low pass does
         ("age", np.float64),  # s, of the scan
-        (
-            "drift_x",
-            np.float64,
-        ),  # m and rad that a holonomic vehicle goes on for: its motion times its response
+        # m and rad that a holonomic vehicle goes on for: its motion times its response
+        ("drift_x", np.float64),
         ("drift_y", np.float64),
         ("drift_yaw", np.float64),
     ],

@@ -20,7 +20,6 @@ APPROACH_SMOOTHING = 0.4
 MAX_APPROACH = 5.0  # m/s, faster is taken for an artefact of the scan
 NEAR = 2.5  # m from the robot's centre: points beyond can't concern the outline guard
 
-
 SWEEP = np.dtype(
     [
         ("angle_min", np.float64),  # rad, of the first beam, and from one to the next
@@ -30,10 +29,7 @@ SWEEP = np.dtype(
         ("mount_x", np.float64),  # m, the sensor's place ahead of the robot's centre
         ("mount_yaw", np.float64),  # rad, its turn
         ("interval", np.float64),  # s since the sweep before; 0 where none was
-        (
-            "motion_age",
-            np.float64,
-        ),  # s from the newest odometry to the sweep; negative where none is to be used
+        ("motion_age", np.float64),  # s from the newest odometry to the sweep; negative for none
     ],
     align=True,
 )

@@ -59,9 +59,7 @@ class Status:
     gains_version: int
     wish: Twist  # the newest tick's, of the network; zero where it does not drive
     allowed: Twist  # what was let through of it, before the ramp
-    guard_share: (
-        float  # of the ticks since the last status that drove, those in which the two differ; NaN for none
-    )
+    guard_share: float  # of the ticks that drove since the last status, those in which they differ; NaN for none
 
 
 class Meter:

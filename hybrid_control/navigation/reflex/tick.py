@@ -19,22 +19,6 @@ from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.realtime import TICK_OK, address_of, write_mailbox
 from hybrid_control.snn.backends.numba.kernels import OK, step_arena
 
-INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
-(
-    R_NONE,
-    R_NOT_ACTIVE,
-    R_NO_SCAN,
-    R_STALE_SCAN,
-    R_NO_GOAL,
-    R_STALE_ODOMETRY,
-    R_STALE_PLANNER,
-    R_AT_GOAL,
-    R_NETWORK,
-    R_BOARD_SILENT,
-    R_BOARD_REPLACED,
-    R_STALE_HEIGHT,
-) = (int(r) for r in Reason)
-
 
 @njit(cache=True, nogil=True)
 def run_tick(c: Any, now_ns: int) -> int:
@@ -77,42 +61,42 @@ def aim(c: Any, now_ns: int) -> None:
         c.goal_bearing = math.atan2(dy, dx) - yaw
     command = c.command
     command.mode, command.reason = _mode(c, now_ns)
-    c.driving = command.mode == HYBRID or command.mode == REFLEX_ONLY
-    if command.mode == INACTIVE:
+    c.driving = command.mode == Mode.HYBRID or command.mode == Mode.REFLEX_ONLY
+    if command.mode == Mode.INACTIVE:
         command.ticks_driven = command.ticks_limited = 0
 
 
 @njit(cache=True, nogil=True)
-def _mode(c: Any, now_ns: int) -> tuple[int, int]:
+def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
     """What may be done now, and why."""
     g = c.gains.value
     if c.failed:
-        return ERROR, R_NETWORK
+        return Mode.ERROR, Reason.NETWORK
     if not c.active:
-        return INACTIVE, R_NOT_ACTIVE
+        return Mode.INACTIVE, Reason.NOT_ACTIVE
     if c.backend and not c.board_on and c.stop_without_board:
-        return STOPPED, R_BOARD_SILENT
+        return Mode.STOPPED, Reason.BOARD_SILENT
     if c.scan.sequence == 0:
-        return STOPPED, R_NO_SCAN
+        return Mode.STOPPED, Reason.NO_SCAN
     # abs: after a simulated clock was set back, what came before it is not fresh until that time comes again
     if abs(now_ns - c.scan.received_ns) > g.scan_timeout * 1e9:
-        return STOPPED, R_STALE_SCAN
+        return Mode.STOPPED, Reason.STALE_SCAN
     if c.hover_height > 0.0 and (
         c.vertical.sequence == 0 or abs(now_ns - c.vertical.received_ns) > g.scan_timeout * 1e9
     ):
-        return STOPPED, R_STALE_HEIGHT
+        return Mode.STOPPED, Reason.STALE_HEIGHT
     if c.goal.sequence == 0:
-        return STOPPED, R_NO_GOAL
+        return Mode.STOPPED, Reason.NO_GOAL
     if c.arrived_goal == c.goal.sequence or (c.goal_known and c.goal_distance < c.goal_tolerance):
         c.arrived_goal = c.goal.sequence
-        return ARRIVED, R_AT_GOAL
+        return Mode.ARRIVED, Reason.AT_GOAL
     if c.train.sequence > 0 and abs(now_ns - c.train.received_ns) <= g.planner_timeout * 1e9:
-        return HYBRID, R_BOARD_REPLACED if c.backend and not c.board_on else R_NONE
+        return Mode.HYBRID, Reason.BOARD_REPLACED if c.backend and not c.board_on else Reason.NONE
     if c.stop_without_planner:
-        return STOPPED, R_STALE_PLANNER
+        return Mode.STOPPED, Reason.STALE_PLANNER
     if not c.goal_known:
-        return STOPPED, R_STALE_ODOMETRY
-    return REFLEX_ONLY, R_STALE_PLANNER
+        return Mode.STOPPED, Reason.STALE_ODOMETRY
+    return Mode.REFLEX_ONLY, Reason.STALE_PLANNER
 
 
 @cfunc("int64(voidptr, int64)", cache=True)
