@@ -6,7 +6,7 @@ env = . scripts/env.sh &&
 avr = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
 sdformat = $(shell . /etc/os-release && [ "$$VERSION_CODENAME" = bookworm ] && echo libsdformat12-12 sdformat-sdf)
 
-.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware lint lock clean
+.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware fuzz-files lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -21,8 +21,9 @@ sim-firmware: export EXTRA_PACKAGES = $(avr)
 sim-firmware: setup  ## the same drive with the motor firmware, on an emulated chip, between reflex and wheels
 	@$(env) hybrid-control sim --firmware $(ARGS)
 
-# the firmware's tests compile it and run it on an emulated chip; libsdformat reads what is made for Gazebo
-test: export EXTRA_PACKAGES = $(avr) $(sdformat)
+# the firmware's tests compile it and run it on an emulated chip; libsdformat reads what is made for Gazebo; iproute2
+# makes two hosts of one machine
+test: export EXTRA_PACKAGES = $(avr) $(sdformat) iproute2
 test: setup lint  ## set up, then run every test
 	@$(env) python -m pytest -n 2 --dist loadfile --max-worker-restart 1 $(ARGS)
 
@@ -50,6 +51,9 @@ fuzz-firmware: export EXTRA_PACKAGES = $(avr) clang libclang-rt-dev
 fuzz-firmware: setup  ## 10 million bytes through each decoder of the link, by libFuzzer and atheris
 	@$(env) python -c 'import atheris' 2>/dev/null || python -m pip install -q 'atheris>=3'
 	@$(env) python -m firmware_bridge.firmware.fuzz --seed 1
+
+fuzz-files: setup  ## 100,000 mutated files of each kind that is read (FILES=how many)
+	@$(env) python tests/fuzz_files.py $(or $(FILES),100000)
 
 soak: setup  ## an hour of the loop at 1 kHz, a minute of hammered mailboxes (SOAK_S=seconds of the hour)
 	@$(env) SOAK_S=60 python -m pytest tests/realtime/test_realtime_mailbox.py -k half --timeout 600
