@@ -67,25 +67,36 @@ def _gap_box(x: float, y: float, yaw: float, a: float, b: float, box: FloatArray
 
 @numba.njit(cache=True)
 def footprint_distance(
-    x: float, y: float, yaw: float, length: float, width: float, cylinders: FloatArray, boxes: FloatArray
+    x: float,
+    y: float,
+    yaw: float,
+    length: float,
+    width: float,
+    cylinders: FloatArray,
+    boxes: FloatArray,
+    within: float = math.inf,
 ) -> float:
     """Distance in m from a rectangle of length x width centred at (x, y, yaw) to the nearest obstacle.
 
-    0 where it touches or overlaps one, +inf where there is none. A width of 0 makes it a line segment.
+    0 where it touches or overlaps one, `within` where there is none nearer. A width of 0 makes it a line segment.
     """
     a, b = 0.5 * length, 0.5 * width
-    reach = math.hypot(a, b)
+    reach = math.hypot(a, b) + 1e-9  # for the rounding of what is only compared
     c, s = math.cos(yaw), math.sin(yaw)
-    nearest = math.inf
+    nearest = within
     for i in range(cylinders.shape[0]):
         dx, dy = cylinders[i, 0] - x, cylinders[i, 1] - y
-        if math.hypot(dx, dy) - cylinders[i, 2] - reach >= nearest:
+        far = nearest + cylinders[i, 2] + reach
+        if dx * dx + dy * dy > far * far:
             continue
         qx, qy = abs(c * dx + s * dy) - a, abs(c * dy - s * dx) - b
         d = math.hypot(max(qx, 0.0), max(qy, 0.0)) - cylinders[i, 2]
         nearest = min(nearest, max(d, 0.0))
     for i in range(boxes.shape[0]):
-        nearest = min(nearest, _gap_box(x, y, yaw, a, b, boxes[i]))
+        dx, dy = boxes[i, 0] - x, boxes[i, 1] - y
+        far = nearest + 0.5 * (boxes[i, 2] + boxes[i, 3]) + reach
+        if dx * dx + dy * dy <= far * far:
+            nearest = min(nearest, _gap_box(x, y, yaw, a, b, boxes[i]))
     return nearest
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid_control.signals import Pose, Twist
-from hybrid_control.sim.kinematic import KinematicSimulator
+from hybrid_control.sim.kinematic import ROUGH, KinematicSimulator, _covered, _rough_bearing
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import Mover, World, generate
@@ -24,6 +24,17 @@ def drive(simulator, linear, angular, seconds):
         simulator.apply(Twist(0, linear_x=linear, angular_z=angular))
         events += simulator.advance(round((k + 1) * 1e7))
     return events
+
+
+def test_the_beams_that_are_tried_are_never_fewer_than_those_that_an_obstacle_covers():
+    turns = np.linspace(-math.pi, math.pi, 20_001)
+    rough = np.array([_rough_bearing(math.cos(t), math.sin(t)) for t in turns])
+    assert np.abs((rough - turns + math.pi) % (2 * math.pi) - math.pi).max() < 0.5 * ROUGH
+    for ratio in np.linspace(1e-4, 1.0, 500):
+        first, count = _covered(1.0 / ratio, 0.0, 1.0, -math.pi, math.pi / 180, 360, math.inf)
+        degrees = math.degrees(math.asin(ratio))
+        assert first <= math.floor(180.0 - degrees)
+        assert count == 360 or first + count >= math.ceil(180.0 + degrees)
 
 
 def test_it_accelerates_and_brakes_at_the_bases_rates():

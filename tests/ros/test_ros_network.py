@@ -59,7 +59,7 @@ print(len(heard), ",".join(sorted(node.get_node_names())))
 """
 
 
-def node(host, name, hears, says, environment, seconds=8.0):
+def node(host, name, hears, says, environment, seconds=15.0):
     code = textwrap.dedent(NODE).format(name=name, hears=hears, says=says, seconds=seconds)
     # not what these tests themselves were started with
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("FASTRTPS_", "FASTDDS_", "ROS_AUTOMATIC"))}
