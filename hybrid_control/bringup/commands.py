@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def command(program: Program, graph: Graph, folder: Path) -> list[str]:
         words += ["-r", f"__node:={program.name}"]
     if graph.namespace:
         words += ["-r", f"__ns:={graph.namespace}"]
+    if os.environ.get("ROS_SECURITY_ENABLE") == "true":
+        words += ["--enclave", f"{graph.namespace}/{program.name}"]
     for was, becomes in program.remappings:
         words += ["-r", f"{was}:={becomes}"]
     for file in program.files:

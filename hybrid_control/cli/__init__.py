@@ -18,6 +18,7 @@ COMMANDS = (
     "up",
     "world",
     "params",
+    "policy",
     "warm",
     "train",
     "snn",

@@ -32,7 +32,7 @@ def running(
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         try:
-            found = _find(node, namespace, [only] if only else list(NODES), patience)
+            found = find_nodes(node, namespace, [only] if only else list(NODES), patience)
             return {name: _ask(node, executor, name, full) for name, full in found.items()}
         finally:
             executor.shutdown()
@@ -41,7 +41,9 @@ def running(
         context.try_shutdown()
 
 
-def _find(node: Node, namespace: str | None, wanted: list[str], patience: float) -> dict[str, str]:
+def find_nodes(
+    node: Node, namespace: str | None, wanted: list[str], patience: float = 2 * _LISTEN
+) -> dict[str, str]:
     """Names of the nodes of ours in the graph: with namespace, by that without."""
     begun = time.monotonic()
     seen: set[tuple[str, str]] = set()
@@ -62,7 +64,7 @@ def _find(node: Node, namespace: str | None, wanted: list[str], patience: float)
             "nodes are found where ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE are as theirs"
         )
     found: dict[str, str] = {}
-    for name, space in sorted(seen, key=lambda pair: (list(NODES).index(pair[0]), pair[1])):
+    for name, space in sorted(seen, key=lambda pair: (wanted.index(pair[0]), pair[1])):
         full = f"{space.rstrip('/')}/{name}"
         if name in found:
             raise ValueError(f"both {found[name]} and {full} run; say which with --namespace")
