@@ -331,3 +331,17 @@ def test_builder_errors_name_what_was_wrong():
         net.add_population("o", nir.LIF, 2, tua=1.0)
     with pytest.raises(ValueError, match=r"r of shape \(3,\) does not fit \(2,\)"):
         net.add_population("o", nir.LIF, 2, tau=0.01, r=np.ones(3))
+
+
+def test_a_file_of_a_few_bytes_that_asks_for_gigabytes_is_refused_at_once(tmp_path):
+    huge = 1_000_000_000
+    graphs = {
+        "values in all": graph({"n0": nir.Input(np.array([huge])), "n1": nir.Scale(np.ones(1))}, [("n0", "n1")]),
+        "state of more than": chain(*(nir.Delay(np.full(2, 1e5)) for _ in range(3)), shape_in=2, shape_out=2),
+    }
+    for why, made in graphs.items():
+        nir_files.write(tmp_path / "a.nir", made)
+        assert (tmp_path / "a.nir").stat().st_size < 200_000
+        with pytest.raises(GraphError, match=why) as refusal:
+            Engine(nir_files.read(tmp_path / "a.nir"))
+        assert "\n" not in str(refusal.value)

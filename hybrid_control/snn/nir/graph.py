@@ -24,6 +24,8 @@ from hybrid_control.snn.nir.checks import (
 from hybrid_control.snn.nir.nodes import node_types
 from hybrid_control.snn.nir.shapes import infer
 
+VALUES_LIMIT = 1 << 26  # of all nodes together: a file says with a few bytes how large they are
+
 
 @dataclass(frozen=True)
 class Node:
@@ -82,6 +84,9 @@ def flatten(graph: nir.NIRGraph) -> FlatGraph:
                 check_values(name, node)
     shapes = infer(nodes, declared, edges)
     flat = {name: Node(name, node, *shapes[name]) for name, node in nodes.items()}
+    size = sum(node.size_out for node in flat.values())
+    if size > VALUES_LIMIT:
+        raise GraphError(f"the graph has {size:,} values in all its nodes; at most {VALUES_LIMIT:,} are taken")
     return FlatGraph(flat, tuple(sorted(edges)))
 
 

@@ -17,6 +17,7 @@ from hybrid_control.snn.nir.checks import GraphError
 Array = NDArray[Any]
 LANES = 16  # values that compiled code takes at once
 LINE = 64  # bytes of a cache line
+STATE_LIMIT = 2 << 30  # bytes; delays of a few bytes in a file make it grow
 
 
 def padded(size: int) -> int:
@@ -86,6 +87,8 @@ class Memory:
     def state(self, name: str, values: Array, align: int = LINE) -> Ref:
         """Room for a part of the state; `values` are its first contents."""
         ref = self._alloc("state", values, align)
+        if self._regions["state"].size > STATE_LIMIT:
+            raise GraphError(f"state of more than {STATE_LIMIT >> 20} MiB, with that of {name!r}")
         self.named[name] = ref, values.shape, values.dtype
         return ref
 
