@@ -142,6 +142,12 @@ class ManagedNode(LifecycleNode):
         self._open.append((self.destroy_timer, timer))
         return timer
 
+    def steadily(self, period: float, callback: Callable[[], None]) -> Any:
+        """Call back every so many seconds of the monotonic clock, whatever the ROS clock does, until cleanup."""
+        timer = self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._open.append((self.destroy_timer, timer))
+        return timer
+
     def refuse(self, topic: str, reason: object) -> None:
         """Count an input that can't be used, and say so now and then."""
         self.refused[topic] += 1

@@ -85,6 +85,7 @@ class ReflexNode(ManagedNode):
         self._sensing: Sensing | None = None  # where more than one scan is seen by
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
+        self._late = ""  # the fault that a command was too old
 
     @property
     def reflex(self) -> Reflex | None:
@@ -113,9 +114,10 @@ class ReflexNode(ManagedNode):
         reflex = self._reflex = Reflex(self.values(SETTINGS), self.values(GAINS), clock)
         reflex.warm()
         direct = self._direct
-        tick, context = direct.wrap(reflex) if direct else (reflex.tick_address, reflex.context)
+        max_age_ns = round(max(self.value("max_command_age"), 2.5 / reflex.rate) * 1e9)
+        tick, context = direct.wrap(reflex, max_age_ns) if direct else (reflex.tick_address, reflex.context)
         self._pace = (SimulatedTime if stepped else RealTime)(self, reflex, tick, context)
-        self._commands = Commands(self)
+        self._commands = Commands(self, max_age_ns)
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
         self._sensing = None
@@ -153,7 +155,7 @@ class ReflexNode(ManagedNode):
             self.every(1.0 / self.value("rate"), self._send_inputs)
         if self.value("spikes_rate") > 0:
             self.every(1.0 / self.value("spikes_rate"), self._send_spikes)
-        self.every(0.1, self._send_status)
+        self.every(0.1, self.send_status)
 
     def activate(self) -> None:
         reflex, pace, commands = self._reflex, self._pace, self._commands
@@ -167,6 +169,7 @@ class ReflexNode(ManagedNode):
             self._sensing.reset()
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
+        self._late = ""
         commands.begin()
         pace.start()
 
@@ -226,13 +229,23 @@ class ReflexNode(ManagedNode):
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def send_command(self, stamp_ns: int) -> int:
-        """Send the newest command; the number of the tick that made it. From any thread, while active."""
+    def send_command(self, now_ns: int, loop_ns: int, begun_ns: int = 0) -> None:
+        """Send the newest command. From any thread, while active. Where it is too old, a fault until it no longer is.
+
+        now_ns: the ROS clock; loop_ns: the clock that the tick goes by, and begun_ns its time when the loop began.
+        """
         assert self._reflex is not None
         assert self._commands is not None
-        command = self._reflex.command()
-        self._commands.send(command.twist, stamp_ns)
-        return command.tick
+        # read after the clocks: whoever is held up in between takes it for older, never for younger
+        commands, twist = self._commands, self._reflex.command().twist
+        age_ns = loop_ns - max(twist.stamp_ns, begun_ns)
+        if not commands.send(twist, age_ns, now_ns):
+            if not self._fault:
+                self._late = f"no tick for {age_ns * 1e-6:.0f} ms, allowed are {commands.max_age_ns * 1e-6:.0f} ms"
+                self.stop_for(self._late)
+        elif self._late:
+            self._late = ""
+            self.recover()
 
     def recover(self) -> None:
         """The loop ticks again."""
@@ -290,7 +303,8 @@ class ReflexNode(ManagedNode):
         status.rate = (status.ticks - ticks) * 1e9 / max(now_ns - since_ns, 1)
         return status
 
-    def _send_status(self) -> None:
+    def send_status(self) -> None:
+        """What the reflex is doing, while active."""
         if self.active and self._reflex is not None:
             self._newest_status = self._status()
             self._status_topic.publish(self._newest_status)
