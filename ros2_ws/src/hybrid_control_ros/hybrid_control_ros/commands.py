@@ -27,6 +27,11 @@ class Commands:
         self._halted = False
         self.fault = ""
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._topic.get_subscription_count())
+
     def publish(self, twist: Twist) -> None:
         """One message."""
         self._topic.publish(convert.twist_message(twist, self._stamped, self._frame))

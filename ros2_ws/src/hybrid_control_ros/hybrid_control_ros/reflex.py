@@ -20,14 +20,17 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
+from hybrid_control.navigation.hints import Way
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.navigation.reflex.modes import Mode
+from hybrid_control.navigation.reflex.reflex import REASONS
+from hybrid_control.navigation.reflex.tick import Reason
 from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime.loop import PeriodicLoop
 from hybrid_control.realtime.stepped import SteppedLoop
-from hybrid_control.signals import SpikeTrain, VerticalRanges
+from hybrid_control.signals import Goal, Odometry, SpikeTrain, VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.commands import Commands
 from hybrid_control_ros.convert import SpikeTrainMessage
@@ -46,6 +49,14 @@ _LEVELS = {
     Mode.REFLEX_ONLY: DiagnosticStatus.WARN,
     Mode.STOPPED: DiagnosticStatus.WARN,
     Mode.ERROR: DiagnosticStatus.ERROR,
+}
+_REFUSED_SINCE = 2.0  # s for which a refusal explains what is missing
+# the topics whose refusals explain a reason; "scan" stands for all that obstacles are seen by
+_INPUTS = {
+    REASONS[Reason.NO_SCAN]: "scan",
+    REASONS[Reason.STALE_SCAN]: "scan",
+    REASONS[Reason.STALE_ODOMETRY]: "odom",
+    REASONS[Reason.STALE_PLANNER]: "planner/spikes",
 }
 # Fields of ReflexStatus that are as in the reflex's own status
 _COPIED = (
@@ -130,10 +141,8 @@ class ReflexNode(ManagedNode):
         if self.value("holonomic") and self.value("hover_height") > 0:
             VerticalInput(self, self._on_vertical)
         frame, now_ns = self.value("odom_frame"), self.now_ns
-        self.take(
-            OdometryMessage, "odom", lambda m: reflex.put_odometry(convert.odometry(m, frame), now_ns()), qos.SENSOR
-        )
-        self.take(PoseStamped, "goal_pose", lambda m: reflex.put_goal(convert.goal(m, frame)), qos.COMMAND)
+        self.take(OdometryMessage, "odom", lambda m: self._put_odometry(convert.odometry(m, frame)), qos.SENSOR)
+        self.take(PoseStamped, "goal_pose", lambda m: self._put_goal(convert.goal(m, frame)), qos.COMMAND)
         self.take(
             PoseStamped,
             "planner/waypoint",
@@ -167,6 +176,7 @@ class ReflexNode(ManagedNode):
         self._scan_frame = self.value("scan_frame")
         if self._sensing is not None:
             self._sensing.reset()
+        self._way = Way(float(self.value("goal_tolerance")))
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
         self._late = ""
@@ -200,6 +210,15 @@ class ReflexNode(ManagedNode):
             raise ValueError(f"it is in frame {frame!r}, expected {self._scan_frame!r}")
         self._reflex.put_scan(convert.range_scan(message), self.now_ns(), self._pace.wake)
         self._scan_frame = frame
+
+    def _put_odometry(self, odometry: Odometry) -> None:
+        assert self._reflex is not None
+        self._reflex.put_odometry(odometry, self.now_ns())
+        self._way.moved(odometry.pose.x, odometry.pose.y)
+
+    def _put_goal(self, goal: Goal) -> None:
+        assert self._reflex is not None
+        self._reflex.put_goal(self._way.aim(goal, self._reflex.command().mode == Mode.ARRIVED))
 
     def _on_fused(self, fused: Fused, now_ns: int) -> None:
         if self.active and self._reflex is not None and self._pace is not None:
@@ -276,15 +295,36 @@ class ReflexNode(ManagedNode):
         if train is not None and self._spikes_topic.get_subscription_count():
             self._spikes_topic.publish(convert.spike_train_message(train))
 
+    def _explained(self, reason: str) -> str:
+        """A reason of the reflex, with what was wrong with the newest of the input that is missing."""
+        topics: tuple[str, ...] = (_INPUTS[reason],) if reason in _INPUTS else ()
+        why: list[str] = []
+        if topics == ("scan",) and self._sensing is not None:
+            topics = self._sensing.topics
+            missing = self._sensing.fusion.missing(self.now_ns())
+            why = [f"missing: {', '.join(missing)}"] if missing else []
+        why += filter(None, (self.refusal(topic, _REFUSED_SINCE) for topic in topics))
+        return f"{reason}: {'; '.join(why)}" if why else reason
+
+    def own_hints(self) -> list[str]:
+        status = self._newest_status
+        if not self.active or status is None:
+            return []
+        stuck = self._way.progress(status.mode in (Mode.HYBRID, Mode.REFLEX_ONLY), self.now_ns() * 1e-9)
+        if stuck and self._commands is not None and not self._direct and not self._commands.heard:
+            stuck += ", and nobody hears cmd_vel"
+        return [line for line in (self.refusal("goal_pose"), stuck) if line]
+
     def _status(self) -> ReflexStatus:
         assert self._reflex is not None
         reflex = self._reflex.status()
         status = ReflexStatus()
-        status.mode, status.reason = int(reflex.mode), reflex.reason
+        status.mode, reason = int(reflex.mode), self._explained(reflex.reason)
         for name in _COPIED:
             setattr(status, name, getattr(reflex, name))
         if self._fault:
-            status.mode, status.reason = ReflexStatus.ERROR, self._fault
+            status.mode, reason = ReflexStatus.ERROR, self._fault
+        status.reason = "; ".join([reason, *self.hints])
         status.header.stamp = convert.to_stamp(self.now_ns())
         status.header.frame_id = self._base_frame
         status.refused = sum(self.refused.values())

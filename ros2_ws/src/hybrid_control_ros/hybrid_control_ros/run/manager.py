@@ -21,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from hybrid_control.bringup.graph import Graph
 from hybrid_control.signals import Goal, Twist
 from hybrid_control_ros import convert, qos
+from hybrid_control_ros.node import STAND_IN
 
 UNCONFIGURED, INACTIVE, ACTIVE = (
     State.PRIMARY_STATE_UNCONFIGURED,
@@ -176,7 +177,7 @@ class Manager:
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node(
-            "bringup_manager",
+            STAND_IN,
             context=self._context,
             namespace=graph.namespace,
             enable_rosout=False,
