@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from hybrid_control.signals import Goal
 
 LASTING = 2.5  # s that something must hold before it is said: nodes that start find each other by and by
+FORGOTTEN = 25.0  # s after which DDS has forgotten a process that was killed, and that its successor's twin is no more
 NO_PROGRESS = 10.0  # s of driving without coming nearer
 NEARER = 0.1  # m that count as nearer
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One node's end of a topic. kind: such as geometry_msgs/msg/Twist. reliable, latched: what it offers where it sends,
-    and asks for where it hears."""
+    """One node's end of a topic. kind: such as geometry_msgs/msg/Twist. reliable, latched: what it offers where it
+    sends, and asks for where it hears."""
 
     node: str
     kind: str
@@ -52,12 +53,16 @@ def mismatches(topic: str, ours: Endpoint, others: Iterable[Endpoint], sends: bo
     return lines
 
 
+_TWIN = "; all have the same name: is it started twice?"
+
+
 def rivals(topic: str, publishers: Sequence[str]) -> list[str]:
     """More than one publisher where one must rule. publishers: their nodes' names."""
     if len(publishers) < 2:
         return []
+    twins = _TWIN if len(set(publishers)) == 1 else ""
     names = ", ".join(sorted(publishers))
-    return [f"{topic}: {len(publishers)} publishers ({names}), expected one: end the others, or mux them"]
+    return [f"{topic}: {len(publishers)} publishers ({names}), expected one: end the others, or mux them{twins}"]
 
 
 def clock_hints(publishers: Sequence[str]) -> list[str]:
@@ -72,14 +77,18 @@ def clock_hints(publishers: Sequence[str]) -> list[str]:
 class Lasting:
     """Lets a line through once it has held for a while."""
 
-    def __init__(self, seconds: float = LASTING) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
     def see(self, lines: Iterable[str], now: float) -> list[str]:
         """The lines that hold now (monotonic s) and have held long enough; in their order, each once."""
         self._since = {line: self._since.get(line, now) for line in lines}
-        return [line for line, since in self._since.items() if now - since >= self._seconds]
+        return [line for line, since in self._since.items() if now - since >= patience(line)]
+
+
+def patience(line: str) -> float:
+    """How long (s) a line must hold."""
+    return FORGOTTEN if line.endswith(_TWIN) else LASTING
 
 
 class Way:

@@ -51,13 +51,20 @@ def test_hint_of_simulated_time_that_nobody_tells_or_two_do():
 
 
 def test_hint_is_said_once_it_lasts_and_no_longer_than_it_holds():
-    lasting = Lasting(2.0)
+    lasting = Lasting()
     assert lasting.see(["a"], 0.0) == []
     assert lasting.see(["a", "b"], 1.0) == []
-    assert lasting.see(["a", "b", "a"], 2.0) == ["a"]
-    assert lasting.see(["b"], 3.0) == ["b"]
+    assert lasting.see(["a", "b", "a"], 2.5) == ["a"]
+    assert lasting.see(["b"], 3.5) == ["b"]
     assert lasting.see([], 4.0) == []
     assert lasting.see(["b"], 9.0) == []
+
+
+def test_hint_of_a_twin_waits_until_dds_has_forgotten_a_process_that_was_killed():
+    (line,) = hints.rivals("/cmd_vel", ["reflex_node", "reflex_node"])
+    lasting = Lasting()
+    assert lasting.see([line], 0.0) == lasting.see([line], 20.0) == []
+    assert lasting.see([line], 25.0) == [line]
 
 
 def test_no_progress_is_said_after_ten_seconds_of_driving_and_not_before():

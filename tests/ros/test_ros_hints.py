@@ -116,7 +116,7 @@ def test_hint_of_simulated_time_that_nobody_tells_comes_on_status_and_diagnostic
     ears.until_reason("/clock stands still", "nobody publishes /clock")
     ears.until_warned("nobody publishes /clock")
     clocks = [graph.publisher(Clock, "/clock", 10) for _ in range(2)]
-    ears.until_warned("/clock: 2 publishers (tester, tester)")
+    ears.until_warned("/clock: 2 publishers (tester, tester)", "is it started twice?")
     for clock in clocks:
         graph.tester.destroy_publisher(clock)
 
