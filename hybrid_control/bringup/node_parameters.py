@@ -124,6 +124,9 @@ REFLEX: tuple[Parameter, ...] = (
     Parameter(
         "watchdog_timeout", 0.02, "s", "time without a tick for which the robot is stopped", 0.005, 1.0
     ),
+    Parameter(
+        "max_command_age", 0.1, "s", "age of the newest tick's command beyond which zero is sent", 0.02, 1.0
+    ),
     *SETTINGS,
     *GAINS,
 )

@@ -80,6 +80,13 @@ def use_core(core: int) -> str | None:
     return None
 
 
+def leave_core(core: int | None) -> None:
+    """Let the calling thread run on any core but one, where there are others; None leaves it as it is."""
+    others = os.sched_getaffinity(0) - {core}
+    if core is not None and others:
+        os.sched_setaffinity(0, others)
+
+
 def use_exact_timers() -> None:
     """Let the calling thread's sleeps end on time, which the normal scheduler else delays by 50 µs."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)

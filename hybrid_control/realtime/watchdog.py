@@ -39,10 +39,11 @@ class Watchdog:
     """Calls ``on_hang(age_s)`` once when a loop fails or gives no heartbeat in time; re-arms on recovery.
 
     It looks from a thread of its own, in compiled code, ten times in the time allowed; only the call itself
-    waits for the interpreter. A loop that was stopped on purpose is no fault. The loop may be started and
-    stopped while it is watched. on_recovery: called, without arguments, when the loop ticks again. timeout_s:
-    at least two periods of the loop. priority: of SCHED_FIFO, best above the loop's, or None for the normal
-    scheduler.
+    waits for the interpreter. It keeps off the core of the loop's first thread where there is another: what
+    holds that core, at whatever priority, does not hold the watchdog. A loop that was stopped on purpose is no
+    fault. The loop may be started and stopped while it is watched. on_recovery: called, without arguments, when
+    the loop ticks again. timeout_s: at least two periods of the loop. priority: of SCHED_FIFO, best above the
+    loop's, or None for the normal scheduler.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Watchdog:
 
     def _main(self) -> None:
         scheduling.use_exact_timers()
+        scheduling.leave_core(self._loop.scheduling.cores()[0])
         if self._priority is not None:
             note = scheduling.use_fifo(self._priority)
             if note is not None:

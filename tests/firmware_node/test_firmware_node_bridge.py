@@ -254,14 +254,25 @@ def test_firmware_node_loop_turns_wheels_as_the_command_says(emulated):
             call_ticks(tick, context.ctypes.data, time.monotonic_ns(), 1_000_000, 1)
             time.sleep(0.005)
         assert speeds(emulated) == pytest.approx([4.0, 6.0], rel=0.05)
+        # a tick that takes longer than a command may be old sends zero, not what it found out before
+        context["tick"] = _idle_tick(120_000_000).address
+        call_ticks(tick, context.ctypes.data, time.monotonic_ns(), 1_000_000, 1)
+        assert not np.any(context["speeds"])
+        context["tick"] = _idle_tick().address
+        call_ticks(tick, context.ctypes.data, time.monotonic_ns() + 5_000_000, 1_000_000, 1)
+        assert np.any(context["speeds"])
         direct.enable(False)
 
 
-def _idle_tick():
+def _idle_tick(duration_ns=0):
     from numba import cfunc
+
+    from hybrid_control.realtime import monotonic_ns, sleep_until
 
     @cfunc("int64(voidptr, int64)")
     def tick(context, now_ns):
+        if duration_ns:
+            sleep_until(monotonic_ns() + duration_ns)
         return 1
 
     return tick

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -101,6 +103,46 @@ def test_launch_two_robots_in_one_launch_do_not_disturb_each_other_and_a_death_m
     assert not [c for c in state.values() if c[-1].contacts]
     for name in ("r1", "r2"):
         assert speed[name][-1].twist.linear.x == 0.0 == speed[name][-1].twist.angular.z
+
+
+def test_launch_up_says_to_systemd_when_all_is_active_and_then_as_long_as_the_reflex_ticks(
+    graph, command, tmp_path
+):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(90.0)
+        up = command(*UP, "sim", "--world", "default", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        status = graph.collect(ReflexStatus, "/reflex/status")
+
+        def heard(seconds):
+            """What is said in so many seconds."""
+            words, end = [], time.monotonic() + seconds
+            while (left := end - time.monotonic()) > 0:
+                systemd.settimeout(left)
+                with contextlib.suppress(TimeoutError):
+                    words.append(systemd.recv(100))
+            return words
+
+        before = []
+        while (word := systemd.recv(100)) != b"READY=1":
+            before.append(word)
+            assert up.popen.poll() is None, up.output
+        assert set(before) <= {b"WATCHDOG=1"}  # bring-up is alive too
+        graph.until(lambda: status and status[-1].mode == ReflexStatus.HYBRID)
+        alive = heard(4.5)
+        assert set(alive) == {b"WATCHDOG=1"}
+        assert 3 <= len(alive) <= 5
+        # a reflex that is held up says nothing more, and so does `up`
+        reflex = pids(up)["/reflex_node"]
+        os.kill(reflex, signal.SIGSTOP)
+        heard(2.5)
+        assert heard(2.5) == []
+        os.kill(reflex, signal.SIGCONT)
+        assert b"WATCHDOG=1" in heard(4.0)
+        # one that has died is brought up anew, which is a sign of life
+        os.kill(reflex, signal.SIGKILL)
+        assert len(heard(4.0)) >= 2
+        assert up.interrupt()[0] == 0
 
 
 def test_launch_ctrl_c_while_it_starts_ends_everything_within_two_seconds(graph, command):

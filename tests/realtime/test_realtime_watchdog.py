@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 
 import pytest
 from realtime_ticks import counting, counting_tick
 
-from hybrid_control.realtime import PeriodicLoop, Watchdog
+from hybrid_control.realtime import PeriodicLoop, Scheduling, Watchdog
 
 TIMEOUT_S = 0.2  # long, for a busy machine; the node's is 20 ms
 
@@ -87,3 +89,14 @@ def test_stop_twice_second_start_and_too_short_a_time():
     watchdog.stop()
     with pytest.raises(ValueError, match=r"two periods or more, 0\.004 s"):
         Watchdog(loop, print, timeout_s=0.003)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_watchdog_keeps_off_the_core_of_the_loop():
+    cores = os.sched_getaffinity(0)
+    core = max(cores)
+    loop = PeriodicLoop(counting_tick, counting(), 500.0, Scheduling(priority=None, cpu=core, standby=False))
+    with Watchdog(loop, lambda age: None, timeout_s=TIMEOUT_S), loop:
+        thread = next(t for t in threading.enumerate() if t.name.endswith("watchdog"))
+        wait_until(lambda: os.sched_getaffinity(thread.native_id) == cores - {core})
+    assert os.sched_getaffinity(0) == cores

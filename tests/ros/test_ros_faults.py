@@ -19,10 +19,12 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
 from hybrid_control_msgs.msg import ReflexStatus
-from hybrid_control_ros import qos
+from hybrid_control_ros import convert, qos
 from hybrid_control_ros.reflex import ReflexNode
 from reflex_bench import World
+from rosgraph_msgs.msg import Clock
 
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.tick import tick as reflex_tick
@@ -96,6 +98,57 @@ def faulty_tick(monkeypatch):
 
 def ticks_of(node):
     return int(node._loop.control["ticks"])
+
+
+def order(kind, milliseconds=0):
+    """Let the next tick hang or fail."""
+    ORDER[1], ORDER[2] = milliseconds * MS, 0
+    ORDER[0] = kind
+
+
+def test_ros_fault_no_command_that_moves_is_older_than_the_limit_though_the_watchdog_starves_with_the_loop(
+    faulty_tick, graph
+):
+    # a watchdog that waits a second is as good as one that gets no core
+    node = graph.add(ReflexNode, watchdog_timeout=1.0)
+    world = World(graph)
+    assert node.start()
+    world.begin()
+    for _ in range(3):
+        graph.until(lambda: world.mode == HYBRID and world.speed() > 0.1)
+        statuses = len(world.status)
+        order(SLEEP, 700)
+        graph.until(lambda: ORDER[2])
+        hung_s, hung_wall_ns = ORDER[2] * 1e-9, time.time_ns() - (time.monotonic_ns() - int(ORDER[2]))
+        time.sleep(0.6)
+        sent = [c for c in list(world.commands) if hung_s < c.arrival < hung_s + 0.6]
+        moving = [c for c in sent if c.twist.linear.x or c.twist.angular.z]
+        zero = [c for c in sent if not (c.twist.linear.x or c.twist.angular.z)]
+        assert zero, "the stop is sent by a thread that needs no tick"
+        assert all(c.arrival <= hung_s + 0.1 + 0.03 for c in moving)
+        # stamped with the tick that made it, never anew
+        stamps = [convert.to_ns(c.header.stamp) for c in moving]
+        assert all(stamp <= hung_wall_ns + 2 * MS for stamp in stamps)
+        errors = [s for s in world.status[statuses:] if s.mode == ERROR]
+        assert errors
+        assert errors[0].reason.startswith("no tick for 1")
+    world.until_mode(HYBRID)
+    graph.until(lambda: world.speed() > 0.1)
+    world.end()
+
+
+def test_ros_fault_cmd_vel_bears_the_time_of_the_tick_that_made_it(graph, driving):
+    node, world, _ = driving
+    node.put_spikes = lambda train: None
+    stamps = []
+    for _ in range(100):
+        newest = world.commands[-1]
+        made_ns = time.time_ns() - (time.monotonic_ns() - node._reflex.command().twist.stamp_ns)
+        stamps.append(made_ns - convert.to_ns(newest.header.stamp))
+        time.sleep(0.005)
+    # within a period of command_rate, what a busy machine takes for it, and never after the newest tick
+    assert sorted(stamps)[50] < 30 * MS
+    assert min(stamps) > -5 * MS
 
 
 @pytest.mark.parametrize("kind", [SLEEP, SPIN], ids=["sleeps", "spins"])
@@ -263,3 +316,33 @@ def test_ros_fault_planner_that_floods_keeps_neither_scan_nor_commands_out(graph
     assert node.refused["planner/spikes"] > refused
     world.until_mode(HYBRID)
     graph.until(lambda: world.speed() > 0.1)
+
+
+def test_ros_fault_simulated_clock_that_stands_still_stops_and_says_so_until_it_goes_on(graph):
+    node = graph.add(ReflexNode, use_sim_time=True)
+    commands = graph.collect(TwistStamped, "cmd_vel", qos.COMMAND)
+    status = graph.collect(ReflexStatus, "reflex/status", qos.STREAM)
+    clock = graph.publisher(Clock, "/clock", 10)
+    assert node.start()
+    graph.until(lambda: clock.get_subscription_count() >= 2)
+    for k in range(30):
+        clock.publish(Clock(clock=convert.to_stamp(10_000 * MS + k * 20 * MS)))
+        time.sleep(0.02)
+    graph.until(lambda: any(s.mode == ERROR and s.reason.startswith("/clock stands still") for s in status))
+    count = len(commands)
+    assert graph.until(lambda: commands)[-1].twist.linear.x == 0.0
+    clock.publish(Clock(clock=convert.to_stamp(10_700 * MS)))
+    graph.until(lambda: len(commands) > count and not node._fault)
+
+
+def test_ros_fault_simulated_clock_that_jumps_leaves_out_the_commands_that_it_made_too_old(graph):
+    node = graph.add(ReflexNode, use_sim_time=True)
+    commands = graph.collect(TwistStamped, "cmd_vel", qos.STREAM)
+    clock = graph.publisher(Clock, "/clock", 10)
+    assert node.start()
+    graph.until(lambda: clock.get_subscription_count() >= 2)
+    for now_ns in (10_000 * MS, 10_900 * MS):
+        clock.publish(Clock(clock=convert.to_stamp(now_ns)))
+        graph.until(lambda n=now_ns: any(convert.to_ns(c.header.stamp) == n for c in commands))
+    stamps = [convert.to_ns(c.header.stamp) for c in commands]
+    assert not [stamp for stamp in stamps if 10_000 * MS < stamp < 10_800 * MS]

@@ -37,6 +37,7 @@ _DIRECT = np.dtype(
         ("command", np.int64, (3,)),
         ("port", np.int64),
         ("period_ns", np.int64),  # least time from one frame to the next
+        ("max_age_ns", np.int64),  # of a command, beyond which zero is sent
         ("last_ns", np.int64),  # time of the tick that sent last
         ("wheels", np.int64),
         ("max_speed", np.float64),  # rad/s
@@ -50,8 +51,9 @@ _DIRECT = np.dtype(
 
 @cfunc("int64(voidptr, int64)", cache=True)
 def _tick(context: Any, now_ns: int) -> int:
-    """The reflex's tick, and then its command to the wheels."""
+    """The reflex's tick, and then its command to the wheels; zero where the tick took so long that it is old."""
     d = carray(context, 1, _DIRECT)[0]
+    entered = monotonic_ns()
     code = call_tick(d.tick, d.context, now_ns)
     d.turns += 1
     # half a millisecond of slack: a tick that begins early by its jitter must not wait for the next one
@@ -62,7 +64,7 @@ def _tick(context: Any, now_ns: int) -> int:
         largest = 0.0
         for i in range(d.wheels):
             d.speeds[i] = 0.0
-            for k in range(3):
+            for k in range(3 if begun - entered <= d.max_age_ns else 0):
                 d.speeds[i] += d.matrix[i, k] * carray(as_pointer(d.command[k]), 1, np.float64)[0]
             largest = max(largest, abs(d.speeds[i]))
         if largest > d.max_speed:
@@ -85,11 +87,12 @@ class DirectPath:
         self._record: NDArray[Any] = np.zeros(1, _DIRECT)
         self._port: Port | None = None
 
-    def wrap(self, reflex: Reflex) -> tuple[int, NDArray[Any]]:
-        """Tick and context for a loop: those of the reflex with what sends behind it."""
+    def wrap(self, reflex: Reflex, max_age_ns: int = 100_000_000) -> tuple[int, NDArray[Any]]:
+        """Tick and context for a loop: those of the reflex with what sends behind it. max_age_ns: of a command."""
         d = self._record[0]
         context = reflex.context.ctypes.data
         d["tick"], d["context"] = reflex.tick_address, context
+        d["max_age_ns"] = max_age_ns
         # by address, since numba's cache would not notice a change of the record that the reflex keeps
         d["command"] = [context + CONTEXT.fields["command"][1] + COMMAND.fields[name][1] for name in _FIELDS]  # type: ignore[index]
         assert _tick.address is not None  # it was compiled when this was imported

@@ -1,4 +1,4 @@
-"""What every node of hybrid_control has in common: parameters, lifecycle, refused inputs, diagnostics."""
+"""What every node of hybrid_control has in common: parameters, lifecycle, refused inputs, hints, diagnostics."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import QoSProfile
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
 from hybrid_control.bringup.node_parameters import NODES
+from hybrid_control.navigation import hints
 from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
 from hybrid_control.signals import Twist
 from hybrid_control_ros import convert, qos
 
 _LOG_PERIOD = 2.0  # seconds between two lines about the same topic
+_HINT_PERIOD = 30.0  # seconds between two lines of the same hint
+SOLE = "cmd_vel"  # the topic that one publisher rules
+STAND_IN = "bringup_manager"  # beside which that one may be: it sends zero where the reflex has died
 
 
 def new_executor() -> Executor:
@@ -67,6 +73,16 @@ def bare_node(name: str, context: Context, namespace: str = "") -> Node:
     )
 
 
+def _endpoint(node: str, kind: str, profile: QoSProfile) -> hints.Endpoint:
+    """One end of a topic, of ours or of another's."""
+    return hints.Endpoint(
+        node,
+        kind,
+        profile.reliability == ReliabilityPolicy.RELIABLE,
+        profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
 class ManagedNode(LifecycleNode):
     """A lifecycle node whose parameters stand in hybrid_control.bringup.node_parameters under the name in `kind`.
 
@@ -84,12 +100,15 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
+        self._refusals: dict[str, tuple[float, str]] = {}  # of each topic whose newest message was refused
+        self._lasting = hints.Lasting()
+        self.hints: list[str] = []  # what a person should read, as last looked for
         for name, value in check_all(self._specs.values(), values or {}).items():
             self.declare_parameter(name, value, descriptor(self._specs[name]), ignore_override=True)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._answer_bad_transitions()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.STREAM)
-        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(1.0, self._look_around, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     # -- for subclasses to fill in -------------------------------------------------------------------------------
 
@@ -110,6 +129,10 @@ class ManagedNode(LifecycleNode):
 
     def change(self, changes: Mapping[str, Value]) -> None:
         """Let live parameters take effect, all or none; ParameterError where they can't. Called when configured."""
+
+    def own_hints(self) -> list[str]:
+        """What this node alone knows to be waited for in vain."""
+        return []
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         """Level, message and values of this node's entry in /diagnostics."""
@@ -145,6 +168,8 @@ class ManagedNode(LifecycleNode):
                 put(message)
             except ValueError as error:
                 self.refuse(topic, error)
+            else:
+                self.accept(topic)
 
         return self.listen(kind, topic, callback, profile)
 
@@ -160,10 +185,11 @@ class ManagedNode(LifecycleNode):
         self._open.append((self.destroy_timer, timer))
         return timer
 
-    def steadily(self, period: float, callback: Callable[[], None]) -> None:
+    def steadily(self, period: float, callback: Callable[[], None]) -> Any:
         """As `every`, by the monotonic clock: motors turn in real time, whatever the ROS clock does."""
         timer = self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._open.append((self.destroy_timer, timer))
+        return timer
 
     def serve(self, name: str, callback: Callable[[Any, Any], Any]) -> None:
         """A service of type Trigger until cleanup."""
@@ -194,9 +220,19 @@ class ManagedNode(LifecycleNode):
         """Count an input that can't be used, and say so now and then."""
         self.refused[topic] += 1
         now = time.monotonic()
+        self._refusals[topic] = now, f"{topic} refused: {str(reason).split(' refused: ', 1)[-1]}"
         if now - self._said.get(topic, -math.inf) >= _LOG_PERIOD:
             self._said[topic] = now
             self.get_logger().warning(f"refused {topic} ({self.refused[topic]} so far): {reason}")
+
+    def accept(self, topic: str) -> None:
+        """A good input came: what was refused before no longer matters."""
+        self._refusals.pop(topic, None)
+
+    def refusal(self, topic: str, seconds: float = math.inf) -> str:
+        """Why the newest message of a topic was refused, "" where it was not, or longer ago than so many seconds."""
+        at, line = self._refusals.get(topic, (-math.inf, ""))
+        return line if time.monotonic() - at < seconds else ""
 
     def start(self) -> bool:
         """Configure and activate; whether both went well."""
@@ -213,6 +249,7 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.refused.clear()
+        self._refusals.clear()
         result = self._attempt("configure", self.configure, self._close)
         self.configured = result == TransitionCallbackReturn.SUCCESS
         return result
@@ -300,8 +337,49 @@ class ManagedNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
+    def _graph_hints(self) -> list[str]:
+        """What of our topics does not go together with others, as the graph is now."""
+        lines: list[str] = []
+        if self.get_parameter("use_sim_time").value:
+            lines += hints.clock_hints([e.node_name for e in self.get_publishers_info_by_topic("/clock")])
+        for _, entity in self._open if self.configured else ():
+            if not isinstance(entity, (Publisher, Subscription)):
+                continue
+            sends, topic = isinstance(entity, Publisher), entity.topic_name
+            message: Any = entity.msg_type
+            kind = f"{message.__module__.split('.')[0]}/msg/{message.__name__}"
+            me = _endpoint(self.get_fully_qualified_name(), kind, entity.qos_profile)
+            publishers = self.get_publishers_info_by_topic(topic)
+            others = (
+                _endpoint(f"{e.node_namespace.rstrip('/')}/{e.node_name}", e.topic_type, e.qos_profile)
+                for e in (self.get_subscriptions_info_by_topic(topic) if sends else publishers)
+            )
+            lines += hints.mismatches(topic, me, (other for other in others if other.node != me.node), sends)
+            if entity.topic == SOLE:
+                lines += hints.rivals(topic, [e.node_name for e in publishers if e.node_name != STAND_IN])
+        return lines
+
+    def _look_for_hints(self) -> None:
+        now = time.monotonic()
+        self.hints = [*self._lasting.see(self._graph_hints(), now), *self.own_hints()]
+        for line in self.hints:
+            if now - self._said.get(line, -math.inf) >= _HINT_PERIOD:
+                self._said[line] = now
+                self.get_logger().warning(line)
+
+    def _look_around(self) -> None:
+        """Once a second: what stands in the way, and how this node is."""
+        self._look_for_hints()
+        self._publish_diagnostics()
+
     def _publish_diagnostics(self) -> None:
         level, message, values = self.report()
+        if self.hints:
+            level = max(level, DiagnosticStatus.WARN)
+            new = [line for line in self.hints if line not in message]
+            message = "; ".join([message, *new] if message else new)
+        for i, line in enumerate(self.hints, 1):
+            values[f"hint {i}"] = line
         state = "active" if self.active else "inactive" if self.configured else "unconfigured"
         for topic, count in self.refused.items():
             values[f"refused {topic}"] = count

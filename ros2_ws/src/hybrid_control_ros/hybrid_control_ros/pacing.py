@@ -18,6 +18,9 @@ from hybrid_control.realtime.watchdog import Watchdog
 from hybrid_control_ros import convert, qos
 
 _JUMP_NS = 1_000_000_000  # simulated time that is gone through command by command and not jumped over
+_CLOCK_PATIENCE = 2.0  # s of real time without /clock after which the robot is stopped
+_FIRST_CLOCK = 4.0  # s until the first one: it may be started after the reflex
+_NO_CLOCK = "/clock stands still: use_sim_time goes by it; let the simulation run, or set use_sim_time to false"
 
 
 class Paced(Protocol):
@@ -36,8 +39,14 @@ class Paced(Protocol):
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> Any:
         """Subscribe until cleanup."""
 
-    def send_command(self, stamp_ns: int) -> int:
-        """Send the newest command; the number of the tick that made it."""
+    def send_command(self, now_ns: int, loop_ns: int, begun_ns: int = 0) -> None:
+        """Send the newest command, or zero where it is too old; see `reflex.ReflexNode`."""
+
+    def steadily(self, period: float, callback: Callable[[], None]) -> Any:
+        """Call back every so many seconds of real time, until cleanup."""
+
+    def send_status(self) -> None:
+        """Say what the reflex is doing."""
 
     def recover(self) -> None:
         """The loop ticks again."""
@@ -49,7 +58,8 @@ class Paced(Protocol):
 class RealTime:
     """A loop in a thread of its own, its watchdog, and a thread that sends commands.
 
-    It sends at command_rate, and once more right after the tick that has seen a new scan.
+    It sends at command_rate, and once more right after the tick that has seen a new scan. It has no real-time priority
+    and stays on no core: what holds up the loop and its watchdog leaves it to see how old the newest command is.
     """
 
     def __init__(self, node: Paced, reflex: Reflex, tick: int, context: Any) -> None:
@@ -121,6 +131,7 @@ class RealTime:
         period = 1.0 / node.value("command_rate")
         patience, poll = 2.5 / reflex.rate, 0.1 / reflex.rate
         due = time.monotonic()
+        begun_ns = time.monotonic_ns()
         while self._sending:
             tick = reflex.command().tick
             if self._wake.wait(max(0.0, due - time.monotonic())):
@@ -128,7 +139,7 @@ class RealTime:
                 given_up = time.monotonic() + patience
                 while reflex.command().tick <= tick and time.monotonic() < given_up:
                     time.sleep(poll)
-            node.send_command(node.now_ns())
+            node.send_command(node.now_ns(), self.loop_ns(), begun_ns)
             due = max(due + period, time.monotonic())
 
     def _on_hang(self, age: float) -> None:
@@ -141,14 +152,20 @@ class RealTime:
 
 
 class SimulatedTime:
-    """The same tick, stepped by /clock; commands fall due in simulated time."""
+    """The same tick, stepped by /clock; commands fall due in simulated time.
 
-    hangs = 0
+    One that fell due longer ago than max_command_age, because the clock jumped, is left out. A clock that stands
+    still is a stop as well: what moves may not stand still with it.
+    """
 
     def __init__(self, node: Paced, reflex: Reflex, tick: int, context: Any) -> None:
         self._node, self._reflex = node, reflex
         self.loop = SteppedLoop(tick, context, reflex.rate)
+        self.hangs = 0
         self._next_command_ns = -1
+        self._patient_until = 0.0  # monotonic s
+        self._stands = False
+        node.steadily(0.2, self._watch)
         node.listen(ClockMessage, "/clock", self._on_clock, qos.CLOCK)
 
     def loop_ns(self) -> int:
@@ -164,6 +181,8 @@ class SimulatedTime:
     def start(self) -> None:
         """Activate the reflex."""
         self._next_command_ns = -1
+        self._patient_until = time.monotonic() + _FIRST_CLOCK
+        self._stands = False
         self._reflex.activate()
 
     def stop(self) -> None:
@@ -174,16 +193,31 @@ class SimulatedTime:
         """Step the tick to the simulated time, sending each command that falls due on the way."""
         if not self._node.active:
             return
+        self._patient_until = time.monotonic() + _CLOCK_PATIENCE
+        if self._stands:
+            self._stands = False
+            self._node.recover()
         now_ns = convert.to_ns(message.clock)
+        oldest_ns = now_ns - round(self._node.value("max_command_age") * 1e9)
         period_ns = round(1e9 / self._node.value("command_rate"))
-        if not max(0, now_ns - _JUMP_NS) <= self._next_command_ns <= now_ns + period_ns:
+        if not max(0, oldest_ns) <= self._next_command_ns <= now_ns + period_ns:
             self._next_command_ns = now_ns  # the first one, or the clock was set
         try:
             while self._next_command_ns <= now_ns:
                 self.loop.advance(self._next_command_ns)
-                self._node.send_command(self._next_command_ns)
+                self._node.send_command(self._next_command_ns, self._next_command_ns)
                 self._next_command_ns += period_ns
             self.loop.advance(now_ns)
         except RuntimeError as error:
             self._reflex.fail()
             self._node.stop_for(f"{error}; the node must be deactivated and activated")
+
+    def _watch(self) -> None:
+        """By the monotonic clock: stop where /clock stands still, and go on saying so, which no ROS timer can."""
+        if not self._node.active or time.monotonic() < self._patient_until:
+            return
+        if not self._stands:
+            self._stands = True
+            self.hangs += 1
+            self._node.stop_for(_NO_CLOCK)
+        self._node.send_status()

@@ -20,14 +20,17 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
+from hybrid_control.navigation.hints import Way
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.navigation.reflex.modes import Mode
+from hybrid_control.navigation.reflex.reflex import REASONS
+from hybrid_control.navigation.reflex.tick import Reason
 from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime.loop import PeriodicLoop
 from hybrid_control.realtime.stepped import SteppedLoop
-from hybrid_control.signals import SpikeTrain, VerticalRanges
+from hybrid_control.signals import Goal, Odometry, SpikeTrain, VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.commands import Commands
 from hybrid_control_ros.convert import SpikeTrainMessage
@@ -47,6 +50,16 @@ _LEVELS = {
     Mode.STOPPED: DiagnosticStatus.WARN,
     Mode.ERROR: DiagnosticStatus.ERROR,
 }
+_REFUSED_SINCE = 2.0  # s for which a refusal explains what is missing
+# the topics whose refusals explain a reason; "scan" stands for all that obstacles are seen by
+_INPUTS = {
+    REASONS[Reason.NO_SCAN]: "scan",
+    REASONS[Reason.STALE_SCAN]: "scan",
+    REASONS[Reason.STALE_ODOMETRY]: "odom",
+    REASONS[Reason.STALE_PLANNER]: "planner/spikes",
+}
+
+
 class ReflexNode(ManagedNode):
     """Leaves inputs with the reflex, fetches its commands, and watches its loop.
 
@@ -78,6 +91,7 @@ class ReflexNode(ManagedNode):
         self._sensing: Sensing | None = None  # where more than one scan is seen by
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
+        self._late = ""  # the fault that a command was too old
 
     @property
     def reflex(self) -> Reflex | None:
@@ -106,9 +120,10 @@ class ReflexNode(ManagedNode):
         reflex = self._reflex = Reflex(self.values(SETTINGS), self.values(GAINS), clock)
         reflex.warm()
         direct = self._direct
-        tick, context = direct.wrap(reflex) if direct else (reflex.tick_address, reflex.context)
+        max_age_ns = round(max(self.value("max_command_age"), 2.5 / reflex.rate) * 1e9)
+        tick, context = direct.wrap(reflex, max_age_ns) if direct else (reflex.tick_address, reflex.context)
         self._pace = (SimulatedTime if stepped else RealTime)(self, reflex, tick, context)
-        self._commands = Commands(self)
+        self._commands = Commands(self, max_age_ns)
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
         self._sensing = None
@@ -121,10 +136,8 @@ class ReflexNode(ManagedNode):
         if self.value("holonomic") and self.value("hover_height") > 0:
             VerticalInput(self, self._on_vertical)
         frame, now_ns = self.value("odom_frame"), self.now_ns
-        self.take(
-            OdometryMessage, "odom", lambda m: reflex.put_odometry(convert.odometry(m, frame), now_ns()), qos.SENSOR
-        )
-        self.take(PoseStamped, "goal_pose", lambda m: reflex.put_goal(convert.goal(m, frame)), qos.COMMAND)
+        self.take(OdometryMessage, "odom", lambda m: self._put_odometry(convert.odometry(m, frame)), qos.SENSOR)
+        self.take(PoseStamped, "goal_pose", lambda m: self._put_goal(convert.goal(m, frame)), qos.COMMAND)
         self.take(
             PoseStamped,
             "planner/waypoint",
@@ -146,7 +159,7 @@ class ReflexNode(ManagedNode):
             self.every(1.0 / self.value("rate"), self._send_inputs)
         if self.value("spikes_rate") > 0:
             self.every(1.0 / self.value("spikes_rate"), self._send_spikes)
-        self.every(0.1, self._send_status)
+        self.every(0.1, self.send_status)
 
     def activate(self) -> None:
         reflex, pace, commands = self._reflex, self._pace, self._commands
@@ -158,8 +171,10 @@ class ReflexNode(ManagedNode):
         self._scan_frame = self.value("scan_frame")
         if self._sensing is not None:
             self._sensing.reset()
+        self._way = Way(float(self.value("goal_tolerance")))
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
+        self._late = ""
         commands.begin()
         pace.start()
 
@@ -191,6 +206,15 @@ class ReflexNode(ManagedNode):
         self._reflex.put_scan(convert.range_scan(message), self.now_ns(), self._pace.wake)
         self._scan_frame = frame
 
+    def _put_odometry(self, odometry: Odometry) -> None:
+        assert self._reflex is not None
+        self._reflex.put_odometry(odometry, self.now_ns())
+        self._way.moved(odometry.pose.x, odometry.pose.y)
+
+    def _put_goal(self, goal: Goal) -> None:
+        assert self._reflex is not None
+        self._reflex.put_goal(self._way.aim(goal, self._reflex.command().mode == Mode.ARRIVED))
+
     def _on_fused(self, fused: Fused, now_ns: int) -> None:
         if self.active and self._reflex is not None and self._pace is not None:
             self._reflex.put_points(
@@ -219,13 +243,23 @@ class ReflexNode(ManagedNode):
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def send_command(self, stamp_ns: int) -> int:
-        """Send the newest command; the number of the tick that made it. From any thread, while active."""
+    def send_command(self, now_ns: int, loop_ns: int, begun_ns: int = 0) -> None:
+        """Send the newest command. From any thread, while active. Where it is too old, a fault until it no longer is.
+
+        now_ns: the ROS clock; loop_ns: the clock that the tick goes by, and begun_ns its time when the loop began.
+        """
         assert self._reflex is not None
         assert self._commands is not None
-        command = self._reflex.command()
-        self._commands.send(command.twist, stamp_ns)
-        return command.tick
+        # read after the clocks: whoever is held up in between takes it for older, never for younger
+        commands, twist = self._commands, self._reflex.command().twist
+        age_ns = loop_ns - max(twist.stamp_ns, begun_ns)
+        if not commands.send(twist, age_ns, now_ns):
+            if not self._fault:
+                self._late = f"no tick for {age_ns * 1e-6:.0f} ms, allowed are {commands.max_age_ns * 1e-6:.0f} ms"
+                self.stop_for(self._late)
+        elif self._late:
+            self._late = ""
+            self.recover()
 
     def recover(self) -> None:
         """The loop ticks again."""
@@ -256,11 +290,33 @@ class ReflexNode(ManagedNode):
         if train is not None and self._spikes_topic.get_subscription_count():
             self._spikes_topic.publish(convert.spike_train_message(train))
 
+    def _explained(self, reason: str) -> str:
+        """A reason of the reflex, with what was wrong with the newest of the input that is missing."""
+        topics: tuple[str, ...] = (_INPUTS[reason],) if reason in _INPUTS else ()
+        why: list[str] = []
+        if topics == ("scan",) and self._sensing is not None:
+            topics = self._sensing.topics
+            missing = self._sensing.fusion.missing(self.now_ns())
+            why = [f"missing: {', '.join(missing)}"] if missing else []
+        why += filter(None, (self.refusal(topic, _REFUSED_SINCE) for topic in topics))
+        return f"{reason}: {'; '.join(why)}" if why else reason
+
+    def own_hints(self) -> list[str]:
+        status = self._newest_status
+        if not self.active or status is None:
+            return []
+        stuck = self._way.progress(status.mode in (Mode.HYBRID, Mode.REFLEX_ONLY), self.now_ns() * 1e-9)
+        if stuck and self._commands is not None and not self._direct and not self._commands.heard:
+            stuck += ", and nobody hears cmd_vel"
+        return [line for line in (self.refusal("goal_pose"), stuck) if line]
+
     def _status(self) -> ReflexStatus:
         assert self._reflex is not None
-        status = convert.reflex_status_message(self._reflex.status())
+        reflex = self._reflex.status()
+        status, reason = convert.reflex_status_message(reflex), self._explained(reflex.reason)
         if self._fault:
-            status.mode, status.reason = ReflexStatus.ERROR, self._fault
+            status.mode, reason = ReflexStatus.ERROR, self._fault
+        status.reason = "; ".join([reason, *self.hints])
         status.header.stamp = convert.to_stamp(self.now_ns())
         status.header.frame_id = self._base_frame
         status.refused = sum(self.refused.values())
@@ -279,7 +335,8 @@ class ReflexNode(ManagedNode):
         status.rate = (status.ticks - ticks) * 1e9 / max(now_ns - since_ns, 1)
         return status
 
-    def _send_status(self) -> None:
+    def send_status(self) -> None:
+        """What the reflex is doing, while active."""
         if self.active and self._reflex is not None:
             self._newest_status = self._status()
             self._status_topic.publish(self._newest_status)

@@ -42,6 +42,7 @@ class Sensing:
     ) -> None:
         self._node, self._base, self._horizon, self._put = node, base_frame, horizon, put
         warm()
+        self.topics = tuple(s.topic for s in sources)
         self.fusion = Fusion(sources)
         self._frames = Frames()
         self._mounts: dict[tuple[str, str], Mount] = {}
@@ -110,6 +111,8 @@ class Sensing:
                 self._put(fused, now)
         except ValueError as error:
             self._node.refuse(source.topic, error)
+        else:
+            self._node.accept(source.topic)
 
     def _mount(self, source: Source, frame: str) -> Mount:
         """Of the message's frame; of a camera's body where it was given by hand."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import re
 import socket
 import time
 from collections import deque
 from pathlib import Path
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from hybrid_control_msgs.msg import ReflexStatus, SimState
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter_client import AsyncParameterClient
@@ -31,6 +33,7 @@ from hybrid_control_ros.run.session import TICK, Session
 FIRMWARE, BOARD = "firmware_bridge_node", "board_bridge_node"
 _STILL = 10.0  # s without a new ground truth after which the simulator counts as dead
 _MOURN = 3.0  # s for which a run goes on without its reflex
+_STANDING = 3.0  # s for which the reflex must stand for a reason before that is an event
 _MATCHING = 2.0  # s that the recorder and the goal's readers may take to be matched
 
 
@@ -136,6 +139,40 @@ class Recording(Attachment):
         if session.recorder.note and not self._note:
             self._note = session.recorder.note
             session.note(f"{self._note}; driving goes on")
+
+
+class Waits(Attachment):
+    """Says once of each thing that is waited for, so that it stands in the report too: what nodes hint at, and why the
+    reflex has stood still for a while."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+        self._looked = 0
+        self._standing: tuple[str, float] = ("", 0.0)  # for which reason, and since when
+
+    def tick(self, session: Session) -> None:
+        count = session.recorder.counts.get("/diagnostics", 0)
+        if count != self._looked:
+            self._looked = count
+            for status in deserialize_message(session.recorder.newest["/diagnostics"], DiagnosticArray).status:
+                for pair in status.values:
+                    if pair.key.startswith("hint "):
+                        self._say(session, f"{status.name}: {pair.value}")
+        status = session.status
+        if status is None or status.mode not in (Mode.STOPPED, Mode.ERROR):
+            self._standing = "", 0.0
+            return
+        kind = re.sub(r"[0-9.]+", "#", status.reason)  # the same reason with another number is the same
+        if kind != self._standing[0]:
+            self._standing = kind, session.judge.t
+        elif session.judge.t - self._standing[1] > _STANDING and kind not in self._said:
+            self._said.add(kind)
+            session.note(f"{name_of(status.mode)}: {status.reason}")
+
+    def _say(self, session: Session, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            session.note(line)
 
 
 class StatusLine(Attachment):
@@ -329,7 +366,7 @@ class Faults(Attachment):
 
 def attachments(options: RunOptions) -> list[Attachment]:
     """What the options attach to a run, in the order in which it acts."""
-    parts: list[Attachment] = [Truth(), Deaths(), Recording()]
+    parts: list[Attachment] = [Truth(), Deaths(), Recording(), Waits()]
     if options.firmware:
         parts.append(Firmware())
     if options.backend != "numba":

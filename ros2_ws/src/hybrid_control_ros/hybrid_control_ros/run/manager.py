@@ -11,6 +11,7 @@ from typing import Any
 import rclpy
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from geometry_msgs.msg import Twist as TwistMessage
+from hybrid_control_msgs.msg import ReflexStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.context import Context
@@ -21,7 +22,7 @@ from rclpy.signals import SignalHandlerOptions
 from hybrid_control.bringup.graph import Graph
 from hybrid_control.signals import Goal, Twist
 from hybrid_control_ros import convert, qos
-from hybrid_control_ros.node import bare_node
+from hybrid_control_ros.node import STAND_IN, bare_node
 
 UNCONFIGURED, INACTIVE, ACTIVE = (
     State.PRIMARY_STATE_UNCONFIGURED,
@@ -32,6 +33,7 @@ REFLEX = "reflex_node"
 _PERIOD = 0.02  # s between two looks at everything
 _QUERY = 0.5  # s after which a question is asked anew: an answer is lost while DDS is still matching
 _STOPPING = 1.0  # s for which zero commands are sent when the reflex has died
+_SILENCE = 2.0  # s without a tick after which an active reflex counts as dead
 _STOP_PERIOD = 0.05  # s between two of them
 _GOALS = 5  # times that the goal is told, a second apart: a node may not have been matched yet
 _STEPS = {
@@ -160,6 +162,27 @@ class FirstGoal:
         self._left = 0
 
 
+class Pulse:
+    """Whether the reflex ticks, by what it says of itself."""
+
+    def __init__(self, node: Node, reflex: Steered) -> None:
+        self._reflex = reflex
+        self._ticks = -1
+        self._at = time.monotonic()
+        node.create_subscription(ReflexStatus, "reflex/status", self._see, qos.STREAM)
+
+    def _see(self, status: ReflexStatus) -> None:
+        if status.ticks != self._ticks:
+            self._ticks, self._at = status.ticks, time.monotonic()
+
+    @property
+    def beats(self) -> bool:
+        """Whether it went on lately; also while it is not active and so has nothing to say: it is being brought up."""
+        if self._reflex.state != ACTIVE:
+            self._at = time.monotonic()
+        return time.monotonic() - self._at < _SILENCE
+
+
 class Manager:
     """Brings a graph's nodes up in order, and keeps the robot safe while one of them is away.
 
@@ -176,12 +199,13 @@ class Manager:
         self._events: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = bare_node("bringup_manager", self._context, graph.namespace)
+        self._node = bare_node(STAND_IN, self._context, graph.namespace)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._steered = {name: Steered(self._node, name, graph.namespace) for name in graph.managed}
         self._up = False  # all were active once
         self._stand_in = StandIn(self._node, graph) if REFLEX in self._steered else None
+        self._pulse = Pulse(self._node, self._steered[REFLEX]) if REFLEX in self._steered else None
         self._goal: FirstGoal | None = None
         if REFLEX in self._steered and graph.goal is not None:
             self._goal = FirstGoal(self._node, graph, graph.goal)
@@ -197,7 +221,12 @@ class Manager:
     @property
     def all_active(self) -> bool:
         """Whether every node is active now."""
-        return self._up and all(s.there for s in self._steered.values())
+        return (self._up or not self._steered) and all(s.there for s in self._steered.values())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the graph's reflex ticks, where it has one; true while all is being brought up."""
+        return not self._up or self._pulse is None or self._pulse.beats
 
     @property
     def refused(self) -> str:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from hybrid_control.bringup.commands import command
 from hybrid_control.bringup.graph import MAX_RESTARTS, RESTART_DELAY, Graph, Program
+from hybrid_control.bringup.systemd import Notifier
 from hybrid_control_ros.run.manager import Manager
 from hybrid_control_ros.run.processes import Child, Children
 from hybrid_control_ros.run.supervisor import END
@@ -85,6 +86,27 @@ class _Robot:
         return None
 
 
+class _Service:
+    """Says to systemd, where that has started this, that all nodes are active, and that the reflexes tick."""
+
+    _PERIOD = 1.0  # s between two words of life
+
+    def __init__(self) -> None:
+        self._notifier = Notifier()
+        self._ready = False
+        self._at = 0.0
+
+    def tell(self, managers: Sequence[Manager]) -> None:
+        """Say what is due."""
+        now = time.monotonic()
+        if not self._ready and all(manager.all_active for manager in managers):
+            self._ready = True
+            self._notifier.ready()
+        if now - self._at >= self._PERIOD and all(manager.alive for manager in managers):
+            self._at = now
+            self._notifier.alive()
+
+
 def run(graphs: Sequence[Graph]) -> NoReturn:
     """Run graphs, each a robot of its own, until a signal (status 0), or until something ends them (1; 2 for a
     mistake in what was asked). The process ends here: to take a node of this many clients down piece by piece takes
@@ -99,13 +121,14 @@ def run(graphs: Sequence[Graph]) -> NoReturn:
             own = Path(folder) / str(i)
             own.mkdir()
             robots.append(_Robot(graph, children, own))
-        status = 0
+        status, service = 0, _Service()
         while not interrupt.requested and not status:
             for robot in robots:
                 found = robot.watch()
                 if found is not None:
                     status = found
                     interrupt.requested = True
+            service.tell([robot.manager for robot in robots])
         # all are told at once; the base stops by itself, and this is for one that is not ours
         children.ask_to_end()
         for robot in robots:
