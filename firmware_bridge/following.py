@@ -15,11 +15,14 @@ _LONGEST_STEP = 0.1  # s; a pause of this computer is no fault of a wheel
 class Following:
     """Finds the wheel that stays well away from its command for longer than `within` s and comes no nearer to it.
 
-    tolerance: rad/s that a wheel may always be away.
+    tolerance: rad/s that a wheel may always be away. acceleration: rad/s^2 that its own controller allows it.
     """
 
-    def __init__(self, within: float = WITHIN, tolerance: float = TOLERANCE) -> None:
+    def __init__(
+        self, within: float = WITHIN, tolerance: float = TOLERANCE, acceleration: float = math.inf
+    ) -> None:
         self.within, self.tolerance = within, tolerance
+        self._progress = min(_PROGRESS, acceleration * within / 2)
         self.reset()
 
     def reset(self) -> None:
@@ -40,7 +43,7 @@ class Following:
             away, start, direction = self._away.get(wheel, (-dt, speed, ahead))
             if direction != ahead:
                 start = speed
-            elif ahead * (speed - start) >= _PROGRESS:
+            elif ahead * (speed - start) >= self._progress:
                 away, start = 0.0, speed
             away += dt
             self._away[wheel] = away, start, ahead
