@@ -124,22 +124,23 @@ class WheelPositions:
         """Take the newest counts. What no wheel can have turned is not taken, and returned as one line; else "".
 
         scale: rad in a count; speeds: rad/s, what explains a motion (measured or commanded); span: when they were
-        asked for and when they came, s. Where the same counts come again and are no restart, they are taken.
+        asked for and when they came, s. Counts that go on from where a jump led are taken, the jump is not; a jump
+        towards zero is a board that began anew, and never taken: `begin` again.
         """
         new, (begun, now) = tuple(raw), span
         if self._raw is None:
             self._raw, self._begun = new, begun
             return ""
         longest = now - self._begun
+        turned = _turned(self._raw, new, scale)
         odd = self._odd(self._raw, new, scale, speeds, longest)
         if odd is not None:
-            confirmed = self._doubted is not None and self._odd(self._doubted, new, scale, speeds, longest) is None
-            self._doubted = new
+            doubted, self._doubted = self._doubted, new
             restarted = abs(new[odd]) < abs(self._raw[odd])
-            if restarted or not confirmed:
-                what = "began anew" if restarted and confirmed else "jumped"
-                return f"the counter of wheel {odd} {what}, from {self._raw[odd]:g} to {new[odd]:g}"
-        turned = _turned(self._raw, new, scale)
+            if restarted or doubted is None or self._odd(doubted, new, scale, speeds, longest) is not None:
+                return f"the counter of wheel {odd} jumped from {self._raw[odd]:g} to {new[odd]:g}"
+            # it goes on from elsewhere: the jump is no motion, what came after it is
+            turned = _turned(doubted, new, scale)
         self.radians = tuple(p + t for p, t in zip(self.radians, turned, strict=True))
         self._rates = tuple(t / max(longest, 1e-3) for t in turned)
         self._raw, self._begun, self._doubted = new, begun, None
