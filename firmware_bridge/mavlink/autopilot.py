@@ -204,6 +204,9 @@ class Autopilot:
 
     def engage(self) -> None:
         """The mode that obeys setpoints; commands must be flowing. MavlinkError where they don't, or as set_mode."""
+        begun = time.monotonic()
+        while self._enabled and self._fresh(begun) and self._sending != "setpoint" and not self._late(begun):
+            time.sleep(1e-3)  # a command that has just come is about to be sent
         if self._sending != "setpoint":
             raise MavlinkError(
                 "engage: no fresh commands are being sent; the autopilot would be left without any"
@@ -305,6 +308,13 @@ class Autopilot:
         """A time of arrival from which a command is just stale."""
         return time.monotonic() - self.config.command_timeout
 
+    def _fresh(self, now: float) -> bool:
+        """Whether the newest command is not older than it may be."""
+        return self._command is not None and now - self._command[0] <= self.config.command_timeout
+
+    def _late(self, begun: float) -> bool:
+        return time.monotonic() - begun > 4 / self.config.rate
+
     def _stream(self, now: float) -> None:
         """What is due: the newest command while it is fresh, then zeros, then nothing."""
         config = self.config
@@ -313,7 +323,7 @@ class Autopilot:
             return
         arrived, setpoint = self._command
         age = now - arrived
-        if self._enabled and age <= config.command_timeout:
+        if self._enabled and self._fresh(now):
             sending = "setpoint"
         elif age <= config.command_timeout + config.hold or self._engaging:
             sending, setpoint = "zero", Setpoint()
