@@ -63,6 +63,7 @@ class FirmwareBridgeNode(ManagedNode):
         self._error: tuple[str, float] = ("", 0.0)
         self._seen: WheelState | None = None
         self._astray = ""  # why the wheels are stopped until they are cleared
+        self._told_faults = ""
 
     # -- lifecycle -----------------------------------------------------------------------------------------------
 
@@ -242,7 +243,6 @@ class FirmwareBridgeNode(ManagedNode):
             return
         self._astray = self._following.check(commanded, state.speeds, state.received_ns * 1e-9)
         if self._astray:
-            self.get_logger().error(f"wheels stopped: {self._astray}")
             if self._direct is not None:
                 self._direct.enable(False)
             driver.stop()
@@ -285,6 +285,12 @@ class FirmwareBridgeNode(ManagedNode):
         if isinstance(driver, FirmwareLink):
             for line in driver.logs():
                 self.get_logger().info(f"firmware: {line.text}")
+        state = self._fresh_state()
+        faults = ", ".join(self._faults(state)) if state is not None and self.active else ""
+        if faults != self._told_faults:
+            self._told_faults = faults
+            if faults:
+                self.get_logger().error(f"motors off: {faults}")
         status = driver.status()
         now = time.monotonic()
         error = "" if status.connected else status.error
@@ -297,6 +303,11 @@ class FirmwareBridgeNode(ManagedNode):
                 self.get_logger().warning(f"no wheels: {error}; trying on")
             elif status.connections:
                 self.get_logger().info(f"wheels connected at {self.value('port')}")
+
+    def _faults(self, state: WheelState) -> list[str]:
+        """What keeps the motors off; not the time-out, by which they are off whenever nothing is commanded."""
+        faults = [self._astray] if self._astray else []
+        return faults + [f for f in state.faults if f != "timeout"]
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         driver = self.driver
@@ -321,9 +332,7 @@ class FirmwareBridgeNode(ManagedNode):
             values |= {f"firmware {k}": v for k, v in dataclasses.asdict(driver.counters).items()}
         if not status.connected or state is None:
             return DiagnosticStatus.ERROR, status.error or "no readings", values
-        # the motors are off by time-out whenever nothing is commanded
-        faults = [self._astray] if self._astray else []
-        faults += [f for f in state.faults if f != "timeout"]
+        faults = self._faults(state)
         if faults:
             return DiagnosticStatus.ERROR, f"motors off: {', '.join(faults)}", values
         if status.error:
