@@ -79,7 +79,7 @@ class Odrive(LineDriver):
         version = [self._ask_line(f"r fw_version_{part}") for part in ("major", "minor")]
         if all(word.isdigit() for word in version) and not (0, 5) <= tuple(map(int, version)) < (1, 0):
             raise LinkError(
-                f"{self.config.address}: ODrive firmware {'.'.join(version)}; expected 0.5 or 0.6, whose unit is the turn"
+                f"{self.config.address}: ODrive firmware {'.'.join(version)}; expected 0.5 or 0.6, which count in turns"
             )
 
     def _find_error_name(self, axis: int) -> str:
@@ -138,14 +138,14 @@ class Odrive(LineDriver):
     def _look(self) -> None:
         """The battery, and what every axis says of itself: its errors, and whether it still drives."""
         self._battery = self._ask("r vbus_voltage")[0]
+        armed = self._armed_at is not None and time.monotonic() - self._armed_at > _ARMED_WITHIN
         faults = []
         for axis in self.odrive.axes:
             error = int(self._ask(f"r axis{axis}.{self._error_name}")[0])
             state = int(self._ask(f"r axis{axis}.current_state")[0])
             if error:
                 faults.append(f"axis{axis}:{error:#x}")
-            elif self._armed_at is not None and state != _CLOSED_LOOP:
-                if time.monotonic() - self._armed_at > _ARMED_WITHIN:
-                    faults.append(f"axis{axis}: not in closed loop (state {state})")
+            elif armed and state != _CLOSED_LOOP:
+                faults.append(f"axis{axis}: not in closed loop (state {state})")
         self._errors = tuple(faults)
         self._looked_at = time.monotonic()

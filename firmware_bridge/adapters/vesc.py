@@ -1,8 +1,9 @@
 """VESC over its UART packets: an own small codec, further VESCs on the CAN bus of the one that is connected.
 
 A packet is 02 length payload crc 03 (03 length(2) ... for more than 255 bytes); the CRC-16 is XMODEM's, high byte
-first; numbers are big endian. Firmware before 3.0 has another order of values and is refused. After the protocol's published sources (bldc: comm/packet.c, datatypes.h, commands.c).
-A VESC stops by itself when its own timeout (in its App settings; 1 s by default) has passed without a command.
+first; numbers are big endian. Firmware before 3.0 has another order of values and is refused. After the protocol's
+published sources (bldc: comm/packet.c, datatypes.h, commands.c). A VESC stops by itself when its own timeout (in its
+App settings; 1 s by default) has passed without a command.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def check_version(payload: bytes, name: str) -> None:
         raise NoAnswer(f"{name} tells no firmware version")
     if (payload[1], payload[2]) < _OLDEST:
         raise LinkError(
-            f"{name} has firmware {payload[1]}.{payload[2]:02d}, which orders its values otherwise; expected 3.00 or newer"
+            f"{name} has firmware {payload[1]}.{payload[2]:02d}, which orders its values otherwise; expected 3.00 or"
+            " later"
         )
     hardware, _, rest = payload[3:].partition(b"\0")
     if len(rest) >= 15 and rest[14] != 0:

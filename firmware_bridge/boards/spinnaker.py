@@ -43,9 +43,9 @@ _MOST_KEYS = eieio.most_elements(Kind.KEY_32)
 class SpinnakerConfig(BoardConfig):
     """Where the machine's programs are met.
 
-    listen: address of this host for both sockets; a board on a network needs this host's there. notify_port: where the script tells of its database; output_port:
-    for live output, 0 for any. table: a JSON table of keys of a machine that runs already, in place of the database.
-    tag_period: s after which the tag is set again.
+    listen: address of this host for both sockets; for a board on a network, this host's there. notify_port: where the
+    script tells of its database; output_port: for live output, 0 for any. table: a JSON table of keys of a machine that
+    runs already, in place of the database. tag_period: s after which the tag is set again.
     """
 
     listen: str = "127.0.0.1"

@@ -1,7 +1,8 @@
 """The companion computer's end of MAVLink: a thread that connects, listens, streams velocity setpoints, and stops.
 
-No method but the requests (arm, disarm, set_mode) waits for the vehicle. It arms on request alone, and a request is done
-only when a heartbeat says so. Without a fresh command it sends zero velocity for a while, then nothing, so that the autopilot's own failsafe holds or lands.
+No method but the requests (arm, disarm, set_mode) waits for the vehicle. It arms on request alone, and a request is
+done only when a heartbeat says so. Without a fresh command it sends zero velocity for a while, then nothing, so that
+the autopilot's own failsafe holds or lands.
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ class Autopilot:
         self._readings = Readings(config.autopilot)
         self._answers = Answers()
         self._texts: deque[str] = deque(maxlen=100)
-        self._counts = {"received": 0, "bad": 0, "foreign": 0, "strangers": 0, "refused": 0, "setpoints": 0, "not sent": 0}
+        self._counts = dict.fromkeys(
+            ("received", "bad", "foreign", "strangers", "refused", "setpoints", "not sent"), 0
+        )
 
     # ---- what the caller uses ----
 
@@ -192,7 +195,7 @@ class Autopilot:
         self._read_back(what, begun, lambda: self.state().armed == on)
 
     def set_mode(self, name: str) -> None:
-        """Ask for a flight mode by its name in `modes`. MavlinkError where it refuses, does not answer, or does not do it."""
+        """A flight mode by its name in `modes`. MavlinkError where it is refused, not answered, or not done."""
         begun = time.monotonic()
         try:
             main, sub = mode_numbers(self.config.autopilot, name)
@@ -204,6 +207,7 @@ class Autopilot:
 
     def engage(self) -> None:
         """The mode that obeys setpoints; commands must be flowing. MavlinkError where they don't, or as set_mode."""
+        self._check_link("engage")
         begun = time.monotonic()
         while self._enabled and self._fresh(begun) and self._sending != "setpoint" and not self._late(begun):
             time.sleep(1e-3)  # a command that has just come is about to be sent
@@ -445,10 +449,13 @@ class Autopilot:
         padded = (*values, *(0.0,) * (7 - len(values)))
         self._write(mavlink.MAVLink_command_long_message(*self._peer.address, command, confirmation, *padded))
 
+    def _check_link(self, what: str) -> None:
+        if not self._connection.connected.is_set():
+            raise MavlinkError(f"{what}: no link to the autopilot ({self._connection.error})")
+
     def _request(self, command: int, what: str, *values: float) -> None:
         """Send a command until it is answered; MavlinkError where it is refused, or is not."""
-        if not self._connection.connected.is_set():
-            raise MavlinkError(f"{what}: no link to the autopilot")
+        self._check_link(what)
         self._answers.take(command)
         for attempt in range(TRIES):
             self._post(command, *values, confirmation=attempt)

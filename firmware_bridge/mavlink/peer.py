@@ -36,11 +36,12 @@ class Peer:
     def accept(self, heartbeat: Any) -> bool:
         """Whether a heartbeat from our address is of the vehicle that was set; else `error` says what it is."""
         self.kind = f"{_name('MAV_AUTOPILOT', heartbeat.autopilot)} {_name('MAV_TYPE', heartbeat.type)}"
+        who = f"vehicle {self.address[0]} is of kind {self.kind}"
         self.error = ""
         if heartbeat.autopilot != _AUTOPILOTS[self._autopilot]:
-            self.error = f"vehicle {self.address[0]} is of kind {self.kind}, but autopilot is set to {self._autopilot}"
+            self.error = f"{who}, but autopilot is set to {self._autopilot}"
         elif heartbeat.type not in _TYPES:
-            self.error = f"vehicle {self.address[0]} is of kind {self.kind}; only multirotors and helicopters are steered"
+            self.error = f"{who}; only multirotors and helicopters are steered"
         return not self.error
 
     def learn(self, version: Any) -> None:

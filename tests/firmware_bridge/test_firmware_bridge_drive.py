@@ -3,7 +3,7 @@
 import pytest
 
 from firmware_bridge.drive import Drive
-from firmware_bridge.kinematics import Differential, BodyLimits, BodyVelocity
+from firmware_bridge.kinematics import BodyLimits, BodyVelocity, Differential
 
 
 @pytest.fixture

@@ -28,7 +28,13 @@ from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.signals import Odometry, Pose, Twist
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
-from hybrid_control_ros.wheel_drivers import check_obeyed, make_driver, make_gains, make_kinematics, make_limits
+from hybrid_control_ros.wheel_drivers import (
+    check_obeyed,
+    make_driver,
+    make_gains,
+    make_kinematics,
+    make_limits,
+)
 
 if TYPE_CHECKING:
     from hybrid_control_ros.direct import DirectPath
