@@ -128,7 +128,7 @@ def test_firmware_node_parameters_are_obeyed_by_a_driver_or_refused():
         changed = {"motors": "1, 0", "directions": "-1, 1"}.get(parameter.name)
         if changed is None:
             default = parameter.default
-            changed = not default if isinstance(default, bool) else type(default)(default * 1.5 + 1)
+            changed = not default if isinstance(default, bool) else type(default)(min(default * 1.5 + 1, parameter.high))
         outcomes = set()
         for driver in drivers:
             try:
@@ -152,7 +152,7 @@ def test_a_ros_arduino_bridge_whose_motor_is_mounted_mirrored_is_driven_by_its_d
         with make_driver(check_all(FIRMWARE_BRIDGE, values)) as driver:
             assert driver.wait_connected(5.0)
             end = time.monotonic() + 5.0
-            while time.monotonic() < end and driver.state().positions[1] < 1.0:
+            while time.monotonic() < end and not (driver.state() and driver.state().positions[1] > 1.0):
                 driver.send((3.0, 3.0))
                 time.sleep(0.01)
             assert device.speeds[0] == -device.speeds[1] > 2.5
