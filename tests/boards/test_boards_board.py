@@ -25,6 +25,7 @@ from firmware_bridge.boards.eieio import (
 from firmware_bridge.boards.registry import format_config, parse_config
 from firmware_bridge.boards.spinnaker import SpinnakerBoard, SpinnakerConfig, emulated_config
 from firmware_bridge.boards.spinnaker_emulator import SpinnakerEmulator
+from firmware_bridge.boards.udp import UdpBoard, UdpConfig
 from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, build_network
 from hybrid_control.signals import Population, SpikeTrain
 from hybrid_control.snn.backends.split import split
@@ -317,6 +318,14 @@ class TestSockets:
                 pair.board._wire(wiring)
         finally:
             pair.close()
+
+    def test_a_process_on_this_computer_is_met_on_this_computer_alone(self) -> None:
+        board = UdpBoard(UdpConfig(port=9))
+        board._wire.open("127.0.0.1", 9)
+        try:
+            assert board._wire.socket.getsockname()[0] == "127.0.0.1"
+        finally:
+            board.close()
 
     @pytest.mark.parametrize("code", list(CommandCode))
     def test_a_stranger_neither_stops_nor_takes_a_machine_that_runs(self, code) -> None:

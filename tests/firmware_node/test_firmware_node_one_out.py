@@ -108,7 +108,7 @@ def test_firmware_node_stops_the_base_where_one_wheel_is_out_says_why_and_goes_o
     ],
 )
 def test_firmware_node_refuses_parameters_that_would_have_no_effect_in_one_line(values, said):
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match="effect|motors|as many") as error:
         make_driver(check_all(FIRMWARE_BRIDGE, values))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
@@ -118,17 +118,17 @@ def test_firmware_node_parameters_are_obeyed_by_a_driver_or_refused():
     """Every parameter, changed from its default, is refused or reaches what is made of it."""
     drivers = next(p for p in FIRMWARE_BRIDGE if p.name == "driver").choices
     nodes_own = {
-        "autostart", "driver", "port", "kinematics", "wheel_radius", "track", "max_speed", "max_yaw_rate", "acceleration",
-        "yaw_acceleration", "grip", "max_wheel_speed", "max_slip", "command_timeout", "command_rate", "publish_rate",
-        "stamped_cmd_vel", "odom_frame", "base_frame", "initial_x", "initial_y", "initial_yaw", "baud",
+        "autostart", "driver", "port", "kinematics", "wheel_radius", "track", "max_speed", "max_yaw_rate",
+        "acceleration", "yaw_acceleration", "grip", "max_wheel_speed", "max_slip", "command_timeout", "command_rate",
+        "publish_rate", "stamped_cmd_vel", "odom_frame", "base_frame", "initial_x", "initial_y", "initial_yaw", "baud",
     }  # fmt: skip
     for parameter in FIRMWARE_BRIDGE:
         if parameter.name in nodes_own:
             continue
         changed = {"motors": "1, 0", "directions": "-1, 1"}.get(parameter.name)
         if changed is None:
-            default = parameter.default
-            changed = not default if isinstance(default, bool) else type(default)(min(default * 1.5 + 1, parameter.high))
+            was = parameter.default
+            changed = not was if isinstance(was, bool) else type(was)(min(was * 1.5 + 1, parameter.high))
         outcomes = set()
         for driver in drivers:
             try:

@@ -169,6 +169,34 @@ def test_mavlink_node_tells_no_range_that_is_invalid_and_repeats_none(graph):
         vehicle.close()
 
 
+def test_mavlink_node_tells_no_odometry_by_an_attitude_that_is_old(graph):
+    import socket
+
+    from mavlink_vehicle import Vehicle, m
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    odom = graph.collect(Odometry, "odom")
+    node = graph.start(MavlinkBridgeNode, address=f"udpin:127.0.0.1:{port}")
+    vehicle = Vehicle(port)
+    try:
+        graph.until(lambda: node.autopilot.status().connected)
+
+        def here():
+            vehicle.say(m.MAVLink_local_position_ned_message(1, 1.0, 2.0, -3.0, 0.0, 0.0, 0.0))
+
+        vehicle.say(m.MAVLink_attitude_message(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+        graph.until(lambda: (here(), odom)[1])
+        old = node.autopilot.state().attitude_ns + 600_000_000
+        graph.until(lambda: (here(), node.autopilot.state().position_ns > old)[1])
+        count = len(odom)
+        graph.until(lambda: (here(), node.autopilot.state().position_ns > old + 300_000_000)[1])
+        assert len(odom) <= count + 1
+    finally:
+        vehicle.close()
+
+
 def test_mavlink_node_refuses_an_autopilot_of_another_kind(graph):
     import socket
 

@@ -29,6 +29,7 @@ from hybrid_control_ros.vertical import range_message
 logging.getLogger("firmware_bridge").addHandler(logging.NullHandler())
 
 _RANGE_MIN, _RANGE_MAX = 0.05, 100.0  # m
+_TOGETHER_NS = 500_000_000  # by which the attitude may be older than the position that it goes with
 
 
 def odometry_of(state: AutopilotState, stamp_ns: int) -> Odometry:
@@ -174,7 +175,8 @@ class MavlinkBridgeNode(ManagedNode):
         state = self.autopilot.state() if self.autopilot is not None else None
         if state is None:
             return
-        if state.position_ns > self._seen_ns and state.attitude is not None:
+        turned = state.attitude is not None and state.position_ns - state.attitude_ns < _TOGETHER_NS
+        if state.position_ns > self._seen_ns and turned:
             self._seen_ns = state.position_ns
             odometry = odometry_of(state, self._stamp_ns(state.position_ns))
             message = convert.odometry_message(odometry, self.value("odom_frame"), self.value("base_frame"))
