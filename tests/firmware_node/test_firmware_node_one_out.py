@@ -108,7 +108,7 @@ def test_firmware_node_stops_the_base_where_one_wheel_is_out_says_why_and_goes_o
     ],
 )
 def test_firmware_node_refuses_parameters_that_would_have_no_effect_in_one_line(values, said):
-    with pytest.raises(ValueError, match="effect|motors|as many") as error:
+    with pytest.raises(ValueError, match=r"effect|motors|as many") as error:
         make_driver(check_all(FIRMWARE_BRIDGE, values))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
