@@ -1,6 +1,6 @@
 """A drone with a MAVLink autopilot: planner, encoder, reflex and the bridge. First read docs/drone.md, docs/safety.md.
 
-    ros2 launch hybrid_control_bringup drone.launch.py address:=udpin:0.0.0.0:14540
+    ros2 launch hybrid_control_bringup drone.launch.py address:=udpin:127.0.0.1:14540
 
 It never arms and never changes the flight mode. All arguments: --show-args. The graph is described in
 hybrid_control.bringup.kinds.

@@ -108,6 +108,7 @@ class OdriveDevice(Device):
     """Two axes, the second mounted mirrored; turns and turns per second; a watchdog on each axis."""
 
     errors_are_called = "active_errors"  # "error" in firmware 0.5
+    version = (0, 6)
 
     def __init__(self) -> None:
         self.armed = [False, False]
@@ -137,6 +138,10 @@ class OdriveDevice(Device):
                     self.write(f"{self.enabled}\r\n".encode())
                 case ["r", name] if name.endswith("." + self.errors_are_called):
                     self.write(f"{self.errors[int(name[4])]}\r\n".encode())
+                case ["r", name] if name.endswith(".current_state"):
+                    self.write(b"8\r\n" if self.armed[int(name[4])] else b"1\r\n")
+                case ["r", "fw_version_major" | "fw_version_minor" as name]:
+                    self.write(f"{self.version[name.endswith('minor')]}\r\n".encode())
                 case ["r", _]:
                     self.write(b"invalid property\r\n")
                 case ["w", name, value] if name.endswith("enable_watchdog"):
@@ -165,6 +170,7 @@ class VescDevice(Device):
     """Two VESCs, 7 pole pairs, the second on CAN with id 1 and mounted mirrored; a timeout of 0.2 s."""
 
     watchdog = 0.2
+    version = (6, 2)
     per_rad = 7 * 60 / math.tau
 
     @staticmethod
@@ -189,7 +195,7 @@ class VescDevice(Device):
 
     def answer(self, i: int, payload: bytes) -> None:
         if payload[0] == 0:
-            self.say(bytes([0, 6, 2]) + b"60\0")
+            self.say(bytes([0, *self.version]) + b"60\0")
         elif payload[0] in (6, 8):
             self.fed = time.monotonic()
             self.speeds[i] = struct.unpack(">i", payload[1:])[0] / self.per_rad if payload[0] == 8 else 0.0
@@ -206,7 +212,7 @@ class ServoBus(Device):
     """Two X-series servos by protocol 2.0; the maker's SDK is the independent peer that speaks with them."""
 
     def __init__(self) -> None:
-        self.registers = [bytearray(150) for _ in range(2)]
+        self.registers = [bytearray((1060).to_bytes(2, "little") + bytes(148)) for _ in range(2)]  # XL430-W250
         super().__init__()
 
     @staticmethod

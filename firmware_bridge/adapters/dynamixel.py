@@ -13,13 +13,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from firmware_bridge.adapters.polled import PolledConfig, PolledDriver, check_directions
+from firmware_bridge.adapters.polled import NoAnswer, PolledConfig, PolledDriver, check_directions
 from firmware_bridge.link.frames import LinkError
-from firmware_bridge.wheels import WheelState, advance
+from firmware_bridge.wheels import WheelState
 
-_MODE, _TORQUE, _ERROR, _WATCHDOG, _GOAL = 11, 64, 70, 98, 104
+_MODEL, _MODE, _TORQUE, _ERROR, _WATCHDOG, _GOAL = 0, 11, 64, 70, 98, 104
 _PRESENT, _PRESENT_SIZE = 128, 18  # velocity (4), position (4), then up to input voltage (2) at 144
 _VELOCITY_MODE = 1
+_X_MODELS = range(1000, 1400)
+_MX_MODELS = (30, 311, 321)  # MX-28, 64, 106 with protocol 2.0: the same control table
 _RPM = 0.229  # of one unit of velocity
 _TURN = 4096  # units of position
 _WATCHDOG_UNIT = 0.02
@@ -59,16 +61,14 @@ class Dynamixel(PolledDriver):
             ) from None
         self._packets = self._sdk.PacketHandler(2.0)
         self._port: Any = None
-        self._raw: list[int] | None = None
-        self._totals = [0] * len(config.ids)
         self._armed = False
 
     def _check(self, servo: int, result: int, error: int) -> None:
         if result != self._sdk.COMM_SUCCESS:
             text = self._packets.getTxRxResult(result).removeprefix("[TxRxResult] ")
-            raise LinkError(f"{self.config.address}: servo {servo}: {text}")
+            raise NoAnswer(f"{self.config.address}: servo {servo}: {text}")
         if error & 0x7F:
-            raise LinkError(
+            raise NoAnswer(
                 f"{self.config.address}: servo {servo}:"
                 f" {self._packets.getRxPacketError(error).removeprefix('[RxPacketError] ')}"
             )
@@ -80,6 +80,17 @@ class Dynamixel(PolledDriver):
                 raise LinkError(f"{self.config.address}: cannot do {self.config.baud} baud")
         except (OSError, ValueError) as error:
             raise LinkError(f"{self.config.address}: cannot be opened ({error})") from None
+
+    def _greet(self) -> None:
+        for servo in self.dynamixel.ids:
+            model = self._guard(
+                servo, lambda servo=servo: self._packets.read2ByteTxRx(self._port, servo, _MODEL)
+            )
+            if model not in _X_MODELS and model not in _MX_MODELS:
+                raise LinkError(
+                    f"{self.config.address}: servo {servo} is of model {model}; expected an X series (1000 .. 1399)"
+                    " or MX with protocol 2.0 (30, 311, 321)"
+                )
         for servo in self.dynamixel.ids:
             self._write1(servo, _WATCHDOG, 0)  # also clears a watchdog that has bitten
             self._write1(servo, _TORQUE, 0)
@@ -91,6 +102,16 @@ class Dynamixel(PolledDriver):
         if self._port is not None and self._port.is_open:
             with contextlib.suppress(OSError):
                 self._port.closePort()
+
+    def _settle(self) -> None:
+        time.sleep(self.config.answer / 4)
+        with contextlib.suppress(OSError):
+            self._port.clearPort()
+
+    def _let_go(self) -> None:
+        for servo in self.dynamixel.ids:
+            self._packets.write1ByteTxOnly(self._port, servo, _TORQUE, 0)
+        self._armed = False
 
     def _write1(self, servo: int, address: int, value: int) -> None:
         self._guard(servo, lambda: self._packets.write1ByteTxRx(self._port, servo, address, value))
@@ -118,7 +139,7 @@ class Dynamixel(PolledDriver):
         raise LinkError(f"{self.config.address}: servos reboot to clear their errors")
 
     def _exchange(self, speeds: tuple[float, ...] | None) -> WheelState:
-        d = self.dynamixel
+        d, begun = self.dynamixel, time.monotonic()
         if (speeds is None) and self._armed:
             self._torque(False)
         if speeds is not None:
@@ -135,23 +156,25 @@ class Dynamixel(PolledDriver):
                 servo, lambda s=servo: self._packets.readTxRx(self._port, s, _PRESENT, _PRESENT_SIZE)
             )
             if data is None or len(data) != _PRESENT_SIZE:
-                raise LinkError(f"{self.config.address}: servo {servo} answered too little")
+                raise NoAnswer(f"{self.config.address}: servo {servo} answered too little")
             block = bytes(data)
             velocities.append(int.from_bytes(block[0:4], "little", signed=True))
             raw.append(int.from_bytes(block[4:8], "little", signed=True))
             battery = int.from_bytes(block[16:18], "little") / 10
-            error = self._guard(servo, lambda s=servo: self._packets.read1ByteTxRx(self._port, s, _ERROR))
+            torque, *_, error = self._guard(
+                servo,
+                lambda s=servo: self._packets.readTxRx(self._port, s, _TORQUE, _ERROR - _TORQUE + 1),
+            )
             if error:
                 faults.append(f"servo{servo}:{error:#x}")
-        before = self._raw or raw
-        self._totals = advance(self._totals, before, raw)
-        self._raw = raw
+            elif self._armed and not torque:
+                faults.append(f"servo{servo}: torque is off")
+        turning = tuple(v * s * _RPM * math.tau / 60 for v, s in zip(velocities, d.directions, strict=True))
+        explained = [max(abs(t), abs(c)) for t, c in zip(turning, speeds or turning, strict=True)]
         return WheelState(
             received_ns=time.monotonic_ns(),
-            positions=tuple(
-                t * s * math.tau / _TURN for t, s in zip(self._totals, d.directions, strict=True)
-            ),
-            speeds=tuple(v * s * _RPM * math.tau / 60 for v, s in zip(velocities, d.directions, strict=True)),
+            positions=self._move(raw, [s * math.tau / _TURN for s in d.directions], explained, begun),
+            speeds=turning,
             battery=battery,
             motors_on=self._armed,
             faults=tuple(faults),

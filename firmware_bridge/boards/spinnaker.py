@@ -11,6 +11,7 @@ ignored. Packets without time stamps are all taken.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import math
 import select
 import socket
@@ -42,12 +43,12 @@ _MOST_KEYS = eieio.most_elements(Kind.KEY_32)
 class SpinnakerConfig(BoardConfig):
     """Where the machine's programs are met.
 
-    listen: address of this host for both sockets. notify_port: where the script tells of its database; output_port:
-    for live output, 0 for any. table: a JSON table of keys of a machine that runs already, in place of the database.
-    tag_period: s after which the tag is set again.
+    listen: address of this host for both sockets; for a board on a network, this host's there. notify_port: where the
+    script tells of its database; output_port: for live output, 0 for any. table: a JSON table of keys of a machine that
+    runs already, in place of the database. tag_period: s after which the tag is set again.
     """
 
-    listen: str = "0.0.0.0"
+    listen: str = "127.0.0.1"
     notify_port: int = eieio.NOTIFY_PORT
     output_port: int = eieio.LIVE_OUTPUT_PORT
     scamp_port: int = eieio.SCAMP_PORT
@@ -380,7 +381,11 @@ class SpinnakerBoard(Board):
                 self._to_board(request)
 
     def _obey(self, script: _Script, command: EieioCommand, sender: tuple[str, int]) -> None:
-        if command.code == CommandCode.DATABASE:
+        another = sender != script.sender
+        held = self._running and not self.silent  # a machine that runs is not handed to somebody else
+        if another and (held or command.code != CommandCode.DATABASE):
+            self.traffic.refused["address"] += 1
+        elif command.code == CommandCode.DATABASE:
             assert self.form is not None
             try:
                 labels = [self.form.output_of[p.name] for p in self.form.outputs]
@@ -398,6 +403,7 @@ class SpinnakerBoard(Board):
     def _wire(self, wiring: Wiring) -> None:
         """Take in where the network lies; then the tag is set, and its answer lets the script go on."""
         assert self.form is not None
+        _check_reach(self.config.listen, wiring.board)
         self._map = KeyMap(self.form, wiring, self.inputs, self.outputs)
         self._running = False
         self._tag.forget()
@@ -427,6 +433,16 @@ class SpinnakerBoard(Board):
             self._running, self.silent_for, way, slow, self._probes.offset, self._probes.loss, self.traffic.sent,
             self.traffic.received, dict(self.traffic.refused),
         )  # fmt: skip
+
+
+def _check_reach(listen: str, board: str) -> None:
+    """OSError where a socket of this computer alone can't reach a board on a network."""
+    try:
+        here, there = (ipaddress.ip_address(address) for address in (listen, board))
+    except ValueError:
+        return  # a name
+    if here.is_loopback and not there.is_loopback:
+        raise OSError(f"SpiNNaker: the board is at {board}, and listen={listen} is this computer alone")
 
 
 BOARD = SpinnakerBoard

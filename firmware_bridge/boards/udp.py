@@ -79,6 +79,8 @@ class _Wire:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wire.BUFFER)
+        if self._address[0].startswith("127."):
+            self._socket.bind(("127.0.0.1", 0))  # else the system would listen on every network for the answer
 
     def close(self) -> None:
         """May be called at any time; what was measured stays."""

@@ -143,6 +143,11 @@ def sent_ns(port: Port, sequence: int) -> int:
     return int(port[_HISTORY_AT + sequence % HISTORY])
 
 
+def newest_speeds(port: Port) -> tuple[float, ...]:
+    """The wheel speeds (rad/s) that were sent last, within the device's limit; zeros before the first."""
+    return tuple((port[_MRAD_AT : _MRAD_AT + int(port[WHEELS])] * 1e-3).tolist())
+
+
 class Outlet:
     """A port, and the one file descriptor that it has for good.
 

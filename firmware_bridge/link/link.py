@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 ROUND_TRIPS = 512
 _HELLO_EVERY = 0.1
 _LISTEN = 0.02
+_BOOT = 5  # times `answer`
 _LEVELS = (logging.INFO, logging.WARNING, logging.ERROR)
 
 
@@ -52,8 +53,9 @@ class LinkConfig:
     """address: see open_transport. silence: s without a valid frame after which the connection counts as
     lost.
 
-    answer: s to wait for the device's hello (a board that resets when its port opens needs 2). retry: s
-    between attempts. limits, gains: sent after every connection; None leaves the firmware's own.
+    answer: s without the device's hello after which that is told; after five times that the port is opened anew (a
+    board that resets when its port opens needs 2 to 10 s). retry: s between attempts. limits, gains: sent after every
+    connection; None leaves the firmware's own. wheels: how many it must drive, None for any.
     """
 
     address: str
@@ -63,6 +65,7 @@ class LinkConfig:
     retry: float = 0.1
     limits: Limits | None = None
     gains: Gains | None = None
+    wheels: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("silence", "answer", "retry"):
@@ -164,6 +167,12 @@ class FirmwareLink(WheelDriver):
         """The newest readings, None before the first."""
         return self._readings.state
 
+    def commanded(self, within: float) -> tuple[float, ...] | None:
+        """The wheel speeds (rad/s) that were sent last, None where that is longer ago than within s."""
+        sent = command.sent_ns(self.port, int(self.port[command.SEQUENCE]))
+        old = time.monotonic_ns() - sent > within * 1e9
+        return None if old or not sent else command.newest_speeds(self.port)
+
     def round_trips(self) -> tuple[float, ...]:
         """Newest times from command to the telemetry that answers it, s, oldest first, 512 at most."""
         return tuple(self._round_trips)
@@ -211,20 +220,16 @@ class FirmwareLink(WheelDriver):
     def _handshake(self, transport: Transport) -> None:
         self._nonce = secrets.randbelow(65536)
         frames = self._decoder.frames
-        end = time.monotonic() + self.config.answer
+        begun = time.monotonic()
         due = 0.0
         received = 0
         while not self._connection.closing.is_set():
             now = time.monotonic()
-            if now > end:
-                if received == 0:
-                    raise LinkError(f"{self.config.address}: no answer within {self.config.answer} s")
-                if self._decoder.frames == frames:
-                    raise LinkError(
-                        f"{self.config.address}: {received} bytes but no frame of this protocol;"
-                        f" another device, or not {self.config.baud} baud"
-                    )
-                raise LinkError(f"{self.config.address}: frames of this protocol, but no answer to hello")
+            if now - begun > self.config.answer:
+                error = self._why_no_hello(received, self._decoder.frames > frames)
+                if now - begun > _BOOT * self.config.answer:
+                    raise LinkError(error)
+                self._connection.fail(error)
             if now >= due:
                 due = now + _HELLO_EVERY
                 self._sender.send(Hello(PROTOCOL_VERSION, self._nonce))
@@ -233,6 +238,16 @@ class FirmwareLink(WheelDriver):
             self._take(data, transport)
             if self._sender.session:
                 return
+
+    def _why_no_hello(self, received: int, framed: bool) -> str:
+        where = self.config.address
+        if received == 0:
+            return f"{where}: no answer within {self.config.answer} s"
+        if not framed:
+            return (
+                f"{where}: it sends, but no frame of this protocol; another device, or not {self.config.baud} baud"
+            )
+        return f"{where}: frames of this protocol, but no answer to hello"
 
     def _disconnect(self) -> None:
         self._outlet.detach()
@@ -270,6 +285,11 @@ class FirmwareLink(WheelDriver):
             raise LinkError(
                 f"{self.config.address}: firmware speaks version {message.version} of the protocol,"
                 f" this side version {PROTOCOL_VERSION}"
+            )
+        if self.config.wheels not in (None, message.wheels):
+            raise LinkError(
+                f"{self.config.address}: firmware drives {message.wheels} wheels,"
+                f" the kinematics that are set have {self.config.wheels}"
             )
         if frame.session == 0:
             return False

@@ -1,7 +1,8 @@
 """The companion computer's end of MAVLink: a thread that connects, listens, streams velocity setpoints, and stops.
 
-No method but the requests (arm, disarm, set_mode) waits for the vehicle. It arms on request alone. Without a fresh
-command it sends zero velocity for a while, then nothing, so that the autopilot's own failsafe holds or lands.
+No method but the requests (arm, disarm, set_mode) waits for the vehicle. It arms on request alone, and a request is
+done only when a heartbeat says so. Without a fresh command it sends zero velocity for a while, then nothing, so that
+the autopilot's own failsafe holds or lands.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import math
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymavlink.dialects.v20 import common as mavlink
@@ -19,15 +21,18 @@ from pymavlink.dialects.v20 import common as mavlink
 from firmware_bridge.link.connection import Connection
 from firmware_bridge.link.frames import LinkError
 from firmware_bridge.link.transport import Transport
-from firmware_bridge.mavlink.modes import EXTERNAL, HOLD, KINDS, LAND, mode_name, mode_numbers
-from firmware_bridge.mavlink.transport import open_vehicle
+from firmware_bridge.mavlink.answers import Answers
+from firmware_bridge.mavlink.modes import EXTERNAL, HOLD, KINDS, LAND, mode_numbers
+from firmware_bridge.mavlink.peer import Peer
+from firmware_bridge.mavlink.readings import AutopilotState, Readings
+from firmware_bridge.mavlink.transport import UdpTransport, open_vehicle
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_PERIOD = 1.0  # s, as MAVLink asks
 ANSWER_WITHIN = 0.5  # s until a command is sent again
 TRIES = 4
-UP, DOWN = 24, 25  # MAV_SENSOR_ROTATION of a range sensor: PITCH_90 looks up, PITCH_270 down
+READ_BACK = 3.0  # s within which a heartbeat must say that what was asked for is so
 
 # what of SET_POSITION_TARGET_LOCAL_NED is not to be used: position, acceleration, yaw; velocity and yaw rate remain
 TYPE_MASK = 0b0101_1100_0111
@@ -46,8 +51,8 @@ class MavlinkError(ValueError):
 class AutopilotConfig:
     """How to reach and treat the autopilot.
 
-    address: see transport.open_vehicle. autopilot: px4 or ardupilot. system_id, component_id: our own; the vehicle's
-    is taken from its heartbeat. rate: Hz of setpoints, at least 20. command_timeout: s without a fresh command after
+    address: see transport.open_vehicle. autopilot: px4 or ardupilot. system_id: the vehicle's, and ours, for we are on
+    it; component_id: our own. rate: Hz of setpoints, at least 20. command_timeout: s without a fresh command after
     which zero is sent. hold: s of zeros after which nothing is sent. silence: s without a heartbeat after which the
     link counts as lost. state_rate: Hz at which attitude and position are asked for. max_speed, max_climb: m/s and
     max_yaw_rate: rad/s, beyond which a command is refused.
@@ -75,6 +80,8 @@ class AutopilotConfig:
         for name in ("system_id", "component_id"):
             if not 1 <= getattr(self, name) <= 255:
                 raise MavlinkError(f"{name} {getattr(self, name)}: expected 1 .. 255")
+        if self.component_id == mavlink.MAV_COMP_ID_AUTOPILOT1:
+            raise MavlinkError(f"component_id {self.component_id}: is the autopilot's own; expected another")
         for name in ("command_timeout", "silence", "state_rate", "max_speed", "max_climb", "max_yaw_rate"):
             if not 0 < getattr(self, name) < 3600:
                 raise MavlinkError(f"{name} {getattr(self, name)}: expected more than 0, less than 3600")
@@ -90,30 +97,6 @@ class Setpoint:
     y: float = 0.0
     z: float = 0.0
     yaw_rate: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class AutopilotState:
-    """The newest of what the autopilot said, x forward or north, y left or west, z up (REP 103).
-
-    position (m), velocity (m/s): from where its estimator began; attitude: roll, pitch, yaw in rad; angular_velocity:
-    rad/s in the body. battery: V, remaining: 0 .. 1. up, down: m of its range sensors, inf for nothing in range. None
-    for what did not come yet. position_ns, attitude_ns, ranges_ns: monotonic time of arrival.
-    """
-
-    armed: bool = False
-    mode: str = ""
-    position: tuple[float, float, float] | None = None
-    velocity: tuple[float, float, float] | None = None
-    position_ns: int = 0
-    attitude: tuple[float, float, float] | None = None
-    angular_velocity: tuple[float, float, float] | None = None
-    attitude_ns: int = 0
-    battery: float | None = None
-    remaining: float | None = None
-    up: float | None = None
-    down: float | None = None
-    ranges_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +122,15 @@ class Autopilot:
         self._enabled = False
         self._command: tuple[float, Setpoint] | None = None  # monotonic time of arrival
         self._sending = "nothing"
-        self._vehicle: tuple[int, int] | None = None  # system and component
+        self._engaging = False
+        self._peer = Peer(config.autopilot, config.system_id)
         self._heard = -math.inf
-        self._state = AutopilotState()
-        self._answers: dict[int, int] = {}
-        self._answered = threading.Condition()
+        self._readings = Readings(config.autopilot)
+        self._answers = Answers()
         self._texts: deque[str] = deque(maxlen=100)
-        self._counts = {"received": 0, "bad": 0, "foreign": 0, "refused": 0, "setpoints": 0, "not sent": 0}
+        self._counts = dict.fromkeys(
+            ("received", "bad", "foreign", "strangers", "refused", "setpoints", "not sent"), 0
+        )
 
     # ---- what the caller uses ----
 
@@ -197,29 +182,46 @@ class Autopilot:
         self._command = (time.monotonic(), setpoint)
 
     def arm(self) -> None:
-        """Ask the autopilot to arm. MavlinkError where it refuses or does not answer."""
-        self._request(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, "arm", 1.0)
+        """Ask the autopilot to arm. MavlinkError where it refuses, does not answer, or does not do it."""
+        self._arm(True)
 
     def disarm(self) -> None:
         """Ask the autopilot to disarm; it refuses in the air. MavlinkError as for arm."""
-        self._request(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, "disarm", 0.0)
+        self._arm(False)
+
+    def _arm(self, on: bool) -> None:
+        what, begun = "arm" if on else "disarm", time.monotonic()
+        self._request(mavlink.MAV_CMD_COMPONENT_ARM_DISARM, what, float(on))
+        self._read_back(what, begun, lambda: self.state().armed == on)
 
     def set_mode(self, name: str) -> None:
-        """Ask for a flight mode by its name in `modes`. MavlinkError where it refuses or does not answer."""
+        """A flight mode by its name in `modes`. MavlinkError where it is refused, not answered, or not done."""
+        begun = time.monotonic()
         try:
             main, sub = mode_numbers(self.config.autopilot, name)
         except ValueError as error:
             raise MavlinkError(str(error)) from None
         flag = float(mavlink.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED)
         self._request(mavlink.MAV_CMD_DO_SET_MODE, f"mode {name}", flag, float(main), float(sub))
+        self._read_back(f"mode {name}", begun, lambda: self.state().mode == name)
 
     def engage(self) -> None:
         """The mode that obeys setpoints; commands must be flowing. MavlinkError where they don't, or as set_mode."""
+        self._check_link("engage")
+        begun = time.monotonic()
+        while self._enabled and self._fresh(begun) and self._sending != "setpoint" and not self._late(begun):
+            time.sleep(1e-3)  # a command that has just come is about to be sent
         if self._sending != "setpoint":
             raise MavlinkError(
                 "engage: no fresh commands are being sent; the autopilot would be left without any"
             )
-        self.set_mode(EXTERNAL[self.config.autopilot])
+        if not self._peer.takes_velocities:
+            raise MavlinkError("engage: the autopilot says that it takes no velocity setpoints")
+        self._engaging = True  # zeros flow while this waits, whatever becomes of the commands
+        try:
+            self.set_mode(EXTERNAL[self.config.autopilot])
+        finally:
+            self._engaging = False
 
     def hold_position(self) -> None:
         """The mode in which the autopilot stays where it is. MavlinkError as set_mode."""
@@ -231,19 +233,25 @@ class Autopilot:
 
     def state(self) -> AutopilotState:
         """The newest of each reading."""
-        return self._state
+        return self._readings.state
+
+    def notices(self) -> list[str]:
+        """Who else is on this connection, since the last call; each is told of once."""
+        return _emptied(self._peer.notices)
 
     def texts(self) -> list[str]:
         """The autopilot's own lines since the last call, oldest first, 100 at most."""
-        lines = []
-        while self._texts:
-            lines.append(self._texts.popleft())
-        return lines
+        return _emptied(self._texts)
+
+    @property
+    def vehicle(self) -> str:
+        """What the vehicle says it is: autopilot, type, version; "" before it did."""
+        return f"{self._peer.kind} {self._peer.version}".strip()
 
     @property
     def engaged(self) -> bool:
         """Whether it flies by our setpoints: in the mode for it, and the link is there."""
-        return self._connection.connected.is_set() and self._state.mode == EXTERNAL[self.config.autopilot]
+        return self._connection.connected.is_set() and self.state().mode == EXTERNAL[self.config.autopilot]
 
     def status(self) -> AutopilotStatus:
         """How the connection is."""
@@ -269,6 +277,7 @@ class Autopilot:
                 next_setpoint = max(next_setpoint + period, now)
                 self._stream(now)
             self._take(transport.read(min(max(min(next_beat, next_setpoint) - time.monotonic(), 0.0), 0.02)))
+            self._count_strangers(transport)
             now = time.monotonic()
             if connection.connected.is_set() and now - self._heard > self.config.silence:
                 self._forget()
@@ -276,6 +285,8 @@ class Autopilot:
                     f"{self.config.address}: link lost, no heartbeat for {self.config.silence:g} s; "
                     "nothing is sent, the autopilot's failsafe has the vehicle"
                 )
+            elif not connection.connected.is_set() and self._peer.error:
+                connection.fail(f"{self.config.address}: {self._peer.error}; nothing is sent to it")
             elif not connection.connected.is_set() and connection.connections == 0 and now - opened > 2.0:
                 connection.error = f"{self.config.address}: no heartbeat of an autopilot so far"
         if self._sending != "nothing":
@@ -286,6 +297,9 @@ class Autopilot:
         self._connection.connected.clear()
         self._command = None
         self._sending = "nothing"
+        self._peer.forget()
+        if isinstance(self._transport, UdpTransport):
+            self._transport.unpin()
 
     def _lose(self) -> None:
         self._forget()
@@ -298,6 +312,13 @@ class Autopilot:
         """A time of arrival from which a command is just stale."""
         return time.monotonic() - self.config.command_timeout
 
+    def _fresh(self, now: float) -> bool:
+        """Whether the newest command is not older than it may be."""
+        return self._command is not None and now - self._command[0] <= self.config.command_timeout
+
+    def _late(self, begun: float) -> bool:
+        return time.monotonic() - begun > 4 / self.config.rate
+
     def _stream(self, now: float) -> None:
         """What is due: the newest command while it is fresh, then zeros, then nothing."""
         config = self.config
@@ -306,9 +327,9 @@ class Autopilot:
             return
         arrived, setpoint = self._command
         age = now - arrived
-        if self._enabled and age <= config.command_timeout:
+        if self._enabled and self._fresh(now):
             sending = "setpoint"
-        elif age <= config.command_timeout + config.hold:
+        elif age <= config.command_timeout + config.hold or self._engaging:
             sending, setpoint = "zero", Setpoint()
         else:
             sending = "nothing"
@@ -328,7 +349,9 @@ class Autopilot:
     def _take(self, data: bytes) -> None:
         if not data:
             return
-        for message in self._codec.parse_buffer(data) or ():
+        # a datagram holds whole messages: nothing of one is left over for the next
+        codec = _codec(self.config) if isinstance(self._transport, UdpTransport) else self._codec
+        for message in codec.parse_buffer(data) or ():
             if message.get_type() == "BAD_DATA":
                 self._counts["bad"] += 1
                 continue
@@ -338,63 +361,61 @@ class Autopilot:
                 self._counts["refused"] += 1
                 logger.debug("%s: %s", message.get_type(), error)
 
+    def _count_strangers(self, transport: Transport) -> None:
+        if isinstance(transport, UdpTransport) and transport.strangers:
+            self._counts["strangers"] += transport.strangers
+            transport.strangers = 0
+            line = f"{transport.stranger} sends to {self.config.address} as well; it is not heard"
+            self._peer.say_once(transport.stranger, line)
+
     def _on_message(self, message: Any) -> None:
-        sender = (message.get_srcSystem(), message.get_srcComponent())
         kind = message.get_type()
-        first = self._vehicle is None and kind == "HEARTBEAT"
-        if first and sender[1] == mavlink.MAV_COMP_ID_AUTOPILOT1:
-            self._vehicle = sender
-        if sender != self._vehicle:
+        if (message.get_srcSystem(), message.get_srcComponent()) != self._peer.address:
             self._counts["foreign"] += 1
+            self._peer.notice(message)
+            return
+        if kind == "HEARTBEAT":
+            if not self._on_heartbeat(message):
+                return
+        elif not self._connection.connected.is_set():
+            self._counts["foreign"] += 1  # it has not said yet what it is
             return
         self._counts["received"] += 1
-        now = time.monotonic_ns()
+        self._readings.take(message)
         if kind == "HEARTBEAT":
-            self._on_heartbeat(message)
-        elif kind == "LOCAL_POSITION_NED":
-            x, y, z, vx, vy, vz = _finite(message.x, message.y, message.z, message.vx, message.vy, message.vz)
-            self._state = replace(self._state, position=(x, -y, -z), velocity=(vx, -vy, -vz), position_ns=now)
-        elif kind == "ATTITUDE":
-            roll, pitch, yaw, p, q, r = _finite(
-                message.roll, message.pitch, message.yaw, message.rollspeed, message.pitchspeed, message.yawspeed
-            )  # fmt: skip
-            self._state = replace(
-                self._state, attitude=(roll, -pitch, -yaw), angular_velocity=(p, -q, -r), attitude_ns=now
-            )
-        elif kind == "SYS_STATUS":
-            volts = message.voltage_battery / 1000.0 if message.voltage_battery != 65535 else None
-            share = message.battery_remaining / 100.0 if message.battery_remaining >= 0 else None
-            self._state = replace(self._state, battery=volts, remaining=share)
-        elif kind == "DISTANCE_SENSOR":
-            self._on_range(message, now)
+            self._answers.put()
+        elif kind == "AUTOPILOT_VERSION":
+            self._peer.learn(message)
         elif kind == "COMMAND_ACK":
-            if message.result != mavlink.MAV_RESULT_IN_PROGRESS:
-                with self._answered:
-                    self._answers[message.command] = message.result
-                    self._answered.notify_all()
+            # 0: to nobody in particular, as older autopilots say it
+            ours = (self.config.system_id, self.config.component_id)
+            to = (message.target_system, message.target_component)
+            addressed = all(there in (0, here) for there, here in zip(to, ours, strict=True))
+            if addressed and message.result != mavlink.MAV_RESULT_IN_PROGRESS:
+                self._answers.put(message.command, message.result)
         elif kind == "STATUSTEXT":
             self._texts.append(message.text.rstrip("\0"))
 
-    def _on_heartbeat(self, message: Any) -> None:
+    def _on_heartbeat(self, message: Any) -> bool:
+        """Whether it is of the vehicle that was set; the first that is makes the connection."""
+        if not self._peer.accept(message):
+            self._counts["foreign"] += 1
+            if self._connection.connected.is_set():
+                error = self._peer.error
+                self._forget()
+                self._peer.error = error
+            return False
         self._heard = time.monotonic()
-        armed = bool(message.base_mode & mavlink.MAV_MODE_FLAG_SAFETY_ARMED)
-        mode = mode_name(self.config.autopilot, message.custom_mode)
-        if (armed, mode) != (self._state.armed, self._state.mode):
-            logger.info("%s, mode %s", "armed" if armed else "disarmed", mode)
-        self._state = replace(self._state, armed=armed, mode=mode)
         if not self._connection.connected.is_set():
+            if isinstance(self._transport, UdpTransport):
+                self._transport.pin()
+            logger.info("vehicle %d: %s", self._peer.address[0], self._peer.kind)
             self._connection.establish()
             interval = 1e6 / self.config.state_rate
             for stream in STREAMS:
                 self._post(mavlink.MAV_CMD_SET_MESSAGE_INTERVAL, float(stream), interval)
-
-    def _on_range(self, message: Any, now: int) -> None:
-        (distance,) = _finite(message.current_distance / 100.0)
-        value = math.inf if distance >= message.max_distance / 100.0 else distance
-        if message.orientation == UP:
-            self._state = replace(self._state, up=value, ranges_ns=now)
-        elif message.orientation == DOWN:
-            self._state = replace(self._state, down=value, ranges_ns=now)
+            self._post(mavlink.MAV_CMD_REQUEST_MESSAGE, float(mavlink.MAVLINK_MSG_ID_AUTOPILOT_VERSION))
+        return True
 
     # ---- sending ----
 
@@ -416,34 +437,31 @@ class Autopilot:
 
     def _put(self, setpoint: Setpoint) -> None:
         """Send a velocity setpoint; MAVLink's body frame has y to the right and z down."""
-        vehicle = self._vehicle
-        if vehicle is None:
-            return
         sent = self._write(
             mavlink.MAVLink_set_position_target_local_ned_message(
-                time.monotonic_ns() // 1_000_000 % 2**32, *vehicle, mavlink.MAV_FRAME_BODY_NED, TYPE_MASK,
+                time.monotonic_ns() // 1_000_000 % 2**32, *self._peer.address, mavlink.MAV_FRAME_BODY_NED, TYPE_MASK,
                 0.0, 0.0, 0.0, setpoint.x, -setpoint.y, -setpoint.z, 0.0, 0.0, 0.0, 0.0, -setpoint.yaw_rate,
             )
         )  # fmt: skip
         self._counts["setpoints" if sent else "not sent"] += 1
 
     def _post(self, command: int, *values: float, confirmation: int = 0) -> None:
-        vehicle = self._vehicle
-        if vehicle is not None:
-            padded = (*values, *(0.0,) * (7 - len(values)))
-            self._write(mavlink.MAVLink_command_long_message(*vehicle, command, confirmation, *padded))
+        padded = (*values, *(0.0,) * (7 - len(values)))
+        self._write(mavlink.MAVLink_command_long_message(*self._peer.address, command, confirmation, *padded))
+
+    def _check_link(self, what: str) -> None:
+        if not self._connection.connected.is_set():
+            raise MavlinkError(f"{what}: no link to the autopilot ({self._connection.error})")
 
     def _request(self, command: int, what: str, *values: float) -> None:
         """Send a command until it is answered; MavlinkError where it is refused, or is not."""
-        if not self._connection.connected.is_set():
-            raise MavlinkError(f"{what}: no link to the autopilot")
-        with self._answered:
-            self._answers.pop(command, None)
-            for attempt in range(TRIES):
-                self._post(command, *values, confirmation=attempt)
-                if self._answered.wait_for(lambda: command in self._answers, ANSWER_WITHIN):
-                    break
-            result = self._answers.pop(command, None)
+        self._check_link(what)
+        self._answers.take(command)
+        for attempt in range(TRIES):
+            self._post(command, *values, confirmation=attempt)
+            if self._answers.wait(command, ANSWER_WITHIN):
+                break
+        result = self._answers.take(command)
         if result is None:
             raise MavlinkError(f"{what}: no answer from the autopilot")
         if result != mavlink.MAV_RESULT_ACCEPTED:
@@ -452,6 +470,15 @@ class Autopilot:
             )
             raise MavlinkError(f"{what}: the autopilot refused ({name})")
 
+    def _read_back(self, what: str, since: float, holds: Callable[[], bool]) -> None:
+        """Wait until a heartbeat that came after `since` says that it is so; MavlinkError where none does."""
+        if not self._answers.wait_for(lambda: self._heard > since and holds(), READ_BACK):
+            state = self.state()
+            raise MavlinkError(
+                f"{what}: the autopilot accepted, but {READ_BACK:g} s later it is"
+                f" {'armed' if state.armed else 'disarmed'} in mode {state.mode}"
+            )
+
 
 def _codec(config: AutopilotConfig) -> Any:
     codec = mavlink.MAVLink(None, srcSystem=config.system_id, srcComponent=config.component_id)
@@ -459,7 +486,6 @@ def _codec(config: AutopilotConfig) -> Any:
     return codec
 
 
-def _finite(*values: float) -> tuple[float, ...]:
-    if not all(math.isfinite(v) for v in values):
-        raise ValueError(f"{values} must be finite")
-    return values
+def _emptied(lines: deque[str]) -> list[str]:
+    """What is in it, oldest first; it is empty afterwards."""
+    return [lines.popleft() for _ in range(len(lines))]

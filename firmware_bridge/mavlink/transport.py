@@ -10,19 +10,25 @@ from firmware_bridge.link.frames import LinkError
 from firmware_bridge.link.transport import Transport, open_transport
 
 DATAGRAM = 65536
+LOOPBACK = "127.0.0.1"
 
 
 class UdpTransport:
-    """UDP. Listening, it answers whoever sent last; else it sends to one address and hears from it alone."""
+    """UDP. Listening, it sends nothing before `pin`; else it sends to one address and hears from it alone.
+
+    strangers: datagrams of others that were not taken. stranger: where the newest of them came from.
+    """
 
     def __init__(self, address: str, host: str, port: int, listen: bool) -> None:
         self._address = address
         self._peer: tuple[str, int] | None = None
+        self._newest: tuple[str, int] | None = None
+        self.strangers, self.stranger = 0, ""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
             if listen:
-                self._socket.bind((host or "0.0.0.0", port))
+                self._socket.bind((host or LOOPBACK, port))
             else:
                 self._socket.connect((host, port))
         except OSError as error:
@@ -38,9 +44,21 @@ class UdpTransport:
             data, peer = self._socket.recvfrom(DATAGRAM)
         except (BlockingIOError, ConnectionRefusedError):
             return b""  # nobody listens there yet
-        if self._listening:
-            self._peer = peer
+        if self._peer is not None and peer != self._peer:
+            self.strangers += 1
+            self.stranger = f"{peer[0]}:{peer[1]}"
+            return b""
+        self._newest = peer
         return data
+
+    def pin(self) -> None:
+        """Whoever sent the newest datagram has proved to be the vehicle: from now on hear it alone, and send to it."""
+        if self._listening:
+            self._peer = self._newest
+
+    def unpin(self) -> None:
+        """The vehicle is gone; hear everybody."""
+        self._peer = None
 
     def write(self, data: bytes) -> int:
         """Send one datagram; how much of it went, 0 while there is nobody to send to or the system takes no more."""
@@ -63,7 +81,8 @@ class UdpTransport:
 
 
 def open_vehicle(address: str, baud: int) -> Transport:
-    """Open ``udpin:HOST:PORT`` (listen; an empty host for all), ``udpout:HOST:PORT`` (send there), or whatever
+    """Open ``udpin:HOST:PORT`` (listen; an empty host for this computer alone, 0.0.0.0 for every
+    network), ``udpout:HOST:PORT`` (send there), or whatever
     `link.open_transport` opens: a path, ``serial:NUMBER``, ``tcp://HOST:PORT``.
 
     LinkError with one line where it can't be.

@@ -160,7 +160,7 @@ FIRMWARE_BRIDGE: tuple[Parameter, ...] = (
     ),
     Parameter(
         "directions", "", "",
-        "1 or -1 for each motor, such as '1, -1'; empty for the driver's usual ones",
+        "1 or -1 for each motor (all drivers but link), such as '1, -1'; empty for the driver's usual ones",
     ),
     Parameter("gear", 1.0, "", "turns of the motor in one of the wheel (odrive, vesc)", 0.001, 1000.0),
     Parameter("pole_pairs", 7, "", "pole pairs of the motor (vesc)", 1, 100),
@@ -255,12 +255,15 @@ REPLAY: tuple[Parameter, ...] = (
 MAVLINK_BRIDGE: tuple[Parameter, ...] = (
     AUTOSTART,
     Parameter(
-        "address", "udpin:0.0.0.0:14540", "",
-        "udpin:HOST:PORT to listen, udpout:HOST:PORT, a serial port, serial:NUMBER or tcp://HOST:PORT",
+        "address", "udpin:127.0.0.1:14540", "",
+        "udpin:HOST:PORT to listen (0.0.0.0 for every network), udpout:HOST:PORT, a serial port, serial:NUMBER or tcp://HOST:PORT",
     ),
     Parameter("baud", 921_600, "", "baud rate of a serial port", 1200, 4_000_000),
-    Parameter("autopilot", "px4", "", "whose flight modes it has", choices=("px4", "ardupilot")),
-    Parameter("system_id", 1, "", "our MAVLink system, that of the vehicle we are on", 1, 255),
+    Parameter(
+        "autopilot", "px4", "", "whose flight modes it has; a vehicle that says otherwise is refused",
+        choices=("px4", "ardupilot"),
+    ),
+    Parameter("system_id", 1, "", "MAVLink system of the vehicle we are on; others are not heard", 1, 255),
     Parameter("component_id", 191, "", "our MAVLink component; 191 is an onboard computer", 1, 255),
     Parameter("setpoint_rate", 50.0, "Hz", "velocity setpoints a second", 20.0, 1000.0),
     Parameter(

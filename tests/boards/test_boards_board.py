@@ -1,6 +1,7 @@
 """A SpiNNaker Board against the emulated machine over loopback: handshake, spikes, health, refused packets."""
 
 import contextlib
+import dataclasses
 import math
 import socket
 import threading
@@ -24,6 +25,7 @@ from firmware_bridge.boards.eieio import (
 from firmware_bridge.boards.registry import format_config, parse_config
 from firmware_bridge.boards.spinnaker import SpinnakerBoard, SpinnakerConfig, emulated_config
 from firmware_bridge.boards.spinnaker_emulator import SpinnakerEmulator
+from firmware_bridge.boards.udp import UdpBoard, UdpConfig
 from hybrid_control.navigation.reflex.network import BOARD_INPUTS, BOARD_OUTPUTS, build_network
 from hybrid_control.signals import Population, SpikeTrain
 from hybrid_control.snn.backends.split import split
@@ -303,3 +305,41 @@ class TestConfig:
     def test_a_board_that_there_is_not_is_named(self) -> None:
         with pytest.raises(ValueError, match="no board 'x'; there are spinnaker, loihi"):
             new_board("x")
+
+
+class TestSockets:
+    def test_they_are_this_computers_alone_unless_it_is_said_otherwise(self) -> None:
+        assert SpinnakerConfig().listen == "127.0.0.1"
+        pair = Pair()
+        try:
+            pair.board.start()
+            wiring = dataclasses.replace(pair.board.wiring, board="10.1.2.3")
+            with pytest.raises(OSError, match=r"the board is at 10\.1\.2\.3, and listen=127\.0\.0\.1 is this computer"):
+                pair.board._wire(wiring)
+        finally:
+            pair.close()
+
+    def test_a_process_on_this_computer_is_met_on_this_computer_alone(self) -> None:
+        board = UdpBoard(UdpConfig(port=9))
+        board._wire.open("127.0.0.1", 9)
+        try:
+            assert board._wire.socket.getsockname()[0] == "127.0.0.1"
+        finally:
+            board.close()
+
+    @pytest.mark.parametrize("code", list(CommandCode))
+    def test_a_stranger_neither_stops_nor_takes_a_machine_that_runs(self, code) -> None:
+        pair = Pair(silence_limit=5.0)
+        try:
+            pair.board.start()
+            while pair.board.silent:
+                pair.exchange()
+            before = pair.board.wiring
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                stranger.sendto(EieioCommand(code, b"/nowhere").encode(), ("127.0.0.1", pair.config.notify_port))
+            pair.exchange()
+            assert pair.board.health().running
+            assert pair.board.wiring is before
+            assert pair.board.health().refused["address"] == 1
+        finally:
+            pair.close()

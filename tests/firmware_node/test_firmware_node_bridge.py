@@ -26,6 +26,7 @@ from hybrid_control_ros.wheel_drivers import make_driver, make_kinematics
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Log
 from sensor_msgs.msg import BatteryState, JointState, Range
+from std_srvs.srv import Trigger
 from wheel_devices import ArduinoDevice, FakeDevice, OdriveDevice, ServoBus, VescDevice
 
 import firmware_bridge.firmware
@@ -53,6 +54,10 @@ def drive(graph, kind=Twist, linear=0.0, angular=0.0):
     return graph.repeat(graph.tester.create_publisher(kind, "cmd_vel", 1), message)
 
 
+def clear_faults(graph):
+    assert graph.call(Trigger, "firmware_bridge_node/clear_faults", Trigger.Request()).success
+
+
 def test_firmware_node_defaults_of_limits_and_gains_are_what_the_firmware_is_built_with():
     text = (Path(firmware_bridge.firmware.__file__).parent / "config.h").read_text()
     built = dict(re.findall(r"#define (\w+) ([0-9.]+)", text))
@@ -75,8 +80,11 @@ def test_firmware_node_sets_the_limits_and_the_gains_of_the_firmware(graph, emul
     graph.until(lambda: node.driver.state().motors_on, 10)
     time.sleep(0.5)
     assert max(map(abs, speeds(emulated))) < 0.2  # without gains there is no duty
-    # all at once, while it drives
+    graph.until(lambda: "does not follow: commanded" in node.report()[1])  # and that is a fault
+    # all at once, while it is told to drive
     assert graph.set("firmware_bridge_node", wheel_kp=0.1, wheel_ki=1.0, wheel_kff=0.037).successful
+    assert max(map(abs, speeds(emulated))) < 0.2  # latched until cleared
+    clear_faults(graph)
     graph.until(lambda: speeds(emulated) == pytest.approx([8.0, 8.0], rel=0.05), 10)
     # from rest again: 7.6 rad/s at 5 rad/s^2 take 1.5 s, which the node's own 40 rad/s^2 would not
     driving.cancel()
@@ -179,8 +187,6 @@ def test_firmware_node_says_what_is_missing_and_goes_on_trying_until_it_is_there
 
 
 def test_firmware_node_tells_a_fault_and_clears_it_when_asked(graph, emulated):
-    from std_srvs.srv import Trigger
-
     node = graph.start(FirmwareBridgeNode, port=emulated.address, stamped_cmd_vel=False)
     drive(graph, linear=0.6)
     graph.until(lambda: min(speeds(emulated)) > 5)
@@ -190,12 +196,7 @@ def test_firmware_node_tells_a_fault_and_clears_it_when_asked(graph, emulated):
     emulated.command("bumper 0")
     time.sleep(0.2)
     assert max(speeds(emulated)) == 0.0
-    client = graph.tester.create_client(Trigger, "firmware_bridge_node/clear_faults")
-    graph.until(client.service_is_ready)
-    time.sleep(0.2)
-    answer = client.call_async(Trigger.Request())
-    graph.until(answer.done)
-    assert answer.result().success
+    clear_faults(graph)
     graph.until(lambda: min(speeds(emulated)) > 5)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
@@ -11,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ros_graph import graph  # noqa: F401 (a fixture)
+
+try:
+    from pymavlink.dialects.v20 import common as mavlink
+except ImportError:
+    mavlink = None
 
 if TYPE_CHECKING:
     from firmware_bridge.mavlink import Autopilot
@@ -27,6 +33,9 @@ else:
     MISSING = None
 
 
+SET_MODE = 176  # MAV_CMD_DO_SET_MODE
+
+
 def free_port() -> int:
     """A UDP port of this machine that nobody has."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -34,11 +43,67 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Relay:
+    """Stands between MAVSDK and us, and has its heartbeats say the kind and mode that MAVSDK itself can't say.
+
+    autopilot, type: of MAV_AUTOPILOT and MAV_TYPE. mode: custom_mode in place of MAVSDK's, None for its own.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.autopilot, self.type, self.mode = 12, 2, None  # PX4, quadrotor
+        self._near, self._far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        self._near.bind(("127.0.0.1", 0))
+        self._far.bind(("127.0.0.1", 0))
+        self.port, self._to, self._from = self._near.getsockname()[1], ("127.0.0.1", port), None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            for ready in select.select([self._near, self._far], [], [], 0.05)[0]:
+                try:
+                    data, sender = ready.recvfrom(65536)
+                    if ready is self._near:
+                        self._from = sender
+                        self._far.sendto(self._reworded(data), self._to)
+                    elif self._from is not None:
+                        self._near.sendto(data, self._from)
+                except ConnectionRefusedError:
+                    continue
+
+    def _reworded(self, data: bytes) -> bytes:
+        codec = mavlink.MAVLink(None)
+        out = b""
+        for message in codec.parse_buffer(data) or ():
+            kind = message.get_type()
+            if kind not in ("HEARTBEAT", "AUTOPILOT_VERSION"):
+                out += bytes(message.get_msgbuf())
+                continue
+            if kind == "HEARTBEAT":
+                message.autopilot, message.type = self.autopilot, self.type
+                message.custom_mode = message.custom_mode if self.mode is None else self.mode
+            else:
+                message.capabilities |= mavlink.MAV_PROTOCOL_CAPABILITY_SET_POSITION_TARGET_LOCAL_NED
+                message.flight_sw_version = 1 << 24 | 15 << 16 | 4 << 8
+            sender = mavlink.MAVLink(None, message.get_srcSystem(), message.get_srcComponent())
+            sender.seq = message.get_seq()
+            out += message.pack(sender)
+        return out
+
+    def close(self) -> None:
+        self._end.set()
+        self._thread.join()
+        self._near.close()
+        self._far.close()
+
+
 class MavsdkVehicle:
     """An autopilot of MAVSDK: heartbeat, arming, flight mode, telemetry; it notes the setpoints that it parsed."""
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.relay = Relay(port)
         self.setpoints: list[tuple[float, dict[str, Any]]] = []  # monotonic time of arrival, fields
         self.commands: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -47,7 +112,7 @@ class MavsdkVehicle:
     def begin(self) -> None:
         """Start, or start again."""
         self.sdk = Mavsdk(Configuration.create_with_component_type(ComponentType.AUTOPILOT))
-        self.sdk.add_any_connection(f"udpout://127.0.0.1:{self.port}")
+        self.sdk.add_any_connection(f"udpout://127.0.0.1:{self.relay.port}")
         component = self.sdk.server_component()
         self.action = ActionServer(component)
         self.telemetry = TelemetryServer(component)
@@ -67,7 +132,11 @@ class MavsdkVehicle:
         self.action.destroy()  # it would answer as well
 
         def answer(message: Any, _: Any) -> None:
-            self.commands.append(json.loads(message.fields_json))
+            command = json.loads(message.fields_json)
+            self.commands.append(command)
+            if number == SET_MODE and result == 0:
+                main, sub = int(command["param2"]), int(command["param3"])
+                self.relay.mode = main << 16 | sub << 24 if self.relay.autopilot == 12 else main
             fields = {"command": number, "result": result, "progress": 255, "result_param2": 0}
             self.say("COMMAND_ACK", message.system_id, message.component_id, **fields)
 
@@ -103,6 +172,7 @@ def vehicle() -> Iterator[MavsdkVehicle]:
     made = MavsdkVehicle(free_port())
     yield made
     made.end()
+    made.relay.close()
 
 
 @pytest.fixture

@@ -129,6 +129,7 @@ def test_px4_is_asked_for_hold(vehicle, pilot):
 
 
 def test_ardupilot_is_asked_for_guided(vehicle):
+    vehicle.relay.autopilot = 3
     vehicle.take_command(SET_MODE)
     config = AutopilotConfig(f"udpin:127.0.0.1:{vehicle.port}", "ardupilot")
     with Autopilot(config) as pilot, Stream(pilot, Setpoint(0.4)):

@@ -139,3 +139,79 @@ def test_sim_and_reflex_nodes_keep_a_drones_height_by_the_ranges_up_and_down(gra
     graph.repeat(graph.publisher(PoseStamped, "goal_pose", 1), goal, 5.0)
     graph.until(lambda: status and status[-1].mode == ReflexStatus.REFLEX_ONLY)
     graph.until(lambda: down and abs(down[-1].range - 1.2) < 0.1, 40.0)
+
+
+def test_mavlink_node_tells_no_range_that_is_invalid_and_repeats_none(graph):
+    import socket
+
+    from mavlink_vehicle import Vehicle
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    up, down = graph.collect(Range, "range/up"), graph.collect(Range, "range/down")
+    node = graph.start(MavlinkBridgeNode, address=f"udpin:127.0.0.1:{port}")
+    vehicle = Vehicle(port)
+    try:
+        graph.until(lambda: node.autopilot.status().connected)
+
+        def say(quality):
+            vehicle.distance(150, quality)
+            vehicle.distance(300, orientation=24)
+
+        graph.until(lambda: (say(0), down and up)[1])
+        graph.until(lambda: (say(1), node.autopilot.state().down is None)[1])
+        count, before = len(down), len(up)
+        graph.until(lambda: (say(1), len(up) > before + 20)[1])  # the other side goes on
+        assert len(down) - count <= 1
+        assert all(message.range == pytest.approx(1.5) for message in down)
+    finally:
+        vehicle.close()
+
+
+def test_mavlink_node_tells_no_odometry_by_an_attitude_that_is_old(graph):
+    import socket
+
+    from mavlink_vehicle import Vehicle, m
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    odom = graph.collect(Odometry, "odom")
+    node = graph.start(MavlinkBridgeNode, address=f"udpin:127.0.0.1:{port}")
+    vehicle = Vehicle(port)
+    try:
+        graph.until(lambda: node.autopilot.status().connected)
+
+        def here():
+            vehicle.say(m.MAVLink_local_position_ned_message(1, 1.0, 2.0, -3.0, 0.0, 0.0, 0.0))
+
+        vehicle.say(m.MAVLink_attitude_message(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+        graph.until(lambda: (here(), odom)[1])
+        old = node.autopilot.state().attitude_ns + 600_000_000
+        graph.until(lambda: (here(), node.autopilot.state().position_ns > old)[1])
+        count = len(odom)
+        graph.until(lambda: (here(), node.autopilot.state().position_ns > old + 300_000_000)[1])
+        assert len(odom) <= count + 1
+    finally:
+        vehicle.close()
+
+
+def test_mavlink_node_refuses_an_autopilot_of_another_kind(graph):
+    import socket
+
+    from mavlink_vehicle import ARDUPILOT, Vehicle
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    node = graph.start(MavlinkBridgeNode, address=f"udpin:127.0.0.1:{port}")
+    vehicle = Vehicle(port, autopilot=ARDUPILOT, kind=2)
+    try:
+        drive(graph, 0.5)
+        graph.until(lambda: "of kind ardupilot quadrotor, but autopilot is set to px4" in node.report()[1])
+        for name in ("arm", "engage", "hold", "land"):
+            assert not ask(graph, name).success
+        assert (vehicle.commands, vehicle.setpoints) == ([], 0)
+    finally:
+        vehicle.close()

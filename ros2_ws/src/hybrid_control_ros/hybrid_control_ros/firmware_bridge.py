@@ -17,6 +17,7 @@ from sensor_msgs.msg import BatteryState, JointState, Range
 from std_srvs.srv import Trigger
 
 from firmware_bridge.drive import Drive
+from firmware_bridge.following import Following
 from firmware_bridge.kinematics import BodyVelocity, slip
 from firmware_bridge.link import FirmwareLink
 from firmware_bridge.odometry import WheelOdometry
@@ -26,7 +27,13 @@ from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.signals import Odometry, Pose, Twist
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
-from hybrid_control_ros.wheel_drivers import make_driver, make_gains, make_kinematics, make_limits
+from hybrid_control_ros.wheel_drivers import (
+    check_obeyed,
+    make_driver,
+    make_gains,
+    make_kinematics,
+    make_limits,
+)
 
 if TYPE_CHECKING:
     from hybrid_control_ros.direct import DirectPath
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
 logging.getLogger("firmware_bridge").addHandler(logging.NullHandler())
 
 _SAY_AGAIN = 10.0  # s after which a fault that stays is told again
+_COMMANDED_WITHIN = 0.08  # s that a command is good for in the firmware, a little less
 _FRESH_NS = 500_000_000  # age of a reading beyond which nothing is told from it
 
 
@@ -59,6 +67,8 @@ class FirmwareBridgeNode(ManagedNode):
         self._clear_due = False
         self._error: tuple[str, float] = ("", 0.0)
         self._seen: WheelState | None = None
+        self._astray = ""  # why the wheels are stopped until they are cleared
+        self._told_faults = ""
 
     # -- lifecycle -----------------------------------------------------------------------------------------------
 
@@ -71,6 +81,9 @@ class FirmwareBridgeNode(ManagedNode):
         self._odometry = WheelOdometry(kinematics, 2 * max_wheel_speed, start)
         self._seen = None
         self._error = ("", 0.0)
+        slowest = self.value("wheel_acceleration") if self.value("set_limits") else math.inf
+        self._following = Following(acceleration=slowest)
+        self._astray = ""
         self._odom_topic = self.talk(OdometryMessage, "odom", qos.SENSOR)
         self._joints_topic = self.talk(JointState, "joint_states", qos.STREAM)
         self._battery_topic = self.talk(BatteryState, "battery_state", qos.STREAM)
@@ -114,8 +127,10 @@ class FirmwareBridgeNode(ManagedNode):
             driver.stop()
 
     def change(self, changes: Mapping[str, Value]) -> None:
+        values = {**self.values(FIRMWARE_BRIDGE), **changes}
+        check_obeyed(values, changes)
         if isinstance(self.driver, FirmwareLink) and self.value("set_gains"):
-            self.driver.configure(make_gains({**self.values(FIRMWARE_BRIDGE), **changes}))
+            self.driver.configure(make_gains(values))
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -135,10 +150,10 @@ class FirmwareBridgeNode(ManagedNode):
             if driver.state() is None or not driver.status().connected:
                 return
             driver.clear_stop()
-            self._clear_due = False
+            self._clear_due, self._astray = False, ""
             if self._direct is not None:
                 self._direct.enable(True)
-        if self._direct is not None:
+        if self._direct is not None or self._astray:
             return
         drive = self._drive
         was_stale = drive.stale
@@ -167,6 +182,9 @@ class FirmwareBridgeNode(ManagedNode):
         else:
             self._drive.reset()
             self.driver.clear_stop()
+            self._astray = ""
+            if self._direct is not None:
+                self._direct.enable(True)
             response.success = True
         return response
 
@@ -177,6 +195,7 @@ class FirmwareBridgeNode(ManagedNode):
         if state is None or (self._seen is not None and state.received_ns <= self._seen.received_ns):
             return
         before, self._seen = self._seen, state
+        self._watch(state)
         dt = (state.received_ns - before.received_ns) * 1e-9 if before is not None else 1.0
         try:
             pose = self._odometry.update(state.positions, dt)
@@ -196,6 +215,22 @@ class FirmwareBridgeNode(ManagedNode):
         joints.position, joints.velocity = list(state.positions), list(state.speeds)
         self._joints_topic.publish(joints)
         self._publish_ranges(stamp_ns, state.ranges)
+
+    def _watch(self, state: WheelState) -> None:
+        """Stop where a wheel of the firmware does not do what it is commanded; the adapters see to it themselves."""
+        driver = self.driver
+        if not isinstance(driver, FirmwareLink) or self._astray:
+            return
+        commanded = driver.commanded(_COMMANDED_WITHIN) if self.active and state.motors_on else None
+        if commanded is None or len(commanded) != len(state.speeds):
+            self._following.reset()
+            return
+        self._astray = self._following.check(commanded, state.speeds, state.received_ns * 1e-9)
+        if self._astray:
+            if self._direct is not None:
+                self._direct.enable(False)
+            driver.stop()
+            self._drive.rest()
 
     def _publish_ranges(self, stamp_ns: int, ranges: tuple[float, ...]) -> None:
         while len(self._range_topics) < len(ranges):
@@ -234,6 +269,12 @@ class FirmwareBridgeNode(ManagedNode):
         if isinstance(driver, FirmwareLink):
             for line in driver.logs():
                 self.get_logger().info(f"firmware: {line.text}")
+        state = self._fresh_state()
+        faults = ", ".join(self._faults(state)) if state is not None and self.active else ""
+        if faults != self._told_faults:
+            self._told_faults = faults
+            if faults:
+                self.get_logger().error(f"motors off: {faults}")
         status = driver.status()
         now = time.monotonic()
         error = "" if status.connected else status.error
@@ -246,6 +287,11 @@ class FirmwareBridgeNode(ManagedNode):
                 self.get_logger().warning(f"no wheels: {error}; trying on")
             elif status.connections:
                 self.get_logger().info(f"wheels connected at {self.value('port')}")
+
+    def _faults(self, state: WheelState) -> list[str]:
+        """What keeps the motors off; not the time-out, by which they are off whenever nothing is commanded."""
+        faults = [self._astray] if self._astray else []
+        return faults + [f for f in state.faults if f != "timeout"]
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         driver = self.driver
@@ -270,8 +316,7 @@ class FirmwareBridgeNode(ManagedNode):
             values |= {f"firmware {k}": v for k, v in dataclasses.asdict(driver.counters).items()}
         if not status.connected or state is None:
             return DiagnosticStatus.ERROR, status.error or "no readings", values
-        # the motors are off by time-out whenever nothing is commanded
-        faults = [f for f in state.faults if f != "timeout"]
+        faults = self._faults(state)
         if faults:
             return DiagnosticStatus.ERROR, f"motors off: {', '.join(faults)}", values
         if status.error:

@@ -27,6 +27,7 @@ from hybrid_control_ros.vertical import range_message
 logging.getLogger("firmware_bridge").addHandler(logging.NullHandler())
 
 _RANGE_MIN, _RANGE_MAX = 0.05, 100.0  # m
+_TOGETHER_NS = 500_000_000  # by which the attitude may be older than the position that it goes with
 
 
 def odometry_of(state: AutopilotState, stamp_ns: int) -> Odometry:
@@ -56,7 +57,8 @@ class MavlinkBridgeNode(ManagedNode):
     def __init__(self, values: Mapping[str, Value] | None = None, **options: object) -> None:
         super().__init__(values, **options)
         self.autopilot: Autopilot | None = None
-        self._seen_ns = self._ranges_ns = 0
+        self._seen_ns = 0
+        self._ranges_ns = {"up": 0, "down": 0}
         self._error = ""
 
     # -- lifecycle -----------------------------------------------------------------------------------------------
@@ -77,7 +79,8 @@ class MavlinkBridgeNode(ManagedNode):
             max_climb=self.value("max_climb"),
             max_yaw_rate=self.value("max_yaw_rate"),
         )
-        self._seen_ns = self._ranges_ns = 0
+        self._seen_ns = 0
+        self._ranges_ns = {"up": 0, "down": 0}
         self._error = ""
         self._odom_topic = self.talk(OdometryMessage, "odom", qos.SENSOR)
         self._battery_topic = self.talk(BatteryState, "battery_state", qos.STREAM)
@@ -148,18 +151,19 @@ class MavlinkBridgeNode(ManagedNode):
         state = self.autopilot.state() if self.autopilot is not None else None
         if state is None:
             return
-        if state.position_ns > self._seen_ns and state.attitude is not None:
+        turned = state.attitude is not None and state.position_ns - state.attitude_ns < _TOGETHER_NS
+        if state.position_ns > self._seen_ns and turned:
             self._seen_ns = state.position_ns
             odometry = odometry_of(state, self.stamp_ns(state.position_ns))
             message = convert.odometry_message(odometry, self.value("odom_frame"), self.value("base_frame"))
             assert state.position is not None
             message.pose.pose.position.z = state.position[2]
             self._odom_topic.publish(message)
-        if self.value("ranges") and state.ranges_ns > self._ranges_ns:
-            self._ranges_ns = state.ranges_ns
-            stamp_ns = self.stamp_ns(state.ranges_ns)
-            for side, value in (("up", state.up), ("down", state.down)):
-                if value is not None:
+        if self.value("ranges"):
+            for side, value, came_ns in (("up", state.up, state.up_ns), ("down", state.down, state.down_ns)):
+                if value is not None and came_ns > self._ranges_ns[side]:
+                    self._ranges_ns[side] = came_ns
+                    stamp_ns = self.stamp_ns(came_ns)
                     self._range_topics[side].publish(
                         range_message(stamp_ns, side, value, _RANGE_MIN, _RANGE_MAX)
                     )
@@ -184,13 +188,15 @@ class MavlinkBridgeNode(ManagedNode):
             return
         for text in autopilot.texts():
             self.get_logger().info(f"autopilot: {text}")
+        for line in autopilot.notices():
+            self.get_logger().warning(line)
         status = autopilot.status()
         if status.error != self._error and status.error not in ("connecting", "not started"):
             self._error = status.error
             if status.error:
                 self.get_logger().warning(status.error)
             else:
-                self.get_logger().info(f"autopilot connected at {self.value('address')}")
+                self.get_logger().info(f"{autopilot.vehicle} connected at {self.value('address')}")
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         autopilot = self.autopilot
@@ -200,6 +206,7 @@ class MavlinkBridgeNode(ManagedNode):
         values: dict[str, object] = {
             "address": self.value("address"),
             "connections": status.connections,
+            "vehicle": autopilot.vehicle,
             "armed": state.armed,
             "mode": state.mode,
             "obeys setpoints": autopilot.engaged,
