@@ -18,7 +18,7 @@ import numpy as np
 
 from hybrid_control.bench.fault_kinds import KINDS, Fault
 from hybrid_control.bench.fault_robot import Robot
-from hybrid_control.bench.fault_truth import Pulse, stopped_after
+from hybrid_control.bench.fault_truth import Pulse, Stop, Truth, stopped_after
 from hybrid_control.bench.fault_wires import CLOCK_REMAP, REMAPS, Wires
 from hybrid_control.bench.machine import machine
 from hybrid_control.navigation.reflex.modes import Mode
@@ -108,7 +108,7 @@ class Campaign:
         """All of them; KeyboardInterrupt leaves what was done so far in `rows`."""
         self._pulse.start()
         try:
-            for number, kind in _order(self._settings):
+            for number, kind in order(self._settings):
                 self._one(number, kind)
         finally:
             self._pulse.end()
@@ -198,7 +198,17 @@ class Campaign:
         }
 
 
-def _order(settings: Settings) -> Iterable[tuple[int, str]]:
+def judge_stop(stop: Stop, row: Row, truth: Truth, begun: float, ended: float) -> None:
+    """Whether the base came to rest in time; a fault that was over before the limit tells nothing."""
+    limit = stop.limit(row.speed) + row.late
+    if ended - begun < limit:
+        return
+    row.limit, row.stopped = limit, stopped_after(truth, begun, ended)
+    if row.stopped > limit:
+        row.failures.append("moved beyond the limit")
+
+
+def order(settings: Settings) -> Iterable[tuple[int, str]]:
     """Every fault's number and kind: all kinds equally often, in an order by seed; those of /clock last."""
     random = np.random.default_rng(settings.seed)
     drawn: list[str] = []
@@ -330,7 +340,8 @@ class _Site:
         row.what = fault.describe()
         row.speed = max((abs(s.speed) for s in truth.between(begun - 0.1, begun + 0.35)), default=0.0)
         row.late = self.late(begun, ended)
-        self._judge_stop(fault, row, begun, ended)
+        if fault.stop is not None:
+            judge_stop(fault.stop, row, truth, begun, ended)
         self._await(row, begun, ended)
         over = time.monotonic()
         row.contacts = truth.contacts(begun, over)
@@ -341,17 +352,6 @@ class _Site:
             row.failures.append(f"{fastest:.2f} m/s")
         if not self.robot.alive:
             row.failures.append(f"everything ended: {self.last_line()}")
-
-    def _judge_stop(self, fault: Fault, row: Row, begun: float, ended: float) -> None:
-        if fault.stop is None:
-            return
-        limit = fault.stop.limit(row.speed)
-        if ended - begun < limit + row.late:
-            return
-        row.limit = limit + row.late
-        row.stopped = stopped_after(self.wires.truth, begun, ended)
-        if row.stopped > row.limit:
-            row.failures.append("moved beyond the limit")
 
     def _await(self, row: Row, begun: float, ended: float) -> None:
         """Until all is as before the fault; the errand goes on."""
