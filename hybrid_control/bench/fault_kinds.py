@@ -18,11 +18,19 @@ from numpy.random import Generator
 
 from hybrid_control.bench import fault_messages as lies
 from hybrid_control.bench.fault_ptrace import Frozen, may_freeze
-from hybrid_control.bench.fault_robot import Robot, Thread, own_mounts
+from hybrid_control.bench.fault_robot import (
+    CLOCK,
+    FIRMWARE,
+    REAL_TIME,
+    Robot,
+    Thread,
+    no_firmware,
+    own_mounts,
+)
 from hybrid_control.bench.fault_truth import Stop
 from hybrid_control.bench.fault_wires import Wires
 
-REFLEX, PLANNER, ENCODER = "reflex_node", "planner_node", "rate_to_spike_node"
+REFLEX, PLANNER, ENCODER, BRIDGE = "reflex_node", "planner_node", "rate_to_spike_node", "firmware_bridge_node"
 _LASTS = (0.3, 3.0)  # s that a fault lasts
 _AFTERMATH = 2.5  # s for which a robot whose process was killed is watched before anybody sends a goal
 _HOG = 1.0  # s at most that a core is taken from everybody else
@@ -160,7 +168,7 @@ class Full(Fault):
 
     def __init__(self, shm: bool, robot: Robot, wires: Wires, random: Generator) -> None:
         super().__init__(robot, wires, random)
-        self._path = robot.root(f"{'/dev/shm' if shm else robot.folder}/filled")
+        self._path = robot.root(f"{'/dev/shm' if shm else robot.disk}/filled")
 
     def _begin(self) -> None:
         size = 0
@@ -196,6 +204,28 @@ class NoFiles(Fault):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size < 0 else size, hard))
 
 
+class Unplug(Fault):
+    """The serial line to the motor board is pulled, and plugged in again."""
+
+    stop = BASE_STOPS
+
+    def _begin(self) -> None:
+        assert self.robot.emulator is not None
+        self.robot.emulator.command("unplug")
+
+    def _end(self) -> None:
+        assert self.robot.emulator is not None
+        self.robot.emulator.command("plug")
+
+
+class Reset(Fault):
+    """The motor board starts anew, as after its reset button."""
+
+    def _begin(self) -> None:
+        assert self.robot.emulator is not None
+        self.robot.emulator.command("reset")
+
+
 class Lie(Fault):
     """A wire says something else, or nothing. make: draws the change, and words for it."""
 
@@ -204,7 +234,7 @@ class Lie(Fault):
     ) -> None:
         super().__init__(robot, wires, random)
         self.stop = stop
-        self._wire = getattr(wires, wire)
+        self._wire = wires.wires[wire]
         self._change, self.what = make(random)
 
     def _begin(self) -> None:
@@ -260,16 +290,16 @@ def _fifo() -> str:
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of fault. make: (robot, wires, random) to the fault; help: what is done and required, in a line;
-    missing: why it can't be done here, "" where it can; sim_time: in a graph whose nodes go by /clock."""
+    missing: why it can't be done here, "" where it can; graph: one of `GRAPHS`."""
 
     make: Callable[[Robot, Wires, Generator], Fault]
     help: str
     missing: Callable[[], str] = _anywhere
-    sim_time: bool = False
+    graph: str = REAL_TIME
 
 
-def _lie(wire: str, make: lies.Make, help_: str, stop: Stop | None = None, sim_time: bool = False) -> Kind:
-    return Kind(partial(Lie, wire, make, stop), help_, sim_time=sim_time)
+def _lie(wire: str, make: lies.Make, help_: str, stop: Stop | None = None, graph: str = REAL_TIME) -> Kind:
+    return Kind(partial(Lie, wire, make, stop), help_, graph=graph)
 
 
 #: By name. The first word of a name is its group.
@@ -306,9 +336,20 @@ KINDS: dict[str, Kind] = {
     "planner-spikes": Kind(partial(Stray, lies.spikes), "spikes of a wrong size or order beside the encoder's"),
     "planner-flood": Kind(partial(Stray, lies.spike_flood), "spikes at 1 kHz beside the encoder's"),
     "goal-nan": Kind(partial(Stray, lies.goals), "goals of NaN, without end, and in no known frame"),
-    "clock-back": _lie("clock", lies.clock_back, "/clock jumps back: stop", REFLEX_STOPS, sim_time=True),
-    "clock-ahead": _lie("clock", lies.clock_ahead, "/clock jumps ahead: stop", REFLEX_STOPS, sim_time=True),
-    "clock-cut": _lie("clock", lies.cut, "/clock stands still: stop", REFLEX_STOPS, sim_time=True),
+    "clock-back": _lie("clock", lies.clock_back, "/clock jumps back: stop", REFLEX_STOPS, CLOCK),
+    "clock-ahead": _lie("clock", lies.clock_ahead, "/clock jumps ahead: stop", REFLEX_STOPS, CLOCK),
+    "clock-cut": _lie("clock", lies.cut, "/clock stands still: stop", REFLEX_STOPS, CLOCK),
+    "bridge-kill": Kind(
+        partial(Kill, BRIDGE, BASE_STOPS), "the firmware bridge's process is killed: stop", no_firmware, FIRMWARE
+    ),
+    "bridge-freeze": Kind(
+        partial(Freeze, BRIDGE, BASE_STOPS), "the firmware bridge's process is frozen: stop", no_firmware, FIRMWARE
+    ),
+    "wire-unplug": Kind(Unplug, "the motor board's serial line is unplugged: stop", no_firmware, FIRMWARE),
+    "wire-reset": Kind(Reset, "the motor board starts anew", no_firmware, FIRMWARE),
+    "wire-reflex": Kind(
+        partial(Kill, REFLEX, BASE_STOPS), "the reflex is killed, with motor firmware: stop", no_firmware, FIRMWARE
+    ),
 }  # fmt: skip
 
 

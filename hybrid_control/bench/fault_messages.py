@@ -186,7 +186,7 @@ def second_scan(wires: Wires, _: Generator) -> tuple[Callable[[], None], str, fl
 
     def publish() -> None:
         scan.header.stamp = wires.stamp()
-        wires.second_scan.publish(scan)
+        wires.strangers["scan"].publish(scan)
 
     return publish, "", 40.0
 
@@ -201,7 +201,7 @@ def scan_flood(wires: Wires, random: Generator) -> tuple[Callable[[], None], str
         scan = scans[sent[0] % len(scans)]
         sent[0] += 1
         scan.header.stamp = wires.stamp()
-        wires.second_scan.publish(scan)
+        wires.strangers["scan"].publish(scan)
 
     return publish, "", 1000.0
 
@@ -224,7 +224,7 @@ def rates(wires: Wires, random: Generator) -> tuple[Callable[[], None], str, flo
 
     def publish() -> None:
         message.header.stamp = wires.stamp()
-        wires.rates.publish(message)
+        wires.strangers["rates"].publish(message)
 
     return publish, variant, 50.0
 
@@ -254,7 +254,7 @@ def spikes(wires: Wires, random: Generator) -> tuple[Callable[[], None], str, fl
 
     def publish() -> None:
         train.header.stamp = wires.stamp()
-        wires.spikes.publish(train)
+        wires.strangers["spikes"].publish(train)
 
     return publish, variant, 100.0
 
@@ -266,7 +266,7 @@ def spike_flood(wires: Wires, random: Generator) -> tuple[Callable[[], None], st
 
     def publish() -> None:
         train.header.stamp = wires.stamp()
-        wires.spikes.publish(train)
+        wires.strangers["spikes"].publish(train)
 
     return publish, f"heading {heading}", 1000.0
 
@@ -283,6 +283,6 @@ def goals(wires: Wires, random: Generator) -> tuple[Callable[[], None], str, flo
 
     def publish() -> None:
         goal.header.stamp = wires.stamp()
-        wires.goal.publish(goal)
+        wires.strangers["goal"].publish(goal)
 
     return publish, variant, 20.0

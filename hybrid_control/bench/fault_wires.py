@@ -20,11 +20,6 @@ from hybrid_control.bringup.dds import without_shared_memory
 
 Change = Callable[[Any], list[Any]]
 
-REMAPS = "; ".join(
-    f"sim_node:{name}:=true/{name}" for name in ("scan", "odom", "camera/image_raw", "cmd_vel")
-)
-CLOCK_REMAP = "sim_node:/clock:=true/clock"
-
 
 @dataclass
 class Heard:
@@ -60,7 +55,10 @@ class _Wire:
 
 
 class Wires:
-    """A node in the graph of a robot that is tried. sim_time: whether its nodes go by /clock."""
+    """A node in the graph of a robot that is tried. sim_time: whether its nodes go by /clock.
+
+    wires: by name, with their `change`. strangers: publishers beside the robot's own, by topic.
+    """
 
     def __init__(self, domain: int, sim_time: bool) -> None:
         import rclpy
@@ -85,15 +83,20 @@ class Wires:
         command, stream = QoSProfile(depth=1), QoSProfile(depth=10)
         clock = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         sensor, node = qos_profile_sensor_data, self.node
-        self.scan = _Wire(node, LaserScan, "true/scan", "scan", sensor)
-        self.odom = _Wire(node, Odometry, "true/odom", "odom", sensor)
-        self.image = _Wire(node, Image, "true/camera/image_raw", "camera/image_raw", sensor)
-        self.command = _Wire(node, TwistStamped, "cmd_vel", "true/cmd_vel", command)
-        self.clock = _Wire(node, Clock, "true/clock", "/clock", clock) if sim_time else None
-        self.goal = node.create_publisher(PoseStamped, "goal_pose", command)
-        self.rates = node.create_publisher(RateVector, "planner/rates", stream)
-        self.spikes = node.create_publisher(SpikeTrain, "planner/spikes", stream)
-        self.second_scan = node.create_publisher(LaserScan, "scan", sensor)
+        self.wires = {
+            "scan": _Wire(node, LaserScan, "true/scan", "scan", sensor),
+            "odom": _Wire(node, Odometry, "true/odom", "odom", sensor),
+            "image": _Wire(node, Image, "true/camera/image_raw", "camera/image_raw", sensor),
+            "command": _Wire(node, TwistStamped, "cmd_vel", "true/cmd_vel", command),
+        }
+        if sim_time:
+            self.wires["clock"] = _Wire(node, Clock, "true/clock", "/clock", clock)
+        self.strangers = {
+            "goal": node.create_publisher(PoseStamped, "goal_pose", command),
+            "rates": node.create_publisher(RateVector, "planner/rates", stream),
+            "spikes": node.create_publisher(SpikeTrain, "planner/spikes", stream),
+            "scan": node.create_publisher(LaserScan, "scan", sensor),
+        }
         node.create_subscription(SimState, "sim/state", self._see, stream)
         node.create_subscription(ReflexStatus, "reflex/status", self._hear, stream)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._hear_diagnostics, stream)
@@ -138,7 +141,7 @@ class Wires:
         goal.pose.position.x = said[0] + math.cos(turn) * dx - math.sin(turn) * dy
         goal.pose.position.y = said[1] + math.sin(turn) * dx + math.cos(turn) * dy
         goal.pose.orientation.w = 1.0
-        self.goal.publish(goal)
+        self.strangers["goal"].publish(goal)
 
     def _see(self, m: Any) -> None:
         pose = m.pose

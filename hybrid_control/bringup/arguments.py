@@ -76,8 +76,8 @@ def common(params: str, sim_time: bool) -> tuple[Argument, ...]:
         Argument(
             "remap",
             "",
-            "topics that have other names on this robot, such as 'scan:=front/scan; odom:=platform/odom'; NODE:FROM:=TO "
-            "for one node alone",
+            "topics that have other names on this robot, such as 'scan:=front/scan; odom:=platform/odom'; "
+            "NODE:FROM:=TO for one node alone",
         ),
         Argument("rviz", "false", "open rviz2 (package rviz2)", FLAG),
         Argument("foxglove", "false", "serve Foxglove on port 8765 (package foxglove_bridge)", FLAG),

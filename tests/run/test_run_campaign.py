@@ -14,8 +14,9 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from hybrid_control.bench.fault_kinds import KINDS, chosen
 from hybrid_control.bench.fault_ptrace import Frozen, may_freeze
+from hybrid_control.bench.fault_site import Row, judge_stop
 from hybrid_control.bench.fault_truth import Sample, Stop, Truth
-from hybrid_control.bench.faults import Row, Settings, judge_stop, order
+from hybrid_control.bench.faults import Settings, order
 from hybrid_control.bringup import kinds
 from hybrid_control.cli import main
 
