@@ -339,15 +339,15 @@ KINDS: dict[str, Kind] = {
     "clock-back": _lie("clock", lies.clock_back, "/clock jumps back: stop", REFLEX_STOPS, CLOCK),
     "clock-ahead": _lie("clock", lies.clock_ahead, "/clock jumps ahead: stop", REFLEX_STOPS, CLOCK),
     "clock-cut": _lie("clock", lies.cut, "/clock stands still: stop", REFLEX_STOPS, CLOCK),
-    "bridge-kill": Kind(
+    "kill-bridge": Kind(
         partial(Kill, BRIDGE, BASE_STOPS), "the firmware bridge's process is killed: stop", no_firmware, FIRMWARE
     ),
-    "bridge-freeze": Kind(
+    "freeze-bridge": Kind(
         partial(Freeze, BRIDGE, BASE_STOPS), "the firmware bridge's process is frozen: stop", no_firmware, FIRMWARE
     ),
     "wire-unplug": Kind(Unplug, "the motor board's serial line is unplugged: stop", no_firmware, FIRMWARE),
     "wire-reset": Kind(Reset, "the motor board starts anew", no_firmware, FIRMWARE),
-    "wire-reflex": Kind(
+    "kill-reflex-firmware": Kind(
         partial(Kill, REFLEX, BASE_STOPS), "the reflex is killed, with motor firmware: stop", no_firmware, FIRMWARE
     ),
 }  # fmt: skip

@@ -174,12 +174,12 @@ def _graphs(result: Mapping[str, Any]) -> str:
     for i, g in enumerate(result["graphs"], 1):
         rows.append(
             f'<tr class="{"no" if g.get("failures") else ""}"><td>{i}<td class="n">{g["seed"]}'
-            f'<td>{"/clock" if g["sim_time"] else "real time"}<td class="n">{_number(g.get("startup_s"))}'
+            f'<td>{_esc(g["graph"])}<td class="n">{_number(g.get("startup_s"))}'
             f'<td class="n">{g.get("faults", 0)}<td class="n">{_number(g.get("end_s"))}<td>{_esc(g.get("left", ""))}'
             f"<td>{_esc('; '.join(g.get('failures', ())))}</tr>"
         )
     head = (
-        '<tr><th>graph<th class="n">seed<th>clock<th class="n">until it drove<th class="n">faults'
+        '<tr><th>graph<th class="n">seed<th>kind<th class="n">until it drove<th class="n">faults'
         '<th class="n">Ctrl-C took<th>left<th>what failed</tr>'
     )
     table = f'<table class="kinds">{head}{"".join(rows)}</table>'
