@@ -103,7 +103,14 @@ class Pulse(threading.Thread):
 
     def late(self, begin: float, end: float) -> float:
         """The greatest lateness within [begin, end], in seconds."""
-        return max((late for t, late in list(self._late) if begin <= t <= end + late), default=0.0)
+        return max(self._within(begin, end), default=0.0)
+
+    def withheld(self, begin: float, end: float) -> float:
+        """Seconds of [begin, end] in which an ordinary thread wanted to run and did not."""
+        return sum(self._within(begin, end))
+
+    def _within(self, begin: float, end: float) -> list[float]:
+        return [late for t, late in list(self._late) if begin <= t <= end + late]
 
 
 @dataclass(frozen=True, slots=True)

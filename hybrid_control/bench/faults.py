@@ -107,7 +107,7 @@ class Campaign:
         ended_before = not site.robot.alive
         begun = time.monotonic()
         status, seconds = site.robot.end()
-        late = self._pulse.late(begun, time.monotonic())
+        late = self._pulse.withheld(begun, time.monotonic())
         site.wires.close()
         failures = []
         if ended_before:
