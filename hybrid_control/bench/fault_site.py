@@ -110,8 +110,10 @@ class Site:
         return lines[-1].split(": ", 1)[-1] if lines else ""
 
     def last_line(self) -> str:
-        """What `up` printed last."""
-        return self.robot.lines[-1][1] if self.robot.lines else "it said nothing"
+        """What was printed last of an error, and what `up` printed last."""
+        lines = [line for _, line in self.robot.lines]
+        errors = [line.split("]: ", 1)[-1] for line in lines if "[ERROR]" in line or "hybrid_control_ros: " in line]
+        return "; ".join([*errors[-1:], *lines[-1:]]) or "it said nothing"
 
     def late(self, begin: float, end: float) -> float:
         """Seconds by which this machine was late: its simulator, and its ordinary threads."""
