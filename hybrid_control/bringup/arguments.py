@@ -14,6 +14,7 @@ FLAG = ("true", "false")
 
 _NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 _TOPIC = re.compile(r"[/~]{0,2}[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
+_NODE = re.compile(r"([A-Za-z_]\w*)?")  # "" for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def common(params: str, sim_time: bool) -> tuple[Argument, ...]:
         Argument(
             "remap",
             "",
-            "topics that have other names on this robot, such as 'scan:=front/scan; odom:=platform/odom'",
+            "topics that have other names on this robot, such as 'scan:=front/scan; odom:=platform/odom'; "
+            "NODE:FROM:=TO for one node alone",
         ),
         Argument("rviz", "false", "open rviz2 (package rviz2)", FLAG),
         Argument("foxglove", "false", "serve Foxglove on port 8765 (package foxglove_bridge)", FLAG),
@@ -172,11 +174,12 @@ class Arguments(dict[str, str]):
         return x, y
 
     def remappings(self) -> dict[str, str]:
-        """'FROM:=TO; ...' as a table."""
+        """'FROM:=TO; ...' as a table; 'NODE:FROM:=TO' for one node alone."""
         table = {}
         for part in filter(None, (each.strip() for each in self["remap"].split(";"))):
             name, becomes = (side.strip() for side in part.partition(":=")[::2])
-            if not _TOPIC.fullmatch(name) or not _TOPIC.fullmatch(becomes):
+            node, _, topic = name.rpartition(":")
+            if not _TOPIC.fullmatch(topic) or not _TOPIC.fullmatch(becomes) or not _NODE.fullmatch(node):
                 raise ValueError(f"remap: {part!r}; expected FROM:=TO, such as scan:=front/scan")
             if name == "cmd_vel":
                 raise ValueError("remap: cmd_vel has an argument of its own, cmd_vel")

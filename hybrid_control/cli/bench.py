@@ -23,6 +23,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_snn_command(kinds)
     add_nav_command(kinds)
     _add_boards_command(kinds)
+    _add_faults_command(kinds)
 
 
 def _write(file: Path | None, result: dict[str, Any]) -> None:
@@ -202,3 +203,66 @@ def _boards(arguments: argparse.Namespace) -> int:
     return 0 if clean >= 0.9 * len(drives) else 1
 
 
+def _add_faults_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``faults`` to the benchmarks."""
+    parser = subparsers.add_parser(
+        "faults",
+        help="the simulated robot's nodes under faults by seed; the ground truth judges",
+        description="Exit status 0 where all held, 1 where something failed; what can't be done here is left out "
+        "with a line.",
+    )
+    add = parser.add_argument
+    add("--faults", type=int, default=100, metavar="N", help="so many (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
+    add("--kinds", default="", metavar="K,K", help="kinds or groups of them, see --list (default: all)")
+    add("--world", default="default", help="world to drive, a new one by seed for each graph (%(default)s)")
+    add("--domain", type=int, default=None, help="ROS domain (default: one that nobody uses)")
+    add("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
+    add("--html", type=Path, default=None, metavar="FILE", help="also write a page here")
+    add("--list", action="store_true", help="only say what kinds there are, and which can be done here")
+    parser.set_defaults(run=_faults)
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    from hybrid_control.bench.fault_kinds import KINDS, chosen
+    from hybrid_control.bench.faults import Campaign, Settings, ready_kinds
+
+    def say(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    ready, missing = ready_kinds(chosen(arguments.kinds))
+    if arguments.list:
+        for name in (*ready, *missing):
+            say(f"{name:16} {KINDS[name].help}{f' [left out: {missing[name]}]' if name in missing else ''}")
+        return 0
+    if not 1 <= arguments.faults <= 100_000:
+        raise ValueError(f"--faults {arguments.faults}: expected 1 .. 100000")
+    if not 0 <= arguments.seed < 2**31:
+        raise ValueError(f"--seed {arguments.seed}: expected 0 .. 2147483647")
+    for name, why in missing.items():
+        say(f"left out: {name}: {why}")
+    if not ready:
+        raise ValueError("--kinds: none of them can be done here")
+    try:
+        from hybrid_control_ros.run.processes import private_domain
+    except ImportError as error:
+        raise ValueError(
+            f"bench faults needs ROS 2 and the workspace ({error}): `. scripts/env.sh`"
+        ) from None
+    with private_domain(arguments.domain) as domain:
+        settings = Settings(arguments.faults, arguments.seed, ready, arguments.world, domain)
+        campaign = Campaign(settings, say)
+        try:
+            campaign.run()
+        except KeyboardInterrupt:
+            say("ended by hand; what was done so far counts")
+    result = {**campaign.result(), "left_out": missing}
+    failed = [row for row in campaign.rows if row.failures]
+    say(f"{len(campaign.rows)} faults in {result['seconds'] / 60:.1f} min, {len(failed)} failed")
+    _write(arguments.json, result)
+    if arguments.html is not None:
+        from hybrid_control.report.faults import page
+
+        arguments.html.write_text(page(result), encoding="utf-8")
+    return 0 if result["held"] and len(campaign.rows) == arguments.faults else 1

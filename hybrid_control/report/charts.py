@@ -186,6 +186,12 @@ class Chart:
                     element("rect", tip, class_=css, x=x0 + 0.5, y=y, width=width, height=height)
                 )
 
+    def dot(self, x: float, y: float, css: str, title: str = "") -> None:
+        """A point."""
+        tip = element("title", html.escape(title))
+        at = {"cx": float(self.px(x)), "cy": float(self.py(y))}
+        self._parts.append(element("circle", tip, class_=css, r=4, **at))
+
     def image(self, uri: str) -> None:
         """A picture that fills the axes."""
         place = {
