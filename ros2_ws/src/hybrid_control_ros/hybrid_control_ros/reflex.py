@@ -296,7 +296,8 @@ class ReflexNode(ManagedNode):
         why: list[str] = []
         if topics == ("scan",) and self._sensing is not None:
             topics = self._sensing.topics
-            missing = self._sensing.fusion.missing(self.now_ns())
+            # of one that has spoken, /diagnostics has the age
+            missing = self._sensing.fusion.missing(self.now_ns()) if reason == REASONS[Reason.NO_SCAN] else ()
             why = [f"missing: {', '.join(missing)}"] if missing else []
         why += filter(None, (self.refusal(topic, _REFUSED_SINCE) for topic in topics))
         return f"{reason}: {'; '.join(why)}" if why else reason
