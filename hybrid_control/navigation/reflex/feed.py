@@ -55,7 +55,7 @@ def _apply_gains(c: Any) -> None:
     view(c.ring_keep_at, c.ring_rows, F32)[:] = 1.0 - c.dt / g.time_constant
     view(c.ring_take_at, c.ring_rows, F32)[:] = c.dt / g.time_constant
     view(c.ring_threshold_at, c.ring_rows, F32)[:] = g.threshold
-    c.guard.stop_distance, c.guard.deceleration = g.stop_distance, g.max_acceleration
+    c.guard.stop_distance, c.guard.deceleration, c.guard.creep = g.stop_distance, g.max_acceleration, g.creep
 
 
 @njit(cache=True, nogil=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from hybrid_control.navigation.reflex.evasion import MAX_YAW_ACCELERATION, evade
-from hybrid_control.navigation.reflex.guard import guard, way_out
+from hybrid_control.navigation.reflex.guard import guard, way_out, within_sight
 
 STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
 BACK_OFF = 0.8  # s
@@ -23,6 +23,7 @@ def limit(c: Any, now_ns: int) -> None:
     if seen.moving > 0:
         x, w, _ = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
     _prepare(c, now_ns)
+    x, y = within_sight(seen, x, y, c.guard)
     x, y, w, guarded = guard(seen, x, y, w, c.guard)
     held = guarded and max(abs(x), abs(y)) < 0.02
     if held and c.back_off > 0.0:
@@ -67,7 +68,7 @@ def stand(c: Any) -> None:
 @njit(cache=True, nogil=True)
 def _prepare(c: Any, now_ns: int) -> None:
     """Write the scan's age, and how far a holonomic vehicle drifts, into the guard's record."""
-    c.guard.age = max(now_ns - c.scan.received_ns, 0) * 1e-9
+    c.guard.age = max(now_ns - c.scan.received_ns, 0) * 1e-9 + c.scan.value.lag
     if not c.guard.holonomic:
         return
     m, response = c.motion.value, c.guard.response

@@ -12,6 +12,7 @@ from typing import Any
 from numba import carray, cfunc, njit
 
 from hybrid_control.navigation.reflex.context import CONTEXT, Reason
+from hybrid_control.navigation.reflex.coverage import NOTHING_IN_RANGE, SEES
 from hybrid_control.navigation.reflex.decode import decode, wish
 from hybrid_control.navigation.reflex.feed import feed, receive
 from hybrid_control.navigation.reflex.limit import limit, stand
@@ -33,6 +34,8 @@ INACTIVE, HYBRID, REFLEX_ONLY, STOPPED, ARRIVED, ERROR = (int(m) for m in Mode)
     R_BOARD_SILENT,
     R_BOARD_REPLACED,
     R_STALE_HEIGHT,
+    R_NOTHING_VALID,
+    R_NOTHING_IN_RANGE,
 ) = (int(r) for r in Reason)
 
 
@@ -97,6 +100,8 @@ def _mode(c: Any, now_ns: int) -> tuple[int, int]:
     # abs: after a simulated clock was set back, what came before it is not fresh until that time comes again
     if abs(now_ns - c.scan.received_ns) > g.scan_timeout * 1e9:
         return STOPPED, R_STALE_SCAN
+    if c.scan.value.verdict != SEES:
+        return STOPPED, R_NOTHING_IN_RANGE if c.scan.value.verdict == NOTHING_IN_RANGE else R_NOTHING_VALID
     if c.hover_height > 0.0 and (
         c.vertical.sequence == 0 or abs(now_ns - c.vertical.received_ns) > g.scan_timeout * 1e9
     ):
