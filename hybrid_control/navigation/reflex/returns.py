@@ -17,6 +17,7 @@ from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.signals import RangeScan
 
 MOST_BEAMS = 16_384  # of a sweep; more than MAX_BEAMS are thinned to the nearest of neighbours
+OWN_BODY = -1.0  # m, a reading that is none
 FARTHEST_ECHO = 30.0  # m, beyond which a lidar is not taken at its word that nothing is there
 Mask = tuple[tuple[float, float, float], ...]
 
@@ -54,10 +55,18 @@ class Returns:
         self._mount = float(settings["lidar_x"]), float(settings["lidar_yaw"])
 
     def read(self, scan: RangeScan) -> RangeScan:
-        """The sweep with a hit within its limits, +inf for nothing in range, -inf for too close, NaN for nothing valid.
+        """`echoes`, and what lies in the outline is the robot's own body, which hides what is behind it: nothing valid."""
+        reach = math.hypot(*self._half) + abs(self._mount[0])
+        if bool(((scan.ranges > 0.0) & (scan.ranges <= reach)).any()):
+            angle = scan.angle_min + scan.angle_increment * np.arange(scan.ranges.size)
+            x = self._mount[0] + scan.ranges * np.cos(angle + self._mount[1])
+            y = scan.ranges * np.sin(angle + self._mount[1])
+            own = (np.abs(x) < self._half[0]) & (np.abs(y) < self._half[1]) & (scan.ranges > 0.0)
+            scan = dataclasses.replace(scan, ranges=np.where(own, np.float32(OWN_BODY), scan.ranges))
+        return self.echoes(scan)
 
-        What lies in the outline is the robot's own body, which hides what is behind it: nothing valid.
-        """
+    def echoes(self, scan: RangeScan) -> RangeScan:
+        """The sweep with a hit within its limits, +inf for nothing in range, -inf for too close, NaN for nothing valid."""
         farthest = min(scan.range_max, FARTHEST_ECHO)
         r = scan.ranges
         hit = (r >= scan.range_min) & (r <= farthest) & (r > 0.0)
@@ -67,9 +76,10 @@ class Returns:
         if self._zero:
             free |= r == 0.0
         ranges = np.where(hit | np.isneginf(r), r, np.float32(np.nan))
-        reach = math.hypot(*self._half) + abs(self._mount[0])
-        if self._mask or bool((hit & (r <= reach)).any()):
-            ranges[hit & self._own_body(scan)] = np.nan
+        if self._mask:
+            angle = scan.angle_min + scan.angle_increment * np.arange(r.size)
+            for low, high, distance in self._mask:
+                ranges[hit & ((angle - low) % (2 * math.pi) <= high - low) & (r < distance)] = np.nan
         ranges[free] = np.inf
         group = -(-r.size // MAX_BEAMS)
         first, step = scan.angle_min, scan.angle_increment
@@ -80,16 +90,6 @@ class Returns:
         return dataclasses.replace(
             scan, angle_min=first, angle_increment=step, range_max=farthest, ranges=ranges
         )
-
-    def _own_body(self, scan: RangeScan) -> np.ndarray:
-        """Whether a reading in each beam would be the robot itself, (n,)."""
-        angle = scan.angle_min + scan.angle_increment * np.arange(scan.ranges.size)
-        x = self._mount[0] + scan.ranges * np.cos(angle + self._mount[1])
-        y = scan.ranges * np.sin(angle + self._mount[1])
-        own = (np.abs(x) < self._half[0]) & (np.abs(y) < self._half[1])
-        for low, high, distance in self._mask:
-            own |= ((angle - low) % (2 * math.pi) <= high - low) & (scan.ranges < distance)
-        return own
 
 
 def learn_mask(scans: list[RangeScan], farthest: float = 0.6, slack: float = 0.05) -> str:
