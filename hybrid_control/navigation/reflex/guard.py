@@ -22,6 +22,7 @@ from hybrid_control.geometry.outline import OUTLINE, displacement, stays_clear
 from hybrid_control.signals.headings import sector_of
 
 REACTION = 0.1  # s, in which a command takes its way
+LAG = 0.5  # s of braking by which a wheeled base may be behind its command; what it drives faster counts
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
 KNOWN, DEAD, UNLOOKED = 0, 1, 2  # of a sector: seen; looked at, and nothing valid comes; no sensor looks there
@@ -35,6 +36,7 @@ GUARD = np.dtype(
         ("response", np.float64),  # s, in which a holonomic vehicle follows a command as a low pass does
         ("creep", np.float64),  # m/s, towards where nothing valid comes from
         ("age", np.float64),  # s, of the scan
+        ("speed", np.float64),  # m/s ahead, of a wheeled base as it drives
         (
             "drift_x",
             np.float64,
@@ -147,6 +149,16 @@ def fastest_within(sight: float, age: float, g: Any) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: float, g: Any) -> bool:
+    """Whether a base that still drives faster than a command keeps clear while it brakes on that command's turn."""
+    speed = abs(g.speed) - LAG * g.deceleration
+    if g.holonomic or speed <= abs(x):
+        return True
+    v = math.copysign(speed, g.speed)
+    return _is_free(seen, v, 0.0, angular, soon + 0.5 * speed / g.deceleration, ahead, g)
+
+
+@numba.njit(cache=True, nogil=True)
 def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float, float, float, bool]:
     """The motion to let through for a command: (x, y m/s, angular rad/s, whether it is another one).
 
@@ -175,13 +187,13 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
             if share < 1.0:
                 vx, vy, w = vx * share, vy * share, w if g.holonomic else w * share
                 horizon = soon + 0.5 * g.creep / g.deceleration
-            if _is_free(seen, vx, vy, w, horizon, ahead, g):
+            if _is_free(seen, vx, vy, w, horizon, ahead, g) and _brakes_in_time(seen, vx, w, soon, ahead, g):
                 return vx, vy, w, bend > 0 or k > 0 or share < 1.0
         if speed == 0.0 or angular == 0.0:
             break  # there is no path to straighten
     for share in (1.0, 0.5):
         w = angular * share
-        if w != 0.0 and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g):
+        if w != 0.0 and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g) and _brakes_in_time(seen, 0.0, w, soon, 0.0, g):
             return 0.0, 0.0, w, True
     return 0.0, 0.0, 0.0, True
 

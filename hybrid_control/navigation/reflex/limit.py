@@ -69,12 +69,13 @@ def stand(c: Any) -> None:
 def _prepare(c: Any, now_ns: int) -> None:
     """Write the scan's age, and how far a holonomic vehicle drifts, into the guard's record."""
     c.guard.age = max(now_ns - c.scan.received_ns, 0) * 1e-9 + c.scan.value.lag
-    if not c.guard.holonomic:
-        return
     m, response = c.motion.value, c.guard.response
     x, y, w = m.linear_x, m.linear_y, m.angular_z
     if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > c.gains.value.odometry_timeout * 1e9:
         x, y, w = c.command.linear_x, c.command.linear_y, c.command.angular_z
+    c.guard.speed = x
+    if not c.guard.holonomic:
+        return
     c.guard.drift_x, c.guard.drift_y, c.guard.drift_yaw = x * response, y * response, w * response
 
 
