@@ -68,9 +68,7 @@ def _parts(
     """In how many parts of STEPS poses a way is looked at, so that nothing is stepped over: no pose is farther from the
     one before it than half the outline's smaller side, or turned by more than TURN_STEP."""
     way = math.hypot(twist[0], twist[1]) * horizon + math.hypot(drift[0], drift[1])
-    steps = max(
-        way / min(outline.half_length, outline.half_width), abs(twist[2]) * horizon / TURN_STEP
-    )
+    steps = max(way / min(outline.half_length, outline.half_width), abs(twist[2]) * horizon / TURN_STEP)
     return min(max(math.ceil(steps / STEPS), 1), MAX_PARTS)
 
 

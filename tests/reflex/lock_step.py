@@ -28,7 +28,7 @@ class Bot:
         self.fastest = self.slowest = 0.0
 
     def drive(self, seconds, scan, period=0.05, delay=0.0, each=None):
-        """scan: of the bot, a RangeScan or None, every `period` s, acted on `delay` s later. Ends where `each` is true."""
+        """scan: of the bot, a RangeScan or None, every `period` s, taken `delay` s later. Ends where `each` is true."""
         due, waiting, start = self.t, [], self.t
         while self.t < start + seconds * 1e9:
             if self.t >= due:
@@ -57,7 +57,9 @@ class Bot:
     def corners(self):
         """The outline's corners in the world, (4, 2) m."""
         c, s = math.cos(self.yaw), math.sin(self.yaw)
-        half_length, half_width = (float(self.reflex.settings[n]) / 2 for n in ("robot_length", "robot_width"))
+        half_length, half_width = (
+            float(self.reflex.settings[n]) / 2 for n in ("robot_length", "robot_width")
+        )
         signs = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) * (half_length, half_width)
         return np.array([self.x, self.y]) + signs @ np.array([(c, s), (-s, c)])
 
@@ -65,7 +67,12 @@ class Bot:
 def room(left=-5.0, right=20.0, half=6.0):
     """The walls of a hall as segments, (4, 4) m."""
     return np.array(
-        [(right, -half, right, half), (left, -half, right, -half), (left, half, right, half), (left, -half, left, half)]
+        [
+            (right, -half, right, half),
+            (left, -half, right, -half),
+            (left, half, right, half),
+            (left, -half, left, half),
+        ]
     )
 
 
@@ -82,8 +89,10 @@ def distances(bot, walls, angles, mount_x=0.0):
     return np.where(met, t, np.inf).min(axis=1)
 
 
-def lidar(walls, beams=360, first=-math.pi, step=None, low=0.05, high=12.0, lag=0.0, mount_x=0.0, change=None):
-    """A function of a Bot that gives its scan; change: of the ranges (n,) and the angles, what the driver makes of them.
+def lidar(
+    walls, beams=360, first=-math.pi, step=None, low=0.05, high=12.0, lag=0.0, mount_x=0.0, change=None
+):
+    """A function of a Bot that gives its scan; change: of the ranges (n,) and the angles, what a driver makes of them.
 
     lag: s by which the stamp is older than the reading.
     """

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from lock_step import Bot, lidar, room
 
 from hybrid_control.navigation.reflex import InputRefused, Mode
 from hybrid_control.signals import RangeScan
-from lock_step import Bot, lidar, room
 
 HALL = room()
 NOTHING = np.array([(1e6, 0.0, 1e6, 1.0)])
@@ -17,7 +17,9 @@ def blind(bot):
     return bot.reflex.status().reason if bot.reflex.command().mode is Mode.STOPPED else ""
 
 
-@pytest.mark.parametrize("value", [0.0, 0.03, math.nan, -1.0], ids=["zero", "below range_min", "nan", "negative"])
+@pytest.mark.parametrize(
+    "value", [0.0, 0.03, math.nan, -1.0], ids=["zero", "below range_min", "nan", "negative"]
+)
 def test_a_lidar_that_is_covered_while_it_drives_stops_within_the_timeout(value):
     bot = Bot(gains={"max_speed": 0.5})
     bot.drive(2.0, lidar(HALL))
@@ -48,7 +50,9 @@ def test_a_lidar_that_never_saw_anything_never_drives():
 
 
 def test_a_share_of_unknown_above_the_limit_stops_with_its_figure():
-    ahead_alone = lidar(room(right=8.0), change=lambda r, a: np.where(np.abs(a) > math.radians(30), np.nan, r))
+    ahead_alone = lidar(
+        room(right=8.0), change=lambda r, a: np.where(np.abs(a) > math.radians(30), np.nan, r)
+    )
     bot = Bot(gains={"max_unknown": 0.9})
     bot.drive(2.0, ahead_alone)
     assert bot.x > 0.1
@@ -88,9 +92,13 @@ def test_a_lidar_that_looks_ahead_alone_drives_ahead_and_never_back():
 
 @pytest.mark.parametrize("segments", [2, 6, 12])
 def test_one_turn_sent_in_segments_is_one_view(segments):
-    wall = np.array([(2.0, -9.0, 2.0, 9.0), (-4.0, -6.0, 2.0, -6.0), (-4.0, 6.0, 2.0, 6.0), (-4.0, -9.0, -4.0, 9.0)])
+    wall = np.array(
+        [(2.0, -9.0, 2.0, 9.0), (-4.0, -6.0, 2.0, -6.0), (-4.0, 6.0, 2.0, 6.0), (-4.0, -9.0, -4.0, 9.0)]
+    )
     beams = 360 // segments
-    each = [lidar(wall, beams, -math.pi + k * 2 * math.pi / segments, math.radians(1)) for k in range(segments)]
+    each = [
+        lidar(wall, beams, -math.pi + k * 2 * math.pi / segments, math.radians(1)) for k in range(segments)
+    ]
     turn = {"k": 0}
 
     def segment(bot):

@@ -1,14 +1,14 @@
-"""The headers and habits of real drivers: accepted, driven to the goal with, stopped at a wall. Never run on the sensors."""
+"""The headers and habits of real drivers: accepted, they drive to the goal and stop at a wall. No sensor was here."""
 
 import math
 
 import numpy as np
 import pytest
+from lock_step import Bot, lidar, room
 
 from hybrid_control.navigation.reflex import Mode
 from hybrid_control.navigation.reflex.returns import learn_mask, read_mask
 from hybrid_control.parameters import ParameterError
-from lock_step import Bot, lidar, room
 
 NAN, INF = math.nan, math.inf
 
@@ -38,8 +38,28 @@ DRIVERS = {
     "LDS-01, 5 Hz, 0 for none": (360, 0.0, None, 0.12, 3.5, 0.2, 0.2, holes(0.0), {"no_echo": "zero"}),
     "LD08 / LDS-02, NaN for none": (250, 0.0, None, 0.02, 8.0, 0.1, 0.1, holes(NAN), {"no_echo": "nan"}),
     "YDLidar X4, 0 for none": (729, -math.pi, 0.0087, 0.1, 10.0, 0.14, 0.14, holes(0.0), {"no_echo": "zero"}),
-    "Hokuyo URG-04LX, NaN or 0": (726, -2.2689, 0.00614, 0.02, 5.6, 0.1, 0.0, holes(NAN), {"no_echo": "nan or zero"}),
-    "Hokuyo UST-10LX, beyond its limit": (1081, -2.3562, 0.00436, 0.02, 30.0, 0.025, 0.0, instead(65.533), {}),
+    "Hokuyo URG-04LX, NaN or 0": (
+        726,
+        -2.2689,
+        0.00614,
+        0.02,
+        5.6,
+        0.1,
+        0.0,
+        holes(NAN),
+        {"no_echo": "nan or zero"},
+    ),
+    "Hokuyo UST-10LX, beyond its limit": (
+        1081,
+        -2.3562,
+        0.00436,
+        0.02,
+        30.0,
+        0.025,
+        0.0,
+        instead(65.533),
+        {},
+    ),
     "SICK TiM, 270 degrees": (811, -2.3562, 0.00582, 0.05, 10.0, 0.067, 0.0, None, {}),
     "Velodyne by pointcloud_to_laserscan": (361, -math.pi, DEGREE, 0.0, INF, 0.1, 0.0, None, {}),
     "Ouster, float32's largest range_max": (1024, -math.pi, None, 0.3, 3.4e38, 0.1, 0.05, None, {}),
@@ -79,7 +99,7 @@ def test_a_real_drivers_scans_are_driven_by(driver):
 
 
 def test_more_beams_than_any_lidar_has_are_refused():
-    with pytest.raises(ValueError, match="20000 beams, expected 1 .. 16384"):
+    with pytest.raises(ValueError, match=r"20000 beams, expected 1 .. 16384"):
         Bot().drive(0.1, lidar(room(), beams=20000))
 
 
@@ -99,5 +119,5 @@ def test_a_mask_is_learnt_of_a_robot_that_stands_and_hides_its_posts():
 
 @pytest.mark.parametrize("text", ["2..1:0.3", "1..2", "a..b:c", "1..2:-1", "1..2:nan", "9..10:1"])
 def test_a_mask_that_cannot_be_is_refused_in_one_line(text):
-    with pytest.raises(ParameterError, match="body_mask: .* expected LOW..HIGH:RANGE"):
+    with pytest.raises(ParameterError, match=r"body_mask: .* expected LOW..HIGH:RANGE"):
         Bot({"body_mask": text})

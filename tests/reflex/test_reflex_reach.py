@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 import pytest
+from lock_step import Bot, lidar, room
 
 from hybrid_control.navigation.reflex import Mode
-from lock_step import Bot, lidar, room
 
 # robots; 15 s of each take about a second
 HALLS = int(os.environ.get("HALLS", "40"))
@@ -26,13 +26,20 @@ def met(bot, walls):
 
 @pytest.mark.parametrize(
     ("length", "width", "speed", "braking"),
-    [(0.508, 0.43, 2.0, 0.6), (0.508, 0.43, 0.5, 0.1), (1.2, 0.9, 1.5, 0.5), (1.2, 0.9, 3.0, 1.0), (0.2, 0.2, 3.0, 0.5)],
+    [
+        (0.5, 0.43, 2.0, 0.6),
+        (0.5, 0.43, 0.5, 0.1),
+        (1.2, 0.9, 1.5, 0.5),
+        (1.2, 0.9, 3.0, 1.0),
+        (0.2, 0.2, 3.0, 0.5),
+    ],
 )
 def test_a_heavy_or_fast_robot_stops_before_the_wall(length, width, speed, braking):
     walls = room(right=12.0)
     # without a planner it drives at half of max_speed
     bot = Bot(
-        {"robot_length": length, "robot_width": width}, {"max_speed": min(2 * speed, 5.0), "max_acceleration": braking}
+        {"robot_length": length, "robot_width": width},
+        {"max_speed": min(2 * speed, 5.0), "max_acceleration": braking},
     )
     hits = []
 

@@ -159,7 +159,10 @@ def test_ticks_are_counted_from_activation_on():
     rig.run(0.5)
     rig.reflex.deactivate()
     rig.run(0.1)
-    assert (rig.reflex.context["command"]["ticks_driven"], rig.reflex.context["command"]["ticks_limited"]) == (0, 0)
+    assert (
+        rig.reflex.context["command"]["ticks_driven"],
+        rig.reflex.context["command"]["ticks_limited"],
+    ) == (0, 0)
     rig.reflex.activate()
     rig.reflex.status()
     rig.run(0.2)
@@ -396,9 +399,7 @@ def test_gains_take_effect_while_it_drives():
 ELSEWHERE = ("planner_timeout", "odometry_timeout", "lateral_gain", "creep", "max_unknown")
 
 
-@pytest.mark.parametrize(
-    "gain", [p.name for p in GAINS if p.name not in ELSEWHERE]
-)
+@pytest.mark.parametrize("gain", [p.name for p in GAINS if p.name not in ELSEWHERE])
 def test_every_gain_changes_what_the_robot_does(gain):
     """Low and high ends of each range must differ in the motion over a second past a wall, too wide to be a person."""
     parameter = next(p for p in GAINS if p.name == gain)

@@ -1,8 +1,8 @@
 """The outline guard: plain geometry behind the spiking network; it lets a motion through or puts another in its place.
 
 A motion passes if the robot, driving on for the scan's age and a reaction time and then braking, keeps its outline off
-every point that the scan saw. Towards where no sensor looks nothing passes, and towards where they look and nothing valid
-comes from only what creeps. Where the wished one does not pass, others are tried in turn: slower on the same curve,
+every point that the scan saw. Towards where no sensor looks nothing passes; towards where they look and nothing valid
+comes, only what creeps. Where the wished one does not pass, others are tried in turn: slower on the same curve,
 then, for a robot that steers, the same on a straighter one, for one that moves in any direction, aside; then the turn
 alone; then a stop. None is faster than the wish, but it may point elsewhere. Motion that takes the outline away from
 what it is already close to always passes.
@@ -25,7 +25,11 @@ REACTION = 0.1  # s, in which a command takes its way
 LAG = 0.5  # s of braking by which a wheeled base may be behind its command; what it drives faster counts
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
-KNOWN, DEAD, UNLOOKED = 0, 1, 2  # of a sector: seen; looked at, and nothing valid comes; no sensor looks there
+KNOWN, DEAD, UNLOOKED = (
+    0,
+    1,
+    2,
+)  # of a sector: seen; looked at, and nothing valid comes; no sensor looks there
 
 GUARD = np.dtype(
     [
@@ -81,9 +85,7 @@ HOLONOMIC_OUT = np.array(
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_free(
-    seen: Any, x: float, y: float, angular: float, horizon: float, ahead: float, g: Any
-) -> bool:
+def _is_free(seen: Any, x: float, y: float, angular: float, horizon: float, ahead: float, g: Any) -> bool:
     """Whether a motion (m/s, rad/s) stays clear for `horizon` s of all points, and for `ahead` m beyond."""
     if not g.holonomic:  # what is ahead is kept off by a longer nose, on any curve
         nose = ahead if x > 0.0 else 0.0
@@ -113,7 +115,9 @@ def sector_state(seen: Any, x: float, y: float) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _share_towards_unknown(seen: Any, twist: tuple[float, float, float], horizon: float, ahead: float, g: Any) -> float:
+def _share_towards_unknown(
+    seen: Any, twist: tuple[float, float, float], horizon: float, ahead: float, g: Any
+) -> float:
     """The share of a motion that may be had as to what is not seen: 1, less for one that is to creep, 0 for none."""
     x, y, angular = twist
     speed = math.hypot(x, y)
@@ -140,7 +144,7 @@ def within_sight(seen: Any, x: float, y: float, g: Any) -> tuple[float, float]:
 
 @numba.njit(cache=True, nogil=True)
 def fastest_within(sight: float, age: float, g: Any) -> float:
-    """m/s: v (age + reaction) + v² / (2 a) is the way from the outline to the end of sight. inf where that is not known."""
+    """m/s: v (age + reaction) + v² / (2 a) is the way from the outline to the end of sight; inf if not known."""
     if sight <= 0.0:
         return math.inf
     room = max(sight - g.outline.half_length - max(g.stop_distance, g.outline.margin), 0.0)
@@ -193,7 +197,11 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
             break  # there is no path to straighten
     for share in (1.0, 0.5):
         w = angular * share
-        if w != 0.0 and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g) and _brakes_in_time(seen, 0.0, w, soon, 0.0, g):
+        if (
+            w != 0.0
+            and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g)
+            and _brakes_in_time(seen, 0.0, w, soon, 0.0, g)
+        ):
             return 0.0, 0.0, w, True
     return 0.0, 0.0, 0.0, True
 
@@ -209,6 +217,8 @@ def way_out(seen: Any, fastest: float, fastest_turn: float, g: Any) -> tuple[flo
         horizon = g.age + (g.response if g.holonomic else REACTION) + braking
         share = _share_towards_unknown(seen, (x, y, w), horizon, 0.0, g)
         x, y, w = x * share, y * share, w * share
-        if share > 0.0 and stays_clear(seen.points, seen.count, (x, y, w), horizon, (0.0, 0.0), 0.0, g.outline):
+        if share > 0.0 and stays_clear(
+            seen.points, seen.count, (x, y, w), horizon, (0.0, 0.0), 0.0, g.outline
+        ):
             return x, y, w
     return 0.0, 0.0, 0.0

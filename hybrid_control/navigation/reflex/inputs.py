@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from hybrid_control.navigation.reflex.returns import MOST_BEAMS
 from hybrid_control.signals import Population, RangeScan, SpikeTrain
 
-LONGEST_TURN = 2 * math.pi * 1.02  # rad of a sweep: drivers round their angle_increment, or send a beam or two more
+LONGEST_TURN = (
+    2 * math.pi * 1.02
+)  # rad of a sweep: drivers round their angle_increment, or send a beam or two more
 MAX_FUTURE_NS = 50_000_000  # a stamp further ahead of the clock than this comes from another clock
 
 

@@ -113,9 +113,7 @@ def _is_near(x: float, y: float, square: float, reach: float) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def perceive(
-    ranges: Float32Array, sweep: Any, beams: Any, reach: float, most: int, scan: Any
-) -> int:
+def perceive(ranges: Float32Array, sweep: Any, beams: Any, reach: float, most: int, scan: Any) -> int:
     """Fill `points`, `rays` and `sectors` of a SCAN from one sweep; returns the number of points.
 
     ranges: (n,) m; what lies outside range_min .. range_max gives no point, but -inf does, which means too close to

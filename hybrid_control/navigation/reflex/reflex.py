@@ -24,8 +24,8 @@ from hybrid_control.navigation.reflex.context import (
 )
 from hybrid_control.navigation.reflex.evasion import robot_of
 from hybrid_control.navigation.reflex.gains import GAINS, ON_BOARD, SETTINGS
-from hybrid_control.navigation.reflex.guard import fastest_within
 from hybrid_control.navigation.reflex.ground import mark_passed
+from hybrid_control.navigation.reflex.guard import fastest_within
 from hybrid_control.navigation.reflex.inputs import InputRefused, Inputs
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.network import (
@@ -191,7 +191,8 @@ class Reflex:
 
         points: (n, 2) m in the robot's frame, in order of bearing; sectors: (SECTORS,) m, inf for none; approach:
         (SECTORS,) m/s; states: (SECTORS,) of `guard.KNOWN`, DEAD and UNLOOKED; sight: m that they see at most.
-        stamps: ROS time of the oldest reading, and at which the first of them is too old: the robot then stops. Refused where that has come, or `gains.scan_timeout` has gone by.
+        stamps: ROS time of the oldest reading, and at which the first of them is too old: the robot then stops.
+        Refused where that has come, or `gains.scan_timeout` has gone by.
         """
         with self._lock:
             oldest_ns, expires_ns = stamps
@@ -386,7 +387,9 @@ class Reflex:
             return reason
         fastest = fastest_within(float(scan["sight"]), float(guard["age"]), guard)
         if fastest < float(self._gains["max_speed"]):
-            reason += f"; at most {fastest:.2f} m/s, to stop within the {float(scan['sight']):g} m that are seen"
+            reason += (
+                f"; at most {fastest:.2f} m/s, to stop within the {float(scan['sight']):g} m that are seen"
+            )
         return reason
 
     def status(self) -> Status:

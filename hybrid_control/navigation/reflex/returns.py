@@ -55,18 +55,19 @@ class Returns:
         self._mount = float(settings["lidar_x"]), float(settings["lidar_yaw"])
 
     def read(self, scan: RangeScan) -> RangeScan:
-        """`echoes`, and what lies in the outline is the robot's own body, which hides what is behind it: nothing valid."""
+        """`echoes`; and what lies in the outline is the robot's own body, which hides what is behind: nothing valid."""
         reach = math.hypot(*self._half) + abs(self._mount[0])
         if bool(((scan.ranges > 0.0) & (scan.ranges <= reach)).any()):
             angle = scan.angle_min + scan.angle_increment * np.arange(scan.ranges.size)
-            x = self._mount[0] + scan.ranges * np.cos(angle + self._mount[1])
-            y = scan.ranges * np.sin(angle + self._mount[1])
+            r = np.where(np.isfinite(scan.ranges), scan.ranges, np.float32(FARTHEST_ECHO))
+            x = self._mount[0] + r * np.cos(angle + self._mount[1])
+            y = r * np.sin(angle + self._mount[1])
             own = (np.abs(x) < self._half[0]) & (np.abs(y) < self._half[1]) & (scan.ranges > 0.0)
             scan = dataclasses.replace(scan, ranges=np.where(own, np.float32(OWN_BODY), scan.ranges))
         return self.echoes(scan)
 
     def echoes(self, scan: RangeScan) -> RangeScan:
-        """The sweep with a hit within its limits, +inf for nothing in range, -inf for too close, NaN for nothing valid."""
+        """The sweep with hits in its limits, +inf for nothing in range, -inf for too close, NaN for nothing valid."""
         farthest = min(scan.range_max, FARTHEST_ECHO)
         r = scan.ranges
         hit = (r >= scan.range_min) & (r <= farthest) & (r > 0.0)
@@ -99,7 +100,9 @@ def learn_mask(scans: list[RangeScan], farthest: float = 0.6, slack: float = 0.0
     """
     shapes = {(s.angle_min, s.angle_increment, s.ranges.size) for s in scans}
     if len(shapes) != 1:
-        raise ValueError(f"body_mask: {len(scans)} scans of {len(shapes)} shapes; expected some, all of one shape")
+        raise ValueError(
+            f"body_mask: {len(scans)} scans of {len(shapes)} shapes; expected some, all of one shape"
+        )
     first, step, count = shapes.pop()
     r = np.stack([np.where(s.ranges >= s.range_min, s.ranges, np.inf) for s in scans])
     near = (r < farthest).mean(axis=0) > 0.5

@@ -34,7 +34,7 @@ def _sectors(directions: Matrix, half: float = 0.0) -> Flags:
     flags[sectors_of(bearings)] = True
     if half > 0.0 and bearings.size:
         apart = np.abs((HEADINGS[:, None] - bearings[None, :] + math.pi) % (2 * math.pi) - math.pi)
-        flags |= apart.min(axis=1) <= half
+        flags |= np.min(apart, axis=1) <= half
     return flags
 
 
@@ -57,9 +57,9 @@ def range_view(high: float, field_of_view: float, mount: Mount) -> View:
 
 def cloud_view(xyz: Matrix, mount: Mount) -> View:
     """Of the points of a cloud in the sensor's frame, (n, 3) m, at any height: where one lies the sensor sees."""
-    real = np.isfinite(xyz).all(axis=1)
-    real &= np.where(real[:, None], xyz, 0.0).__pow__(2).sum(axis=1) > AT_THE_SENSOR**2
-    seen = _sectors((xyz[real] @ mount.rotation.T))
+    points = xyz[np.isfinite(xyz).all(axis=1)]
+    points = points[np.linalg.norm(points, axis=1) > AT_THE_SENSOR]
+    seen = _sectors(points @ mount.rotation.T)
     return View(seen, seen)
 
 
@@ -70,4 +70,4 @@ def depth_view(
     fx, _, cx, _ = intrinsics
     width = metres.shape[1]
     rays = np.column_stack(((np.arange(width) - cx) / fx, np.zeros(width), np.ones(width))) @ mount.rotation.T
-    return View(_sectors(rays), _sectors(rays[(metres > 0.0).any(axis=0)]), furthest)
+    return View(_sectors(rays), _sectors(rays[np.any(metres > 0.0, axis=0)]), furthest)

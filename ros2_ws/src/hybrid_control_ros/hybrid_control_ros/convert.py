@@ -135,7 +135,7 @@ def range_scan(message: LaserScan) -> RangeScan:
     slack = 2.0 * abs(message.angle_increment) + 0.02 * abs(last - message.angle_min)
     if n > 1 and message.angle_max != 0.0 and not abs(message.angle_max - last) <= slack:
         raise ValueError(
-            f"scan: angle_max {message.angle_max:g} rad does not fit {n} ranges from angle_min {message.angle_min:g} in "
+            f"scan: angle_max {message.angle_max:g} rad does not fit {n} ranges from {message.angle_min:g} rad in "
             f"steps of {message.angle_increment:g}, which end at {last:g}"
         )
     return RangeScan(
