@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 Float32Array = NDArray[np.float32]
 
-STEPS = 6  # poses checked along a way
+STEPS = 6  # poses checked along a way, and along each further part of a long one
+MAX_PARTS = 200
+TURN_STEP = 0.4  # rad between two of them
 OUTLINE = np.dtype(
     [("half_length", np.float64), ("half_width", np.float64), ("margin", np.float64)], align=True
 )  # m; the margin is what is to be kept around it
@@ -52,11 +54,22 @@ def displacement(x: float, y: float, angular: float, time: float) -> tuple[float
 
 @numba.njit(cache=True, nogil=True)
 def _pose(
-    twist: tuple[float, float, float], drift: tuple[float, float], horizon: float, k: int
+    twist: tuple[float, float, float], drift: tuple[float, float], horizon: float, k: int, steps: int
 ) -> tuple[float, float, float, float]:
-    """Place, cosine and sine of the yaw at step k of STEPS."""
-    x, y, yaw = displacement(twist[0], twist[1], twist[2], horizon * k / STEPS)
-    return x + drift[0] * k / STEPS, y + drift[1] * k / STEPS, math.cos(yaw), math.sin(yaw)
+    """Place, cosine and sine of the yaw at step k of `steps`."""
+    x, y, yaw = displacement(twist[0], twist[1], twist[2], horizon * k / steps)
+    return x + drift[0] * k / steps, y + drift[1] * k / steps, math.cos(yaw), math.sin(yaw)
+
+
+@numba.njit(cache=True, nogil=True)
+def _parts(
+    twist: tuple[float, float, float], drift: tuple[float, float], horizon: float, outline: Any
+) -> int:
+    """In how many parts of STEPS poses a way is looked at, so that nothing is stepped over: no pose is farther from the
+    one before it than half the outline's smaller side, or turned by more than TURN_STEP."""
+    way = math.hypot(twist[0], twist[1]) * horizon + math.hypot(drift[0], drift[1])
+    steps = max(way / min(outline.half_length, outline.half_width), abs(twist[2]) * horizon / TURN_STEP)
+    return min(max(math.ceil(steps / STEPS), 1), MAX_PARTS)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -69,18 +82,39 @@ def stays_clear(
     nose: float,
     outline: Any,
 ) -> bool:
-    """Whether the outline stays its margin off all points for `horizon` s, at six poses along the way.
+    """Whether the outline stays its margin off all points for `horizon` s, at six poses along each part of the way.
 
     points: (n, 2) m in the body frame, the first `count` of them valid. twist: x and y m/s, angular rad/s; drift: x
     and y m that the body moves besides. nose: m by which the outline is longer ahead. outline: an OUTLINE.
     A point that is nearer than the margin at the start is no reason to refuse motion that does not bring it nearer.
     """
+    parts = _parts(twist, drift, horizon, outline)
+    for part in range(parts):
+        if not _part_is_clear(points, count, twist, horizon, drift, nose, outline, (part, parts)):
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _part_is_clear(
+    points: Float32Array,
+    count: int,
+    twist: tuple[float, float, float],
+    horizon: float,
+    drift: tuple[float, float],
+    nose: float,
+    outline: Any,
+    part: tuple[int, int],
+) -> bool:
+    """`stays_clear` for one part of the way, (which, of how many)."""
     margin, width = outline.margin, outline.half_width
+    k, steps = STEPS * part[0], STEPS * part[1]
     shift = 0.5 * nose
     length = outline.half_length + shift
     poses = (  # a tuple, which needs no memory
-        _pose(twist, drift, horizon, 1), _pose(twist, drift, horizon, 2), _pose(twist, drift, horizon, 3),
-        _pose(twist, drift, horizon, 4), _pose(twist, drift, horizon, 5), _pose(twist, drift, horizon, 6),
+        _pose(twist, drift, horizon, k + 1, steps), _pose(twist, drift, horizon, k + 2, steps),
+        _pose(twist, drift, horizon, k + 3, steps), _pose(twist, drift, horizon, k + 4, steps),
+        _pose(twist, drift, horizon, k + 5, steps), _pose(twist, drift, horizon, k + 6, steps),
     )  # fmt: skip
     # the box around all of them: what lies outside need not be looked at closer
     left = low = np.inf

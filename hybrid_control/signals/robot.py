@@ -21,7 +21,7 @@ class RangeScan:
 
     ranges: (n,) metres; beam i points to angle_min + i * angle_increment radians in the sensor's frame.
     As in sensor_msgs/LaserScan, a beam that met nothing is +inf, and a value outside range_min .. range_max
-    is no reading. NaN and negative ranges are kept here: the reflex judges them.
+    is no reading; range_max may be inf. NaN and negative ranges are kept here: the reflex judges them.
     """
 
     stamp_ns: int
@@ -33,10 +33,10 @@ class RangeScan:
 
     def __post_init__(self) -> None:
         ranges = frozen(self.ranges, np.float32, "ranges")
-        values = (self.angle_min, self.angle_increment, self.range_min, self.range_max)
+        values = (self.angle_min, self.angle_increment, self.range_min)
         if not all(math.isfinite(v) for v in values):
-            raise ValueError(f"scan: angles and limits {values} must be finite")
-        if self.range_min < 0 or self.range_max <= self.range_min:
+            raise ValueError(f"scan: angles and range_min {values} must be finite")
+        if math.isnan(self.range_max) or self.range_min < 0 or self.range_max <= self.range_min:
             raise ValueError(f"scan: limits {self.range_min} .. {self.range_max} m are no range")
         object.__setattr__(self, "ranges", ranges)
 

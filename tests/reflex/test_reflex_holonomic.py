@@ -120,6 +120,7 @@ class Rig:
     def __init__(self, **settings):
         self.now = 0
         values = {"holonomic": True, "hover_height": 1.0, "robot_length": 0.4, "robot_width": 0.4}
+        values["open_space"] = True
         self.reflex = Reflex({**values, **settings}, clock=lambda: self.now)
         self.loop = SteppedLoop(self.reflex.tick, self.reflex.context, self.reflex.rate)
         self.reflex.activate()
@@ -162,7 +163,7 @@ def test_lateral_gain_is_how_strongly():
 def test_it_climbs_to_its_height_and_stops_where_it_cannot_tell():
     rig = Rig()
     assert rig.run(0.5, vertical=(math.inf, 0.6)).twist.linear_z == pytest.approx(0.4, abs=0.01)
-    command = rig.run(0.5, vertical=None)
+    command = rig.run(0.8, vertical=None)
     assert command.mode == Mode.STOPPED
     assert "hover_height" in rig.reflex.status().reason
     twist = command.twist
@@ -171,7 +172,7 @@ def test_it_climbs_to_its_height_and_stops_where_it_cannot_tell():
 
 def test_without_a_hover_height_the_autopilot_keeps_it():
     rig = Rig(hover_height=0.0)
-    command = rig.run(0.5, vertical=None)
+    command = rig.run(0.8, vertical=None)
     assert command.mode == Mode.REFLEX_ONLY
     assert command.twist.linear_z == 0.0
     assert command.twist.linear_x > 0.1

@@ -17,16 +17,17 @@ from hybrid_control.navigation.reflex.percept import (
     perceive,
     sector_directions,
 )
+from hybrid_control.navigation.reflex.scan import SCAN
 from hybrid_control.signals.headings import SECTORS
 
 
 def sense(ranges, angle_min=0.0, increment=0.01, low=0.1, high=10.0, x=0.0, yaw=0.0):
-    points, sectors = np.zeros((MAX_POINTS, 2), np.float32), np.zeros(SECTORS, np.float32)
+    scan = np.zeros(1, SCAN)[0]
     sweep = np.array([(angle_min, increment, low, high, x, yaw, 0.0, -1.0)], SWEEP)[0]
     ranges, beams = np.asarray(ranges, np.float32), np.zeros(1, BEAMS)[0]
     lay_out(beams, ranges.size, sweep)
-    count = perceive(ranges, sweep, beams, points, sectors)
-    return points[:count], sectors
+    count = perceive(ranges, sweep, beams, NEAR, MAX_POINTS, scan)
+    return scan["points"][:count], scan["sectors"]
 
 
 def test_directions_are_five_degrees_apart_and_symmetric():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lock_step import Bot, lidar, room
 
 from hybrid_control.navigation.reflex import InputRefused, Mode, Reflex
 from hybrid_control.navigation.reflex.gains import GAINS
@@ -44,7 +45,7 @@ class Rig:
 
     def __init__(self, settings=None, gains=None, goal=(5.0, 0.0), planner=0.0, posts=(), seed=0):
         self.now = 1_000 * MS
-        self.reflex = Reflex(settings, gains, clock=lambda: self.now)
+        self.reflex = Reflex({"open_space": True, **(settings or {})}, gains, clock=lambda: self.now)
         self.loop = SteppedLoop(self.reflex.tick, self.reflex.context, self.reflex.rate)
         self.reflex.activate()
         self.pose, self.posts, self.planner, self.seeing, self.moving = Pose(), posts, planner, True, True
@@ -159,7 +160,10 @@ def test_ticks_are_counted_from_activation_on():
     rig.run(0.5)
     rig.reflex.deactivate()
     rig.run(0.1)
-    assert (rig.reflex.context["command"]["ticks_driven"], rig.reflex.context["command"]["ticks_limited"]) == (0, 0)
+    assert (
+        rig.reflex.context["command"]["ticks_driven"],
+        rig.reflex.context["command"]["ticks_limited"],
+    ) == (0, 0)
     rig.reflex.activate()
     rig.reflex.status()
     rig.run(0.2)
@@ -212,7 +216,7 @@ def test_a_silent_scan_stops_it_in_the_first_tick_after_the_timeout():
         rig.now += MS
         rig.loop.advance(rig.now)
         command = rig.reflex.command()
-        if rig.now - last <= 250 * MS:
+        if rig.now - last <= 500 * MS:
             assert command.mode is Mode.HYBRID
         else:
             assert command.mode is Mode.STOPPED
@@ -392,9 +396,11 @@ def test_gains_take_effect_while_it_drives():
     assert rig.reflex.status().gains_version == 4
 
 
-@pytest.mark.parametrize(
-    "gain", [p.name for p in GAINS if p.name not in ("planner_timeout", "odometry_timeout", "lateral_gain")]
-)
+# three need a fault or a drone, two a lidar that does not see all (test_reflex_coverage.py)
+ELSEWHERE = ("planner_timeout", "odometry_timeout", "lateral_gain", "creep", "max_unknown")
+
+
+@pytest.mark.parametrize("gain", [p.name for p in GAINS if p.name not in ELSEWHERE])
 def test_every_gain_changes_what_the_robot_does(gain):
     """Low and high ends of each range must differ in the motion over a second past a wall, too wide to be a person."""
     parameter = next(p for p in GAINS if p.name == gain)
@@ -458,12 +464,11 @@ def scan_with(ranges, **changes):
 @pytest.mark.parametrize(
     ("scan", "why"),
     [
-        (scan_with([1, np.nan, 2]), "beam 1 is nan m"),
-        (scan_with([1, 2, -0.5]), "beam 2 is -0.5 m"),
+        (scan_with([1, 2], angle_increment=0.0), "2 beams with angle_increment 0"),
         (scan_with([]), "0 beams"),
         (scan_with(np.ones(720)), "720 beams of 0.0174533 rad make more than one turn"),
-        (scan_with(np.ones(9000), angle_increment=1e-4), "9000 beams"),
-        (scan_with([1], stamp_ns=700 * MS), "stamp is 0.300 s old, scan_timeout is 0.25 s"),
+        (scan_with(np.ones(17000), angle_increment=1e-4), "17000 beams"),
+        (scan_with([1], stamp_ns=450 * MS), "stamp is 0.550 s old, scan_timeout is 0.5 s"),
         (scan_with([1], stamp_ns=1100 * MS), "0.100 s in the future"),
     ],
 )
@@ -575,3 +580,10 @@ def test_unknown_and_impossible_settings_are_named():
         Reflex({"without_planner": "fly"})
     with pytest.raises(ParameterError, match="did you mean 'rate'"):
         Reflex({"rat": 1000.0})
+
+
+@pytest.mark.parametrize("bearing", [math.pi, -math.pi, math.pi - 0.005, math.pi + 0.005])
+def test_a_goal_straight_behind_a_standing_robot_is_driven_to(bearing):
+    bot = Bot(goal=(3.0 * math.cos(bearing), 3.0 * math.sin(bearing)))
+    bot.drive(12.0, lidar(room(left=-6.0, right=6.0, half=4.0)))
+    assert math.hypot(bot.x - bot.goal[0], bot.y - bot.goal[1]) < 0.3

@@ -150,8 +150,7 @@ def test_sensors_fusion_waits_for_every_source_and_ends_with_the_first_that_is_t
     assert fused is not None
     # of what is ahead, the nearer
     assert sorted(fused.points.tolist()) == [[0.0, 1.0], [2.0, 0.0]]
-    assert fused.oldest_ns == now - 100 * MS
-    assert fused.expires_ns == now + 150 * MS
+    assert fused.stamps == (now - 100 * MS, now + 150 * MS)
     assert fusion.fuse(now + 151 * MS, 1.65) is None
     assert fusion.missing(now + 151 * MS) == ["scan (0.20 s old)"]
 

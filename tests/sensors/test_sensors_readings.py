@@ -19,6 +19,7 @@ from hybrid_control.navigation.sensors.readings import (
     nearest_of_each_bearing,
     range_points,
 )
+from hybrid_control.navigation.sensors.views import laser_view
 from hybrid_control.parameters import ParameterError
 from hybrid_control.signals import RangeScan
 
@@ -137,13 +138,13 @@ def test_sensors_laser_on_a_mast_that_looks_back():
     ]
 
 
-def test_sensors_laser_reads_minus_infinity_as_the_least_range_and_refuses_nan():
+def test_sensors_laser_reads_minus_infinity_as_the_least_range_and_nan_as_none():
     one = lambda r: RangeScan(0, 0.0, 0.1, 0.2, 8.0, np.array([r], np.float32))  # noqa: E731
     assert laser_points(one(-math.inf), HERE) == pytest.approx(np.array([[0.2, 0.0]]))
     assert laser_points(one(math.inf), HERE).shape == (0, 2)
     for bad in (math.nan, -1.0):
-        with pytest.raises(ValueError, match="beam 0 is"):
-            laser_points(one(bad), HERE)
+        assert laser_points(one(bad), HERE).shape == (0, 2)
+        assert not laser_view(one(bad) if math.isnan(bad) else one(math.nan), HERE).seen.any()
 
 
 def test_sensors_sonar_stands_for_the_whole_arc_of_its_cone():

@@ -33,7 +33,7 @@ from hybrid_control.navigation.reflex.evasion import ROBOT, robot_of
 from hybrid_control.navigation.reflex.ground import mark_passed
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.percept import SWEEP
-from hybrid_control.navigation.reflex.scan import VIEW, take_scan
+from hybrid_control.navigation.reflex.scan import new_view, take_scan
 from hybrid_control.navigation.reflex.tick import run_tick
 from hybrid_control.realtime import address_of, write_mailbox
 from hybrid_control.signals.coding import encoder
@@ -324,8 +324,7 @@ class CompiledRunner:
         run["planner_dies_within"] = half if planner_dies_half_way else -1.0
         reflex.reset()
         reflex.activate()
-        motion, goal, view = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL), np.zeros(1, VIEW)
-        view["sectors"] = np.inf
+        motion, goal, view = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL), new_view()
         motion["x"], motion["y"], motion["yaw"] = world.start.x, world.start.y, world.start.yaw
         goal["x"], goal["y"] = world.goal
         write_mailbox(int(reflex.context["goal_box"][0]), goal.ctypes.data, 0, 0)

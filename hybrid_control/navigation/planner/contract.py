@@ -212,7 +212,9 @@ def encode_speed(fraction: float, max_rate: float) -> Float32Array:
 
     Gaussian tuning curves: rate_j = max_rate * exp(-(fraction - PREFERRED_SPEEDS_j)^2 / (2 * SPEED_SIGMA^2)).
     """
-    return (max_rate * np.exp(-((fraction - PREFERRED_SPEEDS) ** 2) / (2 * SPEED_SIGMA**2))).astype(np.float32)
+    return (max_rate * np.exp(-((fraction - PREFERRED_SPEEDS) ** 2) / (2 * SPEED_SIGMA**2))).astype(
+        np.float32
+    )
 
 
 _SPEED_GRID = np.linspace(0.0, 1.0, 201)

@@ -41,6 +41,8 @@ class Reason(enum.IntEnum):
     BOARD_SILENT = 9
     BOARD_REPLACED = 10
     STALE_HEIGHT = 11
+    NOTHING_VALID = 12
+    NOTHING_IN_RANGE = 13
 
 
 TRAIN = np.dtype(

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import OUTLINE, outline_distance
+from hybrid_control.navigation.reflex.guard import REACTION
+from hybrid_control.navigation.reflex.percept import NEAR
 from hybrid_control.parameters import Value
 
 SPEEDS, TURNS = 9, 9  # the table's motions
@@ -30,6 +32,10 @@ ROBOT = np.dtype(
         ("fastest_turn", np.float64),
         ("acceleration", np.float64),  # m/s² and rad/s²
         ("yaw_acceleration", np.float64),
+        ("reach", np.float64),  # m from its centre within which what it sees can concern it
+        ("scan_timeout", np.float64),  # s for which what was seen counts
+        ("open_space", np.int64),  # 1: a view with nothing in range is a free one
+        ("max_unknown", np.float64),  # share of the directions looked at that may give nothing
     ],
     align=True,
 )
@@ -43,8 +49,13 @@ def robot_of(settings: Mapping[str, Value], gains: Mapping[str, Value]) -> Any:
     half_length, half_width = float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2
     fastest, fastest_turn = (max(float(gains[name]), 0.1) for name in ("max_speed", "max_yaw_rate"))
     outline = (half_length, half_width, MARGIN)
-    limits = (fastest, fastest_turn, float(gains["max_acceleration"]), MAX_YAW_ACCELERATION)
-    return np.array((outline, *limits), ROBOT)[()]
+    braking, timeout = float(gains["max_acceleration"]), float(gains["scan_timeout"])
+    response = float(settings["response_time"]) if settings["holonomic"] else 0.0
+    way = fastest * (timeout + REACTION + response) + 0.5 * fastest * fastest / braking
+    reach = max(NEAR, math.hypot(half_length, half_width) + float(gains["stop_distance"]) + way)
+    limits = (fastest, fastest_turn, braking, MAX_YAW_ACCELERATION)
+    view = (reach, timeout, bool(settings["open_space"]), float(gains["max_unknown"]))
+    return np.array((outline, *limits, *view), ROBOT)[()]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -22,6 +22,8 @@ DIRECTIONS = sector_directions().astype(np.float64)
 SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
 NEAR, MID, FAR = (distance for _, distance, _ in BANDS)
 NEAR_DRIVE, MID_DRIVE, FAR_DRIVE = (drive for _, _, drive in BANDS)
+AT_REST = 0.05  # m/s and rad/s
+STRAIGHT_BEHIND = 0.01  # sine of the bearing of a goal that counts as on the left, where the robot stands
 
 
 @njit(cache=True, nogil=True)
@@ -54,7 +56,7 @@ def _apply_gains(c: Any) -> None:
     view(c.ring_keep_at, c.ring_rows, F32)[:] = 1.0 - c.dt / g.time_constant
     view(c.ring_take_at, c.ring_rows, F32)[:] = c.dt / g.time_constant
     view(c.ring_threshold_at, c.ring_rows, F32)[:] = g.threshold
-    c.guard.stop_distance, c.guard.deceleration = g.stop_distance, g.max_acceleration
+    c.guard.stop_distance, c.guard.deceleration, c.guard.creep = g.stop_distance, g.max_acceleration, g.creep
 
 
 @njit(cache=True, nogil=True)
@@ -133,6 +135,9 @@ def feed(c: Any) -> None:
         c.slots[slot, i] = 0
     goal = view(c.goal_in, SECTORS, F32)
     sine, cosine = math.sin(c.goal_bearing), math.cos(c.goal_bearing)
+    stands = abs(c.command.linear_x) < AT_REST and abs(c.command.angular_z) < AT_REST
+    if stands and cosine < 0.0 and abs(sine) < STRAIGHT_BEHIND:
+        sine = STRAIGHT_BEHIND  # both ways round are alike, and the ring, pulled to both, would never decide
     for i in range(SECTORS):
         off = cosine * COSINES[i] + sine * SINES[i]  # the cosine of how far the sector lies off the bearing
         goal[i] = 1.0 + 2.0 * math.exp(2.0 * (off - 1.0)) if c.driving and c.goal_known else 0.0

@@ -1,7 +1,8 @@
 """The outline guard: plain geometry behind the spiking network; it lets a motion through or puts another in its place.
 
 A motion passes if the robot, driving on for the scan's age and a reaction time and then braking, keeps its outline off
-every point that the scan saw. Where the wished one does not pass, others are tried in turn: slower on the same curve,
+every point that the scan saw. Towards where no sensor looks nothing passes; towards where they look and nothing valid
+comes, only what creeps. Where the wished one does not pass, others are tried in turn: slower on the same curve,
 then, for a robot that steers, the same on a straighter one, for one that moves in any direction, aside; then the turn
 alone; then a stop. None is faster than the wish, but it may point elsewhere. Motion that takes the outline away from
 what it is already close to always passes.
@@ -17,11 +18,18 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.outline import OUTLINE, stays_clear
+from hybrid_control.geometry.outline import OUTLINE, displacement, stays_clear
+from hybrid_control.signals.headings import sector_of
 
 REACTION = 0.1  # s, in which a command takes its way
-LONGEST = 2.0  # s, of a way that is checked
+LAG = 0.5  # s of braking by which a wheeled base may be behind its command; what it drives faster counts
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
+
+KNOWN, DEAD, UNLOOKED = (
+    0,
+    1,
+    2,
+)  # of a sector: seen; looked at, and nothing valid comes; no sensor looks there
 
 GUARD = np.dtype(
     [
@@ -30,7 +38,9 @@ GUARD = np.dtype(
         ("stop_distance", np.float64),  # m, free way ahead that is kept
         ("deceleration", np.float64),  # m/s²
         ("response", np.float64),  # s, in which a holonomic vehicle follows a command as a low pass does
+        ("creep", np.float64),  # m/s, towards where nothing valid comes from
         ("age", np.float64),  # s, of the scan
+        ("speed", np.float64),  # m/s ahead, of a wheeled base as it drives
         # m and rad that a holonomic vehicle goes on for: its motion times its response
         ("drift_x", np.float64),
         ("drift_y", np.float64),
@@ -73,9 +83,7 @@ HOLONOMIC_OUT = np.array(
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_free(
-    seen: Any, x: float, y: float, angular: float, horizon: float, ahead: float, g: Any
-) -> bool:
+def _is_free(seen: Any, x: float, y: float, angular: float, horizon: float, ahead: float, g: Any) -> bool:
     """Whether a motion (m/s, rad/s) stays clear for `horizon` s of all points, and for `ahead` m beyond."""
     if not g.holonomic:  # what is ahead is kept off by a longer nose, on any curve
         nose = ahead if x > 0.0 else 0.0
@@ -87,12 +95,79 @@ def _is_free(
 
 
 @numba.njit(cache=True, nogil=True)
+def _towards_unlooked(seen: Any, x: float, y: float, angular: float, horizon: float) -> bool:
+    """Whether a motion leads to where no sensor looks: at its beginning, half-way or at its end."""
+    if sector_state(seen, x, y) == UNLOOKED:
+        return True
+    for k in range(1, 3):
+        dx, dy, _ = displacement(x, y, angular, 0.5 * horizon * k)
+        if sector_state(seen, dx, dy) == UNLOOKED:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def sector_state(seen: Any, x: float, y: float) -> int:
+    """What is known of the direction of a point in the body frame."""
+    return int(seen.states[sector_of(math.atan2(y, x))])
+
+
+@numba.njit(cache=True, nogil=True)
+def _share_towards_unknown(
+    seen: Any, twist: tuple[float, float, float], horizon: float, ahead: float, g: Any
+) -> float:
+    """The share of a motion that may be had as to what is not seen: 1, less for one that is to creep, 0 for none."""
+    x, y, angular = twist
+    speed = math.hypot(x, y)
+    if speed == 0.0 or seen.unlooked + seen.dead == 0:
+        return 1.0
+    if seen.unlooked > 0 and _towards_unlooked(seen, x, y, angular, horizon):
+        return 0.0
+    if speed <= g.creep or seen.dead == 0:
+        return 1.0
+    nose = ahead if x > 0.0 and not g.holonomic else 0.0
+    free = stays_clear(seen.hidden, seen.dead, twist, horizon, (0.0, 0.0), nose, g.outline)
+    return 1.0 if free else g.creep / speed
+
+
+@numba.njit(cache=True, nogil=True)
+def within_sight(seen: Any, x: float, y: float, g: Any) -> tuple[float, float]:
+    """A motion no faster than the robot can stop from within what its sensors see at most."""
+    fastest = fastest_within(seen.sight, g.age, g)
+    speed = math.hypot(x, y)
+    if speed <= fastest:
+        return x, y
+    return x * fastest / speed, y * fastest / speed
+
+
+@numba.njit(cache=True, nogil=True)
+def fastest_within(sight: float, age: float, g: Any) -> float:
+    """m/s: v (age + reaction) + v² / (2 a) is the way from the outline to the end of sight; inf if not known."""
+    if sight <= 0.0:
+        return math.inf
+    room = max(sight - g.outline.half_length - max(g.stop_distance, g.outline.margin), 0.0)
+    a, soon = g.deceleration, age + REACTION + (g.response if g.holonomic else 0.0)
+    return a * (math.sqrt(soon * soon + 2.0 * room / a) - soon)
+
+
+@numba.njit(cache=True, nogil=True)
+def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: float, g: Any) -> bool:
+    """Whether a base that still drives faster than a command keeps clear while it brakes on that command's turn."""
+    speed = abs(g.speed) - LAG * g.deceleration
+    if g.holonomic or speed <= abs(x):
+        return True
+    v = math.copysign(speed, g.speed)
+    return _is_free(seen, v, 0.0, angular, soon + 0.5 * speed / g.deceleration, ahead, g)
+
+
+@numba.njit(cache=True, nogil=True)
 def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float, float, float, bool]:
     """The motion to let through for a command: (x, y m/s, angular rad/s, whether it is another one).
 
     seen: a SCAN; g: a GUARD.
     """
-    if seen.count == 0 or (x == 0.0 and y == 0.0 and angular == 0.0):
+    nothing = seen.count + seen.unlooked + seen.dead == 0
+    if nothing or (x == 0.0 and y == 0.0 and angular == 0.0):
         return x, y, angular, False
     speed = math.hypot(x, y)
     ahead = max(g.stop_distance - g.outline.margin, 0.0)
@@ -107,14 +182,24 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
         for k in range(ways.shape[1]):
             c, s, scale = ways[bend, k, 0], ways[bend, k, 1], ways[bend, k, 2]
             vx, vy, w = scale * (c * x - s * y), scale * (s * x + c * y), ways[bend, k, 3] * angular
-            horizon = min(soon + 0.5 * speed * scale / g.deceleration, LONGEST)
-            if _is_free(seen, vx, vy, w, horizon, ahead, g):
-                return vx, vy, w, bend > 0 or k > 0
+            horizon = soon + 0.5 * speed * scale / g.deceleration
+            share = _share_towards_unknown(seen, (vx, vy, w), horizon, ahead, g)
+            if share == 0.0:
+                continue
+            if share < 1.0:
+                vx, vy, w = vx * share, vy * share, w if g.holonomic else w * share
+                horizon = soon + 0.5 * g.creep / g.deceleration
+            if _is_free(seen, vx, vy, w, horizon, ahead, g) and _brakes_in_time(seen, vx, w, soon, ahead, g):
+                return vx, vy, w, bend > 0 or k > 0 or share < 1.0
         if speed == 0.0 or angular == 0.0:
             break  # there is no path to straighten
     for share in (1.0, 0.5):
         w = angular * share
-        if w != 0.0 and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g):
+        if (
+            w != 0.0
+            and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g)
+            and _brakes_in_time(seen, 0.0, w, soon, 0.0, g)
+        ):
             return 0.0, 0.0, w, True
     return 0.0, 0.0, 0.0, True
 
@@ -127,7 +212,11 @@ def way_out(seen: Any, fastest: float, fastest_turn: float, g: Any) -> tuple[flo
     for k in range(ways.shape[0]):
         x, y, w = slow * ways[k, 0], slow * ways[k, 1], fast * ways[k, 2]
         braking = 0.5 * slow * ways[k, 3] / g.deceleration
-        horizon = g.age + g.response + braking if g.holonomic else min(g.age + REACTION + braking, LONGEST)
-        if stays_clear(seen.points, seen.count, (x, y, w), horizon, (0.0, 0.0), 0.0, g.outline):
+        horizon = g.age + (g.response if g.holonomic else REACTION) + braking
+        share = _share_towards_unknown(seen, (x, y, w), horizon, 0.0, g)
+        x, y, w = x * share, y * share, w * share
+        if share > 0.0 and stays_clear(
+            seen.points, seen.count, (x, y, w), horizon, (0.0, 0.0), 0.0, g.outline
+        ):
             return x, y, w
     return 0.0, 0.0, 0.0

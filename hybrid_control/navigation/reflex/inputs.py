@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from hybrid_control.navigation.reflex.percept import MAX_BEAMS
+from hybrid_control.navigation.reflex.returns import MOST_BEAMS
 from hybrid_control.signals import Population, RangeScan, SpikeTrain
 
+LONGEST_TURN = (
+    2 * math.pi * 1.02
+)  # rad of a sweep: drivers round their angle_increment, or send a beam or two more
 MAX_FUTURE_NS = 50_000_000  # a stamp further ahead of the clock than this comes from another clock
 
 
@@ -49,14 +50,12 @@ class Inputs:
     def check_scan(self, scan: RangeScan) -> None:
         """Refuse a sweep that can't be."""
         n = scan.ranges.size
-        if not 1 <= n <= MAX_BEAMS:
-            raise self.refuse("scan", f"{n} beams, expected 1 .. {MAX_BEAMS}")
-        if abs(scan.angle_increment) * (n - 1) > 2 * math.pi + 1e-3:
+        if not 1 <= n <= MOST_BEAMS:
+            raise self.refuse("scan", f"{n} beams, expected 1 .. {MOST_BEAMS}")
+        if abs(scan.angle_increment) * (n - 1) > LONGEST_TURN:
             raise self.refuse("scan", f"{n} beams of {scan.angle_increment:g} rad make more than one turn")
-        bad = np.isnan(scan.ranges) | ((scan.ranges < 0) & np.isfinite(scan.ranges))
-        if bad.any():
-            first = int(np.flatnonzero(bad)[0])
-            raise self.refuse("scan", f"beam {first} is {scan.ranges[first]} m ({int(bad.sum())} such beams)")
+        if n > 1 and scan.angle_increment == 0.0:
+            raise self.refuse("scan", f"{n} beams with angle_increment 0, which all point the same way")
 
     def check_populations(self, kind: str, train: SpikeTrain, expected: Sequence[Population]) -> None:
         """Refuse spikes of other populations than the expected ones."""

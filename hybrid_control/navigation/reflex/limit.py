@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from hybrid_control.navigation.reflex.evasion import MAX_YAW_ACCELERATION, evade
-from hybrid_control.navigation.reflex.guard import guard, way_out
+from hybrid_control.navigation.reflex.guard import guard, way_out, within_sight
 
 STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
 BACK_OFF = 0.8  # s
@@ -23,6 +23,7 @@ def limit(c: Any, now_ns: int) -> None:
     if seen.moving > 0:
         x, w, _ = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
     _prepare(c, now_ns)
+    x, y = within_sight(seen, x, y, c.guard)
     x, y, w, guarded = guard(seen, x, y, w, c.guard)
     held = guarded and max(abs(x), abs(y)) < 0.02
     if held and c.back_off > 0.0:
@@ -67,13 +68,14 @@ def stand(c: Any) -> None:
 @njit(cache=True, nogil=True)
 def _prepare(c: Any, now_ns: int) -> None:
     """Write the scan's age, and how far a holonomic vehicle drifts, into the guard's record."""
-    c.guard.age = max(now_ns - c.scan.received_ns, 0) * 1e-9
-    if not c.guard.holonomic:
-        return
+    c.guard.age = max(now_ns - c.scan.received_ns, 0) * 1e-9 + c.scan.value.lag
     m, response = c.motion.value, c.guard.response
     x, y, w = m.linear_x, m.linear_y, m.angular_z
     if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > c.gains.value.odometry_timeout * 1e9:
         x, y, w = c.command.linear_x, c.command.linear_y, c.command.angular_z
+    c.guard.speed = x
+    if not c.guard.holonomic:
+        return
     c.guard.drift_x, c.guard.drift_y, c.guard.drift_yaw = x * response, y * response, w * response
 
 

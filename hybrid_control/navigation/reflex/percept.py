@@ -17,8 +17,9 @@ from hybrid_control.signals.headings import HEADINGS, SECTORS, sector_of
 MAX_BEAMS = 4096
 MAX_POINTS = 512
 APPROACH_SMOOTHING = 0.4
+WIDEST_BEAM = math.radians(5.0)  # to either side, that a beam stands for
 MAX_APPROACH = 5.0  # m/s, faster is taken for an artefact of the scan
-NEAR = 2.5  # m from the robot's centre: points beyond can't concern the outline guard
+NEAR = 2.5  # m from the robot's centre within which points are kept for the guard, and farther for a robot that is fast
 
 SWEEP = np.dtype(
     [
@@ -43,6 +44,9 @@ BEAMS = np.dtype(
         ("mount_yaw", np.float64),
         ("sensor", np.float64, (MAX_BEAMS, 2)),  # cosine and sine in the sensor's frame
         ("body", np.float64, (MAX_BEAMS, 2)),  # and in the robot's
+        ("rays", np.int16, (MAX_BEAMS,)),  # the sector that each points to from where the sensor is
+        ("firsts", np.int16, (MAX_BEAMS,)),  # the first of the sectors that it covers, and how many
+        ("spans", np.int16, (MAX_BEAMS,)),
     ],
     align=True,
 )
@@ -70,6 +74,13 @@ def lay_out(beams: Any, count: int, sweep: Any) -> None:
         angle = first + k * step
         beams.sensor[k, 0], beams.sensor[k, 1] = math.cos(angle), math.sin(angle)
         beams.body[k, 0], beams.body[k, 1] = math.cos(angle + turn), math.sin(angle + turn)
+    # a beam covers its sector, and those whose middle lies within half a step of it
+    half = min(0.5 * abs(step), WIDEST_BEAM) if count > 1 else 0.0
+    for k in range(count):
+        place = (first + k * step + turn + math.pi) * (SECTORS / (2.0 * math.pi))
+        own, reach = math.floor(place), half * (SECTORS / (2.0 * math.pi))
+        low, high = min(own, math.ceil(place - reach - 0.5)), max(own, math.floor(place + reach - 0.5))
+        beams.rays[k], beams.firsts[k], beams.spans[k] = own % SECTORS, low % SECTORS, high - low + 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -91,24 +102,23 @@ def _surely_in(sector: int, x: float, y: float, square: float) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_near(x: float, y: float, square: float) -> bool:
-    """Whether a point lies within NEAR; its root is taken only where the square leaves a doubt."""
-    if abs(square - NEAR * NEAR) > 1e-9:
-        return square < NEAR * NEAR
-    return math.hypot(x, y) <= NEAR
+def _is_near(x: float, y: float, square: float, reach: float) -> bool:
+    """Whether a point lies within reach; its root is taken only where the square leaves a doubt."""
+    if abs(square - reach * reach) > 1e-9:
+        return square < reach * reach
+    return math.hypot(x, y) <= reach
 
 
 @numba.njit(cache=True, nogil=True)
-def perceive(
-    ranges: Float32Array, sweep: Any, beams: Any, points: Float32Array, sectors: Float32Array
-) -> int:
-    """Fill `points` and `sectors` from one sweep; returns the number of points.
+def perceive(ranges: Float32Array, sweep: Any, beams: Any, reach: float, most: int, scan: Any) -> int:
+    """Fill `points`, `rays` and `sectors` of a SCAN from one sweep; returns the number of points.
 
-    ranges: (n,) m, free of NaN and of negative values other than -inf (which means: too close to measure); sweep: a
-    SWEEP; beams: its BEAMS. points: (MAX_POINTS, 2) out, obstacles within NEAR of the robot's centre, body frame, m;
-    where there are more, they are thinned evenly over the sweep so that no side goes unseen.
-    sectors: (SECTORS,) out, distance from the robot's centre to the nearest obstacle of each sector, m, inf for none.
+    ranges: (n,) m; what lies outside range_min .. range_max gives no point, but -inf does, which means too close to
+    measure. sweep: a SWEEP; beams: its BEAMS; reach: m from the robot's centre within which points are kept, body
+    frame, m; where there are more than `most`, the nearest of each of as many equal parts of them. sectors: distance
+    from the robot's centre to the nearest obstacle of each sector, m, inf for none.
     """
+    points, rays, sectors = scan.points, scan.rays, scan.sectors
     sectors[:] = np.inf
     near = sector = 0
     for i in range(ranges.shape[0]):
@@ -122,22 +132,38 @@ def perceive(
         least = float(sectors[sector])
         if square < least * least * (1.0 + 1e-6):
             sectors[sector] = min(least, math.hypot(x, y))
-        if _is_near(x, y, square):
-            if near < points.shape[0]:
-                points[near, 0], points[near, 1] = x, y
+        if _is_near(x, y, square, reach):
+            if near < most:
+                points[near, 0], points[near, 1], rays[near] = x, y, beams.rays[i]
             near += 1
-    if near <= points.shape[0]:
+    if near <= most:
         return near
-    stride = (near + points.shape[0] - 1) // points.shape[0]
-    count = seen = 0
+    seen, count, best = 0, -1, 0.0
     for i in range(ranges.shape[0]):
         x, y = _place(ranges[i], i, sweep, beams)
-        if _is_near(x, y, x * x + y * y):
-            if seen % stride == 0:
-                points[count, 0], points[count, 1] = x, y
-                count += 1
+        if _is_near(x, y, x * x + y * y, reach):
+            part = seen * most // near
+            if part > count or ranges[i] < best:
+                count, best = part, ranges[i]
+                points[count, 0], points[count, 1], rays[count] = x, y, beams.rays[i]
             seen += 1
-    return count
+    return count + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def approach_speed(
+    sectors: Float32Array, before: Float32Array, sector: int, interval: float, speed_before: np.float32,
+    smoothing: float = APPROACH_SMOOTHING,
+) -> np.float32:  # fmt: skip
+    """How fast the free range of a sector shrinks, in m/s and >= 0, smoothed; see `approach_speeds`."""
+    previous = min(before[sector - 1], before[sector], before[(sector + 1) % sectors.shape[0]])
+    speed = 0.0
+    if interval > 0.0 and previous < np.inf and sectors[sector] < np.inf:
+        speed = (previous - sectors[sector]) / interval
+        if speed > MAX_APPROACH:
+            speed = 0.0
+        speed = max(speed, 0.0)
+    return speed_before + np.float32(smoothing) * (np.float32(speed) - speed_before)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -149,13 +175,5 @@ def approach_speeds(
     The range before is the least of the sector and its two neighbours, so that a turn of the robot by one sector
     between two scans is not taken for an approach. smoothing: weight of the new value, 0 .. 1.
     """
-    n = sectors.shape[0]
-    for i in range(n):
-        previous = min(before[i - 1], before[i], before[(i + 1) % n])
-        speed = 0.0
-        if interval > 0.0 and previous < np.inf and sectors[i] < np.inf:
-            speed = (previous - sectors[i]) / interval
-            if speed > MAX_APPROACH:
-                speed = 0.0
-            speed = max(speed, 0.0)
-        speeds[i] += np.float32(smoothing) * (np.float32(speed) - speeds[i])
+    for i in range(sectors.shape[0]):
+        speeds[i] = approach_speed(sectors, before, i, interval, speeds[i], smoothing)

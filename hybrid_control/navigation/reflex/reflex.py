@@ -25,6 +25,7 @@ from hybrid_control.navigation.reflex.context import (
 from hybrid_control.navigation.reflex.evasion import robot_of
 from hybrid_control.navigation.reflex.gains import GAINS, ON_BOARD, SETTINGS
 from hybrid_control.navigation.reflex.ground import mark_passed
+from hybrid_control.navigation.reflex.guard import fastest_within
 from hybrid_control.navigation.reflex.inputs import InputRefused, Inputs
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.network import (
@@ -35,7 +36,8 @@ from hybrid_control.navigation.reflex.network import (
     with_gains,
 )
 from hybrid_control.navigation.reflex.percept import SWEEP
-from hybrid_control.navigation.reflex.scan import VIEW, take_points, take_scan
+from hybrid_control.navigation.reflex.returns import Returns
+from hybrid_control.navigation.reflex.scan import new_view, take_points, take_scan
 from hybrid_control.navigation.reflex.spike_log import SpikeLog
 from hybrid_control.navigation.reflex.status import REASONS, Command, Meter, Status
 from hybrid_control.navigation.reflex.target import Target
@@ -93,6 +95,7 @@ class Reflex:
         self._clock = clock
         self._lock = threading.Lock()  # among writers; the loop never takes it
         self._inputs = Inputs(clock)
+        self._returns = Returns(self.settings)
         file = str(self.settings["network_file"])
         self.network = Network.load(Path(file)) if file else build_network(dt=1.0 / self.rate)
         self.engine = Engine(self.network, dt=1.0 / self.rate)
@@ -104,8 +107,7 @@ class Reflex:
         self._inputs.last_stamp.clear()
         self._boxes = mailboxes()
         self._target = Target(self._boxes["goal"], self._clock)
-        self._view: NDArray[Any] = np.zeros(1, VIEW)
-        self._view["sectors"] = np.inf
+        self._view = new_view()
         self._log, self._board_log = SpikeLog("log", SPIKE_LOG), SpikeLog("board", BOARD_LOG)
         self._meter = Meter()
         connect(self.context, self.engine, self._boxes, self.settings, name)
@@ -146,11 +148,12 @@ class Reflex:
         """A sweep of the range sensor. now_ns: the ROS clock. handed_over: called as soon as the loop can see the
         scan; what only the next scan needs is worked out after that.
 
-        Refused: no beams or more than MAX_BEAMS, more than one turn in all, NaN, negative ranges (but -inf, which
-        is read as range_min), and stamps as `gains.scan_timeout` says.
+        Refused: no beams or more than MOST_BEAMS, more than one turn in all, several beams with no angle between
+        them, and stamps as `gains.scan_timeout` says. What beams say: see `Returns.read`.
         """
         with self._lock:
             self._inputs.check_scan(scan)
+            scan = self._returns.read(scan)
             previous = self._inputs.last_stamp.get("scan")
             received = self._received("scan", scan.stamp_ns, now_ns, "scan_timeout")
             # what odometry says of the scan's time; where it is stale, nothing that moves is followed
@@ -179,24 +182,28 @@ class Reflex:
         points: NDArray[np.float32],
         sectors: NDArray[np.float32],
         approach: NDArray[np.float32],
-        oldest_ns: int,
-        expires_ns: int,
+        states: NDArray[np.int8],
+        sight: float,
+        stamps: tuple[int, int],
         now_ns: int,
     ) -> None:
         """What several sensors see together (`hybrid_control.navigation.sensors.Fused`), in place of `put_scan`.
 
         points: (n, 2) m in the robot's frame, in order of bearing; sectors: (SECTORS,) m, inf for none; approach:
-        (SECTORS,) m/s. oldest_ns, expires_ns: ROS time of the oldest reading, and at which the first of them is too
-        old: the robot then stops. Refused where that has come, or `gains.scan_timeout` has gone by.
+        (SECTORS,) m/s; states: (SECTORS,) of `guard.KNOWN`, DEAD and UNLOOKED; sight: m that they see at most.
+        stamps: ROS time of the oldest reading, and at which the first of them is too old: the robot then stops.
+        Refused where that has come, or `gains.scan_timeout` has gone by.
         """
         with self._lock:
+            oldest_ns, expires_ns = stamps
             limit = round(float(self._gains["scan_timeout"]) * 1e9)
             age = max(now_ns - oldest_ns, limit - (expires_ns - now_ns))
             if age > limit:
                 raise self._inputs.refuse("sensors", f"a reading is {(age - limit) * 1e-9:.3f} s too old")
             received = self._clock() - max(age, 0)
             record = self._boxes["scan"].new()
-            take_points(points, sectors, approach, record[()])
+            robot = robot_of(self.settings, self._gains)
+            take_points(points, sectors, approach, states, sight, robot, record[()])
             self._boxes["scan"].write(record, oldest_ns, received)
 
     def put_planner_spikes(self, train: SpikeTrain, now_ns: int) -> None:
@@ -372,6 +379,19 @@ class Reflex:
         duration = max(now_ns - first, int(times[-1]) - first) + 1
         return SpikeTrain(stamp_ns - (now_ns - first), duration, SPIKE_LAYOUT, neurons, times - first)
 
+    def _reason(self, command: Any, scan: Any) -> str:
+        """Why the mode is what it is, and what limits the speed beside the gains."""
+        reason = REASONS[Reason(int(command["reason"]))].format(percent=100.0 * float(scan["unknown"]))
+        guard = self.context["guard"][0]
+        if guard["deceleration"] == 0.0:  # no tick so far
+            return reason
+        fastest = fastest_within(float(scan["sight"]), float(guard["age"]), guard)
+        if fastest < float(self._gains["max_speed"]):
+            reason += (
+                f"; at most {fastest:.2f} m/s, to stop within the {float(scan['sight']):g} m that are seen"
+            )
+        return reason
+
     def status(self) -> Status:
         """What the reflex is doing, rates and shares taken since the last call."""
         now = self._clock()
@@ -399,7 +419,7 @@ class Reflex:
         )
         return Status(
             mode=Mode(int(value["mode"])),
-            reason=REASONS[Reason(int(value["reason"]))],
+            reason=self._reason(value, scan),
             tick=int(value["tick"]),
             scan_age=age("scan"),
             planner_age=age("train"),

@@ -11,18 +11,21 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.navigation.reflex.coverage import (
+    COVERAGE,
+    NOTHING_IN_RANGE,
+    SEES,
+    cover,
+    forget,
+    judge,
+    keep,
+    merge_sectors,
+    move_along,
+    state_of,
+)
 from hybrid_control.navigation.reflex.evasion import SPEEDS, TURNS
 from hybrid_control.navigation.reflex.movers import WATCHED, watch
-from hybrid_control.navigation.reflex.percept import (
-    APPROACH_SMOOTHING,
-    BEAMS,
-    MAX_BEAMS,
-    MAX_POINTS,
-    NEAR,
-    approach_speeds,
-    lay_out,
-    perceive,
-)
+from hybrid_control.navigation.reflex.percept import BEAMS, MAX_BEAMS, MAX_POINTS, lay_out, perceive
 from hybrid_control.signals.headings import SECTORS
 
 LONGEST_INTERVAL = 0.5  # s between two scans beyond which nothing is said of speeds
@@ -32,8 +35,17 @@ SCAN = np.dtype(
     [
         ("count", np.int64),
         ("points", np.float32, (MAX_POINTS, 2)),
+        ("rays", np.int16, (MAX_POINTS,)),  # sector of the ray of each
         ("sectors", np.float32, (SECTORS,)),
         ("approach", np.float32, (SECTORS,)),
+        ("lag", np.float64),  # s by which the oldest part that counts is older than the newest
+        ("sight", np.float64),  # m that the sensor sees at most from the robot's centre
+        ("states", np.int8, (SECTORS,)),  # of each sector, as `coverage` has it
+        ("unlooked", np.int64),  # how many sectors no sensor looks at
+        ("dead", np.int64),  # how many are looked at and give nothing valid
+        ("hidden", np.float32, (SECTORS, 2)),  # m, where the unseen begins in each of those
+        ("unknown", np.float64),  # the share of them among those looked at
+        ("verdict", np.int64),  # SEES, or why it is no view to drive by
         ("moving", np.int64),  # things that move nearby; the rest only where there are some
         ("fastest", np.float64),  # ends of the table of motions, m/s and rad/s
         ("fastest_turn", np.float64),
@@ -49,11 +61,20 @@ VIEW = np.dtype(
     [
         ("sectors", np.float32, (SECTORS,)),
         ("approach", np.float32, (SECTORS,)),
+        ("coverage", COVERAGE),
         ("watched", WATCHED),
         ("beams", BEAMS),
     ],
     align=True,
 )
+
+
+def new_view() -> NDArray[Any]:
+    """A VIEW, (1,), of a robot that has seen nothing yet."""
+    view = np.zeros(1, VIEW)
+    view["sectors"] = np.inf
+    forget(view[0]["coverage"])
+    return view
 
 
 @numba.njit(cache=True, nogil=True)
@@ -62,18 +83,27 @@ def take_scan(
 ) -> bool:
     """Fill a SCAN from the ranges of a sweep; whether `mark_passed` is to follow before the next one.
 
-    before: the VIEW of the sweeps before; ranges: (n,) m, as `perceive` has them; sweep: a SWEEP; motion: a MOTION;
-    robot: a ROBOT.
+    before: the VIEW of the sweeps before; ranges: (n,) m, a hit within the sweep's limits, above them (+inf too) for no
+    echo, -inf for too close, NaN for nothing valid; sweep: a SWEEP; motion: a MOTION; robot: a ROBOT.
     """
     ranges = ranges[:MAX_BEAMS]
     lay_out(before.beams, ranges.shape[0], sweep)
-    scan.count = perceive(ranges, sweep, before.beams, scan.points, scan.sectors)
+    coverage, timeout = before.coverage, robot.scan_timeout
+    since, states = np.empty(SECTORS), np.empty(SECTORS, np.int8)
+    refreshed = cover(coverage, ranges, sweep, before.beams, robot, since)
     if not 0.0 < sweep.interval < LONGEST_INTERVAL:
-        before.approach[:] = 0.0
         sweep.interval = 0.0
-    approach_speeds(scan.sectors, before.sectors, sweep.interval, APPROACH_SMOOTHING, before.approach)
-    before.sectors[:] = scan.sectors
+    move_along(coverage, sweep, motion, WATCH_AGE)
+    # what other sweeps saw beside it keeps its room
+    scan.count = perceive(ranges, sweep, before.beams, robot.reach, MAX_POINTS * refreshed // SECTORS, scan)
+    scan.count = keep(coverage, scan.points, scan.rays, scan.count, timeout)
+    merge_sectors(coverage, before, since, scan.sectors, robot, LONGEST_INTERVAL)
     scan.approach[:] = before.approach
+    scan.lag = state_of(coverage, timeout, states)
+    scan.sight = sweep.range_max - abs(sweep.mount_x)
+    judge(scan, states, robot)
+    if scan.verdict != SEES and not np.any(ranges <= sweep.range_max) and np.any(ranges > sweep.range_max):
+        scan.verdict = NOTHING_IN_RANGE
     scan.moving = 0
     if not 0.0 <= sweep.motion_age < WATCH_AGE:
         return False
@@ -83,15 +113,28 @@ def take_scan(
 
 @numba.njit(cache=True, nogil=True)
 def take_points(
-    points: NDArray[np.float32], sectors: NDArray[np.float32], approach: NDArray[np.float32], scan: Any
+    points: NDArray[np.float32],
+    sectors: NDArray[np.float32],
+    approach: NDArray[np.float32],
+    states: NDArray[np.int8],
+    sight: float,
+    robot: Any,
+    scan: Any,
 ) -> None:
-    """Fill a SCAN with what several sensors see together: (n, 2) m, and (SECTORS,) m and m/s. None of it moves."""
-    near = np.flatnonzero(np.hypot(points[:, 0], points[:, 1]) <= NEAR)
-    stride = max(1, -(-near.size // MAX_POINTS))  # thinned evenly, so that no side goes unseen
-    scan.count = 0
-    for k in range(0, near.size, stride):
-        scan.points[scan.count, 0], scan.points[scan.count, 1] = points[near[k], 0], points[near[k], 1]
-        scan.count += 1
+    """Fill a SCAN with what several sensors see together: (n, 2) m in order of bearing, (SECTORS,) m, m/s and states
+    as in `coverage`, and m that they see at most. None of it moves."""
+    square = points[:, 0] ** 2 + points[:, 1] ** 2
+    near = np.flatnonzero(square <= robot.reach**2)
+    most = min(near.size, MAX_POINTS)
+    part = -1
+    best = np.float32(0.0)
+    for k in range(near.size):  # thinned to the nearest of each part, so that no side goes unseen
+        i, place = near[k], k * most // near.size
+        if place > part or square[i] < best:
+            part, best = place, square[i]
+            scan.points[part, 0], scan.points[part, 1] = points[i, 0], points[i, 1]
+    scan.count = part + 1
     scan.sectors[:] = sectors
     scan.approach[:] = approach
-    scan.moving = 0
+    scan.lag, scan.sight, scan.moving = 0.0, sight, 0
+    judge(scan, states, robot)

@@ -25,6 +25,10 @@ REASONS = {
     Reason.AT_GOAL: "at the goal",
     Reason.NETWORK: "the network failed",
     Reason.STALE_HEIGHT: "no fresh ranges up and down, and hover_height is to be kept",
+    Reason.NOTHING_VALID: "the range sensors see nothing in {percent:.0f} % of their directions: covered, dead, or set "
+    "up wrongly (no_echo, max_unknown)?",
+    Reason.NOTHING_IN_RANGE: "nothing is in range in any direction: is the sensor covered or dead? Set open_space "
+    "where there really is nothing",
     Reason.BOARD_SILENT: "the board is silent",
     Reason.BOARD_REPLACED: "the board is silent, its network runs here",
 }

@@ -12,6 +12,7 @@ from typing import Any
 from numba import carray, cfunc, njit
 
 from hybrid_control.navigation.reflex.context import CONTEXT, Reason
+from hybrid_control.navigation.reflex.coverage import NOTHING_IN_RANGE, SEES
 from hybrid_control.navigation.reflex.decode import decode, wish
 from hybrid_control.navigation.reflex.feed import feed, receive
 from hybrid_control.navigation.reflex.limit import limit, stand
@@ -81,6 +82,10 @@ def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
     # abs: after a simulated clock was set back, what came before it is not fresh until that time comes again
     if abs(now_ns - c.scan.received_ns) > g.scan_timeout * 1e9:
         return Mode.STOPPED, Reason.STALE_SCAN
+    if c.scan.value.verdict == NOTHING_IN_RANGE:
+        return Mode.STOPPED, Reason.NOTHING_IN_RANGE
+    if c.scan.value.verdict != SEES:
+        return Mode.STOPPED, Reason.NOTHING_VALID
     if c.hover_height > 0.0 and (
         c.vertical.sequence == 0 or abs(now_ns - c.vertical.received_ns) > g.scan_timeout * 1e9
     ):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.navigation.reflex.guard import DEAD, KNOWN, UNLOOKED
 from hybrid_control.navigation.reflex.percept import approach_speeds
 from hybrid_control.navigation.sensors.events import ENCODINGS, EVENT, EventDecoder, Looming
 from hybrid_control.navigation.sensors.mounts import Mount
@@ -20,6 +21,7 @@ from hybrid_control.navigation.sensors.readings import (
     nearest_of_each_bearing,
 )
 from hybrid_control.navigation.sensors.sources import Source, read_sources
+from hybrid_control.navigation.sensors.views import View
 from hybrid_control.signals import RangeScan
 from hybrid_control.signals.headings import SECTORS, sectors_of
 
@@ -33,15 +35,20 @@ class Fused:
     """What all sources say together.
 
     points: (n, 2) m, the nearest obstacle of each bearing in the robot's frame. sectors: (SECTORS,) m, the nearest in
-    each, inf for none. approach: (SECTORS,) m/s, how fast it comes nearer. oldest_ns: stamp of the oldest reading in
-    it; expires_ns: ROS time at which the first of them is too old.
+    each, inf for none. approach: (SECTORS,) m/s, how fast it comes nearer. states: (SECTORS,) of the guard's KNOWN,
+    DEAD and UNLOOKED. sight: m that they see at most. stamps: ns, of the oldest reading in it, and the time at which
+    the first of them is too old.
     """
 
     points: Points
     sectors: NDArray[np.float32]
     approach: NDArray[np.float32]
-    oldest_ns: int
-    expires_ns: int
+    states: NDArray[np.int8]
+    sight: float
+    stamps: tuple[int, int]
+
+
+_ALL = View(np.ones(SECTORS, np.bool_), np.ones(SECTORS, np.bool_))
 
 
 @dataclass
@@ -50,6 +57,9 @@ class _State:
     points: Points = field(default_factory=lambda: np.empty((0, 2), np.float32))
     sectors: NDArray[np.float32] = field(default_factory=lambda: np.full(SECTORS, np.inf, np.float32))
     approach: NDArray[np.float32] = field(default_factory=lambda: np.zeros(SECTORS, np.float32))
+    seen_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(SECTORS, -(1 << 62)))  # by sector
+    looked_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(SECTORS, -(1 << 62)))
+    sight: float = math.inf
 
 
 def nearest_by_sector(points: Points) -> NDArray[np.float32]:
@@ -65,9 +75,14 @@ class Fusion:
     """Keeps the newest reading of each source, and says what they see together.
 
     ValueError from the put methods for a stamp that is too old, of the future or not after the one before it.
+    half: m, of the robot's outline along x and y: what lies in it is the robot itself. open_space: whether there may be
+    nothing in range of any sensor.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(
+        self, sources: Sequence[Source], half: tuple[float, float] = (0.0, 0.0), *, open_space: bool = False
+    ) -> None:
+        self._half, self._open_space = half, open_space
         self._sources = {s.topic: s for s in sources}
         self._states = {s.topic: _State() for s in sources}
 
@@ -89,9 +104,21 @@ class Fusion:
             )
         return state
 
-    def put_points(self, topic: str, points: Points, stamp_ns: int, now_ns: int) -> None:
-        """A ranging source's obstacles, (n, 2) m in the robot's frame."""
+    def put_points(self, topic: str, points: Points, stamp_ns: int, now_ns: int, view: View = _ALL) -> None:
+        """A ranging source's obstacles, (n, 2) m in the robot's frame. view: where they may come from; what others of
+        its messages saw beside that stays until it is too old, so that a turn may come in segments."""
         state = self._take(topic, stamp_ns, now_ns)
+        body = (np.abs(points[:, 0]) < self._half[0]) & (np.abs(points[:, 1]) < self._half[1])
+        seen = view.seen.copy()
+        if body.any():  # the robot itself hides what is behind it
+            at, outside = (sectors_of(np.arctan2(p[:, 1], p[:, 0])) for p in (points[body], points[~body]))
+            seen[np.setdiff1d(at, outside)] = False
+            points = points[~body]
+        oldest = stamp_ns - round(self._sources[topic].timeout * 1e9)
+        if state.points.shape[0]:
+            at = sectors_of(np.arctan2(state.points[:, 1], state.points[:, 0]))
+            points = np.concatenate([points, state.points[~seen[at] & (state.seen_ns[at] >= oldest)]])
+        state.seen_ns[seen], state.looked_ns[view.looked], state.sight = stamp_ns, stamp_ns, view.sight
         sectors = nearest_by_sector(points)
         interval = (stamp_ns - state.stamp_ns) * 1e-9 if state.stamp_ns >= 0 else 0.0
         if not 0.0 < interval < _STEADY:
@@ -140,9 +167,18 @@ class Fusion:
             sectors[seen] = np.minimum(sectors[seen], np.float32(horizon))
             # speed = distance / time to contact
             approach[seen] = np.maximum(approach[seen], state.approach[seen] * sectors[seen])
-        oldest = min(state.stamp_ns for _, state in ranging)
-        expires = min(state.stamp_ns + round(source.timeout * 1e9) for source, state in ranging)
-        return Fused(points, sectors, approach, oldest, expires)
+        states = np.full(SECTORS, UNLOOKED, np.int8)
+        stamps = []
+        for source, state in ranging:
+            after = now_ns - round(source.timeout * 1e9)
+            states[(state.looked_ns >= after) & (states == UNLOOKED)] = DEAD
+            known = state.seen_ns >= after
+            if points.shape[0] or self._open_space:
+                states[known] = KNOWN
+            stamps.append(int(state.seen_ns[known].min()) if known.any() else state.stamp_ns)
+        expires = min(s + round(source.timeout * 1e9) for s, (source, _) in zip(stamps, ranging, strict=True))
+        sight = max(state.sight for _, state in ranging)
+        return Fused(points, sectors, approach, states, sight, (min(stamps), expires))
 
 
 def warm() -> None:

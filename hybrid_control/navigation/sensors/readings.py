@@ -48,7 +48,8 @@ def _slice(xyz: Matrix, rotation: Matrix, offset: Matrix, low: float, high: floa
     n = 0
     for i in range(xyz.shape[0]):
         a, b, c = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-        if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
+        # the sensor's own place is how drivers say that there is no point
+        if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)) or a * a + b * b + c * c <= 1e-4:
             continue
         z = rotation[2, 0] * a + rotation[2, 1] * b + rotation[2, 2] * c + offset[2]
         if low <= z <= high:
@@ -58,22 +59,21 @@ def _slice(xyz: Matrix, rotation: Matrix, offset: Matrix, low: float, high: floa
     return result[:n]
 
 
-def _seen(xyz: NDArray[np.float64], mount: Mount, low: float = -math.inf, high: float = math.inf) -> Points:
+def seen_points(
+    xyz: NDArray[np.float64], mount: Mount, low: float = -math.inf, high: float = math.inf
+) -> Points:
+    """Points of the sensor's frame, (n, 3) m, as obstacles between two heights above the robot's."""
     return nearest_of_each_bearing(_slice(xyz, mount.rotation, mount.offset, low, high))
 
 
 def laser_points(scan: RangeScan, mount: Mount) -> Points:
-    """A sweep's obstacles. ValueError for NaN or negative ranges; -inf is read as range_min, as REP 117 has it."""
+    """A sweep's obstacles; -inf is read as range_min, as REP 117 has it, and what is no range is left out."""
     r = scan.ranges.astype(np.float64)
-    bad = np.isnan(r) | ((r < 0) & np.isfinite(r))
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"beam {first} is {scan.ranges[first]} m ({int(bad.sum())} such beams)")
     r[np.isneginf(r)] = scan.range_min
     a = scan.angle_min + scan.angle_increment * np.arange(r.size)
     keep = (r >= scan.range_min) & (r <= scan.range_max)
     r, a = r[keep], a[keep]
-    return _seen(np.column_stack((r * np.cos(a), r * np.sin(a), np.zeros(r.size))), mount)
+    return seen_points(np.column_stack((r * np.cos(a), r * np.sin(a), np.zeros(r.size))), mount)
 
 
 def range_points(reading: float, low: float, high: float, field_of_view: float, mount: Mount) -> Points:
@@ -92,7 +92,7 @@ def range_points(reading: float, low: float, high: float, field_of_view: float, 
     # closer than it can measure is as close as it can measure
     r = max(reading, low)
     a = np.linspace(-field_of_view / 2, field_of_view / 2, ARC if field_of_view > 0.01 else 1)
-    return _seen(np.column_stack((r * np.cos(a), r * np.sin(a), np.zeros(a.size))), mount)
+    return seen_points(np.column_stack((r * np.cos(a), r * np.sin(a), np.zeros(a.size))), mount)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +178,7 @@ def _rows(data: Bytes, height: int, step: int, used: int) -> NDArray[np.uint8]:
 
 def cloud_points(cloud: Cloud, mount: Mount, low: float, high: float) -> Points:
     """The obstacles of a cloud between two heights above the robot's frame; points that are not finite are left out."""
-    return _seen(cloud.xyz(), mount, low, high)
+    return seen_points(cloud.xyz(), mount, low, high)
 
 
 def depth_points(

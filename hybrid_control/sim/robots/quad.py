@@ -107,6 +107,7 @@ class Quadrotor(Vehicle):
             "hover_height": self.hover_height,
             "robot_length": self.length,
             "robot_width": self.width,
+            "open_space": True,
         }
 
     @property

@@ -187,7 +187,8 @@ class Vehicle(ABC):
     @property
     def reflex_settings(self) -> dict[str, Value]:
         """Settings of the reflex that drives it, over the reflex's own."""
-        return {"robot_length": self.length, "robot_width": self.width}
+        # the simulator's worlds are open: where its lidar meets nothing there is nothing
+        return {"robot_length": self.length, "robot_width": self.width, "open_space": True}
 
     @property
     def reflex_gains(self) -> dict[str, Value]:

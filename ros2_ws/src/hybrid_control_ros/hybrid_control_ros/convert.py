@@ -129,7 +129,15 @@ def image_message(stamp_ns: int, frame: str, picture: NDArray[np.uint8]) -> Imag
 
 
 def range_scan(message: LaserScan) -> RangeScan:
-    """The ranges of a message."""
+    """The ranges of a message, whose angles must fit their number; an angle_max of 0 counts as not filled in."""
+    n = len(message.ranges)
+    last = message.angle_min + message.angle_increment * (n - 1)
+    slack = 2.0 * abs(message.angle_increment) + 0.02 * abs(last - message.angle_min)
+    if n > 1 and message.angle_max != 0.0 and not abs(message.angle_max - last) <= slack:
+        raise ValueError(
+            f"scan: angle_max {message.angle_max:g} rad does not fit {n} ranges from {message.angle_min:g} rad in "
+            f"steps of {message.angle_increment:g}, which end at {last:g}"
+        )
     return RangeScan(
         to_ns(message.header.stamp),
         message.angle_min,

@@ -218,7 +218,7 @@ class ReflexNode(ManagedNode):
     def _on_fused(self, fused: Fused, now_ns: int) -> None:
         if self.active and self._reflex is not None and self._pace is not None:
             self._reflex.put_points(
-                fused.points, fused.sectors, fused.approach, fused.oldest_ns, fused.expires_ns, now_ns
+                fused.points, fused.sectors, fused.approach, fused.states, fused.sight, fused.stamps, now_ns
             )
             self._pace.wake()
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
 
-from hybrid_control.navigation.sensors import Frames, Fused, Fusion, Mount, Source, readings, warm
+from hybrid_control.navigation.reflex.gains import SETTINGS
+from hybrid_control.navigation.reflex.returns import Returns
+from hybrid_control.navigation.sensors import Frames, Fused, Fusion, Mount, Source, readings, views, warm
 from hybrid_control.navigation.sensors.events import EventDecoder, Looming
 from hybrid_control.parameters import ParameterError
 from hybrid_control_ros import convert, qos
@@ -43,7 +45,10 @@ class Sensing:
         self._node, self._base, self._horizon, self._put = node, base_frame, horizon, put
         warm()
         self.topics = tuple(s.topic for s in sources)
-        self.fusion = Fusion(sources)
+        settings = node.values(SETTINGS)
+        self._returns = Returns(settings)
+        half = (float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2)
+        self.fusion = Fusion(sources, half, open_space=bool(settings["open_space"]))
         self._frames = Frames()
         self._mounts: dict[tuple[str, str], Mount] = {}
         self._cameras: dict[str, tuple[float, float, float, float]] = {}
@@ -123,19 +128,22 @@ class Sensing:
             self._mounts[key] = self._frames.mount(frame, self._base)
         return self._mounts[key]
 
-    def _points(self, source: Source, message: Any, points: readings.Points) -> None:
-        self.fusion.put_points(source.topic, points, convert.to_ns(message.header.stamp), self._node.now_ns())
+    def _points(self, source: Source, message: Any, points: readings.Points, view: views.View) -> None:
+        stamp = convert.to_ns(message.header.stamp)
+        self.fusion.put_points(source.topic, points, stamp, self._node.now_ns(), view)
 
     def _on_laser(self, source: Source, message: LaserScan) -> None:
         mount = self._mount(source, message.header.frame_id)
-        self._points(source, message, readings.laser_points(convert.range_scan(message), mount))
+        scan = self._returns.echoes(convert.range_scan(message))
+        self._points(source, message, readings.laser_points(scan, mount), views.laser_view(scan, mount))
 
     def _on_range(self, source: Source, message: Range) -> None:
         mount = self._mount(source, message.header.frame_id)
         points = readings.range_points(
             message.range, message.min_range, message.max_range, message.field_of_view, mount
         )
-        self._points(source, message, points)
+        view = views.range_view(message.max_range, message.field_of_view, mount)
+        self._points(source, message, points, view)
 
     def _on_cloud(self, source: Source, message: PointCloud2) -> None:
         mount = self._mount(source, message.header.frame_id)
@@ -144,7 +152,9 @@ class Sensing:
             message.data, fields, message.width, message.height, message.point_step, message.row_step,
             bool(message.is_bigendian),
         )  # fmt: skip
-        self._points(source, message, readings.cloud_points(cloud, mount, source.low, source.high))
+        xyz = cloud.xyz()
+        points = readings.seen_points(xyz, mount, source.low, source.high)
+        self._points(source, message, points, views.cloud_view(xyz, mount))
 
     def _on_info(self, source: Source, message: CameraInfo) -> None:
         k = message.k
@@ -159,10 +169,9 @@ class Sensing:
         image = readings.DepthImage(
             message.data, message.encoding, message.width, message.height, message.step, bool(message.is_bigendian)
         )
-        points = readings.depth_points(
-            image, self._cameras[source.topic], mount, source.low, source.high, source.max
-        )
-        self._points(source, message, points)
+        camera = self._cameras[source.topic]
+        points = readings.depth_points(image, camera, mount, source.low, source.high, source.max)
+        self._points(source, message, points, views.depth_view(image.metres(), camera, mount, source.max))
 
     def _on_events(self, source: Source, message: Any) -> None:
         mount = self._mount(source, message.header.frame_id)

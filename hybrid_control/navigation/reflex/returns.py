@@ -1,0 +1,120 @@
+"""What each beam of a driver's sweep says, in one language: a hit, nothing in range, too close, or nothing valid.
+
+Drivers differ in what they give where nothing came back, in how many beams they send and in whether a limit is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from hybrid_control.navigation.reflex.percept import MAX_BEAMS
+from hybrid_control.parameters import ParameterError, Value
+from hybrid_control.signals import RangeScan
+
+MOST_BEAMS = 16_384  # of a sweep; more than MAX_BEAMS are thinned to the nearest of neighbours
+OWN_BODY = -1.0  # m, a reading that is none
+FARTHEST_ECHO = 30.0  # m, beyond which a lidar is not taken at its word that nothing is there
+Mask = tuple[tuple[float, float, float], ...]
+
+_MASK = re.compile(r"\s*([-+.\deE]+?)\s*\.\.\s*([-+.\deE]+?)\s*:\s*([-+.\deE]+?)\s*")
+
+
+def read_mask(text: str) -> Mask:
+    """The parts of a `body_mask`: (first and last bearing in rad, range in m) each. ParameterError for a mistake."""
+    parts = []
+    for part in (p for p in text.split(",") if p.strip()):
+        match = _MASK.fullmatch(part)
+        try:
+            low, high, distance = (float(v) for v in match.groups()) if match else (1.0, 0.0, 0.0)
+        except ValueError:
+            low, high, distance = 1.0, 0.0, 0.0
+        if not (-2 * math.pi <= low <= high <= 2 * math.pi and 0.0 < distance <= FARTHEST_ECHO):
+            raise ParameterError(
+                f"body_mask: {part.strip()!r}; expected LOW..HIGH:RANGE in rad and m, such as '2.6..2.9:0.35'"
+            )
+        parts.append((low, high, distance))
+    return tuple(parts)
+
+
+class Returns:
+    """Reads sweeps as a reflex with these settings does: `no_echo`, `body_mask`, its outline and its lidar's mount.
+
+    ParameterError for a body_mask that can't be.
+    """
+
+    def __init__(self, settings: Mapping[str, Value]) -> None:
+        echo = str(settings["no_echo"])
+        self._nan, self._zero = "invalid" in echo, "zero" in echo
+        self._mask = read_mask(str(settings["body_mask"]))
+        self._half = float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2
+        self._mount = float(settings["lidar_x"]), float(settings["lidar_yaw"])
+
+    def read(self, scan: RangeScan) -> RangeScan:
+        """`echoes`; and what lies in the outline is the robot's own body, which hides what is behind: nothing valid."""
+        reach = math.hypot(*self._half) + abs(self._mount[0])
+        if bool(((scan.ranges > 0.0) & (scan.ranges <= reach)).any()):
+            angle = scan.angle_min + scan.angle_increment * np.arange(scan.ranges.size)
+            r = np.where(np.isfinite(scan.ranges), scan.ranges, np.float32(FARTHEST_ECHO))
+            x = self._mount[0] + r * np.cos(angle + self._mount[1])
+            y = r * np.sin(angle + self._mount[1])
+            own = (np.abs(x) < self._half[0]) & (np.abs(y) < self._half[1]) & (scan.ranges > 0.0)
+            scan = dataclasses.replace(scan, ranges=np.where(own, np.float32(OWN_BODY), scan.ranges))
+        return self.echoes(scan)
+
+    def echoes(self, scan: RangeScan) -> RangeScan:
+        """The sweep with hits in its limits, +inf for nothing in range, -inf for too close, NaN for nothing valid."""
+        farthest = min(scan.range_max, FARTHEST_ECHO)
+        r = scan.ranges
+        hit = (r >= scan.range_min) & (r <= farthest) & (r > 0.0)
+        free = r > farthest
+        if self._nan:
+            free |= np.isnan(r)
+        if self._zero:
+            free |= r == 0.0
+        ranges = np.where(hit | np.isneginf(r), r, np.float32(np.nan))
+        if self._mask:
+            angle = scan.angle_min + scan.angle_increment * np.arange(r.size)
+            for low, high, distance in self._mask:
+                ranges[hit & ((angle - low) % (2 * math.pi) <= high - low) & (r < distance)] = np.nan
+        ranges[free] = np.inf
+        group = -(-r.size // MAX_BEAMS)
+        first, step = scan.angle_min, scan.angle_increment
+        if group > 1:
+            ranges = np.append(ranges, np.full(-r.size % group, np.nan, np.float32)).reshape(-1, group)
+            ranges = np.fmin.reduce(ranges, axis=1)
+            first, step = first + 0.5 * (group - 1) * step, step * group
+        return dataclasses.replace(
+            scan, angle_min=first, angle_increment=step, range_max=farthest, ranges=ranges
+        )
+
+
+def learn_mask(scans: list[RangeScan], farthest: float = 0.6, slack: float = 0.05) -> str:
+    """The `body_mask` of a robot that stands with nothing near it: what every scan sees nearer than `farthest` m.
+
+    slack: m and rad/2 kept around it. Empty for nothing. ValueError for no scans, or scans of different shapes.
+    """
+    shapes = {(s.angle_min, s.angle_increment, s.ranges.size) for s in scans}
+    if len(shapes) != 1:
+        raise ValueError(
+            f"body_mask: {len(scans)} scans of {len(shapes)} shapes; expected some, all of one shape"
+        )
+    first, step, count = shapes.pop()
+    r = np.stack([np.where(s.ranges >= s.range_min, s.ranges, np.inf) for s in scans])
+    near = (r < farthest).mean(axis=0) > 0.5
+    parts, k = [], 0
+    while k < count:
+        if not near[k]:
+            k += 1
+            continue
+        begin = k
+        while k < count and near[k]:
+            k += 1
+        edges = sorted((first + step * begin, first + step * (k - 1)))
+        distance = float(np.where(r[:, begin:k] < farthest, r[:, begin:k], 0.0).max()) + slack
+        parts.append(f"{edges[0] - slack / 2:.3f}..{edges[1] + slack / 2:.3f}:{distance:.2f}")
+    return ", ".join(parts)
