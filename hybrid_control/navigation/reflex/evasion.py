@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import OUTLINE, outline_distance
-from hybrid_control.navigation.reflex.guard import REACTION
+from hybrid_control.navigation.reflex.guard import MAX_YAW_ACCELERATION, REACTION
 from hybrid_control.navigation.reflex.percept import NEAR
 from hybrid_control.parameters import Value
 
@@ -23,7 +23,6 @@ SPREAD = 0.10  # m/s by which the place of what moves grows uncertain
 MARGIN = 0.10  # m kept from it
 STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
 RETREAT = 0.6  # largest speed backwards, as a share of that ahead
-MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
 
 ROBOT = np.dtype(
     [

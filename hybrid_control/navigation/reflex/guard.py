@@ -22,7 +22,8 @@ from hybrid_control.geometry.outline import OUTLINE, displacement, stays_clear
 from hybrid_control.signals.headings import sector_of
 
 REACTION = 0.1  # s, in which a command takes its way
-LAG = 0.5  # s of braking by which a wheeled base may be behind its command; what it drives faster counts
+MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
+LAG = 0.15  # s of braking by which a wheeled base may be behind its command; what it drives faster counts
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
 KNOWN, DEAD, UNLOOKED = (
@@ -151,6 +152,14 @@ def fastest_within(sight: float, age: float, g: Any) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def _turning_on(angular: float, g: Any) -> float:
+    """s that a turn goes on for beyond the reaction, as far as the margin does not cover the way of the corners."""
+    radius = math.hypot(g.outline.half_length, g.outline.half_width)
+    beyond = 0.5 * angular * angular / MAX_YAW_ACCELERATION - REACTION * abs(angular)
+    return max(radius * beyond - g.outline.margin, 0.0) / (radius * abs(angular))
+
+
+@numba.njit(cache=True, nogil=True)
 def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: float, g: Any) -> bool:
     """Whether a base that still drives faster than a command keeps clear while it brakes on that command's turn."""
     speed = abs(g.speed) - LAG * g.deceleration
@@ -197,7 +206,7 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
         w = angular * share
         if (
             w != 0.0
-            and _is_free(seen, 0.0, 0.0, w, soon, 0.0, g)
+            and _is_free(seen, 0.0, 0.0, w, soon + _turning_on(w, g), 0.0, g)
             and _brakes_in_time(seen, 0.0, w, soon, 0.0, g)
         ):
             return 0.0, 0.0, w, True

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from hybrid_control.navigation.reflex.evasion import MAX_YAW_ACCELERATION, evade
-from hybrid_control.navigation.reflex.guard import guard, way_out, within_sight
+from hybrid_control.navigation.reflex.evasion import evade
+from hybrid_control.navigation.reflex.guard import MAX_YAW_ACCELERATION, guard, way_out, within_sight
 
 STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
 BACK_OFF = 0.8  # s
