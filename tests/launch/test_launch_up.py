@@ -227,7 +227,7 @@ def test_launch_topics_of_a_robot_have_the_names_that_they_are_given(graph, comm
 def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_path):
     settings = {"holonomic", "hover_height", "robot_length", "robot_width"}
     reflex = kinds.build("sim", {"robot": "quad"}).values("reflex_node")
-    assert {name: reflex[name] for name in settings} == QUAD.reflex_settings
+    assert {name: reflex[name] for name in (*settings, "open_space")} == QUAD.reflex_settings
     # a file that knows of drones is believed
     file = tmp_path / "mine.yaml"
     file.write_text("reflex_node: {ros__parameters: {holonomic: true, hover_height: 1.5}}\n")
