@@ -23,7 +23,7 @@ from hybrid_control.signals.headings import sector_of
 
 REACTION = 0.1  # s, in which a command takes its way
 MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
-LAG = 0.2  # s of braking, less the age of the scan, by which a base may be behind its command; what it drives faster counts
+LAG = 0.2  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
 KNOWN, DEAD, UNLOOKED = (
