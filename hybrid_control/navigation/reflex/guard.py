@@ -23,7 +23,7 @@ from hybrid_control.signals.headings import sector_of
 
 REACTION = 0.1  # s, in which a command takes its way
 MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
-LAG = 0.15  # s of braking by which a wheeled base may be behind its command; what it drives faster counts
+LAG = 0.2  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
 KNOWN, DEAD, UNLOOKED = (
@@ -41,9 +41,18 @@ GUARD = np.dtype(
         ("response", np.float64),  # s, in which a holonomic vehicle follows a command as a low pass does
         ("creep", np.float64),  # m/s, towards where nothing valid comes from
         ("age", np.float64),  # s, of the scan
+<<<<<<< HEAD
         ("speed", np.float64),  # m/s ahead, of a wheeled base as it drives
         # m and rad that a holonomic vehicle goes on for: its motion times its response
         ("drift_x", np.float64),
+=======
+        ("speed", np.float64),  # m/s ahead and rad/s, of a wheeled base as it drives
+        ("turn", np.float64),
+        (
+            "drift_x",
+            np.float64,
+        ),  # m and rad that a holonomic vehicle goes on for: its motion times its response
+>>>>>>> safe-cover
         ("drift_y", np.float64),
         ("drift_yaw", np.float64),
     ],
@@ -162,7 +171,7 @@ def _turning_on(angular: float, g: Any) -> float:
 @numba.njit(cache=True, nogil=True)
 def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: float, g: Any) -> bool:
     """Whether a base that still drives faster than a command keeps clear while it brakes on that command's turn."""
-    speed = abs(g.speed) - LAG * g.deceleration
+    speed = abs(g.speed) - max(LAG - g.age, 0.0) * g.deceleration
     if g.holonomic or speed <= abs(x):
         return True
     v = math.copysign(speed, g.speed)
@@ -210,6 +219,11 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
             and _brakes_in_time(seen, 0.0, w, soon, 0.0, g)
         ):
             return 0.0, 0.0, w, True
+    # what brakes slowly brakes on the curve that it is on, where straight ahead something is in the way
+    if not _brakes_in_time(seen, 0.0, 0.0, soon, 0.0, g):
+        for share in (1.0, 0.7, 0.4):
+            if _brakes_in_time(seen, 0.0, share * g.turn, soon, 0.0, g):
+                return 0.0, 0.0, share * g.turn, True
     return 0.0, 0.0, 0.0, True
 
 

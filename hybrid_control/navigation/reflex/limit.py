@@ -73,7 +73,7 @@ def _prepare(c: Any, now_ns: int) -> None:
     x, y, w = m.linear_x, m.linear_y, m.angular_z
     if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > c.gains.value.odometry_timeout * 1e9:
         x, y, w = c.command.linear_x, c.command.linear_y, c.command.angular_z
-    c.guard.speed = x
+    c.guard.speed, c.guard.turn = x, w
     if not c.guard.holonomic:
         return
     c.guard.drift_x, c.guard.drift_y, c.guard.drift_yaw = x * response, y * response, w * response
