@@ -41,18 +41,12 @@ GUARD = np.dtype(
         ("response", np.float64),  # s, in which a holonomic vehicle follows a command as a low pass does
         ("creep", np.float64),  # m/s, towards where nothing valid comes from
         ("age", np.float64),  # s, of the scan
-<<<<<<< HEAD
-        ("speed", np.float64),  # m/s ahead, of a wheeled base as it drives
-        # m and rad that a holonomic vehicle goes on for: its motion times its response
-        ("drift_x", np.float64),
-=======
         ("speed", np.float64),  # m/s ahead and rad/s, of a wheeled base as it drives
         ("turn", np.float64),
         (
             "drift_x",
             np.float64,
         ),  # m and rad that a holonomic vehicle goes on for: its motion times its response
->>>>>>> safe-cover
         ("drift_y", np.float64),
         ("drift_yaw", np.float64),
     ],
