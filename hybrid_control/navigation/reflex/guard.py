@@ -43,10 +43,8 @@ GUARD = np.dtype(
         ("age", np.float64),  # s, of the scan
         ("speed", np.float64),  # m/s ahead and rad/s, of a wheeled base as it drives
         ("turn", np.float64),
-        (
-            "drift_x",
-            np.float64,
-        ),  # m and rad that a holonomic vehicle goes on for: its motion times its response
+        # m and rad that a holonomic vehicle goes on for: its motion times its response
+        ("drift_x", np.float64),
         ("drift_y", np.float64),
         ("drift_yaw", np.float64),
     ],
@@ -159,7 +157,8 @@ def _turning_on(angular: float, g: Any) -> float:
     """s that a turn goes on for beyond the reaction, as far as the margin does not cover the way of the corners."""
     radius = math.hypot(g.outline.half_length, g.outline.half_width)
     beyond = 0.5 * angular * angular / MAX_YAW_ACCELERATION - REACTION * abs(angular)
-    return max(radius * beyond - g.outline.margin, 0.0) / (radius * abs(angular))
+    uncovered = radius * beyond - g.outline.margin
+    return uncovered / (radius * abs(angular)) if uncovered > 0.0 else 0.0
 
 
 @numba.njit(cache=True, nogil=True)
