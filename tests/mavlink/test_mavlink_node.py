@@ -127,7 +127,7 @@ def test_sim_and_reflex_nodes_keep_a_drones_height_by_the_ranges_up_and_down(gra
     status, down = graph.collect(ReflexStatus, "reflex/status"), graph.collect(Range, "range/down")
     graph.start(SimNode, world="open", robot="quad", camera=False)
     outline = {"robot_length": 0.41, "robot_width": 0.41}
-    graph.start(ReflexNode, holonomic=True, hover_height=1.2, priority=0, **outline)
+    graph.start(ReflexNode, holonomic=True, hover_height=1.2, open_space=True, priority=0, **outline)
 
     def goal():
         made = PoseStamped()
