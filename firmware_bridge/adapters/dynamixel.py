@@ -103,8 +103,8 @@ class Dynamixel(PolledDriver):
             with contextlib.suppress(OSError):
                 self._port.closePort()
 
-    def _settle(self) -> None:
-        time.sleep(self.config.answer / 4)
+    def _settle(self, quiet: float) -> None:
+        time.sleep(quiet)
         with contextlib.suppress(OSError):
             self._port.clearPort()
 

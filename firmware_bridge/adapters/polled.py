@@ -104,8 +104,8 @@ class PolledDriver(WheelDriver):
         """Tell every controller to stop, and wait for no answer: one of them has failed."""
 
     @abstractmethod
-    def _settle(self) -> None:
-        """Wait until the line is quiet, so that a late answer is not taken for that of the next question."""
+    def _settle(self, quiet: float) -> None:
+        """Wait until nothing came for `quiet` s, so that a late answer is not taken for that of the next question."""
 
     def _clear(self) -> None:
         """Clear the device's errors, where it has any to clear."""
@@ -213,7 +213,7 @@ class PolledDriver(WheelDriver):
                     raise
                 if waited > _PATIENCE:
                     self._connection.fail(str(error))
-            self._settle()
+            self._settle(self.config.answer)
 
     def _poll(self) -> None:
         due = time.monotonic()
@@ -263,7 +263,7 @@ class PolledDriver(WheelDriver):
                 if tries == _MOST_TRIES or (tries > 1 and late) or self._connection.closing.is_set():
                     raise
             self._counts["retries"] += 1
-            self._settle()
+            self._settle(tries * self.config.answer / 4)  # short at first: the device's own watchdog is not fed
         raise AssertionError
 
 
@@ -282,9 +282,9 @@ class LineDriver(PolledDriver):
         if transport is not None:
             transport.close()
 
-    def _settle(self) -> None:
+    def _settle(self, quiet: float) -> None:
         assert self._transport is not None
-        quiet, end = self.config.answer / 4, time.monotonic() + 2 * self.config.answer
+        end = time.monotonic() + 2 * self.config.answer
         while self._transport.read(quiet) and time.monotonic() < end:
             pass
         self._pending = b""
