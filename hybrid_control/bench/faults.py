@@ -52,14 +52,15 @@ class Campaign:
         self.trace: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        """All of them; KeyboardInterrupt leaves what was done so far in `rows`."""
+        """All of them; KeyboardInterrupt leaves what was done so far in `rows`; then `close`."""
         self._pulse.start()
-        try:
-            for number, kind in order(self._settings):
-                self._one(number, kind)
-        finally:
-            self._pulse.end()
-            self._leave("")
+        for number, kind in order(self._settings):
+            self._one(number, kind)
+
+    def close(self) -> None:
+        """End what runs."""
+        self._leave("")
+        self._pulse.end()
 
     def _one(self, number: int, kind: str) -> None:
         random = np.random.default_rng((self._settings.seed, number))
