@@ -169,7 +169,7 @@ def _sum(name: str, rows: list[Row]) -> dict[str, Any]:
         "worst_stop_s": worst.stopped if worst else None,
         "its_limit_s": worst.limit if worst else None,
         "slowest_drive_s": max((r.drove for r in rows if r.drove is not None), default=None),
-        "only_said_why": sum(r.drove is None and not r.failures for r in rows),
+        "only_said_why": sum(r.back is None and not r.failures for r in rows),
         "failures": sorted({f for r in rows for f in r.failures}),
     }
 
