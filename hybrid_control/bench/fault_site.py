@@ -57,6 +57,8 @@ class Row:
         )
         if self.back is not None and self.drove is not None and self.back - self.drove > 0.5:
             parts.append(f"all back after {self.back:.1f} s")
+        if self.drove is not None and self.back is None:
+            parts.append(f"not all back after {RETURNS:g} s: {self.said}")
         if self.late > 0.05:
             parts.append(f"machine {self.late:.2f} s late")
         parts.append("FAILED: " + "; ".join(self.failures) if self.failures else "ok")
@@ -112,7 +114,9 @@ class Site:
     def last_line(self) -> str:
         """What was printed last of an error, and what `up` printed last."""
         lines = [line for _, line in self.robot.lines]
-        errors = [line.split("]: ", 1)[-1] for line in lines if "[ERROR]" in line or "hybrid_control_ros: " in line]
+        errors = [
+            line.split("]: ", 1)[-1] for line in lines if "[ERROR]" in line or "hybrid_control_ros: " in line
+        ]
         return "; ".join([*errors[-1:], *lines[-1:]]) or "it said nothing"
 
     def late(self, begin: float, end: float) -> float:

@@ -52,14 +52,15 @@ class Campaign:
         self.trace: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        """All of them; KeyboardInterrupt leaves what was done so far in `rows`."""
+        """All of them; KeyboardInterrupt leaves what was done so far in `rows`; then `close`."""
         self._pulse.start()
-        try:
-            for number, kind in order(self._settings):
-                self._one(number, kind)
-        finally:
-            self._pulse.end()
-            self._leave("")
+        for number, kind in order(self._settings):
+            self._one(number, kind)
+
+    def close(self) -> None:
+        """End what runs."""
+        self._leave("")
+        self._pulse.end()
 
     def _one(self, number: int, kind: str) -> None:
         random = np.random.default_rng((self._settings.seed, number))
@@ -168,7 +169,7 @@ def _sum(name: str, rows: list[Row]) -> dict[str, Any]:
         "worst_stop_s": worst.stopped if worst else None,
         "its_limit_s": worst.limit if worst else None,
         "slowest_drive_s": max((r.drove for r in rows if r.drove is not None), default=None),
-        "only_said_why": sum(r.drove is None and not r.failures for r in rows),
+        "only_said_why": sum(r.back is None and not r.failures for r in rows),
         "failures": sorted({f for r in rows for f in r.failures}),
     }
 

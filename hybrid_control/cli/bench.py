@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -256,7 +257,10 @@ def _faults(arguments: argparse.Namespace) -> int:
         try:
             campaign.run()
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would take the result away
             say("ended by hand; what was done so far counts")
+        finally:
+            campaign.close()
     result = {**campaign.result(), "left_out": missing}
     failed = [row for row in campaign.rows if row.failures]
     say(f"{len(campaign.rows)} faults in {result['seconds'] / 60:.1f} min, {len(failed)} failed")

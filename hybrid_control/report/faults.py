@@ -147,7 +147,7 @@ def _timelines(result: Mapping[str, Any]) -> str:
 
 def _row(r: Mapping[str, Any]) -> str:
     stop = "–" if r["stopped"] is None else f"{r['stopped']:.2f} of {r['limit']:.2f} s"
-    words = "; ".join(r["failures"]) or ("" if r["drove"] is not None else f"said: {r['said']}")
+    words = "; ".join(r["failures"]) or ("" if r["back"] is not None else f"said: {r['said']}")
     return (
         f'<tr class="{"no" if r["failures"] else ""}"><td>{r["number"]}<td>{_esc(r["kind"])}<td>{_esc(r["what"])}'
         f'<td class="n">{r["began"]:.0f} s<td class="n">{_number(r["speed"], " m/s")}<td class="n">{stop}'
