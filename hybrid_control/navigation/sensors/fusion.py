@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.guard import DEAD, KNOWN, UNLOOKED
-from hybrid_control.navigation.reflex.percept import approach_speeds
+from hybrid_control.navigation.reflex.percept import APPROACH_SMOOTHING, approach_speeds
 from hybrid_control.navigation.sensors.events import ENCODINGS, EVENT, EventDecoder, Looming
 from hybrid_control.navigation.sensors.mounts import Mount
 from hybrid_control.navigation.sensors.readings import (
@@ -25,7 +25,6 @@ from hybrid_control.navigation.sensors.views import View
 from hybrid_control.signals import RangeScan
 from hybrid_control.signals.headings import SECTORS, sectors_of
 
-SMOOTHING = 0.4  # weight of a new speed of approach, as in hybrid_control.navigation.reflex
 _STEADY = 0.5  # s between two readings beyond which nothing is said of speeds
 MAX_FUTURE_NS = 50_000_000
 
@@ -124,7 +123,7 @@ class Fusion:
         if not 0.0 < interval < _STEADY:
             state.approach[:] = 0.0
             interval = 0.0
-        approach_speeds(sectors, state.sectors, interval, SMOOTHING, state.approach)
+        approach_speeds(sectors, state.sectors, interval, APPROACH_SMOOTHING, state.approach)
         state.stamp_ns, state.points, state.sectors = stamp_ns, points, sectors
 
     def put_rates(self, topic: str, rates: NDArray[np.float32], stamp_ns: int, now_ns: int) -> None:

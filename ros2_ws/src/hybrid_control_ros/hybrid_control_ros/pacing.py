@@ -17,7 +17,6 @@ from hybrid_control.realtime.stepped import SteppedLoop
 from hybrid_control.realtime.watchdog import Watchdog
 from hybrid_control_ros import convert, qos
 
-_JUMP_NS = 1_000_000_000  # simulated time that is gone through command by command and not jumped over
 _CLOCK_PATIENCE = 2.0  # s of real time without /clock after which the robot is stopped
 _FIRST_CLOCK = 4.0  # s until the first one: it may be started after the reflex
 _NO_CLOCK = "/clock stands still: use_sim_time goes by it; let the simulation run, or set use_sim_time to false"
