@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hybrid_control.bringup.arguments import (
     BASE,
@@ -30,6 +30,9 @@ from hybrid_control.bringup.graph import OURS, Graph, Program
 from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
 from hybrid_control.bringup.parameter_files import Sections, config_folder, params_path, sections_of
 from hybrid_control.parameters import Value, check_all
+
+if TYPE_CHECKING:
+    from hybrid_control.sim.robots.vehicle import Vehicle
 
 _NO_VALUES: Mapping[str, Value] = MappingProxyType({})
 
@@ -50,9 +53,11 @@ class Builder:
         return self.arguments.true("use_sim_time")
 
     def values(self, node: str, **over: Value) -> dict[str, Any]:
-        """Every parameter of one of our nodes: defaults, the file's over them, and `over` over these."""
+        """Every parameter of one of our nodes: defaults, the simulated robot's, the file's, and `over` over these."""
         known = (USE_SIM_TIME, *NODES[node])
+        robot = self._simulated() if node == "reflex_node" else None
         values = {
+            **(robot.reflex_settings if robot is not None else _NO_VALUES),
             **self.sections.of(f"{self.namespace}/{node}", [p.name for p in known]),
             "autostart": False,
             "use_sim_time": self.sim_time,
@@ -100,11 +105,15 @@ class Builder:
         remaps = {"reflex_node": moved}
         return [self.node(name, values, remappings=remaps.get(name, ())) for name, values in over.items()]
 
-    def _drone(self) -> Mapping[str, Value]:
-        """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
+    def _simulated(self) -> Vehicle | None:
+        """The robot that the graph simulates, if it does."""
         from hybrid_control.sim.robots import ROBOTS, vehicle
 
-        robot = vehicle(self.arguments["robot"]) if self.arguments.get("robot") in ROBOTS else None
+        return vehicle(self.arguments["robot"]) if self.arguments.get("robot") in ROBOTS else None
+
+    def _drone(self) -> Mapping[str, Value]:
+        """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
+        robot = self._simulated()
         if robot is None or not robot.flies or self.values("reflex_node")["holonomic"]:
             return _NO_VALUES
         return robot.reflex_settings

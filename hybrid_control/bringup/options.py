@@ -35,7 +35,7 @@ class Fault:
 class RunOptions:
     """What `hybrid-control sim` was asked for, checked.
 
-    parameters: every parameter of every node, the user's file over the defaults. seeds: how many runs, None for one.
+    parameters: of each node, what the user's file says. seeds: how many runs, None for one.
     """
 
     world: str = "default"

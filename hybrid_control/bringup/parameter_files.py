@@ -221,7 +221,13 @@ def _remark(parameter: Parameter) -> str:
 
 
 def read_parameters(file: Path | None) -> dict[str, dict[str, Value]]:
-    """Every parameter of every node: a ROS parameter file over the defaults.
+    """Every parameter of every node: a ROS parameter file over the defaults. Errors as of `read_stated`."""
+    stated = read_stated(file)
+    return {name: check_all(known, stated[name], where=name) for name, known in NODES.items()}
+
+
+def read_stated(file: Path | None) -> dict[str, dict[str, Value]]:
+    """What a ROS parameter file says of each node, and nothing where there is none.
 
     Raises ValueError with one line for a file that is no such file, an unknown node or parameter, or a value out of
     range; OSError where it can't be read.
@@ -253,7 +259,8 @@ def read_parameters(file: Path | None) -> dict[str, dict[str, Value]]:
                 raise ParameterError(f"{file}: unknown parameter {parameter!r}: no node has it")
             for node in takers:
                 given[node][parameter] = value
-    return {n: check_all(NODES[n], given[n], where=f"{file}: {n}" if given[n] else n) for n in NODES}
+    checked = {n: check_all(NODES[n], values, where=f"{file}: {n}") for n, values in given.items() if values}
+    return {n: {name: checked[n][name] for name in values} for n, values in given.items()}
 
 
 if __name__ == "__main__":

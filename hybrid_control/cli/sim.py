@@ -22,7 +22,7 @@ _CHOICES = {p.name: p.choices for p in REFLEX}
 
 def options_of(args: argparse.Namespace) -> RunOptions:
     """What was typed, checked; ValueError or OSError with one line where it can't be."""
-    from hybrid_control.bringup.parameter_files import read_parameters
+    from hybrid_control.bringup.parameter_files import read_stated
 
     same = {f.name: getattr(args, f.name) for f in fields(RunOptions) if hasattr(args, f.name)}
     options = RunOptions(
@@ -33,7 +33,7 @@ def options_of(args: argparse.Namespace) -> RunOptions:
             *(parse_fault(text, "camera") for text in args.camera_fault),
             *(parse_fault(text, "scan") for text in args.scan_fault),
         ),
-        parameters=read_parameters(args.params),
+        parameters=read_stated(args.params),
     )
     options.check()
     _check_here(options)
@@ -63,7 +63,7 @@ def _check_here(options: RunOptions) -> None:
         if robot.wheels is None:
             raise ValueError(f"--firmware: drives wheels, and the robot {options.robot!r} has none")
     contract.load(
-        options.model or str(options.parameters["planner_node"]["model_file"]) or contract.DEFAULT_MODEL
+        options.model or str(options.parameters["planner_node"].get("model_file", "")) or contract.DEFAULT_MODEL
     )
 
 

@@ -65,7 +65,7 @@ def test_ros_nodes_drive_by_simulated_time_at_whatever_rate_it_goes(graph, model
     )
     planner = graph.run("planner_node", *arguments(model_file=model_file, use_sim_time="true"))
     encoder = graph.run("rate_to_spike_node", *arguments(use_sim_time="true"))
-    reflex = graph.run("reflex_node", *arguments(use_sim_time="true"))
+    reflex = graph.run("reflex_node", *arguments(use_sim_time="true", open_space="true"))
     statuses = graph.collect(ReflexStatus, "reflex/status", qos.STREAM)
     commands = graph.collect(TwistStamped, "cmd_vel", qos.COMMAND)
     trains = graph.collect(SpikeTrainMessage, "planner/spikes", qos.STREAM)

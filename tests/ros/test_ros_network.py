@@ -47,7 +47,7 @@ import rclpy, time, sys
 from std_msgs.msg import String
 rclpy.init()
 node = rclpy.create_node("{name}")
-heard = []
+heard, names = [], set()
 node.create_subscription(String, "{hears}", heard.append, 10)
 publisher = node.create_publisher(String, "{says}", 10)
 end = time.monotonic() + {seconds}
@@ -55,7 +55,8 @@ while time.monotonic() < end:
     publisher.publish(String(data="x"))
     time.sleep(0.02)
     rclpy.spin_once(node, timeout_sec=0.0)
-print(len(heard), ",".join(sorted(node.get_node_names())))
+    names.update(node.get_node_names())
+print(len(heard), ",".join(sorted(names)))
 """
 
 
@@ -70,7 +71,7 @@ def node(host, name, hears, says, environment, seconds=15.0):
 
 
 def said(process):
-    """How many messages a node heard, and which nodes it knew of."""
+    """How many messages a node heard, and which nodes it ever knew of."""
     heard, names = process.communicate(timeout=40)[0].splitlines()[-1].split()
     return int(heard), names
 

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from hybrid_control.bringup.commands import command
 from hybrid_control.bringup.graph import Graph, Program
 from hybrid_control.bringup.kinds import build
@@ -22,14 +24,15 @@ SIM, REFLEX, PLANNER = "sim_node", "reflex_node", "planner_node"
 def graph_of(options: RunOptions, seed: int, file: Path) -> Graph:
     """The graph `sim`, which `hybrid-control up` and the launch files start as well, as the options have it.
 
-    file: is written, a parameter file with what the options say of every node.
+    file: is written, a parameter file with what the options say of the nodes.
     """
-    values = {name: dict(options.parameters[name]) for name in NODES}
+    values = {name: dict(options.parameters.get(name, {})) for name in NODES}
     if options.backend != "numba":
         values[REFLEX]["backend"] = options.backend
     if options.without_board:
         values[REFLEX]["without_board"] = options.without_board
-    file.write_text(to_yaml(values, "What the run was asked for."), encoding="utf-8")
+    sections = {f"/**/{name}": {"ros__parameters": stated} for name, stated in values.items() if stated}
+    file.write_text(yaml.safe_dump(sections), encoding="utf-8")
     words = {
         "params_file": str(file),
         "world": options.world,
