@@ -22,6 +22,7 @@ COMMANDS = (
     "warm",
     "train",
     "snn",
+    "cosim",
     "bench",
     "tune",
     "firmware",
