@@ -1,5 +1,7 @@
 """Hybrids as a user writes them: five lines, or a file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from files import planner, reflex
@@ -154,3 +156,76 @@ def test_cosim_networks_that_do_not_fit_are_named(folder):
         HybridCoSimulator(folder / "planner.onnx", folder / "reflex.nir").simulate(np.zeros((3, 9)), 1.0)
     with pytest.raises(ValueError, match="interface_config: unknown 'tua'"):
         HybridCoSimulator(folder / "planner.onnx", folder / "reflex.nir", {"tua": 1})
+
+
+def test_cosim_compare_finds_the_first_divergence_by_port_time_and_neuron(folder, capsys):
+    file, names = folder / "a.hybrid.yaml", [folder / name for name in ("a.npz", "b.npz")]
+    for out in names:
+        assert main(["cosim", "run", str(file), "--out", str(out)]) == 0
+    assert main(["cosim", "compare", *map(str, names)]) == 0
+    with np.load(names[1]) as arrays:
+        changed = {name: arrays[name] for name in arrays}
+    changed["reflex.lif.voltage"][70, 3] += 0.5
+    changed["reflex.output"][71, 2] = 1.0 - changed["reflex.output"][71, 2]
+    np.savez(names[1], **changed)
+    capsys.readouterr()
+    assert main(["cosim", "compare", *map(str, names)]) == 1
+    assert capsys.readouterr().out.startswith("reflex.lif.voltage: at 0.07 s (row 70), number 3: ")
+
+
+def test_cosim_the_file_in_the_docs_runs_as_it_stands_there(folder):
+    docs = (Path(__file__).parents[2] / "docs" / "cosim.md").read_text(encoding="utf-8")
+    (folder / "docs.hybrid.yaml").write_text(docs.split("```yaml\n")[1].split("```")[0])
+    assert run(load(folder / "docs.hybrid.yaml"))["reflex.output"].sum() > 50
+
+
+PATTERNS = """
+hybrid: 1
+until: 0.3 s
+parts:
+  camera: {source: frames.npy, period: 33 ms}
+  ann: {ann: planner.onnx, period: 33 ms, latency: 10 ms}
+  eye: {source: pixels.npy, period: 5 ms, loop: true}
+  code: {encode: regular, size: 16, period: 1 ms}
+  snn: {snn: reflex.nir, period: 1 ms}
+  rates: {decode: exponential, size: 8, period: 1 ms}
+  first: {python: "parts.py:First", period: 5 ms}
+  fused: {fuse: weighted, shape: [8], weights: [0.25, 0.75], period: 5 ms}
+links:
+  - camera -> ann
+  - {from: eye, to: code, gain: 100.0}
+  - code -> snn.input
+  - snn.output -> rates
+  - ann -> first
+  - first -> fused.a
+  - {from: rates, to: fused.b, gain: 0.01}
+record: [first.out, rates.rates, fused.out]
+"""
+
+
+def test_cosim_an_ann_and_an_snn_in_parallel_are_fused_by_weights(folder):
+    np.save(folder / "pixels.npy", np.random.default_rng(4).random((5, 16)))
+    (folder / "parts.py").write_text(PARTS)
+    (folder / "p.hybrid.yaml").write_text(PATTERNS)
+    results = run(load(folder / "p.hybrid.yaml"))
+    rates = results["rates.rates"][::5]
+    assert rates.max() > 1.0
+    assert np.allclose(results["fused.out"], 0.25 * results["first.out"] + 0.75 * 0.01 * rates)
+
+
+PARTS = """
+from hybrid_control.cosim import Port
+
+
+class First:
+    inputs = {"in": Port("values", (16,))}
+    outputs = {"out": Port("values", (8,))}
+
+    def reset(self, seed): pass
+
+    def run(self, runs, inputs): return {"out": inputs["in"][:, :8]}
+
+    def state(self): pass
+
+    def set_state(self, state): pass
+"""
