@@ -78,19 +78,3 @@ def test_a_robot_stops_before_the_wall_however_late_its_scans_are(delay):
     bot.drive(15.0, lidar(walls), delay=delay)
     assert bot.fastest > 0.4
     assert bot.corners()[:, 0].max() < 10.0
-
-
-def test_what_can_not_stop_straight_ahead_brakes_on_the_curve_that_is_clear():
-    # it drives a wide curve to the left at 2 m/s past the end of a wall that is straight ahead
-    bot = Bot(gains={"max_speed": 5.0, "max_acceleration": 0.9})
-    wall = np.array([(2.6, -3.0, 2.6, -0.1), (-5.0, 9.0, 20.0, 9.0)])
-    bot.v, bot.w = 2.0, 1.0
-    touched = []
-
-    def each(b):
-        corners = b.corners()
-        touched.append(bool(((np.abs(corners[:, 0] - 2.6) < 0.05) & (corners[:, 1] < -0.1)).any()))
-        return b.v < 0.05
-
-    bot.drive(4.0, lidar(wall), each=each)
-    assert not any(touched)
