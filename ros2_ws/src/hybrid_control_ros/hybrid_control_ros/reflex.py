@@ -171,7 +171,7 @@ class ReflexNode(ManagedNode):
         self._scan_frame = self.value("scan_frame")
         if self._sensing is not None:
             self._sensing.reset()
-        self._way = Way(float(self.value("goal_tolerance")))
+        self._way = Way()
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
         self._late = ""
@@ -213,7 +213,8 @@ class ReflexNode(ManagedNode):
 
     def _put_goal(self, goal: Goal) -> None:
         assert self._reflex is not None
-        self._reflex.put_goal(self._way.aim(goal, self._reflex.command().mode == Mode.ARRIVED))
+        self._reflex.put_goal(goal)
+        self._way.aim(goal)
 
     def _on_fused(self, fused: Fused, now_ns: int) -> None:
         if self.active and self._reflex is not None and self._pace is not None:
