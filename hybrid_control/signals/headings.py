@@ -21,6 +21,12 @@ _PER_RADIAN = SECTORS / (2.0 * math.pi)
 
 
 @numba.njit(cache=True, nogil=True)
+def wrapped(angle: float) -> float:
+    """The same angle within -pi .. pi."""
+    return angle - 2.0 * math.pi * round(angle / (2.0 * math.pi))
+
+
+@numba.njit(cache=True, nogil=True)
 def sector_of(bearing: float) -> int:
     """The sector that a bearing within -pi .. pi lies in."""
     return int((bearing + math.pi) * _PER_RADIAN) % SECTORS

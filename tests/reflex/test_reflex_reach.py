@@ -10,6 +10,7 @@ from hybrid_control.navigation.reflex import Mode
 
 # robots, for 15 s each; of 400, 6 touch a wall (docs/safety.md)
 HALLS = 40
+THICKNESS = 0.05  # m, of the boards that stand in them
 
 
 def met(bot, walls):
@@ -61,6 +62,14 @@ def test_a_lidar_that_sees_less_than_the_braking_way_limits_the_speed_and_says_s
     assert bot.reflex.command().mode is Mode.REFLEX_ONLY
 
 
+def panel(x, y, dx, dy):
+    """A board's four sides, (4, 4) m: what has no thickness no lidar sees from its edge."""
+    along = math.hypot(dx, dy)
+    u, v = -dy / along * THICKNESS / 2, dx / along * THICKNESS / 2
+    corners = [(x - dx - u, y - dy - v), (x + dx - u, y + dy - v), (x + dx + u, y + dy + v), (x - dx + u, y - dy + v)]
+    return np.array([(*a, *b) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)])
+
+
 def random_case(seed):
     """A robot, a hall and a lidar that nobody thought of: (bot, scan, period, delay, walls)."""
     rng = np.random.default_rng(seed)
@@ -74,7 +83,7 @@ def random_case(seed):
         size, turn = rng.uniform(0.2, 2.0), rng.uniform(0, math.pi)
         dx, dy = 0.5 * size * math.cos(turn), 0.5 * size * math.sin(turn)
         if math.hypot(x, y) > 1.8 + size / 2:
-            walls.append(np.array([(x - dx, y - dy, x + dx, y + dy)]))
+            walls.append(panel(x, y, dx, dy))
     walls = np.concatenate(walls)
     bearing = rng.uniform(-math.pi, math.pi)
     bot = Bot(

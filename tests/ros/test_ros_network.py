@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -21,25 +21,43 @@ def run(*words):
 
 @pytest.fixture
 def two_hosts():
-    """Two network namespaces with a cable between them: the robot's and a stranger's."""
-    names = [f"hc{os.getpid()}{side}" for side in "ab"]
+    """Two network namespaces with a cable between them, the robot's and a stranger's, by a process in each."""
+    hosts = [subprocess.Popen(["unshare", "--net", "sleep", "300"]) for _ in range(2)]
     try:
-        for name in names:
-            run("ip", "netns", "add", name)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("network namespaces need iproute2 and permission")
-    try:
-        run("ip", "link", "add", "va", "netns", names[0], "type", "veth", "peer", "name", "vb", "netns", names[1])
-        for name, link, address in zip(names, ("va", "vb"), (ROBOT, STRANGER), strict=True):
-            run("ip", "-n", name, "address", "add", f"{address}/24", "dev", link)
-            run("ip", "-n", name, "link", "set", link, "up")
-            run("ip", "-n", name, "link", "set", "lo", "up")
-            run("ip", "-n", name, "route", "add", "default", "dev", link)
-        yield names
-    finally:
-        for name in names:
-            with contextlib.suppress(subprocess.CalledProcessError):
-                run("ip", "netns", "delete", name)
+        wait_for_namespaces(hosts)
+        names = [f"hc{host.pid}" for host in hosts]
+        run("ip", "link", "add", names[0], "type", "veth", "peer", "name", names[1])
+        for host, name, address in zip(hosts, names, (ROBOT, STRANGER), strict=True):
+            run("ip", "link", "set", name, "netns", str(host.pid))
+            run(*inside(host), "ip", "address", "add", f"{address}/24", "dev", name)
+            run(*inside(host), "ip", "link", "set", name, "up")
+            run(*inside(host), "ip", "link", "set", "lo", "up")
+            run(*inside(host), "ip", "route", "add", "default", "dev", name)
+    except (OSError, subprocess.CalledProcessError) as error:
+        end(hosts)
+        pytest.skip(f"network namespaces need iproute2 and permission: {getattr(error, 'stderr', error)}")
+    yield hosts
+    end(hosts)
+
+
+def wait_for_namespaces(hosts):
+    """Until each process is in a network namespace of its own; CalledProcessError where it ended instead."""
+    ours = os.readlink("/proc/self/ns/net")
+    for host in hosts:
+        while os.readlink(f"/proc/{host.pid}/ns/net") == ours:
+            if host.poll() is not None:
+                raise subprocess.CalledProcessError(host.returncode, host.args)
+            time.sleep(0.01)
+
+
+def end(hosts):
+    for host in hosts:
+        host.kill()
+        host.wait()
+
+
+def inside(host):
+    return ["nsenter", "--net", "--target", str(host.pid)]
 
 
 NODE = """
@@ -65,7 +83,7 @@ def node(host, name, hears, says, environment, seconds=15.0):
     # not what these tests themselves were started with
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("FASTRTPS_", "FASTDDS_", "ROS_AUTOMATIC"))}
     return subprocess.Popen(
-        ["ip", "netns", "exec", host, sys.executable, "-c", code],
+        [*inside(host), sys.executable, "-c", code],
         env={**kept, "ROS_DOMAIN_ID": "61", **environment}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -150,6 +150,7 @@ CONTEXT = np.dtype(
         ("driving", np.int64),  # whether the mode lets the network drive
         ("fastest", np.float64),  # m/s, in this tick
         ("play_end", np.int64),  # tick up to which planner spikes are scheduled
+        ("seen_ns", np.int64),  # the loop's clock at the frame of what the scan saw
         ("guard", GUARD),
         ("stuck", np.float64),
         ("back_off", np.float64),

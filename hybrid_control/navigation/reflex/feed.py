@@ -12,6 +12,7 @@ from hybrid_control.navigation.reflex.context import CHANNELS, F32, OUTPUTS, PLA
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.network import BANDS
 from hybrid_control.navigation.reflex.percept import sector_directions
+from hybrid_control.navigation.reflex.scan import bring_along
 from hybrid_control.realtime import address_of, read_mailbox
 from hybrid_control.signals.headings import SECTORS
 
@@ -33,7 +34,12 @@ def receive(c: Any, now_ns: int) -> None:
         _apply_gains(c)
     if read_mailbox(c.scan_box, address_of(c.scan)):
         _see(c)
+        c.seen_ns = c.scan.received_ns
     read_mailbox(c.motion_box, address_of(c.motion))
+    if c.scan.value.posed and c.motion.received_ns > c.seen_ns:
+        bring_along(c.scan.value, c.motion.value, (c.motion.received_ns - c.seen_ns) * 1e-9)
+        if c.scan.value.posed:
+            c.seen_ns = c.motion.received_ns
     read_mailbox(c.vertical_box, address_of(c.vertical))
     read_mailbox(c.goal_box, address_of(c.goal))
     if read_mailbox(c.train_box, address_of(c.train)):

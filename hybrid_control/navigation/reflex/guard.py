@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import OUTLINE, displacement, stays_clear
-from hybrid_control.signals.headings import sector_of
+from hybrid_control.signals.headings import sector_of, wrapped
 
 REACTION = 0.1  # s, in which a command takes its way
 MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
-LAG = 0.2  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
+LAG = 0.1  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
 KNOWN, DEAD, UNLOOKED = (
@@ -40,7 +40,8 @@ GUARD = np.dtype(
         ("deceleration", np.float64),  # m/s²
         ("response", np.float64),  # s, in which a holonomic vehicle follows a command as a low pass does
         ("creep", np.float64),  # m/s, towards where nothing valid comes from
-        ("age", np.float64),  # s, of the scan
+        ("scan_age", np.float64),  # s, of the scan
+        ("age", np.float64),  # s, of the frame that what it saw was brought into by odometry
         ("speed", np.float64),  # m/s ahead and rad/s, of a wheeled base as it drives
         ("turn", np.float64),
         # m and rad that a holonomic vehicle goes on for: its motion times its response
@@ -111,7 +112,7 @@ def _towards_unlooked(seen: Any, x: float, y: float, angular: float, horizon: fl
 @numba.njit(cache=True, nogil=True)
 def sector_state(seen: Any, x: float, y: float) -> int:
     """What is known of the direction of a point in the body frame."""
-    return int(seen.states[sector_of(math.atan2(y, x))])
+    return int(seen.states[sector_of(wrapped(math.atan2(y, x) + seen.turned))])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -135,7 +136,7 @@ def _share_towards_unknown(
 @numba.njit(cache=True, nogil=True)
 def within_sight(seen: Any, x: float, y: float, g: Any) -> tuple[float, float]:
     """A motion no faster than the robot can stop from within what its sensors see at most."""
-    fastest = fastest_within(seen.sight, g.age, g)
+    fastest = fastest_within(seen.sight, g.scan_age, g)
     speed = math.hypot(x, y)
     if speed <= fastest:
         return x, y
@@ -163,12 +164,27 @@ def _turning_on(angular: float, g: Any) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: float, g: Any) -> bool:
-    """Whether a base that still drives faster than a command keeps clear while it brakes on that command's turn."""
+    """Whether a base that still drives faster than a command, or the other way, keeps clear while it brakes on that
+    command's turn."""
     speed = abs(g.speed) - max(LAG - g.age, 0.0) * g.deceleration
-    if g.holonomic or speed <= abs(x):
+    if g.holonomic or speed <= 0.0 or (x * g.speed > 0.0 and speed <= abs(x)):
         return True
     v = math.copysign(speed, g.speed)
     return _is_free(seen, v, 0.0, angular, soon + 0.5 * speed / g.deceleration, ahead, g)
+
+
+@numba.njit(cache=True, nogil=True)
+def _braking_turn(seen: Any, soon: float, g: Any) -> float:
+    """rad/s on which a wheeled base that can't stop straight ahead in time brakes: on the curve that it is on, or a
+    wider one, whichever keeps clear; or where none does, for the longest."""
+    if g.holonomic or _brakes_in_time(seen, 0.0, 0.0, soon, 0.0, g):
+        return 0.0
+    for part in (1.0, 0.75, 0.5, 0.25):
+        for share in (1.0, 0.7, 0.4, 0.0):
+            turn = share * g.turn
+            if _is_free(seen, g.speed, 0.0, turn, part * (soon + 0.5 * abs(g.speed) / g.deceleration), 0.0, g):
+                return turn
+    return 0.0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -212,12 +228,7 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
             and _brakes_in_time(seen, 0.0, w, soon, 0.0, g)
         ):
             return 0.0, 0.0, w, True
-    # what brakes slowly brakes on the curve that it is on, where straight ahead something is in the way
-    if not _brakes_in_time(seen, 0.0, 0.0, soon, 0.0, g):
-        for share in (1.0, 0.7, 0.4):
-            if _brakes_in_time(seen, 0.0, share * g.turn, soon, 0.0, g):
-                return 0.0, 0.0, share * g.turn, True
-    return 0.0, 0.0, 0.0, True
+    return 0.0, 0.0, _braking_turn(seen, soon, g), True
 
 
 @numba.njit(cache=True, nogil=True)

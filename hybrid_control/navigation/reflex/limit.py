@@ -67,8 +67,9 @@ def stand(c: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _prepare(c: Any, now_ns: int) -> None:
-    """Write the scan's age, and how far a holonomic vehicle drifts, into the guard's record."""
-    c.guard.age = max(now_ns - c.scan.received_ns, 0) * 1e-9 + c.scan.value.lag
+    """Write the age of what is seen, and how far a holonomic vehicle drifts, into the guard's record."""
+    c.guard.scan_age = max(now_ns - c.scan.received_ns, 0) * 1e-9 + c.scan.value.lag
+    c.guard.age = max(now_ns - c.seen_ns, 0) * 1e-9 + c.scan.value.lag
     m, response = c.motion.value, c.guard.response
     x, y, w = m.linear_x, m.linear_y, m.angular_z
     if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > c.gains.value.odometry_timeout * 1e9:

@@ -37,7 +37,8 @@ from hybrid_control.navigation.reflex.network import (
 )
 from hybrid_control.navigation.reflex.percept import SWEEP
 from hybrid_control.navigation.reflex.returns import Returns
-from hybrid_control.navigation.reflex.scan import new_view, take_points, take_scan
+from hybrid_control.navigation.reflex.scan import take_points, take_scan
+from hybrid_control.navigation.reflex.sight import Sight
 from hybrid_control.navigation.reflex.spike_log import SpikeLog
 from hybrid_control.navigation.reflex.status import REASONS, Command, Meter, Status
 from hybrid_control.navigation.reflex.target import Target
@@ -107,7 +108,7 @@ class Reflex:
         self._inputs.last_stamp.clear()
         self._boxes = mailboxes()
         self._target = Target(self._boxes["goal"], self._clock)
-        self._view = new_view()
+        self._sight = Sight()
         self._log, self._board_log = SpikeLog("log", SPIKE_LOG), SpikeLog("board", BOARD_LOG)
         self._meter = Meter()
         connect(self.context, self.engine, self._boxes, self.settings, name)
@@ -157,25 +158,24 @@ class Reflex:
             previous = self._inputs.last_stamp.get("scan")
             received = self._received("scan", scan.stamp_ns, now_ns, "scan_timeout")
             # what odometry says of the scan's time; where it is stale, nothing that moves is followed
-            motion = self._boxes["motion"].read()
-            age = (scan.stamp_ns - int(motion["stamp_ns"])) * 1e-9
+            motion, age = self._sight.motion_at(scan.stamp_ns)
             sweep = np.array(
                 (
                     scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max,
                     self.settings["lidar_x"], self.settings["lidar_yaw"],
                     (scan.stamp_ns - previous) * 1e-9 if previous is not None else 0.0,
-                    age if motion["sequence"] and not self.settings["holonomic"] else -1.0,
+                    -1.0 if self.settings["holonomic"] else age,
                 ),
                 SWEEP,
             )[()]  # fmt: skip
             robot = robot_of(self.settings, self._gains)
             record = self._boxes["scan"].new()
-            followed = take_scan(self._view[0], scan.ranges, sweep, motion["value"][()], robot, record[()])
+            followed = take_scan(self._sight.view, scan.ranges, sweep, motion, robot, record[()])
             self._boxes["scan"].write(record, scan.stamp_ns, received)
             if handed_over is not None:
                 handed_over()
             if followed:
-                mark_passed(self._view[0]["watched"], scan.ranges, float(scan.range_min))
+                mark_passed(self._sight.view["watched"], scan.ranges, float(scan.range_min))
 
     def put_points(
         self,
@@ -237,6 +237,7 @@ class Reflex:
             ):
                 record[name] = value
             self._target.lapse()
+            self._sight.put_motion(odometry.stamp_ns, record[()])
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
 
     def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:
@@ -397,7 +398,7 @@ class Reflex:
         guard = self.context["guard"][0]
         if guard["deceleration"] == 0.0:  # no tick so far
             return reason
-        fastest = fastest_within(float(scan["sight"]), float(guard["age"]), guard)
+        fastest = fastest_within(float(scan["sight"]), float(guard["scan_age"]), guard)
         if fastest < float(self._gains["max_speed"]):
             reason += (
                 f"; at most {fastest:.2f} m/s, to stop within the {float(scan['sight']):g} m that are seen"

@@ -5,6 +5,7 @@ Called once a scan, from the callback that received it, with the interpreter rel
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -26,9 +27,11 @@ from hybrid_control.navigation.reflex.coverage import (
 from hybrid_control.navigation.reflex.evasion import SPEEDS, TURNS
 from hybrid_control.navigation.reflex.movers import WATCHED, watch
 from hybrid_control.navigation.reflex.percept import BEAMS, MAX_BEAMS, MAX_POINTS, lay_out, perceive
-from hybrid_control.signals.headings import SECTORS
+from hybrid_control.signals.headings import SECTORS, wrapped
 
 LONGEST_INTERVAL = 0.5  # s between two scans beyond which nothing is said of speeds
+BEYOND_SPEED, BEYOND_TURN = 1.5, 3.0  # m/s and rad/s over what odometry says of its speed that its pose may move at
+ROUNDING = 0.02  # m and rad
 WATCH_AGE = 0.2  # s, age of the odometry, against the scan, from which on nothing that moves is followed
 
 SCAN = np.dtype(
@@ -39,6 +42,11 @@ SCAN = np.dtype(
         ("sectors", np.float32, (SECTORS,)),
         ("approach", np.float32, (SECTORS,)),
         ("lag", np.float64),  # s by which the oldest part that counts is older than the newest
+        ("posed", np.int64),  # whether odometry tells where it was taken
+        ("x", np.float64),  # m and rad by odometry: the frame of all that is here
+        ("y", np.float64),
+        ("yaw", np.float64),
+        ("turned", np.float64),  # rad by which that frame was turned since the scan, for the states
         ("sight", np.float64),  # m that the sensor sees at most from the robot's centre
         ("states", np.int8, (SECTORS,)),  # of each sector, as `coverage` has it
         ("unlooked", np.int64),  # how many sectors no sensor looks at
@@ -94,6 +102,8 @@ def take_scan(
     if not 0.0 < sweep.interval < LONGEST_INTERVAL:
         sweep.interval = 0.0
     move_along(coverage, sweep, motion, WATCH_AGE)
+    scan.posed, scan.x, scan.y, scan.yaw = coverage.posed, coverage.x, coverage.y, coverage.yaw
+    scan.turned = 0.0
     # what other sweeps saw beside it keeps its room
     scan.count = perceive(ranges, sweep, before.beams, robot.reach, MAX_POINTS * refreshed // SECTORS, scan)
     scan.count = keep(coverage, scan.points, scan.rays, scan.count, timeout)
@@ -109,6 +119,35 @@ def take_scan(
         return False
     watch(before.watched, ranges, sweep, before.beams, motion, robot, scan)
     return True
+
+
+@numba.njit(cache=True, nogil=True)
+def bring_along(scan: Any, motion: Any, dt: float) -> None:
+    """Bring what a posed SCAN saw into the body frame of a MOTION that is dt s younger.
+
+    Where the pose leaps farther than its speed can be wrong, odometry began anew: the scan is posed no more.
+    """
+    turn = wrapped(motion.yaw - scan.yaw)
+    c, s = math.cos(scan.yaw), math.sin(scan.yaw)
+    dx, dy = motion.x - scan.x, motion.y - scan.y
+    way = (abs(motion.linear_x) + BEYOND_SPEED) * dt + ROUNDING
+    if math.hypot(dx, dy) > way or abs(turn) > (abs(motion.angular_z) + BEYOND_TURN) * dt + ROUNDING:
+        scan.posed = 0
+        return
+    ahead, aside = c * dx + s * dy, c * dy - s * dx  # in the scan's frame
+    c, s = math.cos(turn), math.sin(turn)
+    _into(scan.points, scan.count, ahead, aside, c, s)
+    _into(scan.hidden, scan.dead, ahead, aside, c, s)
+    scan.x, scan.y, scan.yaw = motion.x, motion.y, motion.yaw
+    scan.turned = wrapped(scan.turned + turn)
+
+
+@numba.njit(cache=True, nogil=True)
+def _into(points: NDArray[np.float32], count: int, x: float, y: float, c: float, s: float) -> None:
+    """Into the frame at (x, y) m, turned by an angle of which c and s are cosine and sine."""
+    for k in range(count):
+        u, v = points[k, 0] - x, points[k, 1] - y
+        points[k, 0], points[k, 1] = c * u + s * v, c * v - s * u
 
 
 @numba.njit(cache=True, nogil=True)
@@ -136,5 +175,5 @@ def take_points(
     scan.count = part + 1
     scan.sectors[:] = sectors
     scan.approach[:] = approach
-    scan.lag, scan.sight, scan.moving = 0.0, sight, 0
+    scan.lag, scan.sight, scan.moving, scan.posed, scan.turned = 0.0, sight, 0, 0, 0.0
     judge(scan, states, robot)

@@ -14,7 +14,7 @@ from hybrid_control.bringup.kinds import build
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.bringup.options import RunOptions
 from hybrid_control.bringup.parameter_files import read_yaml, to_yaml
-from hybrid_control.parameters import Value
+from hybrid_control.parameters import Value, check_all
 from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.worlds import load_world
 
@@ -68,7 +68,8 @@ class Plan:
         self._file = (self.folder / "params.yaml").resolve()
         self.graph = graph_of(self.options, self.seed, self._file)
         self.programs = list(self.graph.programs)
-        self.parameters = {name: dict(values) for name, values in read_yaml(self._file).items()}
+        stated = read_yaml(self._file)
+        self.parameters = {name: dict(check_all(known, stated.get(name, {}))) for name, known in NODES.items()}
         self.parameters |= {name: dict(self.graph.values(name)) for name in self.graph.managed}
         self.needed = {"reflex": self.program_of(REFLEX)}
 
