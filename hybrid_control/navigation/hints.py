@@ -109,10 +109,12 @@ class Way:
             return math.nan
         return math.hypot(self._goal.x - self._at[0], self._goal.y - self._at[1])
 
-    def aim(self, goal: Goal) -> None:
-        """Where it is sent; the same goal again changes nothing."""
-        if self._goal is None or (goal.x, goal.y) != (self._goal.x, self._goal.y):
-            self._goal, self._nearest = goal, math.inf
+    def aim(self, goal: Goal) -> bool:
+        """Where it is sent; the same goal again changes nothing. Whether it is another one."""
+        if self._goal is not None and (goal.x, goal.y) == (self._goal.x, self._goal.y):
+            return False
+        self._goal, self._nearest = goal, math.inf
+        return True
 
     def progress(self, driving: bool, now: float) -> str:
         """A line where it has driven for NO_PROGRESS without getting NEARER, else "". now: s of the ROS clock."""

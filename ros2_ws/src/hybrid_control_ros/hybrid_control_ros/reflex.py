@@ -126,6 +126,7 @@ class ReflexNode(ManagedNode):
         self._commands = Commands(self, max_age_ns)
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
+        self._goal_topic = self.talk(PoseStamped, "reflex/goal", qos.LATCHED)
         self._sensing = None
         if str(self.value("sensors")).split() == ["scan", "laser"]:
             self.take(LaserScan, "scan", self._put_scan, qos.SENSOR)
@@ -214,7 +215,8 @@ class ReflexNode(ManagedNode):
     def _put_goal(self, goal: Goal) -> None:
         assert self._reflex is not None
         self._reflex.put_goal(goal)
-        self._way.aim(goal)
+        if self._way.aim(goal):  # whoever comes late, as a planner that was started again does, is told too
+            self._goal_topic.publish(convert.goal_message(goal, self.value("odom_frame")))
 
     def _on_fused(self, fused: Fused, now_ns: int) -> None:
         if self.active and self._reflex is not None and self._pace is not None:
