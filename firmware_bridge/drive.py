@@ -39,16 +39,16 @@ class Drive:
         """The wheels stand, or were not reached: the next command begins from there."""
         self._velocity = BodyVelocity()
 
-    def put(self, velocity: BodyVelocity, now: float) -> None:
-        """A new command."""
-        self._wanted = now, velocity
+    def put(self, velocity: BodyVelocity, now: float, age: float = 0.0) -> None:
+        """A new command. age: s since it was made; the time on its way is a part of the timeout."""
+        self._wanted = now - age, velocity
 
     def step(self, now: float) -> WheelCommand | None:
         """What the wheels do now; None where the command of just now stands, and the next step takes up the rest."""
         wanted = BodyVelocity()
         if self._wanted is not None:
-            arrived, velocity = self._wanted
-            self.stale = now - arrived > self.timeout
+            made, velocity = self._wanted
+            self.stale = now - made > self.timeout
             wanted = BodyVelocity() if self.stale else velocity
         dt = min(now - self._sent_at, _LONGEST_STEP)
         if dt < _SHORTEST_STEP:

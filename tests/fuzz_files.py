@@ -46,11 +46,18 @@ def nir_seeds() -> Iterator[bytes]:
 
 def read_nir(file: Path) -> Any:
     from hybrid_control.files.hdf5 import look_through
+    from hybrid_control.snn import Engine, Network
     from hybrid_control.snn.nir.files import read_unchecked
 
     # what the guarded reader does in a process of its own; here this one has the limits
     look_through(file)
-    return read_unchecked(file)
+    return Engine(Network.from_nir(read_unchecked(file)), dt=1e-3)
+
+
+def load_nir(file: Path) -> Any:
+    from hybrid_control.snn import Network
+
+    return Network.load(file)
 
 
 def yaml_seeds() -> Iterator[bytes]:
@@ -92,6 +99,8 @@ def read_world(file: Path) -> Any:
     return load_world(str(file))
 
 
+# readers that look through a file in a process of its own, where the HDF5 library may crash
+GUARDED = {"nir": load_nir}
 KINDS: dict[str, tuple[str, Callable[[], Iterator[bytes]], Callable[[Path], Any]]] = {
     "nir": (".nir", nir_seeds, read_nir),
     "yaml": (".yaml", yaml_seeds, read_parameters),
@@ -143,8 +152,11 @@ def _late(number: int, frame: Any) -> None:
     raise TimeoutError(f"longer than {SECONDS} s")
 
 
-def fuzz(kind: str, count: int, seed: int, report: Any) -> None:
-    """Try `count` files in this process; puts (kind, number, what happened, content) for each bad one, then None."""
+def fuzz(kind: str, numbers: range, seed: int, report: Any) -> None:
+    """Try the files of these numbers in this process.
+
+    Sends (number, "", nothing) before each, (number, what happened, content) for a bad one, and None at the end.
+    """
     suffix, seeds_of, read = KINDS[kind]
     seeds = list(seeds_of())
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -154,43 +166,72 @@ def fuzz(kind: str, count: int, seed: int, report: Any) -> None:
         for seed_file in seeds:
             file.write_bytes(seed_file)
             read(file)  # what is mutated is a good file
-        for number in range(count):
+        for number in numbers:
             content = mutate(np.random.default_rng([seed, number]), seeds)
             file.write_bytes(content)
+            report.send((number, "", b""))
             signal.alarm(SECONDS)
             said = verdict(read, file)
             signal.alarm(0)
             if said:
-                report.put((kind, number, said, content))
-    report.put(None)
+                report.send((number, said, content))
+    report.send(None)
+
+
+def pieces(kind: str, count: int, seed: int) -> Iterator[tuple[int, str, bytes]]:
+    """The bad ones of `count` files as (number, what happened, content); a process that dies over one, or does not come
+    back from it, is followed by another, which begins with the next."""
+    context = multiprocessing.get_context("spawn")
+    begin = 0
+    while begin < count:
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=fuzz, args=(kind, range(begin, count), seed, theirs))
+        process.start()
+        theirs.close()
+        number, ended = begin - 1, False
+        with contextlib.suppress(EOFError):
+            # in C no alarm is heard; until the first file there is a lot to import and to compile
+            while ours.poll(4 * SECONDS if number >= begin else 600.0):
+                if (item := ours.recv()) is None:
+                    ended = True
+                    break
+                number = item[0]
+                if item[1]:
+                    yield item
+        process.kill()
+        process.join()
+        if ended:
+            return
+        if number < begin:
+            raise RuntimeError(f"{kind}: the process ended with status {process.exitcode} before its first file")
+        yield from died(kind, number, seed, process.exitcode)
+        begin = number + 1
+
+
+def died(kind: str, number: int, seed: int, status: int | None) -> Iterator[tuple[int, str, bytes]]:
+    """The file over which a process died, unless a guarded reader keeps itself from that."""
+    suffix, seeds_of, _ = KINDS[kind]
+    content = mutate(np.random.default_rng([seed, number]), list(seeds_of()))
+    said = f"the process ended with status {status}"
+    if kind in GUARDED:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"a{suffix}"
+            file.write_bytes(content)
+            said = verdict(GUARDED[kind], file)
+    if said:
+        yield number, said, content
 
 
 def run(count: int, seed: int, kinds: list[str]) -> int:
     """Each kind in a process of its own; prints what went wrong; returns how many files did."""
     bad = 0
-    context = multiprocessing.get_context("spawn")
     for kind in kinds:
-        begin = time.monotonic()
-        report = context.Queue()
-        process = context.Process(target=fuzz, args=(kind, count, seed, report))
-        process.start()
-        found = 0
-        while True:
-            try:
-                item = report.get(timeout=1.0)
-            except Exception:
-                if process.is_alive():
-                    continue
-                print(f"{kind}: the process ended with status {process.exitcode}")
-                found += 1
-                break
-            if item is None:
-                break
+        begin, found = time.monotonic(), 0
+        for number, said, content in pieces(kind, count, seed):
             found += 1
-            kept = Path(tempfile.gettempdir()) / f"fuzz_{item[0]}_{item[1]}{KINDS[kind][0]}"
-            kept.write_bytes(item[3])
-            print(f"{item[0]} {item[1]}: {item[2]} ({kept})")
-        process.join()
+            kept = Path(tempfile.gettempdir()) / f"fuzz_{kind}_{seed}_{number}{KINDS[kind][0]}"
+            kept.write_bytes(content)
+            print(f"{kind} {number}: {said} ({kept})")
         print(f"{kind}: {count} files, {found} wrong, {time.monotonic() - begin:.0f} s", flush=True)
         bad += found
     return bad

@@ -162,8 +162,8 @@ class Autopilot:
         if not on and self._command is not None:
             self._command = (-math.inf if self._sending == "nothing" else self._stale_since(), Setpoint())
 
-    def send(self, setpoint: Setpoint) -> None:
-        """A new command, streamed until it is older than command_timeout.
+    def send(self, setpoint: Setpoint, age: float = 0.0) -> None:
+        """A new command, streamed until it is older than command_timeout. age: s since it was made.
 
         MavlinkError where it is not finite or beyond the limits; the one before it stays and grows old.
         """
@@ -179,7 +179,7 @@ class Autopilot:
             if value > most * (1.0 + 1e-6):
                 self._counts["refused"] += 1
                 raise MavlinkError(f"setpoint: {name} {value:g} is beyond the limit, {most:g}")
-        self._command = (time.monotonic(), setpoint)
+        self._command = (time.monotonic() - age, setpoint)
 
     def arm(self) -> None:
         """Ask the autopilot to arm. MavlinkError where it refuses, does not answer, or does not do it."""
@@ -309,7 +309,7 @@ class Autopilot:
             transport.close()
 
     def _stale_since(self) -> float:
-        """A time of arrival from which a command is just stale."""
+        """When a command was made that is just stale."""
         return time.monotonic() - self.config.command_timeout
 
     def _fresh(self, now: float) -> bool:
@@ -325,8 +325,8 @@ class Autopilot:
         if not self._connection.connected.is_set() or self._command is None:
             self._sending = "nothing"
             return
-        arrived, setpoint = self._command
-        age = now - arrived
+        made, setpoint = self._command
+        age = now - made
         if self._enabled and self._fresh(now):
             sending = "setpoint"
         elif age <= config.command_timeout + config.hold or self._engaging:

@@ -13,32 +13,31 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from numpy.random import Generator
 
 from hybrid_control.bench import fault_messages as lies
+from hybrid_control.bench.fault_limits import BASE_STOPS, BRIDGE, REFLEX, REFLEX_STOPS, SIM
 from hybrid_control.bench.fault_ptrace import Frozen, may_freeze
 from hybrid_control.bench.fault_robot import (
     CLOCK,
     FIRMWARE,
+    FIRMWARE_TCP,
     REAL_TIME,
     Robot,
     Thread,
     no_firmware,
     own_mounts,
 )
-from hybrid_control.bench.fault_truth import Stop
 from hybrid_control.bench.fault_wires import Wires
 
-REFLEX, PLANNER, ENCODER, BRIDGE = "reflex_node", "planner_node", "rate_to_spike_node", "firmware_bridge_node"
+PLANNER, ENCODER = "planner_node", "rate_to_spike_node"
 _LASTS = (0.3, 3.0)  # s that a fault lasts
+_FROZEN_WORLD = 0.5  # s that a simulator is frozen at least
 _AFTERMATH = 2.5  # s for which a robot whose process was killed is watched before anybody sends a goal
 _HOG = 1.0  # s at most that a core is taken from everybody else
 _CHUNK = 1 << 16  # bytes
-
-# 0.25 s: command_timeout of the base and scan_timeout of the reflex; 4 m/s² is the base's braking, 2 m/s² the reflex's
-BASE_STOPS = Stop(0.25, 4.0)
-REFLEX_STOPS = Stop(0.25, 2.0)
 
 _HOG_PROGRAM = """
 import os, sys, time
@@ -52,11 +51,11 @@ while time.monotonic() < until: pass
 class Fault:
     """One fault; a kind fills in _begin and _end.
 
-    seconds: how long it lasts; for a kill, how long its consequence is watched before the robot is sent on. stop: how
-    the robot must stop, None where it may drive on.
+    seconds: how long it lasts; for a kill, how long its consequence is watched before the robot is sent on. stop: who
+    must stop the robot (BASE_STOPS, REFLEX_STOPS), "" where it may drive on.
     """
 
-    stop: Stop | None = None
+    stop: str = ""
 
     def __init__(self, robot: Robot, wires: Wires, random: Generator) -> None:
         self.robot, self.wires, self.random = robot, wires, random
@@ -92,7 +91,7 @@ def _pid(robot: Robot, node: str) -> int:
 class Kill(Fault):
     """A process is killed."""
 
-    def __init__(self, node: str, stop: Stop | None, robot: Robot, wires: Wires, random: Generator) -> None:
+    def __init__(self, node: str, stop: str, robot: Robot, wires: Wires, random: Generator) -> None:
         super().__init__(robot, wires, random)
         self._node, self.stop, self.seconds = node, stop, _AFTERMATH
         self.what = "SIGKILL, watched for"
@@ -104,7 +103,7 @@ class Kill(Fault):
 class Freeze(Fault):
     """A process is frozen."""
 
-    def __init__(self, node: str, stop: Stop | None, robot: Robot, wires: Wires, random: Generator) -> None:
+    def __init__(self, node: str, stop: str, robot: Robot, wires: Wires, random: Generator) -> None:
         super().__init__(robot, wires, random)
         self._node, self.stop, self._pid = node, stop, 0
 
@@ -115,6 +114,14 @@ class Freeze(Fault):
     def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGCONT)
+
+
+class FreezeWorld(Freeze):
+    """The simulator is frozen: no sensor speaks, and nothing moves before it goes on."""
+
+    def __init__(self, robot: Robot, wires: Wires, random: Generator) -> None:
+        super().__init__(SIM, "", robot, wires, random)
+        self.seconds = float(random.uniform(_FROZEN_WORLD, _LASTS[1]))
 
 
 class FreezeThread(Fault):
@@ -218,6 +225,42 @@ class Unplug(Fault):
         self.robot.emulator.command("plug")
 
 
+class Nameless(Fault):
+    """The serial port's name is gone, as after a rule of udev's; who has it open goes on."""
+
+    _target: Path | None = None
+
+    def _begin(self) -> None:
+        name = Path(self.robot.port)
+        self._target = name.readlink()
+        name.unlink()
+
+    def _end(self) -> None:
+        if self._target is not None:
+            Path(self.robot.port).symlink_to(self._target)
+
+
+class CutCable(Fault):
+    """The TCP cable to the motor board is cut. silent: what is sent meanwhile arrives later; else it is closed."""
+
+    stop = BASE_STOPS
+
+    def __init__(self, silent: bool, robot: Robot, wires: Wires, random: Generator) -> None:
+        super().__init__(robot, wires, random)
+        self._silent = silent
+
+    def _begin(self) -> None:
+        assert self.robot.cable is not None
+        if self._silent:
+            self.robot.cable.cut()
+        else:
+            self.robot.cable.close()
+
+    def _end(self) -> None:
+        assert self.robot.cable is not None
+        self.robot.cable.mend()
+
+
 class Reset(Fault):
     """The motor board starts anew, as after its reset button."""
 
@@ -230,7 +273,7 @@ class Lie(Fault):
     """A wire says something else, or nothing. make: draws the change, and words for it."""
 
     def __init__(
-        self, wire: str, make: lies.Make, stop: Stop | None, robot: Robot, wires: Wires, random: Generator
+        self, wire: str, make: lies.Make, stop: str, robot: Robot, wires: Wires, random: Generator
     ) -> None:
         super().__init__(robot, wires, random)
         self.stop = stop
@@ -298,18 +341,20 @@ class Kind:
     graph: str = REAL_TIME
 
 
-def _lie(wire: str, make: lies.Make, help_: str, stop: Stop | None = None, graph: str = REAL_TIME) -> Kind:
+def _lie(wire: str, make: lies.Make, help_: str, stop: str = "", graph: str = REAL_TIME) -> Kind:
     return Kind(partial(Lie, wire, make, stop), help_, graph=graph)
 
 
 #: By name. The first word of a name is its group.
 KINDS: dict[str, Kind] = {
-    "kill-planner": Kind(partial(Kill, PLANNER, None), "the planner's process is killed"),
-    "kill-encoder": Kind(partial(Kill, ENCODER, None), "the encoder's process is killed"),
+    "kill-planner": Kind(partial(Kill, PLANNER, ""), "the planner's process is killed"),
+    "kill-encoder": Kind(partial(Kill, ENCODER, ""), "the encoder's process is killed"),
     "kill-reflex": Kind(partial(Kill, REFLEX, BASE_STOPS), "the reflex's process is killed: stop"),
-    "freeze-planner": Kind(partial(Freeze, PLANNER, None), "the planner's process is frozen"),
-    "freeze-encoder": Kind(partial(Freeze, ENCODER, None), "the encoder's process is frozen"),
+    "freeze-planner": Kind(partial(Freeze, PLANNER, ""), "the planner's process is frozen"),
+    "freeze-encoder": Kind(partial(Freeze, ENCODER, ""), "the encoder's process is frozen"),
     "freeze-reflex": Kind(partial(Freeze, REFLEX, BASE_STOPS), "the reflex's process is frozen: stop"),
+    "freeze-simulator": Kind(FreezeWorld, "the simulator is frozen: sensors, base and world stand still"),
+    "freeze-simulator-clock": Kind(FreezeWorld, "the same, with nodes that go by its /clock", graph=CLOCK),
     "freeze-loop": Kind(partial(FreezeThread, True), "a thread that ticks is frozen", may_freeze),
     "freeze-thread": Kind(partial(FreezeThread, False), "another thread of the reflex is frozen", may_freeze),
     "hog-core": Kind(HogCore, "FIFO 99 takes the loop's core", _fifo),
@@ -347,6 +392,15 @@ KINDS: dict[str, Kind] = {
     ),
     "wire-unplug": Kind(Unplug, "the motor board's serial line is unplugged: stop", no_firmware, FIRMWARE),
     "wire-reset": Kind(Reset, "the motor board starts anew", no_firmware, FIRMWARE),
+    "wire-name": Kind(Nameless, "the motor board's port loses its name for a while", no_firmware, FIRMWARE),
+    "wire-tcp-cut": Kind(
+        partial(CutCable, True), "the motor board's TCP cable is cut, what is sent arrives later: stop", no_firmware,
+        FIRMWARE_TCP,
+    ),
+    "wire-tcp-close": Kind(
+        partial(CutCable, False), "the motor board's TCP connection is closed and refused: stop", no_firmware,
+        FIRMWARE_TCP,
+    ),
     "kill-reflex-firmware": Kind(
         partial(Kill, REFLEX, BASE_STOPS), "the reflex is killed, with motor firmware: stop", no_firmware, FIRMWARE
     ),

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,18 +23,24 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from hybrid_control.bench.fault_cable import Cable
+from hybrid_control.bench.fault_limits import limits_of
 from hybrid_control.bringup.graph import MAX_RESTARTS, OURS
+from hybrid_control.bringup.kinds import build
 from hybrid_control.bringup.parameter_files import config_folder
 
 if TYPE_CHECKING:
     from firmware_bridge.firmware.emulator import Emulator
 
-#: Kinds of graphs: as on a robot; its nodes go by /clock; the motor firmware on an emulated chip moves the wheels.
-GRAPHS = REAL_TIME, CLOCK, FIRMWARE = "real time", "clock", "firmware"
+#: Kinds of graphs: as on a robot; its nodes go by /clock; the motor firmware on an emulated chip moves the wheels, by a
+#: serial line or over TCP.
+GRAPHS = REAL_TIME, CLOCK, FIRMWARE, FIRMWARE_TCP = "real time", "clock", "firmware", "firmware over TCP"
 #: The simulator alone has other names for these, and `Wires` passes them on.
 REMAPS = "; ".join(
     f"sim_node:{name}:=true/{name}" for name in ("scan", "odom", "camera/image_raw", "cmd_vel")
 )
+
+ROBOT = "jackal"  # whom it is, in every graph
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _SHM, _DISK = "8m", "8m"  # sizes of the robot's own /dev/shm and disk, where it may have them
@@ -79,14 +86,14 @@ def no_firmware() -> str:
 def start(graph: str, world: str, seed: int, domain: int) -> Robot:
     """A robot of one of `GRAPHS` in a world by name and seed."""
     folder = Path(tempfile.mkdtemp(prefix="hybrid-control-faults-"))
-    if graph != FIRMWARE:
-        remaps = REMAPS if graph == REAL_TIME else f"{REMAPS}; sim_node:/clock:=true/clock"
-        words = ["sim", "--world", world, "--seed", str(seed), "--remap", remaps]
-        return Robot([*words, "--use-sim-time", "true"] if graph == CLOCK else words, domain, folder)
-    return _with_firmware(world, seed, domain, folder)
+    if graph in (FIRMWARE, FIRMWARE_TCP):
+        return _with_firmware(graph, world, seed, domain, folder)
+    remaps = REMAPS if graph == REAL_TIME else f"{REMAPS}; sim_node:/clock:=true/clock"
+    words = {"world": world, "seed": str(seed), "remap": remaps, "use_sim_time": str(graph == CLOCK).lower()}
+    return Robot("sim", words, domain, folder)
 
 
-def _with_firmware(world: str, seed: int, domain: int, folder: Path) -> Robot:
+def _with_firmware(graph: str, world: str, seed: int, domain: int, folder: Path) -> Robot:
     """The motor firmware on an emulated chip between bridge and wheels; the simulator stands beside the graph."""
     from firmware_bridge.firmware.emulator import Emulator
     from hybrid_control.sim.robots import vehicle
@@ -96,8 +103,14 @@ def _with_firmware(world: str, seed: int, domain: int, folder: Path) -> Robot:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    emulator = Emulator(program, elf, link=folder / "firmware.pty", wheels=port)
-    robot, at = vehicle("jackal"), load_world(world, seed).start
+    if graph == FIRMWARE_TCP:
+        emulator = Emulator(program, elf, tcp=0, wheels=port)
+        cable = Cable(int(emulator.address.rpartition(":")[2]))
+        address = cable.address
+    else:
+        emulator, cable = Emulator(program, elf, link=folder / "firmware.pty", wheels=port), None
+        address = emulator.address
+    robot, at = vehicle(ROBOT), load_world(world, seed).start
     assert robot.wheels is not None
     bridge = {
         "driver": "link", "kinematics": "differential", "wheel_radius": robot.wheels.radius,
@@ -109,10 +122,10 @@ def _with_firmware(world: str, seed: int, domain: int, folder: Path) -> Robot:
     parameters["/**/firmware_bridge_node"]["ros__parameters"] |= bridge
     (folder / "robot.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
     moved = "firmware_bridge_node:odom:=true/odom; firmware_bridge_node:cmd_vel:=true/cmd_vel"
-    words = ["robot", "--params", str(folder / "robot.yaml"), "--port", emulator.address, "--remap", moved]
-    result = Robot(words, domain, folder)
-    result.emulator = emulator
-    sim = {"autostart": "true", "world": world, "seed": seed, "wheel_port": port}
+    words = {"params_file": str(folder / "robot.yaml"), "port": address, "remap": moved}
+    result = Robot("robot", words, domain, folder)
+    result.emulator, result.cable, result.port = emulator, cable, address
+    sim = {"autostart": "true", "world": world, "robot": ROBOT, "seed": seed, "wheel_port": port}
     settings = [word for name, value in sim.items() for word in ("-p", f"{name}:={value}")]
     remaps = [word for remap in REMAPS.split("; ") for word in ("-r", remap)]
     result.simulator = subprocess.Popen(
@@ -148,18 +161,23 @@ class Thread:
 
 
 class Robot:
-    """A graph that runs. words: those of `hybrid-control up`; folder: for what it writes, and removed with it.
+    """A graph that runs. kind, words: as for `hybrid-control up`; folder: for what it writes, and removed with it.
 
-    disk: its disk of temporary files and logs, one of its own where that is permitted.
+    disk: its disk of temporary files and logs, one of its own where that is permitted. port: of the motor board, and
+    cable: to it, where it is there. limits: what is required of it.
     """
 
-    def __init__(self, words: list[str], domain: int, folder: Path) -> None:
+    def __init__(self, kind: str, words: Mapping[str, str], domain: int, folder: Path) -> None:
         self.folder, self.disk = folder, folder / "disk"
+        self.limits = limits_of(build(kind, words), words.get("robot", ROBOT))
         self.emulator: Emulator | None = None
+        self.cable: Cable | None = None
+        self.port = ""
         self.simulator: subprocess.Popen[bytes] | None = None
         self.disk.mkdir()
         self.lines: list[tuple[float, str]] = []
-        command = [sys.executable, "-m", "hybrid_control", "up", *words]
+        options = [word for name, value in words.items() for word in (f"--{name.replace('_', '-')}", value)]
+        command = [sys.executable, "-m", "hybrid_control", "up", kind, *options]
         if own_mounts():
             command = ["unshare", "-m", "sh", "-c", _MOUNTS, "sh", str(self.disk), *command]
         environment = {
@@ -238,6 +256,8 @@ class Robot:
         if self.simulator is not None:
             self.simulator.kill()
             self.simulator.wait()
+        if self.cable is not None:
+            self.cable.end()
         if self.emulator is not None:
             self.emulator.close()
         self._reader.join(1.0)

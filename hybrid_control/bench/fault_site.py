@@ -21,7 +21,6 @@ _DRIVES = 0.15  # m driven (or turned, 0.3 m a radian) that count as driving aga
 _FAST = 0.15  # m/s from which on the robot is worth a fault
 _STUCK = 7.0  # s of standing after which the errand turns to the other goal
 _LOOK = 0.02  # s between two looks
-_TOO_FAST = 1.2  # m/s; max_speed of the reflex is 1.0
 
 
 @dataclass
@@ -185,15 +184,16 @@ class Site:
         row.what = fault.describe()
         row.speed = max((abs(s.speed) for s in truth.between(begun - 0.1, begun + 0.35)), default=0.0)
         row.late = self.late(begun, ended)
-        if fault.stop is not None:
-            judge_stop(fault.stop, row, truth, begun, ended)
+        limits = self.robot.limits
+        if fault.stop:
+            judge_stop(limits.stop(fault.stop), row, truth, begun, ended)
         self._await(row, begun, ended)
         over = time.monotonic()
         row.contacts = truth.contacts(begun, over)
         if row.contacts:
             row.failures.append(f"{row.contacts} contacts")
         fastest = max((abs(s.speed) for s in truth.between(begun, over)), default=0.0)
-        if fastest > _TOO_FAST:
+        if fastest > limits.fastest:
             row.failures.append(f"{fastest:.2f} m/s")
         if not self.robot.alive:
             row.failures.append(f"everything ended: {self.last_line()}")

@@ -18,6 +18,7 @@ COMMANDS = (
     "up",
     "world",
     "params",
+    "mask",
     "policy",
     "warm",
     "train",

@@ -239,7 +239,8 @@ def keep_limits() -> None:
 
     limits = os.environ.get("HYBRID_CONTROL_LIMITS", "").split()
     for kind, limit in zip((resource.RLIMIT_AS, resource.RLIMIT_CPU), limits, strict=False):
-        resource.setrlimit(kind, (int(limit), int(limit)))
+        # a second above the limit on time: at the upper one the kernel kills without SIGXCPU, which says why
+        resource.setrlimit(kind, (int(limit), int(limit) + (kind == resource.RLIMIT_CPU)))
 
 
 def _line(error: BaseException) -> str:

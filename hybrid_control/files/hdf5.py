@@ -2,9 +2,9 @@
 
     python -m hybrid_control.files.hdf5 FILE
 
-looks through a file, in a process with limits on time and memory, for the HDF5 library itself can hang or crash over a
-damaged one. Links that lead elsewhere, storage in other files and data that are larger than the file can account for
-are refused.
+looks through a file and reads all of it once, in a process with limits on time and memory, for the HDF5 library itself
+can hang or crash over a damaged one. Links that lead elsewhere, storage in other files and data that are larger than
+the file can account for are refused.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ ITEMS_LIMIT = 100_000  # groups, data sets and attributes
 EXPANSION = 1100  # deflate packs at most 1,032 bytes into one
 
 
-def check(path: StrPath, limit: int = DATA_LIMIT) -> None:
-    """ValueError with one line for a file that is not to be read; OSError where there is none."""
+def check(path: StrPath, limit: int = DATA_LIMIT, seconds: float = 10.0) -> None:
+    """ValueError with one line for a file that is not to be read; OSError where there is none. seconds: of processor
+    time that it may take."""
     if not read_bytes(path, limit).startswith(b"\x89HDF\r\n\x1a\n"):
         raise ValueError(f"{path}: is no HDF5 file")
-    in_child("hybrid_control.files.hdf5", [str(path)], where=path)
+    in_child("hybrid_control.files.hdf5", [str(path)], where=path, seconds=seconds)
 
 
 def look_through(path: StrPath, limit: int = DATA_LIMIT) -> None:
@@ -72,6 +73,7 @@ class _Walk:
             raise ValueError(f"{where}: is packed more than four times over")
         self._attributes(data, where)
         self._add(data.shape, data.dtype, where)
+        data[()]  # over a damaged heap of texts the library reads for ever, or crashes: it is to do so here
 
     def _attributes(self, owner: Any, where: str) -> None:
         import h5py

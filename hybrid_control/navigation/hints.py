@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,15 +91,10 @@ def patience(line: str) -> float:
 
 
 class Way:
-    """The way to the goal, seen from outside: whether the robot comes nearer, and whether a goal is a new wish.
+    """The way to the goal, seen from outside: whether the robot comes nearer."""
 
-    tolerance: m from the goal at which it is reached.
-    """
-
-    def __init__(self, tolerance: float) -> None:
-        self._tolerance = tolerance
-        self._told: Goal | None = None  # the newest goal as it came
-        self._aim: Goal | None = None  # and as it was handed on
+    def __init__(self) -> None:
+        self._goal: Goal | None = None
         self._at: tuple[float, float] | None = None
         self._nearest, self._since = math.inf, -math.inf
 
@@ -111,20 +105,16 @@ class Way:
     @property
     def distance(self) -> float:
         """m to the goal, NaN where one of the two is not known."""
-        if self._aim is None or self._at is None:
+        if self._goal is None or self._at is None:
             return math.nan
-        return math.hypot(self._aim.x - self._at[0], self._aim.y - self._at[1])
+        return math.hypot(self._goal.x - self._at[0], self._goal.y - self._at[1])
 
-    def aim(self, goal: Goal, arrived: bool) -> Goal:
-        """The goal to hand on. The same one again is the same, so that it may be repeated; but a new one, by a
-        hair's breadth, where the robot had arrived and is no longer there. arrived: whether it rests for that."""
-        if self._aim is None or self._told is None or (goal.x, goal.y) != (self._told.x, self._told.y):
-            self._told = self._aim = goal
-            self._nearest = math.inf
-        elif arrived and self.distance > self._tolerance:
-            self._aim = dataclasses.replace(goal, x=math.nextafter(self._aim.x, math.inf))
-            self._nearest = math.inf
-        return self._aim
+    def aim(self, goal: Goal) -> bool:
+        """Where it is sent; the same goal again changes nothing. Whether it is another one."""
+        if self._goal is not None and (goal.x, goal.y) == (self._goal.x, self._goal.y):
+            return False
+        self._goal, self._nearest = goal, math.inf
+        return True
 
     def progress(self, driving: bool, now: float) -> str:
         """A line where it has driven for NO_PROGRESS without getting NEARER, else "". now: s of the ROS clock."""

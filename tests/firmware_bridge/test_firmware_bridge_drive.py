@@ -24,6 +24,17 @@ def test_drive_ramps_to_the_newest_command_and_to_zero_once_it_is_stale(drive):
     assert drive.step(100.4).speeds == pytest.approx((0.0, 0.0))
 
 
+def test_drive_counts_the_time_that_a_command_was_on_its_way_to_its_age(drive):
+    drive.put(BodyVelocity(0.1), 100.0, age=0.2)
+    assert drive.step(100.04).speeds == pytest.approx((0.1, 0.1))
+    assert not drive.stale
+    drive.step(100.06)
+    assert drive.stale
+    drive.put(BodyVelocity(0.1), 100.1)  # one without a stamp counts from its arrival
+    drive.step(100.34)
+    assert not drive.stale
+
+
 def test_drive_lets_a_command_of_just_now_stand(drive):
     drive.put(BodyVelocity(1.0), 100.0)
     assert drive.step(100.0) is not None

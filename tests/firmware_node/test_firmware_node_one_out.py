@@ -11,6 +11,7 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
+from hybrid_control_ros import convert
 from hybrid_control_ros.firmware_bridge import FirmwareBridgeNode
 from hybrid_control_ros.wheel_drivers import make_driver
 from rcl_interfaces.msg import Log
@@ -76,6 +77,52 @@ def test_firmware_node_stops_the_base_where_one_wheel_is_out_says_why_and_goes_o
         assert device.speeds == [0.0, 0.0]  # though commands go on
         device.dead = False
         assert graph.call(Trigger, "firmware_bridge_node/clear_faults", Trigger.Request()).success
+        graph.until(lambda: min(map(abs, device.speeds)) > 3.5)
+    finally:
+        for made in list(graph._nodes):
+            graph.remove(made)
+        device.close()
+
+
+@pytest.mark.parametrize("late", [0.0, 1.5])
+def test_firmware_node_stops_when_the_newest_command_is_old_by_its_stamp_not_by_its_arrival(graph, late):
+    device = ArduinoDevice()
+    try:
+        node = graph.start(
+            FirmwareBridgeNode, driver="ros_arduino_bridge", port=device.address, wheel_radius=0.1, command_timeout=2.0
+        )
+        publisher = graph.publisher(TwistStamped, "cmd_vel", 1)
+        graph.until(lambda: node.driver.status().connected and publisher.get_subscription_count())
+        message = TwistStamped()
+        message.header.stamp = convert.to_stamp(time.time_ns() - round(late * 1e9))
+        message.twist.linear.x = 0.4
+        begun = time.monotonic()
+        publisher.publish(message)
+        graph.until(lambda: min(map(abs, device.speeds)) > 2.0)
+        graph.until(lambda: device.speeds == [0.0, 0.0])
+        lasted = time.monotonic() - begun
+        assert lasted < 1.5 if late else lasted > 2.0
+    finally:
+        for made in list(graph._nodes):
+            graph.remove(made)
+        device.close()
+
+
+def test_firmware_node_refuses_a_command_of_another_clock_and_takes_one_without_a_stamp(graph):
+    device = ArduinoDevice()
+    try:
+        node = graph.start(FirmwareBridgeNode, driver="ros_arduino_bridge", port=device.address, wheel_radius=0.1)
+        publisher = graph.publisher(TwistStamped, "cmd_vel", 1)
+        graph.until(lambda: node.driver.status().connected and publisher.get_subscription_count())
+        message = TwistStamped()
+        message.twist.linear.x = 0.4
+        for ahead, why in ((1.0, "s in the future"), (-1.0, "s old, command_timeout is 0.25 s")):
+            message.header.stamp = convert.to_stamp(time.time_ns() + round(ahead * 1e9))
+            publisher.publish(message)
+            graph.until(lambda w=why: w in node.refusal("cmd_vel"), what=why)
+        assert device.speeds == [0.0, 0.0]
+        message.header.stamp = convert.to_stamp(0)
+        graph.repeat(publisher, lambda: message)
         graph.until(lambda: min(map(abs, device.speeds)) > 3.5)
     finally:
         for made in list(graph._nodes):

@@ -175,6 +175,21 @@ def test_hdf5_links_foreign_storage_and_data_that_cannot_be_there_are_refused(tm
         assert why in refused(hdf5.check, tmp_path / f"{name}.h5")
 
 
+def test_hdf5_over_which_the_library_reads_for_ever_or_fails_is_refused_before_it_is_read_here(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("texts", data=["one", "two", "three"], dtype=h5py.string_dtype())
+        file.create_dataset("packed", data=np.arange(999), compression="gzip")
+    content = (tmp_path / "a.h5").read_bytes()
+    heap = content.index(b"GCOL")  # where the library keeps texts; after 16 bytes the first one's number and size
+    for at, word, why in (
+        (heap + 24, bytes(8), "takes longer than 1 s to read; given up"),
+        (heap, b"NONE", "not HDF5: "),
+        (content.index(b"\x78\x5e"), bytes(8), "not HDF5: "),
+    ):
+        (tmp_path / "b.h5").write_bytes(content[:at] + word + content[at + len(word) :])
+        assert why in refused(lambda path: hdf5.check(path, seconds=1.0), tmp_path / "b.h5")
+
+
 def test_hdf5_that_is_as_it_should_be_passes(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("g/x", data=np.zeros(MIB), compression="gzip")
@@ -187,10 +202,14 @@ def test_what_hangs_crashes_or_takes_too_much_in_a_child_is_a_line(tmp_path, mon
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path) + os.pathsep + os.environ.get("PYTHONPATH", ""))
     (tmp_path / "hangs.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "spins.py").write_text(
+        "from hybrid_control.files import keep_limits; keep_limits()\nwhile True: pass"
+    )
     (tmp_path / "crashes.py").write_text("import os; os.abort()")
     (tmp_path / "grows.py").write_text(
         "from hybrid_control.files import keep_limits; keep_limits(); x = bytearray(1 << 40)"
     )
     assert "longer than 0.5 s" in refused(lambda w: in_child("hangs", [], where=w, seconds=0.5), "f")
+    assert "longer than 1 s" in refused(lambda w: in_child("spins", [], where=w, seconds=1.0), "f")
     assert "ended with status -6" in refused(lambda w: in_child("crashes", [], where=w), "f")
     assert "MiB of memory" in refused(lambda w: in_child("grows", [], where=w), "f")

@@ -7,7 +7,8 @@ import pytest
 from lock_step import Bot, lidar, room
 
 from hybrid_control.navigation.reflex import Mode
-from hybrid_control.navigation.reflex.returns import learn_mask, read_mask
+from hybrid_control.navigation.reflex.body import learn_mask
+from hybrid_control.navigation.reflex.returns import read_mask
 from hybrid_control.parameters import ParameterError
 
 NAN, INF = math.nan, math.inf

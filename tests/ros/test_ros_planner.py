@@ -188,3 +188,21 @@ def test_ros_planner_goes_through_its_lifecycle_twice_and_leaves_no_thread_or_to
         assert threading.active_count() == threads
     assert graph.transition("planner_node", "shutdown")
     assert graph.state("planner_node") == "finalized"
+
+
+def test_ros_planner_that_is_started_again_on_the_way_knows_the_goal_that_the_reflex_has(graph, model_file):
+    from hybrid_control_ros.reflex import ReflexNode
+
+    reflex = graph.start(ReflexNode, priority=0)
+    goals = graph.publisher(PoseStamped, "goal_pose", qos.COMMAND)
+    told = graph.collect(PoseStamped, "reflex/goal", qos.LATCHED)
+    graph.until(goals.get_subscription_count)
+    for x in (1.0, 5.0, 5.0):  # the same one again is told once
+        goals.publish(convert.goal_message(Goal(reflex.now_ns(), x, 2.0), "odom"))
+        time.sleep(0.1)
+    graph.until(lambda: len(told) == 2)
+    graph.tester.destroy_publisher(goals)
+    planner = graph.start(PlannerNode, model_file=str(model_file))
+    graph.until(lambda: planner._goal is not None)
+    assert (planner._goal.x, planner._goal.y) == (5.0, 2.0)
+    assert [round(m.pose.position.x) for m in told] == [1, 5]

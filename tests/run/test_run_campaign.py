@@ -1,6 +1,8 @@
 """`hybrid-control bench faults`: real nodes under a few faults, and the judge, who must be able to say no."""
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +14,9 @@ import pytest
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
 
+from hybrid_control.bench.fault_cable import Cable
 from hybrid_control.bench.fault_kinds import KINDS, chosen
+from hybrid_control.bench.fault_limits import limits_of
 from hybrid_control.bench.fault_ptrace import Frozen, may_freeze
 from hybrid_control.bench.fault_site import Row, judge_stop
 from hybrid_control.bench.fault_truth import Sample, Stop, Truth
@@ -75,6 +79,61 @@ def test_run_campaign_judge_fails_who_moves_beyond_timeout_delay_and_braking(
     if judged:
         assert row.limit == pytest.approx(0.85 + late)
         assert row.stopped == pytest.approx(moves_for, abs=0.03)
+
+
+def test_run_campaign_limits_are_those_of_the_robot_and_the_parameters_that_it_starts(tmp_path):
+    usual = limits_of(kinds.build("sim"), "jackal")
+    # the simulated base: 0.25 s and 4 m/s²; the reflex: scan_timeout 0.5 s, max_acceleration 2 m/s²
+    assert (usual.base, usual.reflex) == (Stop(0.25, 4.0), Stop(0.5, 2.0))
+    assert usual.fastest == pytest.approx(1.2)
+    file = tmp_path / "slow.yaml"
+    file.write_text(
+        "/**/reflex_node: {ros__parameters: {scan_timeout: 0.3, max_acceleration: 0.5, max_speed: 0.4}}\n"
+        "/**/firmware_bridge_node: {ros__parameters: {command_timeout: 0.4, acceleration: 0.7}}\n"
+    )
+    slow = limits_of(kinds.build("robot", {"params_file": str(file)}), "jackal")
+    assert (slow.stop("base"), slow.stop("reflex")) == (Stop(0.4, 0.7), Stop(0.3, 0.5))
+    assert slow.fastest == pytest.approx(0.48)
+
+
+def echo(server):
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            while data := connection.recv(100):
+                connection.sendall(data)
+            connection.close()
+
+
+def test_run_campaign_cable_that_is_cut_brings_later_what_was_sent_and_a_closed_one_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=echo, args=(server,), daemon=True).start()
+        cable = Cable(server.getsockname()[1])
+        port = int(cable.address.rpartition(":")[2])
+        try:
+            with socket.create_connection(("127.0.0.1", port), 2.0) as link:
+                link.sendall(b"a")
+                assert link.recv(9) == b"a"
+                cable.cut()
+                time.sleep(0.1)
+                link.sendall(b"b")
+                link.settimeout(0.3)
+                with pytest.raises(TimeoutError):
+                    link.recv(9)
+                cable.mend()
+                link.settimeout(2.0)
+                assert link.recv(9) == b"b"
+                cable.close()
+                assert link.recv(9) == b""
+            with pytest.raises(OSError):
+                socket.create_connection(("127.0.0.1", port), 2.0)
+            cable.mend()
+            time.sleep(0.2)
+            with socket.create_connection(("127.0.0.1", port), 2.0) as link:
+                link.sendall(b"c")
+                assert link.recv(9) == b"c"
+        finally:
+            cable.end()
 
 
 def test_run_campaign_judge_counts_contacts_and_what_the_simulator_fell_behind():

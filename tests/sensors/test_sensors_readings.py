@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_control.navigation.sensors import Frames, MissingTransform, Mount, read_sources
+from hybrid_control.navigation.reflex.guard import KNOWN
+from hybrid_control.navigation.sensors import Frames, Fusion, MissingTransform, Mount, read_sources
 from hybrid_control.navigation.sensors.readings import (
     Cloud,
     DepthImage,
@@ -18,8 +19,9 @@ from hybrid_control.navigation.sensors.readings import (
     laser_points,
     nearest_of_each_bearing,
     range_points,
+    seen_points,
 )
-from hybrid_control.navigation.sensors.views import laser_view
+from hybrid_control.navigation.sensors.views import cloud_view, laser_view
 from hybrid_control.parameters import ParameterError
 from hybrid_control.signals import RangeScan
 
@@ -181,6 +183,21 @@ def test_sensors_cloud_becomes_the_slice_between_two_heights(order):
     points = cloud_points(Cloud(data, FIELDS, 3, 2, 16, 48, order == ">"), Mount.of(z=0.2), 0.25, 1.0)
     # the nearer of the two ahead, and the one to the right; one is too high, one too low
     assert points == pytest.approx(np.array([[0, -3], [1, 0]]))
+
+
+@pytest.mark.parametrize("x", [0.0, 0.15, 0.4])
+def test_sensors_cloud_s_points_at_the_sensor_itself_are_no_obstacle_and_no_view_there(x):
+    wall = [(1.0, y, 0.0) for y in np.linspace(-0.2, 0.2, 9)]
+    mount = Mount.of(x=x, z=0.3)
+    good, none = (Cloud(cloud(p), FIELDS, len(p), 1, 16, 16 * len(p), False).xyz() for p in (wall, [(0, 0, 0)] * 40))
+    both = np.concatenate([none, good, none])
+    assert seen_points(both, mount, 0.1, 0.5) == pytest.approx(seen_points(good, mount, 0.1, 0.5))
+    assert cloud_view(both, mount).seen.tolist() == cloud_view(good, mount).seen.tolist()
+    assert not cloud_view(none, mount).seen.any()
+    fusion = Fusion(read_sources("points points z=0.3"), (0.25, 0.2))
+    fusion.put_points("points", seen_points(none, mount), 1, 1, cloud_view(none, mount))
+    fused = fusion.fuse(1, 1.0)
+    assert fused is None or not (fused.states == KNOWN).any(), "a cloud of none shows nothing"
 
 
 def test_sensors_cloud_that_contradicts_itself_is_refused():

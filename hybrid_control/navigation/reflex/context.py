@@ -50,7 +50,15 @@ TRAIN = np.dtype(
     align=True,
 )
 VERTICAL = np.dtype([("up", np.float64), ("down", np.float64)], align=True)  # m, inf for nothing in range
-GOAL = np.dtype([("x", np.float64), ("y", np.float64)], align=True)
+GOAL = np.dtype(
+    [
+        ("x", np.float64),  # m, where to go now
+        ("y", np.float64),
+        ("wish", np.int64),  # number of the wish that it belongs to: a goal, told anew
+        ("final", np.int64),  # whether it is that goal itself, and no point on the way
+    ],
+    align=True,
+)
 BOARD = np.dtype([("spikes", np.int64, (OUTPUTS,))], align=True)  # of each neuron on the board so far
 GAIN_SET = np.dtype([(p.name, np.float64) for p in GAINS], align=True)
 COMMAND = np.dtype(
@@ -134,7 +142,8 @@ CONTEXT = np.dtype(
         # the tick's own
         ("tick", np.int64),
         ("command", COMMAND),
-        ("arrived_goal", np.int64),  # sequence of the goal that was reached
+        ("arrived_goal", np.int64),  # sequence of the goal, or of the point on the way, that was reached
+        ("fulfilled", np.int64),  # the wish whose goal was reached
         ("goal_distance", np.float64),  # m and rad from where the robot is now, where goal_known
         ("goal_bearing", np.float64),
         ("goal_known", np.int64),

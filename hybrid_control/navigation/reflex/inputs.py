@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from hybrid_control.navigation.reflex.returns import MOST_BEAMS
 from hybrid_control.signals import Population, RangeScan, SpikeTrain
+from hybrid_control.signals.stamps import MAX_FUTURE_NS, age_of
 
 LONGEST_TURN = (
     2 * math.pi * 1.02
 )  # rad of a sweep: drivers round their angle_increment, or send a beam or two more
-MAX_FUTURE_NS = 50_000_000  # a stamp further ahead of the clock than this comes from another clock
 
 
 class InputRefused(ValueError):
@@ -36,16 +36,15 @@ class Inputs:
 
         now_ns: the ROS clock; allowed: s, the value of the gain `limit`.
         """
-        age = now_ns - stamp_ns
-        if age > allowed * 1e9:
-            raise self.refuse(kind, f"its stamp is {age * 1e-9:.3f} s old, {limit} is {allowed:g} s")
-        if age < -MAX_FUTURE_NS:
-            raise self.refuse(kind, f"its stamp is {-age * 1e-9:.3f} s in the future")
+        try:
+            age = age_of(stamp_ns, now_ns, limit, allowed)
+        except ValueError as error:
+            raise self.refuse(kind, str(error)) from None
         last = self.last_stamp.get(kind)
         if last is not None and stamp_ns <= last and -MAX_FUTURE_NS <= now_ns - last < allowed * 1e9:
             raise self.refuse(kind, f"its stamp is {(last - stamp_ns) * 1e-9:.3f} s before the one before it")
         self.last_stamp[kind] = stamp_ns
-        return self._clock() - max(age, 0)
+        return self._clock() - age
 
     def check_scan(self, scan: RangeScan) -> None:
         """Refuse a sweep that can't be."""

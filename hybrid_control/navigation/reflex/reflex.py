@@ -249,9 +249,21 @@ class Reflex:
             self._boxes["vertical"].write(record, ranges.stamp_ns, received)
 
     def put_goal(self, goal: Goal) -> None:
-        """Where to go, in the odometry's frame. The same goal again changes nothing."""
+        """Where to go, in the odometry's frame.
+
+        The same goal again changes nothing on the way there, nor at it; where the robot had arrived and the newest
+        odometry says that it is no longer there, it is driven to again.
+        """
         with self._lock:
-            self._target.set_goal(goal)
+            self._target.set_goal(goal, lambda wish: self._carried_away(goal, wish))
+
+    def _carried_away(self, goal: Goal, wish: int) -> bool:
+        """Whether the robot had reached a goal, the wish of that number, and was taken from it."""
+        motion = self._boxes["motion"].read()
+        if self.context["fulfilled"][0] != wish or not motion["sequence"]:
+            return False
+        at = motion["value"]
+        return math.hypot(goal.x - at["x"], goal.y - at["y"]) >= float(self.settings["goal_tolerance"])
 
     def put_waypoint(self, point: Goal, now_ns: int) -> None:
         """A point on the way to the goal, or where the goal lies by a better reckoning, in the odometry's frame.

@@ -91,30 +91,3 @@ class Returns:
         return dataclasses.replace(
             scan, angle_min=first, angle_increment=step, range_max=farthest, ranges=ranges
         )
-
-
-def learn_mask(scans: list[RangeScan], farthest: float = 0.6, slack: float = 0.05) -> str:
-    """The `body_mask` of a robot that stands with nothing near it: what every scan sees nearer than `farthest` m.
-
-    slack: m and rad/2 kept around it. Empty for nothing. ValueError for no scans, or scans of different shapes.
-    """
-    shapes = {(s.angle_min, s.angle_increment, s.ranges.size) for s in scans}
-    if len(shapes) != 1:
-        raise ValueError(
-            f"body_mask: {len(scans)} scans of {len(shapes)} shapes; expected some, all of one shape"
-        )
-    first, step, count = shapes.pop()
-    r = np.stack([np.where(s.ranges >= s.range_min, s.ranges, np.inf) for s in scans])
-    near = (r < farthest).mean(axis=0) > 0.5
-    parts, k = [], 0
-    while k < count:
-        if not near[k]:
-            k += 1
-            continue
-        begin = k
-        while k < count and near[k]:
-            k += 1
-        edges = sorted((first + step * begin, first + step * (k - 1)))
-        distance = float(np.where(r[:, begin:k] < farthest, r[:, begin:k], 0.0).max()) + slack
-        parts.append(f"{edges[0] - slack / 2:.3f}..{edges[1] + slack / 2:.3f}:{distance:.2f}")
-    return ", ".join(parts)

@@ -14,12 +14,15 @@ class Target:
     def __init__(self, box: Mailbox, clock: Callable[[], int]) -> None:
         self._box, self._clock = box, clock
         self.goal: Goal | None = None
+        self._wish = 0  # how often it was told where to go
         self._until: int | None = None  # by the loop's clock; None while the goal itself is aimed at
 
-    def set_goal(self, goal: Goal) -> None:
-        """Aim at a goal; the same one again changes nothing."""
-        if self.goal is None or (self.goal.x, self.goal.y) != (goal.x, goal.y):
+    def set_goal(self, goal: Goal, renew: Callable[[int], bool] = lambda wish: False) -> None:
+        """Aim at a goal. renew: of the number of the newest wish, whether the same goal again is a new one."""
+        same = self.goal is not None and (self.goal.x, self.goal.y) == (goal.x, goal.y)
+        if not same or renew(self._wish):
             self.goal, self._until = goal, None
+            self._wish += 1
             self._aim_at(goal)
 
     def set_waypoint(self, point: Goal, until_ns: int) -> None:
@@ -34,9 +37,12 @@ class Target:
             self._aim_at(self.goal)
 
     def _aim_at(self, point: Goal) -> None:
+        assert self.goal is not None
         newest = self._box.read()
-        if newest["sequence"] and (newest["value"]["x"], newest["value"]["y"]) == (point.x, point.y):
+        now = newest["value"]
+        if newest["sequence"] and (now["x"], now["y"], now["wish"]) == (point.x, point.y, self._wish):
             return
         record = self._box.new()
-        record["x"], record["y"] = point.x, point.y
+        record["x"], record["y"], record["wish"] = point.x, point.y, self._wish
+        record["final"] = (point.x, point.y) == (self.goal.x, self.goal.y)
         self._box.write(record, point.stamp_ns, self._clock())

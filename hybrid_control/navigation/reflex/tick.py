@@ -92,8 +92,7 @@ def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
         return Mode.STOPPED, Reason.STALE_HEIGHT
     if c.goal.sequence == 0:
         return Mode.STOPPED, Reason.NO_GOAL
-    if c.arrived_goal == c.goal.sequence or (c.goal_known and c.goal_distance < c.goal_tolerance):
-        c.arrived_goal = c.goal.sequence
+    if _arrived(c):
         return Mode.ARRIVED, Reason.AT_GOAL
     if c.train.sequence > 0 and abs(now_ns - c.train.received_ns) <= g.planner_timeout * 1e9:
         return Mode.HYBRID, Reason.BOARD_REPLACED if c.backend and not c.board_on else Reason.NONE
@@ -102,6 +101,20 @@ def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
     if not c.goal_known:
         return Mode.STOPPED, Reason.STALE_ODOMETRY
     return Mode.REFLEX_ONLY, Reason.STALE_PLANNER
+
+
+@njit(cache=True, nogil=True)
+def _arrived(c: Any) -> bool:
+    """Whether the goal was reached; points on the way to it then no longer count, but for a new wish."""
+    goal = c.goal.value
+    if goal.wish > 0 and c.fulfilled == goal.wish:
+        return True
+    if c.arrived_goal != c.goal.sequence and not (c.goal_known and c.goal_distance < c.goal_tolerance):
+        return False
+    c.arrived_goal = c.goal.sequence
+    if goal.final:
+        c.fulfilled = goal.wish
+    return True
 
 
 @cfunc("int64(voidptr, int64)", cache=True)

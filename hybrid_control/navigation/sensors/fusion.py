@@ -24,9 +24,9 @@ from hybrid_control.navigation.sensors.sources import Source, read_sources
 from hybrid_control.navigation.sensors.views import View
 from hybrid_control.signals import RangeScan
 from hybrid_control.signals.headings import SECTORS, sectors_of
+from hybrid_control.signals.stamps import MAX_FUTURE_NS, age_of
 
 _STEADY = 0.5  # s between two readings beyond which nothing is said of speeds
-MAX_FUTURE_NS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +91,7 @@ class Fusion:
 
     def _take(self, topic: str, stamp_ns: int, now_ns: int) -> _State:
         source, state = self._sources[topic], self._states[topic]
-        age = (now_ns - stamp_ns) * 1e-9
-        if age > source.timeout:
-            raise ValueError(f"its stamp is {age:.3f} s old, timeout is {source.timeout:g} s")
-        if now_ns - stamp_ns < -MAX_FUTURE_NS:
-            raise ValueError(f"its stamp is {-age:.3f} s in the future")
+        age_of(stamp_ns, now_ns, "timeout", source.timeout)
         # a clock that was set back makes the old stamp a future one, which then does not count
         if stamp_ns <= state.stamp_ns <= now_ns + MAX_FUTURE_NS:
             raise ValueError(

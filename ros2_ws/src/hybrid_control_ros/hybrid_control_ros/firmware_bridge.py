@@ -137,8 +137,8 @@ class FirmwareBridgeNode(ManagedNode):
     def _put_command(self, message: TwistStamped | TwistMessage) -> None:
         if self._direct is not None:
             return
-        twist = self.fresh_twist(message)
-        self._drive.put(BodyVelocity(twist.linear_x, twist.linear_y, twist.angular_z), time.monotonic())
+        twist, age = self.fresh_twist(message)
+        self._drive.put(BodyVelocity(twist.linear_x, twist.linear_y, twist.angular_z), time.monotonic(), age)
         self._send()
 
     def _send(self) -> None:

@@ -125,8 +125,8 @@ class MavlinkBridgeNode(ManagedNode):
 
     def _put_command(self, message: TwistStamped | TwistMessage) -> None:
         if self.autopilot is not None:
-            twist = self.fresh_twist(message)
-            self.autopilot.send(Setpoint(twist.linear_x, twist.linear_y, twist.linear_z, twist.angular_z))
+            twist, age = self.fresh_twist(message)
+            self.autopilot.send(Setpoint(twist.linear_x, twist.linear_y, twist.linear_z, twist.angular_z), age)
 
     def _answer(
         self, name: str, request: Callable[[], None]

@@ -28,6 +28,7 @@ from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.navigation import hints
 from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
 from hybrid_control.signals import Twist
+from hybrid_control.signals.stamps import age_of
 from hybrid_control_ros import convert, qos
 
 _LOG_PERIOD = 2.0  # seconds between two lines about the same topic
@@ -207,14 +208,15 @@ class ManagedNode(LifecycleNode):
         """The message type of cmd_vel."""
         return TwistStamped if self.value("stamped_cmd_vel") else TwistMessage
 
-    def fresh_twist(self, message: Any) -> Twist:
-        """The velocity of a cmd_vel; ValueError where it is older than the parameter command_timeout."""
-        now_ns, timeout = self.now_ns(), self.value("command_timeout")
+    def fresh_twist(self, message: Any) -> tuple[Twist, float]:
+        """The velocity of a cmd_vel and its age in s by its stamp, 0 where it has none.
+
+        ValueError where it is older than the parameter command_timeout, or from the future.
+        """
+        now_ns = self.now_ns()
         twist = convert.twist(message, now_ns)
-        age = (now_ns - twist.stamp_ns) * 1e-9
-        if twist.stamp_ns and age > timeout:
-            raise ValueError(f"it is {age:.3f} s old, allowed are {timeout} s")
-        return twist
+        stamp_ns = twist.stamp_ns or now_ns
+        return twist, age_of(stamp_ns, now_ns, "command_timeout", self.value("command_timeout")) * 1e-9
 
     def refuse(self, topic: str, reason: object) -> None:
         """Count an input that can't be used, and say so now and then."""

@@ -89,6 +89,8 @@ class PlannerNode(ManagedNode):
         self.take(kind, "camera/image_raw", self._images.put, qos.SENSOR)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
+        # the reflex's goal, also for a planner that was not there when it was told
+        self.listen(PoseStamped, "reflex/goal", self._on_goal, qos.LATCHED)
         if self.value("route_memory"):
             warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)

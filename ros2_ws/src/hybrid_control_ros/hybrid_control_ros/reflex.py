@@ -126,6 +126,7 @@ class ReflexNode(ManagedNode):
         self._commands = Commands(self, max_age_ns)
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
+        self._goal_topic = self.talk(PoseStamped, "reflex/goal", qos.LATCHED)
         self._sensing = None
         if str(self.value("sensors")).split() == ["scan", "laser"]:
             self.take(LaserScan, "scan", self._put_scan, qos.SENSOR)
@@ -171,7 +172,7 @@ class ReflexNode(ManagedNode):
         self._scan_frame = self.value("scan_frame")
         if self._sensing is not None:
             self._sensing.reset()
-        self._way = Way(float(self.value("goal_tolerance")))
+        self._way = Way()
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
         self._late = ""
@@ -213,7 +214,9 @@ class ReflexNode(ManagedNode):
 
     def _put_goal(self, goal: Goal) -> None:
         assert self._reflex is not None
-        self._reflex.put_goal(self._way.aim(goal, self._reflex.command().mode == Mode.ARRIVED))
+        self._reflex.put_goal(goal)
+        if self._way.aim(goal):  # whoever comes late, as a planner that was started again does, is told too
+            self._goal_topic.publish(convert.goal_message(goal, self.value("odom_frame")))
 
     def _on_fused(self, fused: Fused, now_ns: int) -> None:
         if self.active and self._reflex is not None and self._pace is not None:
