@@ -66,7 +66,7 @@ class Builder:
         }
         checked = dict(check_all(known, values, where=f"{self.file}: {node}"))
         if node == "reflex_node" and self.arguments.get("base", "none") != "none":
-            checked["min_turning_radius"] = self._turning_radius(checked["min_turning_radius"])
+            checked["min_turning_radius"] = self._turning_radius(float(checked["min_turning_radius"]))
         return checked
 
     def _turning_radius(self, said: float) -> float:
@@ -75,7 +75,7 @@ class Builder:
         wheels = self.values("firmware_bridge_node")
         if wheels["kinematics"] != "ackermann":
             return said
-        tightest = wheels["wheelbase"] / math.tan(wheels["max_steering"])
+        tightest: float = wheels["wheelbase"] / math.tan(wheels["max_steering"])
         if 0.0 < said < 0.999 * tightest:
             raise ParameterError(
                 f"{self.file}: reflex_node: min_turning_radius {said:g} m is tighter than the wheels of "

@@ -34,8 +34,8 @@ ROBOT = np.dtype(
         ("reach", np.float64),  # m from its centre within which what it sees can concern it
         ("scan_timeout", np.float64),  # s for which what was seen counts
         ("open_space", np.int64),  # 1: a view with nothing in range is a free one
-        ("radius", np.float64),  # m, of the tightest circle; 0: turns on the spot
         ("max_unknown", np.float64),  # share of the directions looked at that may give nothing
+        ("radius", np.float64),  # m, of the tightest circle that a car drives; 0: turns on the spot
     ],
     align=True,
 )
@@ -54,9 +54,8 @@ def robot_of(settings: Mapping[str, Value], gains: Mapping[str, Value]) -> Any:
     way = fastest * (timeout + REACTION + response) + 0.5 * fastest * fastest / braking
     reach = max(NEAR, math.hypot(half_length, half_width) + float(gains["stop_distance"]) + way)
     limits = (fastest, fastest_turn, braking, MAX_YAW_ACCELERATION)
-    radius = float(settings["min_turning_radius"])
-    view = (reach, timeout, bool(settings["open_space"]), radius, float(gains["max_unknown"]))
-    return np.array((outline, *limits, *view), ROBOT)[()]
+    view = (reach, timeout, bool(settings["open_space"]), float(gains["max_unknown"]))
+    return np.array((outline, *limits, *view, float(settings["min_turning_radius"])), ROBOT)[()]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -52,7 +52,7 @@ GUARD = np.dtype(
     align=True,
 )
 
-SPEEDS = tuple(1.0 - k / 5 for k in range(5))
+SPEEDS = [1.0 - k / 5 for k in range(5)]
 SLIDES = [math.radians(a) for a in (0, 30, -30, 60, -60)]  # off the wished direction
 
 
@@ -207,8 +207,8 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
                 return vx, vy, w, bend > 0 or k > 0 or share < 1.0
         if speed == 0.0 or angular == 0.0:
             break  # there is no path to straighten
-    if g.radius > 0.0:  # no turn on the spot: a slower and tighter curve, or a stop on the curve that it is on
-        return _tighter(seen, x, angular, soon, ahead, g)
+    if g.radius > 0.0:
+        return 0.0, 0.0, 0.0, True  # no turn on the spot, and a stop keeps the curve
     for share in (1.0, 0.5):
         w = angular * share
         if (
@@ -222,26 +222,6 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
         for share in (1.0, 0.7, 0.4):
             if _brakes_in_time(seen, 0.0, share * g.turn, soon, 0.0, g):
                 return 0.0, 0.0, share * g.turn, True
-    return 0.0, 0.0, 0.0, True
-
-
-@numba.njit(cache=True, nogil=True)
-def _tighter(
-    seen: Any, x: float, angular: float, soon: float, ahead: float, g: Any
-) -> tuple[float, float, float, bool]:
-    """For a car, `guard`'s answer on a curve tighter than the wished one: slower, and turning no faster."""
-    for k in range(1, len(SPEEDS)):
-        v = SPEEDS[k] * x
-        w = math.copysign(min(abs(angular), abs(v) / g.radius), angular)
-        if w * x == angular * v:
-            break  # no tighter than the wish was
-        horizon = soon + 0.5 * abs(v) / g.deceleration
-        if (
-            _share_towards_unknown(seen, (v, 0.0, w), horizon, ahead, g) == 1.0
-            and _is_free(seen, v, 0.0, w, horizon, ahead, g)
-            and _brakes_in_time(seen, v, w, soon, ahead, g)
-        ):
-            return v, 0.0, w, True
     return 0.0, 0.0, 0.0, True
 
 
@@ -264,8 +244,8 @@ def share_on_arc(seen: Any, x: float, angular: float, g: Any) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def is_clear_ahead(seen: Any, x: float, angular: float, horizon: float, g: Any) -> bool:
-    """Whether an arc ahead (m/s, rad/s) is seen to be clear for `horizon` s, and as far beyond as is kept."""
+def is_clear_for(seen: Any, x: float, angular: float, horizon: float, g: Any) -> bool:
+    """Whether an arc (m/s, rad/s) is seen to be clear for `horizon` s, and ahead as far beyond as is kept."""
     ahead = max(g.stop_distance - g.outline.margin, 0.0)
     if _share_towards_unknown(seen, (x, 0.0, angular), horizon, ahead, g) < 1.0:
         return False

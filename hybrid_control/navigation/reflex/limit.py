@@ -21,17 +21,20 @@ def limit(c: Any, now_ns: int) -> None:
     """Let through of the wish what is safe, and ramp the command towards it."""
     g, command, seen = c.gains.value, c.command, c.scan.value
     x, y, w = command.wish_x, command.wish_y, command.wish_yaw
+    car, evading = c.guard.radius > 0.0, False
     if seen.moving > 0:
-        x, w, _ = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
-        if c.guard.radius > 0.0:
+        x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
+        if car:
             w = on_a_circle(w, x, c.guard.radius)
     _prepare(c, now_ns)
-    car, wished = c.guard.radius > 0.0, x
+    wished = x
     x, y = within_sight(seen, x, y, c.guard)
     if car and x != wished:
         w *= x / wished  # on the same curve
     x, y, w, guarded = guard(seen, x, y, w, c.guard)
-    if car:
+    if car and evading:
+        c.leg = 0  # what moves has the say
+    elif car:
         x, w, guarded = in_legs(c, x, w, guarded)
     held = guarded and max(abs(x), abs(y)) < 0.02
     if held and c.back_off > 0.0:
@@ -77,7 +80,8 @@ def stand(c: Any) -> None:
     command.allowed_x = command.allowed_y = command.allowed_yaw = 0.0
     command.guarded = 0
     c.stuck = c.back_off = c.curvature = 0.0
-    c.leg = c.legs_failed = 0
+    c.leg = c.legs_failed = c.vain = 0
+    c.leg_way = 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -190,9 +190,12 @@ class Vehicle(ABC):
     def reflex_settings(self) -> dict[str, Value]:
         """Settings of the reflex that drives it, over the reflex's own."""
         # the simulator's worlds are open: where its lidar meets nothing there is nothing
-        outline = {"robot_length": self.length, "robot_width": self.width, "open_space": True}
-        circle = self.wheels.turning_radius if self.wheels is not None else 0.0
-        return {**outline, "min_turning_radius": circle} if circle else outline
+        settings: dict[str, Value] = {
+            "robot_length": self.length, "robot_width": self.width, "open_space": True,
+        }  # fmt: skip
+        if self.wheels is not None and self.wheels.turning_radius:
+            settings["min_turning_radius"] = self.wheels.turning_radius
+        return settings
 
     @property
     def reflex_gains(self) -> dict[str, Value]:
