@@ -143,12 +143,16 @@ def test_stopping_keeps_the_curve():
     # a wall all around, so near that nothing passes
     ring = lidar(post(bot.x, bot.y, 0.5))
     seen = []
-    bot.drive(
-        0.2, ring, each=lambda b: seen.append((float(command["linear_x"]), float(command["angular_z"])))
-    )
-    moving = [w / v for v, w in seen if v > 0.01]
-    assert seen[-1] == (0.0, 0.0)
-    assert moving == pytest.approx([curvature] * len(moving))
+
+
+    def each(b):
+        seen.append((b.v, float(command["linear_x"]), float(command["angular_z"])))
+        return abs(b.v) < 0.05
+
+    bot.drive(2.0, ring, each=each)
+    assert len(seen) > 10
+    assert [w / x for _, x, w in seen[:-1]] == pytest.approx([curvature] * (len(seen) - 1))
+    assert seen[-1][1] <= 0.001
 
 
 def test_a_differential_base_is_asked_for_turns_on_the_spot_as_before():

@@ -24,6 +24,7 @@ from hybrid_control.signals.headings import sector_of, wrapped
 REACTION = 0.1  # s, in which a command takes its way
 MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
 LAG = 0.1  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
+AT_REST = 0.05  # m/s, of a car, below which its steering may be anywhere
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
 KNOWN, DEAD, UNLOOKED = (
@@ -168,20 +169,34 @@ def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: flo
     """Whether a base that still drives faster than a command, or the other way, keeps clear while it brakes on that
     command's turn."""
     speed = abs(g.speed) - max(LAG - g.age, 0.0) * g.deceleration
+    if g.radius > 0.0 and not _stops_on_its_curve(seen, x, speed, soon, ahead, g):
+        return False
     if g.holonomic or speed <= 0.0 or (x * g.speed > 0.0 and speed <= abs(x)):
         return True
     v = math.copysign(speed, g.speed)
-    if g.radius > 0.0:  # it keeps its curve: that of the command, or where that is a stop, its own
+    if g.radius > 0.0:  # the command's curve
         angular = angular * v / x if x * v > 0.0 else g.turn * v / g.speed
     return _is_free(seen, v, 0.0, angular, soon + 0.5 * speed / g.deceleration, ahead, g)
+
+
+@numba.njit(cache=True, nogil=True)
+def _stops_on_its_curve(seen: Any, x: float, speed: float, soon: float, ahead: float, g: Any) -> bool:
+    """Whether a car that drives keeps clear on the curve that it is on, for the steering takes its time to another.
+
+    x: m/s, of a command; speed: m/s that it still has, whatever the command.
+    """
+    if abs(g.speed) < AT_REST:
+        return True
+    v = math.copysign(max(speed, min(abs(x), abs(g.speed))), g.speed)
+    return _is_free(seen, v, 0.0, g.turn * v / g.speed, soon + 0.5 * abs(v) / g.deceleration, ahead, g)
 
 
 @numba.njit(cache=True, nogil=True)
 def _braking_turn(seen: Any, soon: float, g: Any) -> float:
     """rad/s on which a wheeled base that can't stop straight ahead in time brakes: on the curve that it is on, or a
     wider one, whichever keeps clear; or where none does, for the longest."""
-    if g.holonomic or _brakes_in_time(seen, 0.0, 0.0, soon, 0.0, g):
-        return 0.0
+    if g.holonomic or g.radius > 0.0 or _brakes_in_time(seen, 0.0, 0.0, soon, 0.0, g):
+        return 0.0  # a car that stops keeps its curve anyway
     for part in (1.0, 0.75, 0.5, 0.25):
         for share in (1.0, 0.7, 0.4, 0.0):
             turn = share * g.turn

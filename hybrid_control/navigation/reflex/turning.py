@@ -14,7 +14,7 @@ from numba import njit
 from hybrid_control.navigation.reflex.guard import is_clear_for, share_on_arc
 
 SLOW = 0.4  # m/s, of a leg, and of an arc that stands for a turn on the spot
-STEERING_TIME = 0.3  # s in which the steering goes from straight ahead to its end
+STEERING_TIME = 0.5  # s in which the steering goes from straight ahead to its end
 HELD_AFTER = 0.3  # s of being held by the guard, after which a turn in legs begins
 REST = 1.0  # s until it is tried again where neither way was free
 LEAST_WAY, MOST_WAY = 0.2, 1.5  # m back, before and after which a leg ends for no obstacle
@@ -29,6 +29,8 @@ SIDEWAYS = 1.0  # rad off, from which on a heading is one to turn to
 ALIGNED = 0.5  # rad off, within which it is one to drive to
 FARTHEST = 2.0  # m of an arc ahead that are looked at
 STANDS, LEAST_SPEED = 0.05, 0.02  # m/s
+CREEPS = 0.001  # m/s, as good as a stand, and still tells where to steer
+BRAKING = 0.01  # share of a speed that is as good as none, and still tells the steering where to
 
 
 @njit(cache=True, nogil=True)
@@ -46,17 +48,18 @@ def as_arc(linear: float, angular: float, fastest: float, radius: float) -> tupl
 def steer(c: Any, x: float, angular: float) -> float:
     """Turn the steering towards an arc (m/s, rad/s), as fast as it can; the speed (m/s) to drive at meanwhile.
 
-    Braking to a stand or to the other direction keeps the curve.
+    Braking to a stand or to the other direction keeps the curve; as firmware_bridge lets go of the steering at a
+    command of zero, that is only given once it stands.
     """
     radius = c.guard.radius
-    now = c.command.linear_x
+    now = c.command.linear_x if abs(c.command.linear_x) > STANDS else c.guard.speed
     wanted = c.curvature
-    if x * now < 0.0:
-        x = 0.0
+    if abs(now) > STANDS and (x == 0.0 or x * now < 0.0):
+        x = math.copysign(CREEPS, now)
     elif x != 0.0:
         wanted = min(max(angular / x, -1.0 / radius), 1.0 / radius)
-    elif abs(now) < 1e-3:
-        wanted = 0.0  # it stands: firmware_bridge lets go of the steering
+    else:
+        wanted = 0.0
     step = c.dt / (STEERING_TIME * radius)
     c.curvature += min(max(wanted - c.curvature, -step), step)
     return x * min(max(1.5 - abs(wanted - c.curvature) * radius, 0.1), 1.0)
@@ -79,6 +82,9 @@ def in_legs(c: Any, x: float, angular: float, guarded: bool) -> tuple[float, flo
         _begin(c, -1)
     c.leg_way += abs(c.command.linear_x) * c.dt
     c.turned += c.side * c.command.angular_z * c.dt
+    if c.leg * c.guard.speed < -STANDS:  # it still drives the other way: it brakes, on the guard's curve if that is one
+        share = BRAKING if x * c.guard.speed > 0.0 else 0.0
+        return share * x, share * angular, True
     return _leg(c, heading)
 
 
@@ -141,8 +147,6 @@ def _other_leg(c: Any) -> None:
 def _leg(c: Any, heading: float) -> tuple[float, float, bool]:
     """The motion of the leg at hand, and the end of it."""
     slow = min(SLOW, c.fastest)
-    if c.leg * c.guard.speed < -STANDS:
-        return 0.0, 0.0, True  # it still drives the other way
     if _ends(c, slow, heading):
         return 0.0, 0.0, True
     if _tight(c):
