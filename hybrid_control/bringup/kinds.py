@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ from hybrid_control.bringup.arguments import (
 from hybrid_control.bringup.graph import OURS, Graph, Program
 from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
 from hybrid_control.bringup.parameter_files import Sections, config_folder, params_path, sections_of
-from hybrid_control.parameters import Value, check_all
+from hybrid_control.parameters import ParameterError, Value, check_all
 
 if TYPE_CHECKING:
     from hybrid_control.sim.robots.vehicle import Vehicle
@@ -63,7 +64,24 @@ class Builder:
             "use_sim_time": self.sim_time,
             **over,
         }
-        return dict(check_all(known, values, where=f"{self.file}: {node}"))
+        checked = dict(check_all(known, values, where=f"{self.file}: {node}"))
+        if node == "reflex_node" and self.arguments.get("base", "none") != "none":
+            checked["min_turning_radius"] = self._turning_radius(float(checked["min_turning_radius"]))
+        return checked
+
+    def _turning_radius(self, said: float) -> float:
+        """m, of the tightest circle that our firmware bridge's wheels can drive, or a wider one that the file says;
+        ParameterError for a tighter one."""
+        wheels = self.values("firmware_bridge_node")
+        if wheels["kinematics"] != "ackermann":
+            return said
+        tightest: float = wheels["wheelbase"] / math.tan(wheels["max_steering"])
+        if 0.0 < said < 0.999 * tightest:
+            raise ParameterError(
+                f"{self.file}: reflex_node: min_turning_radius {said:g} m is tighter than the wheels of "
+                f"firmware_bridge_node can, {tightest:.3f} m (wheelbase / tan(max_steering)); leave it at 0 for theirs"
+            )
+        return max(said, tightest)
 
     def node(self, name: str, over: Mapping[str, Value] = _NO_VALUES, **more: Any) -> Program:
         """One of our nodes in a process of its own. over: parameters."""

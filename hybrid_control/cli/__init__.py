@@ -23,6 +23,7 @@ COMMANDS = (
     "warm",
     "train",
     "snn",
+    "cosim",
     "bench",
     "tune",
     "firmware",

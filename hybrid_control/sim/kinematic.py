@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_distance
 from hybrid_control.signals import Odometry, Pose, Twist
 from hybrid_control.sim.robots.jackal import JACKAL
-from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle
+from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
 from hybrid_control.sim.score import Contact, outline_gap
 from hybrid_control.sim.sensors import LidarNoise, Schedule
 from hybrid_control.sim.simulator import Event
-from hybrid_control.sim.wheels import WheelOdometry, ramp
+from hybrid_control.sim.wheels import WheelOdometry, on_circle, ramp
 from hybrid_control.sim.worlds import World
 
 STEP_NS = 5_000_000
@@ -119,8 +119,9 @@ def _advance(
 ) -> int:
     """Moves the robot by up to `steps` steps; returns how many were made, fewer where the last one would touch.
 
-    base: (8,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width. movers: (m, 7)
-    x1, y1, x2, y2, radius, speed, phase; the last m rows of cylinders are where they are, and are set here.
+    base: (9,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width, radius of the
+    tightest circle. movers: (m, 7) x1, y1, x2, y2, radius, speed, phase; the last m rows of cylinders are where they
+    are, and are set here.
     """
     standing = cylinders.shape[0] - movers.shape[0]
     for k in range(steps):
@@ -128,6 +129,7 @@ def _advance(
         fresh = state[SINCE] <= base[5]
         state[V] = ramp(state[V], state[TARGET_V] if fresh else 0.0, base[0], base[1], dt)
         state[W] = ramp(state[W], state[TARGET_W] if fresh else 0.0, base[2], base[2], dt)
+        state[W] = on_circle(state[W], state[V], base[8])
         middle = state[YAW] + 0.5 * state[W] * dt
         x = state[X] + state[V] * dt * math.cos(middle)
         y = state[Y] + state[V] * dt * math.sin(middle)
@@ -152,7 +154,7 @@ def _advance(
 
 
 class Plane(NamedTuple):
-    """The plane as `_advance` takes it: state (12,), base (8,), cylinders (n, 3) with movers last, movers (m, 7), boxes
+    """The plane as `_advance` takes it: state (12,), base (9,), cylinders (n, 3) with movers last, movers (m, 7), boxes
     (k, 5)."""
 
     state: FloatArray
@@ -162,12 +164,12 @@ class Plane(NamedTuple):
     boxes: FloatArray
 
 
-def _plane(world: World, robot: Vehicle, half_track: float, wheel_radius: float) -> Plane:
+def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
     places = [(*m.at(0.0), m.radius) for m in world.movers]
     movers = [(*m.a, *m.b, m.radius, m.speed, m.phase) for m in world.movers]
     base = (
-        robot.acceleration, robot.deceleration, robot.yaw_acceleration, half_track, wheel_radius,
-        robot.command_timeout, robot.length, robot.width,
+        robot.acceleration, robot.deceleration, robot.yaw_acceleration, 0.5 * wheels.track, wheels.radius,
+        robot.command_timeout, robot.length, robot.width, wheels.turning_radius,
     )  # fmt: skip
     cylinders = np.concatenate((world.cylinders, np.array(places).reshape(-1, 3)))
     start, boxes = world.start, np.array(world.boxes)
@@ -193,7 +195,7 @@ class KinematicSimulator:
         self.world, self.robot = world, robot
         self.time_ns = 0
         self.contact_events: list[Contact] = []
-        self.plane = _plane(world, robot, 0.5 * wheels.track, wheels.radius)
+        self.plane = _plane(world, robot, wheels)
         self._state = self.plane.state
         if self._state[CLOSEST] <= 0:
             raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {world.start}")

@@ -20,6 +20,16 @@ def ramp(value: float, target: float, rise: float, fall: float, dt: float) -> fl
 
 
 @numba.njit(cache=True, nogil=True)
+def on_circle(turn: float, speed: float, radius: float) -> float:
+    """Of a yaw rate (rad/s) what a base that steers does at a speed (m/s), whose tightest circle has that radius (m);
+    all of it where the radius is 0."""
+    if radius == 0.0:
+        return turn
+    most = abs(speed) / radius
+    return min(max(turn, -most), most)
+
+
+@numba.njit(cache=True, nogil=True)
 def reckon(
     left: float, right: float, counts: FloatArray, numbers: FloatArray, yaw: float
 ) -> tuple[float, float, float, float]:

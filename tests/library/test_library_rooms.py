@@ -13,16 +13,18 @@ ROOMS = runpy.run_path(str(ROOT / "scripts" / "rooms.py"))
 
 #: What each room may import; whatever else is an arrow that does not belong in the house.
 HOUSE = {
-    "cli": "ros nodes, bench, report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, "
-    "backends, files",
+    "cli": "ros nodes, bench, report, bringup, navigation, cosim, firmware_bridge, sim, snn, signals, realtime, "
+    "parameters, backends, files",
     "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends",
     "bench": "bringup, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
     "report": "navigation, signals",
     "bringup": "navigation, sim, parameters, backends, files",
-    "navigation": "sim, snn, signals, geometry, realtime, parameters, backends, files",
+    "navigation": "ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
+    "cosim": "ann, snn, signals, files",
     "firmware_bridge": "snn, signals, backends",
     "sim": "signals, geometry, parameters, files",
     "snn": "signals, backends, files",
+    "ann": "",
     # the ground
     "signals": "",
     "geometry": "",

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from firmware_bridge.kinematics import Ackermann, BodyVelocity
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
@@ -42,10 +43,7 @@ class Bot:
             self.reflex.put_odometry(Odometry(self.t, Pose(self.x, self.y, self.yaw), twist), self.t)
             self.t += round(STEP * 1e9)
             self.loop.advance(self.t)
-            command = self.reflex.command().twist
-            most = self.braking * STEP
-            self.v += min(max(command.linear_x - self.v, -most), most)
-            self.w += min(max(command.angular_z - self.w, -0.2), 0.2)
+            self.follow(self.reflex.command().twist)
             middle = self.yaw + 0.5 * self.w * STEP
             self.x += self.v * STEP * math.cos(middle)
             self.y += self.v * STEP * math.sin(middle)
@@ -53,6 +51,12 @@ class Bot:
             self.fastest, self.slowest = max(self.fastest, self.v), min(self.slowest, self.v)
             if each is not None and each(self):
                 return
+
+    def follow(self, command):
+        """What the base makes of a Twist in STEP s: v and w, m/s and rad/s."""
+        most = self.braking * STEP
+        self.v += min(max(command.linear_x - self.v, -most), most)
+        self.w += min(max(command.angular_z - self.w, -0.2), 0.2)
 
     def corners(self):
         """The outline's corners in the world, (4, 2) m."""
@@ -62,6 +66,54 @@ class Bot:
         )
         signs = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) * (half_length, half_width)
         return np.array([self.x, self.y]) + signs @ np.array([(c, s), (-s, c)])
+
+
+class Car(Bot):
+    """A Bot with the steering of `firmware_bridge.kinematics.Ackermann`: what it can't drive is left out.
+
+    steering_rate: rad/s, of the (imagined) middle front wheel. asked: the most of |angular| - |linear| / radius, rad/s,
+    that the reflex has commanded.
+    """
+
+    def __init__(self, wheelbase=0.4, max_steering=0.5, steering_rate=3.0, settings=None, **more):
+        self.base = Ackermann(0.1, wheelbase, 0.3 * wheelbase, max_steering)
+        self.radius = wheelbase / math.tan(max_steering)
+        super().__init__({"min_turning_radius": self.radius, **(settings or {})}, **more)
+        self.steering_rate, self.steered, self.asked = steering_rate, 0.0, -math.inf
+
+    def follow(self, command):
+        """The steering turns as fast as it can; the car drives on its curve."""
+        self.asked = max(self.asked, abs(command.angular_z) - abs(command.linear_x) / self.radius)
+        most = self.braking * STEP
+        self.v += min(max(command.linear_x - self.v, -most), most)
+        wheels = self.base.to_wheels(BodyVelocity(command.linear_x, 0.0, command.angular_z))
+        wanted = self.base.to_body(wheels.speeds)
+        curvature = wanted.yaw / wanted.x if wanted.x else 0.0
+        angle, turn = math.atan(self.base.wheelbase * curvature), self.steering_rate * STEP
+        self.steered += min(max(angle - self.steered, -turn), turn)
+        self.w = self.v * math.tan(self.steered) / self.base.wheelbase
+
+
+def touches(bot, walls):
+    """Whether one of the walls (k, 4) m reaches into the outline."""
+    half = np.array([float(bot.reflex.settings[n]) / 2 for n in ("robot_length", "robot_width")])
+    c, s = math.cos(bot.yaw), math.sin(bot.yaw)
+    turn = np.array([(c, -s), (s, c)])
+    a, b = (walls[:, :2] - (bot.x, bot.y)) @ turn, (walls[:, 2:] - (bot.x, bot.y)) @ turn
+    # the share of each wall that lies between the outline's sides, along and across
+    with np.errstate(divide="ignore", invalid="ignore"):
+        to_low, to_high = (-half - a) / (b - a), (half - a) / (b - a)
+    beside = (b == a) & (np.abs(a) >= half)
+    first = np.where(b == a, 0.0, np.minimum(to_low, to_high)).max(axis=1)
+    last = np.where(b == a, 1.0, np.maximum(to_low, to_high)).min(axis=1)
+    return bool(((np.maximum(first, 0.0) < np.minimum(last, 1.0)) & ~beside.any(axis=1)).any())
+
+
+def post(x, y, radius, sides=10):
+    """A round post as walls, (sides, 4) m."""
+    angles = 2 * math.pi * np.arange(sides + 1) / sides
+    corners = np.column_stack((x + radius * np.cos(angles), y + radius * np.sin(angles)))
+    return np.hstack((corners[:-1], corners[1:]))
 
 
 def room(left=-5.0, right=20.0, half=6.0):

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from hybrid_control import ann
 from hybrid_control.signals import PLANNER_POPULATIONS
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.signals.spikes import Float32Array
@@ -39,15 +39,6 @@ DEFAULT_MODEL = Path(__file__).parent / "models" / "planner.onnx"
 _SMALLEST, _LARGEST = 8, 1024  # pixels
 _RATE_LIMIT = 10_000.0  # Hz
 _RATE_TOLERANCE = 1e-3  # of the greatest rate: float32 arithmetic may overshoot by this much
-
-_LOAD_ERRORS = tuple(
-    getattr(ort_state, name)
-    for name in (
-        "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoaded",
-        "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException",
-    )
-)  # fmt: skip
-
 
 class PlannerError(ValueError):
     """What the planner was given, or what its model answered, cannot be used; nothing was planned."""
@@ -102,35 +93,13 @@ class ModelInfo:
 def open_session(
     path: str | os.PathLike[str], providers: Sequence[str] | None = None
 ) -> ort.InferenceSession:
-    """An onnxruntime session on one thread, with nothing left to chance or to a busy wait.
-
-    providers: names of execution providers in order of preference; the CPU where None.
-    Raises ContractError where the file is not there or is no ONNX model that this onnxruntime runs,
-    PlannerError where a provider is not there (onnxruntime alone would quietly take another).
-    """
-    chosen = ["CPUExecutionProvider"] if providers is None else list(providers)
-    available = ort.get_available_providers()
-    for name in chosen:
-        if name not in available:
-            raise PlannerError(f"execution provider {name!r} is not there; available: {', '.join(available)}")
-    if not chosen:
-        raise PlannerError(f"no execution provider was named; available: {', '.join(available)}")
-    file = Path(path)
-    if not file.is_file():
-        raise ContractError(f"{file}: no such file; a planner is an ONNX file")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4  # what is wrong is said once, below
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    """As `ann.open_session`: ContractError where it is no ONNX model that can be run, PlannerError for a provider."""
     try:
-        return ort.InferenceSession(str(file), options, providers=chosen)
-    except _LOAD_ERRORS as error:
-        raise ContractError(
-            f"{file}: not an ONNX model that onnxruntime loads ({_one_line(error)})"
-        ) from None
+        return ann.open_session(path, providers)
+    except ann.ProviderError as error:
+        raise PlannerError(str(error)) from None
+    except ann.ModelError as error:
+        raise ContractError(str(error)) from None
 
 
 def check(session: ort.InferenceSession, path: str | os.PathLike[str]) -> ModelInfo:
@@ -186,7 +155,7 @@ def infer(
     """
     try:
         answers = session.run([spec.name for spec in OUTPUTS], dict(feed))
-    except _LOAD_ERRORS as error:
+    except ann.ORT_ERRORS as error:
         raise PlannerError(f"{info.path}: the model failed ({_one_line(error)})") from None
     checked = []
     for spec, answer in zip(OUTPUTS, answers, strict=True):

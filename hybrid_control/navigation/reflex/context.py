@@ -154,6 +154,15 @@ CONTEXT = np.dtype(
         ("guard", GUARD),
         ("stuck", np.float64),
         ("back_off", np.float64),
+        # of a base that can't turn on the spot (`turning`)
+        ("curvature", np.float64),  # 1/m, of the steering as commanded
+        ("leg", np.int64),  # of a turn in legs: 1 ahead, -1 back, 0 for none
+        ("side", np.float64),  # to which it turns: 1 left, -1 right
+        ("leg_way", np.float64),  # m driven in this leg
+        ("turned", np.float64),  # rad turned to that side, in this leg and the one before
+        ("vain", np.int64),  # pairs of legs that turned too little
+        ("bend", np.float64),  # of the tightest curve, on the way out of where it can't turn
+        ("legs_failed", np.int64),  # legs one after another that went nowhere
         ("rates", np.float64, (4,)),  # left, right, forward, reverse, Hz
         ("ring_rates", np.float64, (SECTORS,)),
         ("slots", np.uint8, (PLAYOUT, CHANNELS)),

@@ -11,6 +11,7 @@ from hybrid_control.navigation.reflex.context import BOARD_LOG, CHANNELS, F32, S
 from hybrid_control.navigation.reflex.feed import COSINES, SINES
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.network import BOARD_INPUTS, MOTOR
+from hybrid_control.navigation.reflex.turning import as_arc
 from hybrid_control.realtime import address_of
 from hybrid_control.realtime.compiled import store_release
 from hybrid_control.signals.headings import SECTORS
@@ -121,6 +122,8 @@ def wish(c: Any) -> None:
             linear *= fastest / speed
             lateral *= fastest / speed
     angular = g.turn_gain * (c.rates[0] - c.rates[1]) / MOTOR_RATE
+    angular = min(max(angular, -1.0), 1.0) * g.max_yaw_rate
+    if c.guard.radius > 0.0:
+        linear, angular = as_arc(linear, angular, fastest, c.guard.radius)
     c.fastest = fastest
-    command.wish_x, command.wish_y = linear, lateral
-    command.wish_yaw = min(max(angular, -1.0), 1.0) * g.max_yaw_rate
+    command.wish_x, command.wish_y, command.wish_yaw = linear, lateral, angular

@@ -35,6 +35,7 @@ ROBOT = np.dtype(
         ("scan_timeout", np.float64),  # s for which what was seen counts
         ("open_space", np.int64),  # 1: a view with nothing in range is a free one
         ("max_unknown", np.float64),  # share of the directions looked at that may give nothing
+        ("radius", np.float64),  # m, of the tightest circle that a car drives; 0: turns on the spot
     ],
     align=True,
 )
@@ -54,7 +55,7 @@ def robot_of(settings: Mapping[str, Value], gains: Mapping[str, Value]) -> Any:
     reach = max(NEAR, math.hypot(half_length, half_width) + float(gains["stop_distance"]) + way)
     limits = (fastest, fastest_turn, braking, MAX_YAW_ACCELERATION)
     view = (reach, timeout, bool(settings["open_space"]), float(gains["max_unknown"]))
-    return np.array((outline, *limits, *view), ROBOT)[()]
+    return np.array((outline, *limits, *view, float(settings["min_turning_radius"])), ROBOT)[()]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -85,6 +86,12 @@ def turn_of(b: int, fastest_turn: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def on_a_circle(turn: float, speed: float, radius: float) -> float:
+    """Of a yaw rate (rad/s) what a car does of it at a speed (m/s), whose tightest circle has that radius (m)."""
+    return min(max(turn, -abs(speed) / radius), abs(speed) / radius)
+
+
+@numba.njit(cache=True, nogil=True)
 def _clear_time(
     movers: FloatArray, standing: FloatArray, motion: Any, robot: Any, target: float, turn: float
 ) -> float:
@@ -99,6 +106,8 @@ def _clear_time(
         if not halted:
             v += min(max(target - v, -most), most)
             w += min(max(turn - w, -most_turn), most_turn)
+            if robot.radius > 0.0:
+                w = on_a_circle(w, v, robot.radius)
             middle = yaw + 0.5 * w * STEP
             nx, ny, nyaw = x + v * STEP * math.cos(middle), y + v * STEP * math.sin(middle), yaw + w * STEP
             nc, ns = math.cos(nyaw), math.sin(nyaw)

@@ -66,6 +66,10 @@ SETTINGS: tuple[Parameter, ...] = (
               choices=("numba", "stop")),
     Parameter("robot_length", 0.508, "m", "outline of the robot along x", 0.05, 5.0),
     Parameter("robot_width", 0.43, "m", "outline of the robot along y", 0.05, 5.0),
+    Parameter("min_turning_radius", 0.0, "m",
+              "radius of the tightest circle that base_link drives on, for a base that can't turn on the spot, such as "
+              "wheelbase / tan(max_steering) of a car with base_link in the middle of its rear axle; 0: it can",
+              0.0, 20.0),
     Parameter("lidar_x", 0.0, "m", "the range sensor's place ahead of the robot's centre", -2.0, 2.0),
     Parameter("lidar_yaw", 0.0, "rad", "the range sensor's turn against the robot", -3.1416, 3.1416),
     Parameter("no_echo", "infinite", "",

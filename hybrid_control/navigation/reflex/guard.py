@@ -48,6 +48,7 @@ GUARD = np.dtype(
         ("drift_x", np.float64),
         ("drift_y", np.float64),
         ("drift_yaw", np.float64),
+        ("radius", np.float64),  # m, of the tightest circle that a car drives; 0: turns on the spot
     ],
     align=True,
 )
@@ -170,6 +171,8 @@ def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: flo
     if g.holonomic or speed <= 0.0 or (x * g.speed > 0.0 and speed <= abs(x)):
         return True
     v = math.copysign(speed, g.speed)
+    if g.radius > 0.0:  # it keeps its curve: that of the command, or where that is a stop, its own
+        angular = angular * v / x if x * v > 0.0 else g.turn * v / g.speed
     return _is_free(seen, v, 0.0, angular, soon + 0.5 * speed / g.deceleration, ahead, g)
 
 
@@ -220,6 +223,8 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
                 return vx, vy, w, bend > 0 or k > 0 or share < 1.0
         if speed == 0.0 or angular == 0.0:
             break  # there is no path to straighten
+    if g.radius > 0.0:
+        return 0.0, 0.0, 0.0, True  # no turn on the spot, and a stop keeps the curve
     for share in (1.0, 0.5):
         w = angular * share
         if (
@@ -229,6 +234,33 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
         ):
             return 0.0, 0.0, w, True
     return 0.0, 0.0, _braking_turn(seen, soon, g), True
+
+
+@numba.njit(cache=True, nogil=True)
+def share_on_arc(seen: Any, x: float, angular: float, g: Any) -> float:
+    """The share of an arc's speed (m/s, rad/s) at which a car may drive it from a stand; 0 for none."""
+    ahead, soon = max(g.stop_distance - g.outline.margin, 0.0), g.age + REACTION
+    for part in (1.0, 0.5, 0.25):
+        v, w = part * x, part * angular
+        horizon = soon + 0.5 * abs(v) / g.deceleration
+        share = _share_towards_unknown(seen, (v, 0.0, w), horizon, ahead, g)
+        v, w = share * v, share * w
+        if (
+            share > 0.0
+            and _is_free(seen, v, 0.0, w, horizon, ahead, g)
+            and _brakes_in_time(seen, v, w, soon, ahead, g)
+        ):
+            return part * share
+    return 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def is_clear_for(seen: Any, x: float, angular: float, horizon: float, g: Any) -> bool:
+    """Whether an arc (m/s, rad/s) is seen to be clear for `horizon` s, and ahead as far beyond as is kept."""
+    ahead = max(g.stop_distance - g.outline.margin, 0.0)
+    if _share_towards_unknown(seen, (x, 0.0, angular), horizon, ahead, g) < 1.0:
+        return False
+    return bool(_is_free(seen, x, 0.0, angular, horizon, ahead, g))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from hybrid_control.navigation.reflex.evasion import evade
+from hybrid_control.navigation.reflex.evasion import evade, on_a_circle
 from hybrid_control.navigation.reflex.guard import MAX_YAW_ACCELERATION, guard, way_out, within_sight
+from hybrid_control.navigation.reflex.turning import in_legs, steer
 
 STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
 BACK_OFF = 0.8  # s
@@ -20,11 +21,21 @@ def limit(c: Any, now_ns: int) -> None:
     """Let through of the wish what is safe, and ramp the command towards it."""
     g, command, seen = c.gains.value, c.command, c.scan.value
     x, y, w = command.wish_x, command.wish_y, command.wish_yaw
+    car, evading = c.guard.radius > 0.0, False
     if seen.moving > 0:
-        x, w, _ = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
+        x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
+        if car:
+            w = on_a_circle(w, x, c.guard.radius)
     _prepare(c, now_ns)
+    wished = x
     x, y = within_sight(seen, x, y, c.guard)
+    if car and x != wished:
+        w *= x / wished  # on the same curve
     x, y, w, guarded = guard(seen, x, y, w, c.guard)
+    if car and evading:
+        c.leg = 0  # what moves has the say
+    elif car:
+        x, w, guarded = in_legs(c, x, w, guarded)
     held = guarded and max(abs(x), abs(y)) < 0.02
     if held and c.back_off > 0.0:
         if c.guard.holonomic:
@@ -38,9 +49,10 @@ def limit(c: Any, now_ns: int) -> None:
         command.ticks_limited += 1
 
     held = guarded and max(abs(x), abs(y)) < 0.02 and abs(w) < 0.1
-    c.stuck = min(STUCK_AFTER, c.stuck + c.dt) if held else max(0.0, c.stuck - c.dt)
+    if not car:
+        c.stuck = min(STUCK_AFTER, c.stuck + c.dt) if held else max(0.0, c.stuck - c.dt)
     c.back_off = max(0.0, c.back_off - c.dt)
-    if c.stuck >= STUCK_AFTER:
+    if c.stuck >= STUCK_AFTER and not car:
         c.stuck = 0.0
         c.back_off = BACK_OFF
     vertical = 0.0
@@ -48,10 +60,15 @@ def limit(c: Any, now_ns: int) -> None:
         v = c.vertical.value
         vertical = climb(v.up, v.down, c.hover_height, c.vertical_clearance, c.max_climb)
     slew = g.max_acceleration * c.dt
+    if car:
+        x = steer(c, x, w)
     command.linear_x = _towards(command.linear_x, x, slew)
     command.linear_y = _towards(command.linear_y, y, slew)
     command.linear_z = _towards(command.linear_z, vertical, slew)
-    command.angular_z = _towards(command.angular_z, w, MAX_YAW_ACCELERATION * c.dt)
+    if car:  # whatever the speed, on the curve of the steering
+        command.angular_z = c.curvature * command.linear_x
+    else:
+        command.angular_z = _towards(command.angular_z, w, MAX_YAW_ACCELERATION * c.dt)
 
 
 @njit(cache=True, nogil=True)
@@ -62,7 +79,9 @@ def stand(c: Any) -> None:
     command.wish_x = command.wish_y = command.wish_yaw = 0.0
     command.allowed_x = command.allowed_y = command.allowed_yaw = 0.0
     command.guarded = 0
-    c.stuck = c.back_off = 0.0
+    c.stuck = c.back_off = c.curvature = 0.0
+    c.leg = c.legs_failed = c.vain = 0
+    c.leg_way = 0.0
 
 
 @njit(cache=True, nogil=True)

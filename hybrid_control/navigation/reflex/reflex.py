@@ -92,6 +92,10 @@ class Reflex:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.settings = check_all(SETTINGS, settings or {})
+        if self.settings["holonomic"] and self.settings["min_turning_radius"]:
+            raise ParameterError(
+                "min_turning_radius: is for a base that steers; a holonomic one turns on the spot, leave it at 0"
+            )
         self._gains = check_all(GAINS, gains or {})
         self._clock = clock
         self._lock = threading.Lock()  # among writers; the loop never takes it
@@ -398,6 +402,8 @@ class Reflex:
         guard = self.context["guard"][0]
         if guard["deceleration"] == 0.0:  # no tick so far
             return reason
+        if self.context["legs_failed"][0] >= 2:
+            reason += "; held: the guard lets through no arc, ahead or back"
         fastest = fastest_within(float(scan["sight"]), float(guard["scan_age"]), guard)
         if fastest < float(self._gains["max_speed"]):
             reason += (

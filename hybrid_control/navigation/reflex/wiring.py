@@ -52,6 +52,7 @@ def connect(
     guard["outline"]["half_width"] = float(settings["robot_width"]) / 2
     guard["outline"]["margin"] = GUARD_MARGIN
     guard["holonomic"] = bool(settings["holonomic"])
+    guard["radius"] = float(settings["min_turning_radius"])
     guard["response"] = float(settings["response_time"])
     c["hover_height"] = float(settings["hover_height"]) if settings["holonomic"] else 0.0
     c["vertical_clearance"] = float(settings["vertical_clearance"])

@@ -38,7 +38,7 @@ from hybrid_control.sim.robots.vehicle import (
     add_sensors,
     place_plugin,
 )
-from hybrid_control.sim.wheels import WheelOdometry, ramp
+from hybrid_control.sim.wheels import WheelOdometry, on_circle, ramp
 
 SIDES = ("left", "right")
 
@@ -62,6 +62,7 @@ class Rover(Vehicle):
     encoder_counts: int = 48_000  # per turn of a wheel
     wheel_radius_error: float = 0.001  # relative, of each wheel for itself; standard deviations over robots
     track_error: float = 0.01  # relative
+    turning_radius: float = 0.0  # m, of the tightest circle, of one that steers as a car does; 0: turns on the spot
 
     kind: ClassVar[str] = "rover"
 
@@ -69,8 +70,9 @@ class Rover(Vehicle):
     def wheels(self) -> Wheels:
         """Its wheels."""
         return Wheels(
-            self.wheel_radius, self.track, self.encoder_counts, self.wheel_radius_error, self.track_error
-        )
+            self.wheel_radius, self.track, self.encoder_counts, self.wheel_radius_error, self.track_error,
+            self.turning_radius,
+        )  # fmt: skip
 
     @property
     def mount_height(self) -> float:
@@ -250,6 +252,7 @@ class WheelLocomotion(Locomotion):
         v, w = self._target if fresh else (0.0, 0.0)
         v = ramp(self._speed[0], v, robot.acceleration, robot.deceleration, dt)
         w = ramp(self._speed[1], w, robot.yaw_acceleration, robot.yaw_acceleration, dt)
+        w = on_circle(w, v, robot.turning_radius)
         self._speed = (v, w)
         half = 0.5 * robot.track
         self._data.ctrl[0] = (v - w * half) / robot.wheel_radius

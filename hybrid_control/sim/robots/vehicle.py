@@ -32,13 +32,15 @@ TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
 
 class Wheels(NamedTuple):
     """Two driven wheels on one axle, with encoders. radius, track (between the wheels' middles): m; encoder_counts: of
-    a turn; errors: relative, standard deviations over robots, of each wheel's radius for itself and of the track."""
+    a turn; errors: relative, standard deviations over robots, of each wheel's radius for itself and of the track.
+    turning_radius: m, of the tightest circle that the axle's middle drives, as a car's; 0: it turns on the spot."""
 
     radius: float
     track: float
     encoder_counts: int
     radius_error: float
     track_error: float
+    turning_radius: float = 0.0
 
 
 class VerticalSensor(NamedTuple):
@@ -188,7 +190,12 @@ class Vehicle(ABC):
     def reflex_settings(self) -> dict[str, Value]:
         """Settings of the reflex that drives it, over the reflex's own."""
         # the simulator's worlds are open: where its lidar meets nothing there is nothing
-        return {"robot_length": self.length, "robot_width": self.width, "open_space": True}
+        settings: dict[str, Value] = {
+            "robot_length": self.length, "robot_width": self.width, "open_space": True,
+        }  # fmt: skip
+        if self.wheels is not None and self.wheels.turning_radius:
+            settings["min_turning_radius"] = self.wheels.turning_radius
+        return settings
 
     @property
     def reflex_gains(self) -> dict[str, Value]:

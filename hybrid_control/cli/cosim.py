@@ -1,0 +1,144 @@
+"""The subcommands `hybrid-control cosim check`, `run` and `compare`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybrid_control.cosim import Hybrid
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `cosim` with its subcommands to the parsers of the command line."""
+    parser = subparsers.add_parser(
+        "cosim", help="couple any ANN with any SNN on one clock, as a hybrid file describes it"
+    )
+    commands = parser.add_subparsers(dest="cosim_command", required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="read a hybrid file, and print its parts, links and clocks",
+        description="Loads every part, and says when all of them meet again (T_sync), and for a pair that meets "
+        "seldom a period nearby that meets sooner.",
+    )
+    check.add_argument("file", type=Path, metavar="FILE.hybrid.yaml")
+    check.set_defaults(run=_check)
+    run = commands.add_parser(
+        "run",
+        help="run a hybrid file",
+        description="OUT.npz holds each recorded port as PART.PORT, (runs, ...), and its times in s as "
+        "PART.PORT.times.",
+    )
+    run.add_argument("file", type=Path, metavar="FILE.hybrid.yaml")
+    run.add_argument("--out", type=Path, metavar="OUT.npz", help="where what is recorded goes")
+    run.add_argument(
+        "--until", metavar="TIME", help="simulated time, such as 2 s or 500 ms (default: the file's)"
+    )
+    run.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: the file's)")
+    run.set_defaults(run=_run)
+    compare = commands.add_parser("compare", help="find the first difference between what two runs recorded")
+    compare.add_argument("first", type=Path, metavar="A.npz")
+    compare.add_argument("second", type=Path, metavar="B.npz")
+    compare.set_defaults(run=_compare)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from hybrid_control.cosim import load
+
+    hybrid = load(args.file)
+    hybrid.scheduler().close()
+    print("\n".join(description(hybrid)))
+    return 0
+
+
+def description(hybrid: Hybrid) -> list[str]:
+    """The lines of `check`."""
+    from hybrid_control.cosim.clock import synchronisation, text
+
+    width = max(map(len, hybrid.parts))
+    lines = []
+    for name, part in hybrid.parts.items():
+        clock = hybrid.clocks[name]
+        ports = [
+            ", ".join(
+                f"{n} {p.kind} {'x'.join(map(str, p.shape)) or '1'}"
+                for n, p in side.items()
+                if p.kind != "states"
+            )
+            for side in (part.inputs, part.outputs)
+        ]
+        latency = f" + {text(clock.latency_ns)}" if clock.latency_ns else ""
+        lines.append(
+            f"{name:{width}}  every {text(clock.period_ns)}{latency}: {ports[0] or '-'} => {ports[1] or '-'}"
+        )
+    lines += [f"{name}" for name, *_ in hybrid.links]
+    periods = [clock.period_ns for clock in hybrid.clocks.values()]
+    sync = synchronisation(periods)
+    lines.append(f"T_sync {text(sync)}: all parts run at the same time again after that")
+    return lines + _advice(hybrid, sync)
+
+
+def _advice(hybrid: Hybrid, sync: int) -> list[str]:
+    """For the pair of linked parts that meets the most seldom: a period nearby that meets sooner."""
+    from hybrid_control.cosim.clock import nearest_that_meets, synchronisation, text
+
+    pairs = {(a[0], b[0]) for _, a, b, _ in hybrid.links if a[0] != b[0]}
+    lines = []
+    for a, b in sorted(pairs):
+        slow, fast = sorted((a, b), key=lambda n: -hybrid.clocks[n].period_ns)
+        long, short = hybrid.clocks[slow].period_ns, hybrid.clocks[fast].period_ns
+        meet = synchronisation((long, short))
+        if meet > 100 * long:
+            better = nearest_that_meets(long, short)
+            lines.append(
+                f"{slow} ({text(long)}) and {fast} ({text(short)}) meet every {text(meet)}; with "
+                f"{text(better)} for {slow} they would every {text(synchronisation((better, short)))}"
+            )
+    return lines
+
+
+def _run(args: argparse.Namespace) -> int:
+    import numpy as np
+    from tqdm import tqdm
+
+    from hybrid_control.cosim import load, run
+    from hybrid_control.cosim.clock import nanoseconds, text
+
+    hybrid = load(args.file)
+    if args.until is not None:
+        hybrid.until_ns = nanoseconds(args.until, "--until", 1)
+    if args.seed is not None:
+        hybrid.seed = args.seed
+    with tqdm(total=100, unit="%", desc=args.file.name, disable=None) as bar:
+
+        def show(share: float) -> None:
+            bar.update(100 * share - bar.n)
+
+        results = run(hybrid, show)
+    for name, count in results.runs.items():
+        print(f"{name}: {count} runs")
+    for name, series in results.series.items():
+        spikes = f", {series.values.sum():.0f} spikes" if _spiking(hybrid, name) else ""
+        print(f"{name}: {len(series.times_ns)} x {series.values.shape[1:]}{spikes}")
+    print(f"{text(hybrid.until_ns)} simulated in {results.seconds:.3g} s")
+    if args.out is not None:
+        arrays = {name: series.values for name, series in results.series.items()}
+        times = {f"{name}.times": series.times_ns * 1e-9 for name, series in results.series.items()}
+        np.savez_compressed(args.out, allow_pickle=False, **arrays, **times)
+    return 0
+
+
+def _spiking(hybrid: Hybrid, name: str) -> bool:
+    part, _, port = name.partition(".")
+    return hybrid.parts[part].outputs[port].kind == "spikes"
+
+
+def _compare(args: argparse.Namespace) -> int:
+    """Exit status 1 where they differ."""
+    from hybrid_control.cosim.results import first_difference
+    from hybrid_control.files import read_npz
+
+    line = first_difference(read_npz(args.first), read_npz(args.second))
+    print(line or "the same to the bit")
+    return int(line is not None)

@@ -1,0 +1,147 @@
+"""What each kind of part in a hybrid file is made of: one function per kind, so a new kind is one line more."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid_control.cosim.part import Part
+
+
+@dataclass
+class Described:
+    """What the file says of a part: its kind's own value, its options, and what of it is linked or recorded."""
+
+    folder: Path
+    value: Any
+    options: dict[str, Any]
+    period_ns: int
+    ports: Sequence[str]
+
+    def take(self, name: str, default: Any = None) -> Any:
+        """An option, once."""
+        return self.options.pop(name, default)
+
+    def path(self) -> Path:
+        """The value as a file beside the hybrid."""
+        if not isinstance(self.value, (str, os.PathLike)):
+            raise ValueError(f"{self.value!r} is no file's name")
+        return self.folder / self.value
+
+
+def _ann(d: Described) -> Part:
+    from hybrid_control.ann import OnnxModel
+    from hybrid_control.cosim.parts import AnnPart
+
+    return AnnPart(OnnxModel(d.path(), sizes=d.take("sizes")))
+
+
+def _snn(d: Described) -> Part:
+    from hybrid_control.cosim.parts import snn
+    from hybrid_control.snn.nir.files import read
+
+    known = ("dtype", "scheme", "reset", "if_step", "order", "initial", "recurrent_delay")
+    options = {name: d.options.pop(name) for name in known if name in d.options}
+    graph = read(d.path())
+    inputs = {name for name, node in graph.nodes.items() if type(node).__name__ == "Input"}
+    taps = [p for p in dict.fromkeys(d.ports) if p and p not in inputs]
+    return snn.load(graph, dt=d.period_ns * 1e-9, taps=taps, **options)
+
+
+def _encode(d: Described) -> Part:
+    from hybrid_control.cosim.parts import EncoderPart
+
+    size = d.take("size")
+    return EncoderPart(str(d.value), size, **_all(d))
+
+
+def _decode(d: Described) -> Part:
+    from hybrid_control.cosim.parts import DecoderPart
+
+    size = d.take("size")
+    return DecoderPart(str(d.value), size, **_all(d))
+
+
+def _source(d: Described) -> Part:
+    from hybrid_control.cosim.parts import ArraySource
+    from hybrid_control.files import read_npy, read_npz
+
+    path, key = d.path(), d.take("key")
+    if path.suffix == ".npz":
+        arrays = read_npz(path)
+        if key is None and len(arrays) == 1:
+            key = next(iter(arrays))
+        if key not in arrays:
+            raise ValueError(f"{path}: key: expected one of {', '.join(sorted(arrays))}")
+        values = arrays[key]
+    else:
+        values = read_npy(path)
+    return ArraySource(values, d.take("kind", "values"), loop=bool(d.take("loop", False)))
+
+
+def _fuse(d: Described) -> Part:
+    from hybrid_control.cosim.parts import GatedFusion, WeightedFusion
+
+    shape = d.take("shape")
+    if d.value == "weighted":
+        return WeightedFusion([float(w) for w in d.take("weights", [0.5, 0.5])], shape)
+    if d.value == "gated":
+        return GatedFusion(shape)
+    raise ValueError(f"fuse: {d.value!r}; there are weighted and gated")
+
+
+def _plant(d: Described) -> Part:
+    from hybrid_control.cosim.parts import PlantPart
+
+    return PlantPart(_named_class(d)(**_all(d)))
+
+
+def _python(d: Described) -> Part:
+    part = _named_class(d)(**_all(d))
+    if not isinstance(part, Part):
+        raise ValueError(
+            f"{d.value}: has not all of what a part has: inputs, outputs, reset, run, state, set_state"
+        )
+    return part
+
+
+def _named_class(d: Described) -> Any:
+    """The class of FILE.py:NAME."""
+    file, _, name = str(d.value).rpartition(":")
+    path = d.folder / file
+    if not file or not path.is_file():
+        raise ValueError(f"{d.value!r}: expected FILE.py:CLASS, the file beside the hybrid")
+    spec = importlib.util.spec_from_file_location(f"_hybrid_{Path(file).stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from None
+    if not hasattr(module, name):
+        raise ValueError(f"{path}: there is no {name!r} in it")
+    return getattr(module, name)
+
+
+def _all(d: Described) -> dict[str, Any]:
+    """Every option that is left."""
+    options = dict(d.options)
+    d.options.clear()
+    return options
+
+
+MAKERS: dict[str, Callable[[Any], Part]] = {
+    "ann": _ann,
+    "snn": _snn,
+    "encode": _encode,
+    "decode": _decode,
+    "fuse": _fuse,
+    "source": _source,
+    "plant": _plant,
+    "python": _python,
+}

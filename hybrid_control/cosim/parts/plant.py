@@ -1,0 +1,96 @@
+"""What is controlled, and any function, as parts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from hybrid_control.cosim.part import Array, Port, Runs
+
+
+class Plant(Protocol):
+    """Something that goes on by a period under commands, and can be measured; anybody's class.
+
+    Its attributes are its state, and are copied for a snapshot.
+    """
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes by name."""
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes by name."""
+
+    def reset(self, seed: int) -> None:
+        """To the start."""
+
+    def step(self, dt: float, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What is measured now; then go on by dt seconds under the inputs."""
+
+
+class PlantPart:
+    """A Plant, stepped once a run."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self.inputs = {name: Port("values", tuple(shape)) for name, shape in plant.inputs.items()}
+        self.outputs = {name: Port("values", tuple(shape)) for name, shape in plant.outputs.items()}
+
+    def reset(self, seed: int) -> None:
+        """To the start."""
+        self._plant.reset(seed)
+
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
+        """A step a run."""
+        results = {name: np.empty((runs.count, port.size)) for name, port in self.outputs.items()}
+        zeros = {name: np.zeros(port.shape) for name, port in self.inputs.items()}
+        for i in range(runs.count):
+            given = {name: rows[i].reshape(self.inputs[name].shape) for name, rows in inputs.items()}
+            for name, value in self._plant.step(runs.period_ns * 1e-9, {**zeros, **given}).items():
+                results[name][i] = np.reshape(value, -1)
+        return results
+
+    def state(self) -> Any:
+        """A copy of its attributes."""
+        return copy.deepcopy(vars(self._plant))
+
+    def set_state(self, state: Any) -> None:
+        """Its attributes as they were."""
+        vars(self._plant).update(copy.deepcopy(state))
+
+
+class FunctionPart:
+    """A function of arrays by name, called once a run; it has no memory."""
+
+    def __init__(
+        self,
+        function: Callable[..., Mapping[str, Any]],
+        inputs: Mapping[str, tuple[int, ...]],
+        outputs: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self._function = function
+        self.inputs = {name: Port("values", tuple(shape)) for name, shape in inputs.items()}
+        self.outputs = {name: Port("values", tuple(shape)) for name, shape in outputs.items()}
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
+        """A call a run."""
+        results = {name: np.empty((runs.count, port.size)) for name, port in self.outputs.items()}
+        zeros = {name: np.zeros(port.shape) for name, port in self.inputs.items()}
+        for i in range(runs.count):
+            given = {name: rows[i].reshape(self.inputs[name].shape) for name, rows in inputs.items()}
+            for name, value in self._function(**{**zeros, **given}).items():
+                results[name][i] = np.reshape(value, -1)
+        return results
+
+    def state(self) -> Any:
+        """It has none."""
+
+    def set_state(self, state: Any) -> None:
+        """It has none."""

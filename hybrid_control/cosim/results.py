@@ -1,0 +1,121 @@
+"""What was recorded of a co-simulation: rows of ports with their times, and when each part ran."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.cosim.part import Array, Port, Runs
+from hybrid_control.cosim.scheduler import Member
+
+
+class Series(NamedTuple):
+    """Of one port: times (n,) ns at which what gave it began its runs, and values (n, *shape)."""
+
+    times_ns: NDArray[np.int64]
+    values: Array
+
+
+@dataclass
+class Results:
+    """The recorded ports by "part.port", and how often each part ran.
+
+    until_ns: the simulated time; seconds: of this machine that it took.
+    """
+
+    series: Mapping[str, Series]
+    runs: Mapping[str, int]
+    until_ns: int
+    seconds: float = 0.0
+
+    def __getitem__(self, name: str) -> Array:
+        """The values of a recorded port, (n, *shape); KeyError, which says what is there."""
+        if name not in self.series:
+            raise KeyError(f"no {name!r}; recorded are {', '.join(self.series) or 'no ports'}")
+        return self.series[name].values
+
+    def times(self, name: str) -> NDArray[np.float64]:
+        """The times of a recorded port in s, (n,)."""
+        self[name]
+        return np.asarray(self.series[name].times_ns * 1e-9, np.float64)
+
+    def spikes(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Of a recorded spiking port, each spike's time in s and its neuron, in order of time."""
+        rows = self[name].reshape(len(self[name]), -1)
+        run, neuron = np.nonzero(rows)
+        counts = rows[run, neuron].astype(np.int64)
+        return np.repeat(self.times(name)[run], counts), np.repeat(neuron, counts)
+
+
+@dataclass
+class Recorder:
+    """Keeps what parts give, for `Results`. wanted: names "part.port"."""
+
+    wanted: Collection[str]
+    _blocks: dict[str, list[tuple[NDArray[np.int64], Array]]] = field(default_factory=dict)
+    _runs: dict[str, int] = field(default_factory=dict)
+    _ports: dict[str, Port] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Forget what was kept."""
+        self._blocks.clear()
+        self._runs.clear()
+
+    def __call__(
+        self, member: Member, runs: Runs, results: Mapping[str, Any], times: NDArray[np.int64]
+    ) -> None:
+        """For the scheduler."""
+        self._runs[member.name] = self._runs.get(member.name, 0) + runs.count
+        for port, rows in results.items():
+            name = f"{member.name}.{port}"
+            if name in self.wanted:
+                self._ports[name] = member.part.outputs[port]
+                self._blocks.setdefault(name, []).append((times, np.array(rows)))
+
+    def results(self, until_ns: int, seconds: float) -> Results:
+        """Everything so far."""
+        series = {}
+        for name in sorted(self._blocks):
+            times = np.concatenate([t for t, _ in self._blocks[name]])
+            values = np.concatenate([rows.reshape(len(t), -1) for t, rows in self._blocks[name]])
+            series[name] = Series(times, values.reshape(len(times), *self._ports[name].shape))
+        return Results(series, dict(sorted(self._runs.items())), until_ns, seconds)
+
+
+def first_difference(first: Mapping[str, Array], second: Mapping[str, Array]) -> str | None:
+    """Where two recordings part first in time: a line that names port, time and place; None where they are the same.
+
+    Each: by "part.port" its values, (n, ...), and by "part.port.times" their times in s, (n,), as `cosim run` writes
+    them. ValueError where one is no such recording.
+    """
+    names = sorted(name for name in first if not name.endswith(".times"))
+    other = sorted(name for name in second if not name.endswith(".times"))
+    if names != other:
+        odd = sorted(set(names) ^ set(other))
+        return f"{odd[0]} is recorded in one of them alone"
+    found: tuple[float, str] | None = None
+    for name in names:
+        a, b = first[name], second[name]
+        if f"{name}.times" not in first or f"{name}.times" not in second or a.shape[1:] != b.shape[1:]:
+            raise ValueError(f"{name}: no times, or rows of other shapes: {a.shape} and {b.shape}")
+        times, count = first[f"{name}.times"], min(len(a), len(b))
+        differs = (a[:count] != b[:count]).reshape(count, -1)
+        rows = np.flatnonzero(differs.any(axis=1))
+        if rows.size:
+            row = int(rows[0])
+            place = int(np.flatnonzero(differs[row])[0])
+            values = (x[row].reshape(-1)[place] for x in (a, b))
+            line = f"{name}: at {times[row]:g} s (row {row}), number {place}: {' and '.join(f'{v:g}' for v in values)}"
+        elif len(a) != len(b):
+            row = count
+            times = times if len(a) > count else second[f"{name}.times"]
+            line = f"{name}: one ends before {times[row]:g} s (row {row})"
+        else:
+            continue
+        if found is None or times[row] < found[0]:
+            found = (float(times[row]), line)
+    return found[1] if found is not None else None
