@@ -250,7 +250,7 @@ def test_ros_reflex_goes_through_its_lifecycle_twice_and_leaves_no_thread_or_top
         for name in ("configure", "activate", "deactivate", "cleanup"):
             assert graph.transition(NODE, name)
             if name == "activate":
-                assert topics() - before == {"/cmd_vel", "/reflex/spikes", "/reflex/status"}
+                assert topics() - before == {"/cmd_vel", "/reflex/goal", "/reflex/spikes", "/reflex/status"}
         assert topics() == before
         assert threading.active_count() == threads
     assert graph.transition(NODE, "shutdown")

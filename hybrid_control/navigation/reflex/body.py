@@ -15,7 +15,7 @@ from hybrid_control.signals import Pose, RangeScan
 FEWEST = 5  # scans from which something is learnt
 STILL = 0.02  # m and rad by which odometry may wander while the robot stands
 _STEP = 0.01  # rad, of the cells that a lidar of one beam is seen in
-_COLUMNS, _ROWS, _SHOWN = 49, 25, 1.25  # of the picture, and m that half of it shows
+_COLUMNS, _ROWS, _SHOWN = 49, 25, 1.2  # of the picture, and m that half of it shows
 
 Grid = NDArray[np.float64]
 
@@ -153,6 +153,6 @@ def picture(scan: RangeScan, mask: str) -> str:
         if 0 <= row < _ROWS and 0 <= column < _COLUMNS:
             canvas[row][column] = "#" if own[k] else "o"
     canvas[_ROWS // 2][_COLUMNS // 2] = "L"
-    lines = ["".join(row).rstrip() for row in canvas]
-    head = f"{2 * _SHOWN:g} m, ahead is up: L the lidar, # the robot's own body, o what else is near"
-    return "\n".join([head, *lines])
+    lines = "\n".join("".join(row).rstrip() for row in canvas).strip("\n")
+    head = f"ahead is up, a row is {_SHOWN / (_ROWS // 2):.1f} m: L the lidar, # the robot's own body, o else"
+    return f"{head}\n{lines}"

@@ -20,7 +20,6 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
-from hybrid_control.navigation.hints import Way
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.navigation.reflex.modes import Mode
@@ -34,6 +33,7 @@ from hybrid_control.signals import Goal, Odometry, SpikeTrain, VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.commands import Commands
 from hybrid_control_ros.convert import SpikeTrainMessage
+from hybrid_control_ros.errand import Errand
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.pacing import RealTime, SimulatedTime
 from hybrid_control_ros.sensing import Sensing
@@ -126,7 +126,7 @@ class ReflexNode(ManagedNode):
         self._commands = Commands(self, max_age_ns)
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
-        self._goal_topic = self.talk(PoseStamped, "reflex/goal", qos.LATCHED)
+        self._errand = Errand(self)
         self._sensing = None
         if str(self.value("sensors")).split() == ["scan", "laser"]:
             self.take(LaserScan, "scan", self._put_scan, qos.SENSOR)
@@ -172,7 +172,7 @@ class ReflexNode(ManagedNode):
         self._scan_frame = self.value("scan_frame")
         if self._sensing is not None:
             self._sensing.reset()
-        self._way = Way()
+        self._errand.begin()
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
         self._late = ""
@@ -210,13 +210,12 @@ class ReflexNode(ManagedNode):
     def _put_odometry(self, odometry: Odometry) -> None:
         assert self._reflex is not None
         self._reflex.put_odometry(odometry, self.now_ns())
-        self._way.moved(odometry.pose.x, odometry.pose.y)
+        self._errand.way.moved(odometry.pose.x, odometry.pose.y)
 
     def _put_goal(self, goal: Goal) -> None:
         assert self._reflex is not None
         self._reflex.put_goal(goal)
-        if self._way.aim(goal):  # whoever comes late, as a planner that was started again does, is told too
-            self._goal_topic.publish(convert.goal_message(goal, self.value("odom_frame")))
+        self._errand.aim(goal)
 
     def _on_fused(self, fused: Fused, now_ns: int) -> None:
         if self.active and self._reflex is not None and self._pace is not None:
@@ -309,7 +308,7 @@ class ReflexNode(ManagedNode):
         status = self._newest_status
         if not self.active or status is None:
             return []
-        stuck = self._way.progress(status.mode in (Mode.HYBRID, Mode.REFLEX_ONLY), self.now_ns() * 1e-9)
+        stuck = self._errand.way.progress(status.mode in (Mode.HYBRID, Mode.REFLEX_ONLY), self.now_ns() * 1e-9)
         if stuck and self._commands is not None and not self._direct and not self._commands.heard:
             stuck += ", and nobody hears cmd_vel"
         return [line for line in (self.refusal("goal_pose"), stuck) if line]
