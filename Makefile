@@ -6,7 +6,7 @@ env = . scripts/env.sh &&
 avr = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
 sdformat = $(shell . /etc/os-release && [ "$$VERSION_CODENAME" = bookworm ] && echo libsdformat12-12 sdformat-sdf)
 
-.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware fuzz-files lint lock clean
+.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware fuzz-files robots lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ fuzz-firmware: setup  ## 10 million bytes through each decoder of the link, by l
 
 fuzz-files: setup  ## 100,000 mutated files of each kind that is read (FILES=how many)
 	@$(env) python tests/fuzz_files.py $(or $(FILES),100000)
+
+robots: setup  ## 10,000 random robots with random lidars in random halls (ROBOTS=how many)
+	@$(env) python tests/reflex/robots.py $(or $(ROBOTS),10000)
 
 soak: setup  ## an hour of the loop at 1 kHz, a minute of hammered mailboxes (SOAK_S=seconds of the hour)
 	@$(env) SOAK_S=60 python -m pytest tests/realtime/test_realtime_mailbox.py -k half --timeout 600

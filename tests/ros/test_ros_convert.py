@@ -157,6 +157,34 @@ def test_ros_frames_are_checked_and_a_leading_slash_does_not_count():
         convert.goal(goal, "odom")
 
 
+@pytest.mark.parametrize("variance", [-1.0, math.nan, math.inf, 1.7976931348623157e308, 1e9])
+@pytest.mark.parametrize(
+    ("part", "row", "name"),
+    [("pose", 0, "x"), ("pose", 1, "y"), ("pose", 5, "yaw"), ("twist", 0, "linear x"), ("twist", 5, "yaw rate")],
+)
+def test_ros_odometry_that_says_it_does_not_measure_is_refused(variance, part, row, name):
+    message = OdometryMessage()
+    message.header.frame_id = "odom"
+    getattr(message, part).covariance[7 * row] = variance
+    with pytest.raises(ValueError, match=f"odometry: {part}: a variance of .* says that {name} is not measured"):
+        convert.odometry(message, "odom")
+
+
+def test_ros_odometry_with_drivers_usual_variances_is_taken():
+    message = OdometryMessage()
+    message.header.frame_id, message.child_frame_id = "odom", "base_footprint"
+    for row, variance in enumerate((0.1, 0.1, 1.7e308, 1.7e308, 1.7e308, 0.05)):  # height, roll, pitch: not measured
+        message.pose.covariance[7 * row] = message.twist.covariance[7 * row] = variance
+    convert.odometry(message, "odom")
+
+
+def test_ros_odometry_whose_twist_is_in_the_frame_of_its_pose_is_refused():
+    message = OdometryMessage()
+    message.header.frame_id, message.child_frame_id = "odom", "/odom"
+    with pytest.raises(ValueError, match="odometry: its twist is in frame 'odom', expected that of the body"):
+        convert.odometry(message, "odom")
+
+
 def test_ros_goal_that_is_not_finite_is_refused():
     goal = convert.goal_message(Goal(5, 1.0, 2.0), "odom")
     assert convert.goal(goal, "odom") == Goal(5, 1.0, 2.0)

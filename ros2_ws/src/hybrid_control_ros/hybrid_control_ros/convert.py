@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hybrid_control.navigation.reflex import Status
 
 _SECOND = 1_000_000_000
+UNMEASURED = 1e9  # a variance from which on drivers mean that they do not measure it
 
 
 def to_ns(stamp: Time) -> int:
@@ -183,8 +184,15 @@ def _check_frame(found: str, wanted: str, what: str) -> None:
 
 
 def odometry(message: OdometryMessage, frame: str) -> Odometry:
-    """The odometry of a message, which must be in the frame named."""
+    """The odometry of a message, which must be in the frame named, its twist in another: that of the body.
+
+    ValueError where its variances say that x, y, yaw, the speed ahead or the yaw rate is not measured.
+    """
     _check_frame(message.header.frame_id, frame, "odometry")
+    if message.child_frame_id.lstrip("/") == frame.lstrip("/"):
+        raise ValueError(f"odometry: its twist is in frame {frame!r}, expected that of the body (child_frame_id)")
+    _check_measured("odometry: pose", message.pose.covariance, {"x": 0, "y": 1, "yaw": 5})
+    _check_measured("odometry: twist", message.twist.covariance, {"linear x": 0, "yaw rate": 5})
     stamp_ns = to_ns(message.header.stamp)
     pose, twist = message.pose.pose, message.twist.twist
     return Odometry(
@@ -192,6 +200,17 @@ def odometry(message: OdometryMessage, frame: str) -> Odometry:
         Pose(pose.position.x, pose.position.y, yaw(pose.orientation)),
         Twist(stamp_ns, twist.linear.x, twist.linear.y, twist.linear.z, twist.angular.z),
     )
+
+
+def _check_measured(what: str, covariance: Sequence[float], rows: Mapping[str, int]) -> None:
+    """ValueError for a variance that says "not measured": below 0, not a number, or beyond UNMEASURED.
+
+    covariance: (36,), of x, y, z, roll, pitch, yaw; all 0 where a driver says nothing. rows: by name, which count.
+    """
+    for name, row in rows.items():
+        variance = covariance[7 * row]
+        if not 0.0 <= variance < UNMEASURED:
+            raise ValueError(f"{what}: a variance of {variance:g} says that {name} is not measured")
 
 
 def odometry_message(value: Odometry, frame: str, base_frame: str) -> OdometryMessage:
