@@ -32,6 +32,7 @@ HOUSE = {
     "parameters": "",
     "backends": "",
     "files": "",
+    "machine_code": "",
 }
 #: The same among the rooms of one folder; the folder's own files go by its name.
 INSIDE = {

@@ -95,6 +95,14 @@ def test_ros_reflex_sends_zero_until_there_is_a_scan(graph, drive):
     world.until_mode(HYBRID)
 
 
+def zeros(world, begun):
+    """The commands to stand whose stamps are after a time, ns."""
+    return [
+        c for c in world.commands
+        if convert.to_ns(c.header.stamp) > begun and c.twist.linear.x == c.twist.angular.z == 0.0
+    ]  # fmt: skip
+
+
 def test_ros_reflex_stops_within_50_ms_of_the_scan_timeout_and_goes_on_with_the_scan(graph, drive):
     node, world = drive()
     late = []
@@ -105,12 +113,8 @@ def test_ros_reflex_stops_within_50_ms_of_the_scan_timeout_and_goes_on_with_the_
         begun = time.time_ns()
         last = lambda: node._reflex._inputs.last_stamp["scan"]  # noqa: E731
         world.until_mode(STOPPED)
-        zeros = lambda: [  # noqa: E731
-            c for c in world.commands
-            if convert.to_ns(c.header.stamp) > begun and c.twist.linear.x == c.twist.angular.z == 0.0
-        ]  # fmt: skip
-        graph.until(zeros)  # the status may be heard before the command
-        zero = zeros()[0]
+        graph.until(lambda begun=begun: zeros(world, begun))  # the status may be heard before the command
+        zero = zeros(world, begun)[0]
         late.append((convert.to_ns(zero.header.stamp) - last()) * 1e-9 - 0.5)
         assert stays_zero(world)
         world.sending.add("scan")
