@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -33,31 +34,35 @@ def digest_of_sources(package: Path = PACKAGE) -> str:
     return found.hexdigest()
 
 
-def folder_for(digest: str, asked: str | None, package: Path = PACKAGE) -> Path:
-    """Where the code of these sources is kept: in NUMBA_CACHE_DIR (`asked`), beside the sources where that can be
-    written, or in the user's cache."""
+def folders_for(digest: str, asked: str | None, package: Path = PACKAGE) -> list[Path]:
+    """Where the code of these sources may be kept, the first that can be written: in NUMBA_CACHE_DIR (`asked`), or
+    beside the sources, in the user's cache, or in a folder that lasts as long as the machine is up."""
     if asked:
         base = Path(asked)
-        base = base.parent if base.name.startswith(PREFIX) else base  # a parent process of ours has set it
-    elif os.access(package, os.W_OK):
-        base = package / "__pycache__"
+        bases = [base.parent if base.name.startswith(PREFIX) else base]  # a parent process of ours has set it
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hybrid_control"
-    return base / f"{PREFIX}{digest}"
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        bases = [package / "__pycache__", cache / "hybrid_control"]
+    bases.append(Path(tempfile.gettempdir()) / f"hybrid_control_{os.getuid()}")
+    return [base / f"{PREFIX}{digest}" for base in bases]
 
 
 def keep_apart() -> None:
     """Let numba keep this process's machine code in the folder of the sources as they are now."""
-    folder = folder_for(digest_of_sources(), os.environ.get("NUMBA_CACHE_DIR"))
-    if not folder.is_dir():
+    for folder in folders_for(digest_of_sources(), os.environ.get("NUMBA_CACHE_DIR")):
+        new = not folder.is_dir()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
-            return  # numba then finds a place of its own
-        _forget_older(folder)
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    if "numba" in sys.modules:
-        sys.modules["numba"].config.CACHE_DIR = str(folder)  # it has read the environment already
+            continue
+        if not os.access(folder, os.W_OK) or folder.stat().st_uid != os.getuid():
+            continue  # code is not taken from what somebody else may have written
+        if new:
+            _forget_older(folder)
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)
+        if "numba" in sys.modules:
+            sys.modules["numba"].config.CACHE_DIR = str(folder)  # it has read the environment already
+        return
 
 
 def _forget_older(folder: Path) -> None:

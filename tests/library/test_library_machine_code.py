@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba  # noqa: F401
+
 from hybrid_control import machine_code
 
 PROGRAM = """
@@ -84,7 +86,12 @@ def test_library_the_newest_few_folders_of_older_sources_are_kept(tmp_path):
     assert kept == {ours, *(f"hybrid_control-{k:016x}" for k in (4, 5, 6))}
 
 
-def test_library_where_nothing_can_be_written_beside_the_sources_the_users_cache_is_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert machine_code.folder_for("1" * 16, None) == tmp_path / "hybrid_control" / ("hybrid_control-" + "1" * 16)
+def test_library_where_nothing_can_be_written_code_is_kept_while_the_machine_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine_code, "digest_of_sources", lambda: "1" * 16)
+    monkeypatch.setattr(machine_code.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/none")
+    monkeypatch.setattr(sys.modules["numba"].config, "CACHE_DIR", "")
+    machine_code.keep_apart()
+    folder = tmp_path / f"hybrid_control_{os.getuid()}" / f"hybrid_control-{'1' * 16}"
+    assert folder.is_dir()
+    assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
