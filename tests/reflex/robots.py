@@ -22,7 +22,9 @@ def main(count: int = 10_000, first: int = 0) -> int:
             ways.append(way)
             if not math.isnan(speed):
                 touched.append(seed)
-                bar.write(f"robot {seed} touched a wall at {speed:.2f} m/s")
+                print(f"robot {seed} touched a wall at {speed:.2f} m/s", flush=True)
+            elif bar.disable and len(ways) % 500 == 0:
+                print(f"{len(ways)} of {count}, {len(touched)} touched a wall", flush=True)
             bar.update()
     moved = sum(way > 0.3 for way in ways)
     print(f"{len(touched)} of {count} robots touched a wall; {moved} drove more than 0.3 m, {sum(ways):.0f} m in all")
