@@ -288,6 +288,7 @@ def _add_cosim_command(subparsers: argparse._SubParsersAction) -> None:
         metavar="A,B,C",
         help="what accuracy, latency and power count in Hybrid_Efficiency; sum 1 (default: %(default)s)",
     )
+    add("--lost", type=float, default=0.0, metavar="P", help="share of the ANN's runs whose results never arrive")
     add("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
     parser.set_defaults(run=_cosim)
 
@@ -302,6 +303,8 @@ def _cosim(arguments: argparse.Namespace) -> int:
 
     if not 1 <= arguments.seeds <= 1000:
         raise ValueError(f"--seeds {arguments.seeds}: expected 1 .. 1000")
+    if not 0.0 <= arguments.lost <= 1.0:
+        raise ValueError(f"--lost {arguments.lost}: expected 0 .. 1")
     try:
         numbers = [float(text) for text in arguments.weights.split(",")]
     except ValueError:
@@ -315,7 +318,7 @@ def _cosim(arguments: argparse.Namespace) -> int:
             bar.set_description(pattern)
             bar.update()
 
-        result = measure(range(arguments.seeds), weights, show)
+        result = measure(range(arguments.seeds), weights, show, arguments.lost)
     print(table(result))
     _write(arguments.json, result)
     return 0

@@ -42,9 +42,9 @@ class Row:
     whole: float
 
 
-def drive(pattern: str, seed: int) -> Row:
-    """One episode."""
-    return judge(hybrid_of(pattern, seed))
+def drive(pattern: str, seed: int, lost: float = 0.0) -> Row:
+    """One episode; lost: share of the ANN's runs whose results never arrive."""
+    return judge(hybrid_of(pattern, seed, lost))
 
 
 def judge(hybrid: Hybrid) -> Row:
@@ -101,13 +101,14 @@ def measure(
     seeds: Sequence[int],
     weights: Weights,
     progress: Callable[[str], None] | None = None,
+    lost: float = 0.0,
 ) -> dict[str, Any]:
     """All patterns over the seeds, as a dict that JSON can hold: means, and every episode."""
     episodes: dict[str, list[Row]] = {}
     for name in PATTERNS:
         episodes[name] = []
         for seed in seeds:
-            episodes[name].append(drive(name, seed))
+            episodes[name].append(drive(name, seed, lost))
             if progress is not None:
                 progress(name)
     means = {name: _mean(rows) for name, rows in episodes.items()}
@@ -118,6 +119,7 @@ def measure(
     first = [rank.order[0] for rank in grid]
     return {
         "seeds": list(seeds),
+        "lost": lost,
         "weights": vars(weights),
         "references": vars(REFERENCES),
         "patterns": means,
@@ -147,11 +149,24 @@ def table(result: dict[str, Any]) -> str:
             f"{1e6 * m['whole']:7.2f}{m['efficiency']:12.3f}{100 * result['best'][name]:6.0f}"
         )
     lines += [
-        f"means over {len(result['seeds'])} seeds; power: arithmetic alone (4.6 pJ "
-        "a multiply-accumulate, 0.9 pJ an event);",
+        f"means over {len(result['seeds'])} seeds, {100 * result['lost']:g} % of the ANN's runs lost",
+        "power: arithmetic alone (4.6 pJ a multiply-accumulate, 0.9 pJ an event);",
         "whole: with membrane updates and memory (5 pJ an access), which is what Hybrid_Efficiency takes;",
         f"Hybrid_Efficiency: {w['accuracy']:g} accuracy + {w['latency']:g} latency + {w['power']:g} power, each r / "
         f"(r + m) with r = {1e3 * r['error']:g} mm, {1e3 * r['latency']:g} ms, {1e6 * r['power']:g} uW;",
         "best: for how much of the grid of all weights a pattern comes first",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *triangle(result)])
+
+
+def triangle(result: dict[str, Any]) -> list[str]:
+    """Which pattern comes first for which weights, as text: accuracy upwards, latency to the right, power the rest."""
+    letters = dict(zip(result["patterns"], "abcdefghijklmnopqrstuvwxyz", strict=False))
+    rows: dict[float, list[str]] = {}
+    for rank in sorted(result["ranking"], key=lambda r: (-r["weights"]["accuracy"], r["weights"]["latency"])):
+        rows.setdefault(rank["weights"]["accuracy"], []).append(letters[rank["order"][0]])
+    lines = [f"accuracy {share:3.1f}  {'  '.join(first)}" for share, first in rows.items()]
+    scale = "latency       " + " ".join(f"{i / 10:g}".removeprefix("0").rjust(2) for i in range(len(rows)))
+    held = sorted({letter for first in rows.values() for letter in first})
+    names = ", ".join(f"{letter}: {name}" for name, letter in letters.items() if letter in held)
+    return ["the first for each pair of weights (power has the rest):", *lines, scale, names]

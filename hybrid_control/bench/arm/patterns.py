@@ -17,10 +17,13 @@ from hybrid_control.bench.arm.plant import DURATION, Arm, Task
 from hybrid_control.bench.arm.spiking import foresight, servo
 from hybrid_control.cosim import Hybrid
 from hybrid_control.cosim.parts import AnnPart, FunctionPart, GatedFusion, PlantPart, SnnPart, WeightedFusion
+from hybrid_control.cosim.scheduler import Loss
 
 SENSOR, ANN, ANN_LATENCY, SNN = "5 ms", "33 ms", "10 ms", "1 ms"
 SENSOR_LATENCY = "1 ms"
-FORESIGHT = 0.038  # s: latency of the ANN, half its period, the senses' and the filter's lag
+# by seeds 1000 .. 1003: s that the SNN looks ahead for the ANN (latency, half a period, the lag of senses and filter)
+FORESIGHT = 0.05
+SHARES = (0.25, 0.75)  # of ANN and SNN, where their torques are added
 Array = NDArray[Any]
 
 
@@ -85,22 +88,22 @@ def filtered(hybrid: Hybrid) -> None:
     hybrid.add("join", join, ANN)
     hybrid.link("sensor.target", "join.target")
     hybrid.link("snn.out", "join.state")
-    _ann(hybrid, only(policy(), "torque"), "join")
+    _ann(hybrid, only(policy(ahead=0.0), "torque"), "join")
     hybrid.link("ann.torque", "arm.torque")
 
 
 def weighted(hybrid: Hybrid) -> None:
-    """Parallel: half the torque of each."""
+    """Parallel: a quarter of the torque of the ANN alone, the rest from the SNN alone."""
     _ann(hybrid, only(policy(), "torque"))
-    _snn(hybrid, servo(goal="linear"))
-    hybrid.add("fuse", WeightedFusion([0.5, 0.5], (2,)), SNN)
+    _snn(hybrid, servo(goal="spikes"))
+    hybrid.add("fuse", WeightedFusion(SHARES, (2,)), SNN)
     _fused(hybrid)
 
 
 def gated(hybrid: Hybrid) -> None:
-    """Parallel: the ANN's torque by its confidence, the SNN's for the rest."""
+    """Parallel: the torque of the ANN alone by its confidence, for the rest that of the SNN alone."""
     _ann(hybrid, policy())
-    _snn(hybrid, servo(goal="linear"))
+    _snn(hybrid, servo(goal="spikes"))
     hybrid.add("fuse", GatedFusion((2,)), SNN)
     hybrid.link("ann.confidence", "fuse.confidence")
     _fused(hybrid)
@@ -132,8 +135,13 @@ PATTERNS: dict[str, Callable[[Hybrid], None]] = {
 }
 
 
-def hybrid_of(pattern: str, seed: int) -> Hybrid:
-    """A pattern on the arm and the task of a seed. KeyError for another name."""
+def hybrid_of(pattern: str, seed: int, lost: float = 0.0) -> Hybrid:
+    """A pattern on the arm and the task of a seed. lost: share of the ANN's runs whose results never arrive.
+
+    KeyError for another name.
+    """
     hybrid = _body(seed)
     PATTERNS[pattern](hybrid)
+    if "ann" in hybrid.parts:
+        hybrid.losses["ann"] = Loss(lost)
     return hybrid
