@@ -64,14 +64,20 @@ class OnnxModel:
 
     def _shapes_of_outputs(self) -> dict[str, tuple[int, ...]]:
         """By a run on zeros: what the file says of them may be open."""
-        results = self._run({name: np.zeros(shape) for name, shape in self.inputs.items()})
+        results = self._run(None)
         return {name: np.shape(value) for name, value in zip(self._names, results, strict=True)}
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def feed(self, inputs: Mapping[str, NDArray[Any]] | None = None) -> dict[str, NDArray[Any]]:
+        """What onnxruntime is given for these inputs, with the file's types and batch axes; zeros without any."""
         feed = {}
         for name, shape in self.inputs.items():
-            value = np.asarray(inputs[name]).reshape(shape).astype(self._types[name], copy=False)
+            value = np.zeros(shape) if inputs is None else np.asarray(inputs[name]).reshape(shape)
+            value = value.astype(self._types[name], copy=False)
             feed[name] = value[None] if self._batched[name] else value
+        return feed
+
+    def _run(self, inputs: Mapping[str, NDArray[Any]] | None) -> list[NDArray[Any]]:
+        feed = self.feed(inputs)
         try:
             results = self._session.run(None, feed)
         except ORT_ERRORS as error:

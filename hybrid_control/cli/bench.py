@@ -25,6 +25,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     add_nav_command(kinds)
     _add_boards_command(kinds)
     _add_faults_command(kinds)
+    _add_cosim_command(kinds)
 
 
 def _write(file: Path | None, result: dict[str, Any]) -> None:
@@ -270,3 +271,54 @@ def _faults(arguments: argparse.Namespace) -> int:
 
         arguments.html.write_text(page(result), encoding="utf-8")
     return 0 if result["held"] and len(campaign.rows) == arguments.faults else 1
+
+
+def _add_cosim_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``cosim`` to the benchmarks."""
+    parser = subparsers.add_parser(
+        "cosim",
+        help="an arm under every pattern of ANN and SNN: error, latency, energy, Hybrid_Efficiency",
+        description="Simulated time alone: the same seeds give the same table everywhere.",
+    )
+    add = parser.add_argument
+    add("--seeds", type=int, default=10, metavar="N", help="tasks 0 .. N-1 (default: %(default)s)")
+    add(
+        "--weights",
+        default="0.5,0.25,0.25",
+        metavar="A,B,C",
+        help="what accuracy, latency and power count in Hybrid_Efficiency; sum 1 (default: %(default)s)",
+    )
+    add("--lost", type=float, default=0.0, metavar="P", help="share of the ANN's runs whose results never arrive")
+    add("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
+    parser.set_defaults(run=_cosim)
+
+
+def _cosim(arguments: argparse.Namespace) -> int:
+    """The command."""
+    from tqdm import tqdm
+
+    from hybrid_control.bench.arm.measure import measure, table
+    from hybrid_control.bench.arm.patterns import PATTERNS
+    from hybrid_control.cosim.efficiency import Weights
+
+    if not 1 <= arguments.seeds <= 1000:
+        raise ValueError(f"--seeds {arguments.seeds}: expected 1 .. 1000")
+    if not 0.0 <= arguments.lost <= 1.0:
+        raise ValueError(f"--lost {arguments.lost}: expected 0 .. 1")
+    try:
+        numbers = [float(text) for text in arguments.weights.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 3:
+        raise ValueError(f"--weights {arguments.weights}: expected three numbers, such as 0.5,0.25,0.25")
+    weights = Weights(*numbers)
+    with tqdm(total=arguments.seeds * len(PATTERNS), unit="episode", disable=None, leave=False) as bar:
+
+        def show(pattern: str) -> None:
+            bar.set_description(pattern)
+            bar.update()
+
+        result = measure(range(arguments.seeds), weights, show, arguments.lost)
+    print(table(result))
+    _write(arguments.json, result)
+    return 0

@@ -84,7 +84,7 @@ class Link:
 
     def put(self, times: Times, rows: Array) -> None:
         """What runs at these times gave, (n, size); arrives in the order of their times."""
-        rows = rows.reshape(rows.shape[0], -1)
+        rows = rows.reshape(rows.shape[0], self.source.size)
         if self.options.gain != 1.0:
             rows = rows * self.options.gain
         if self._arrivals.size == 0:

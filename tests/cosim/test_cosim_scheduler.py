@@ -264,6 +264,21 @@ def test_cosim_lost_runs_are_the_declared_share_and_the_same_for_a_seed():
     assert np.mean(arrived[0]) == pytest.approx(0.7, abs=0.05)
 
 
+@pytest.mark.parametrize("kind", ["values", "spikes"])
+def test_cosim_of_a_part_whose_runs_are_all_lost_nothing_arrives(kind):
+    parts = {"a": Mixer({}, 1.0), "b": Mixer({"i0": kind}, 2.0)}
+    parts["a"].run = lambda runs, inputs: {k: np.ones((runs.count, 2)) for k in ("values", "spikes", "states")}
+    seen = []
+    parts["b"].run = lambda runs, inputs: (
+        seen.extend(inputs["i0"][:, 0]) or {k: np.zeros((runs.count, 2)) for k in ("values", "spikes", "states")}
+    )
+    scheduler = scheduler_of(
+        parts, {"a": Clock(33), "b": Clock(1)}, [("x", ("a", kind), ("b", "i0"), 0)], losses={"a": Loss(1.0)}
+    )
+    scheduler.advance(100)
+    assert seen == [0.0] * 100
+
+
 @pytest.mark.parametrize(("policy", "seen"), [
     ("hold", [0, 0, 1, 1, 2, 2, 2, 2]), ("drop", [0, 0, 1, 1, 2, 2, -1, -1]),
     ("extrapolate", [0, 0, 1, 1, 2, 2, 3.0, 3.5]),

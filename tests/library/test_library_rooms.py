@@ -16,7 +16,7 @@ HOUSE = {
     "cli": "ros nodes, bench, report, bringup, navigation, cosim, firmware_bridge, sim, snn, signals, realtime, "
     "parameters, backends, files",
     "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends",
-    "bench": "bringup, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
+    "bench": "bringup, cosim, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
     "report": "navigation, signals",
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "ann, sim, snn, signals, geometry, realtime, parameters, backends, files",

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
+from hybrid_control.ann import multiply_accumulates
 from hybrid_control.cli import nav as commands
 from hybrid_control.navigation.bench.compare import difference_table, differences
-from hybrid_control.navigation.bench.costs import cost_table, costs, multiply_accumulates
+from hybrid_control.navigation.bench.costs import cost_table, costs
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.scenes import load_scenes
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
@@ -105,7 +106,7 @@ def test_multiply_accumulates_of_a_convolution_and_a_product_are_counted(tmp_pat
         weights,
     )  # fmt: skip
     file = tmp_path / "m.onnx"
-    onnx.save(helper.make_model(graph), str(file))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(file))
     # 4 x 4 x 4 outputs of 3 x 3 x 3 products, then 64 x 5
     assert multiply_accumulates(file) == 64 * 27 + 320
 

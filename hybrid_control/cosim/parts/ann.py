@@ -46,6 +46,11 @@ class AnnPart:
                 out[i] = np.reshape(given[name], -1)
         return results
 
+    @property
+    def model(self) -> Model:
+        """What it calls."""
+        return self._model
+
     def state(self) -> Any:
         """It has none."""
 

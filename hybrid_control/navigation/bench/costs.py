@@ -7,13 +7,13 @@ Times are of the thread's processor clock: other processes on the machine do not
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybrid_control.ann import ModelError, multiply_accumulates
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.scenes import Scene
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
@@ -43,32 +43,12 @@ class _Timer:
         return statistics.median(self.seconds) if self.seconds else None
 
 
-def multiply_accumulates(model: Path) -> int | None:
-    """Multiply-accumulates of one inference of an ONNX model, by its convolutions and matrix products.
-
-    None where the package onnx is not installed, or a shape does not follow from the file.
-    """
+def _macs(model: Path) -> int | None:
+    """Of one inference; None where a shape does not follow from the file."""
     try:
-        import onnx
-    except ModuleNotFoundError:
+        return multiply_accumulates(model)
+    except ModelError:
         return None
-    graph = onnx.shape_inference.infer_shapes(onnx.load(str(model))).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        shapes.setdefault(value.name, tuple(max(d.dim_value, 1) for d in value.type.tensor_type.shape.dim))
-    total = 0
-    for node in graph.node:
-        if node.op_type not in ("Conv", "Gemm", "MatMul"):
-            continue
-        if node.output[0] not in shapes or node.input[1] not in shapes:
-            return None
-        weight, out = shapes[node.input[1]], shapes[node.output[0]]
-        if node.op_type == "Conv":
-            total += math.prod(out) * math.prod(weight[1:])
-        else:
-            transposed = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
-            total += math.prod(out) * (weight[-1] if transposed else weight[-2])
-    return total
 
 
 def _instrument(driver: Any, timers: dict[str, _Timer]) -> None:
@@ -110,7 +90,7 @@ def costs(setup: Setup, scene: Scene, policies: Sequence[str]) -> dict[str, dict
         spent = sum(timers["sensing"].seconds) + sum(timers["commands"].seconds)
         model = Path(setup.model or DEFAULT_MODEL)
         plans = len(timers["planner"].seconds)
-        macs = multiply_accumulates(model) if plans and level == "physics" else None
+        macs = _macs(model) if plans and level == "physics" else None
         planner, ticks, decision = (timers[n].median() for n in ("planner", "ticks", "decision"))
         result[policy] = {
             "planner_ms": planner * 1e3 if planner is not None and level == "physics" else None,
