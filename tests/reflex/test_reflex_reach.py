@@ -8,7 +8,7 @@ from lock_step import Bot, lidar, room
 
 from hybrid_control.navigation.reflex import Mode
 
-HALLS = 40  # robots, for 15 s each; docs/safety.md says of how many more
+HALLS = 40  # robots, for 15 s each; `make robots` has more, and docs/safety.md says how many of them were driven
 THICKNESS = 0.05  # m, of the boards that stand in them
 
 
