@@ -25,6 +25,7 @@ REACTION = 0.1  # s, in which a command takes its way
 MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
 LAG = 0.1  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
 AT_REST = 0.05  # m/s, of a car, below which its steering may be anywhere
+LEAST_LAG = 0.02  # rad, by which a change of turn puts an arc off that is looked at
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
 KNOWN, DEAD, UNLOOKED = (
@@ -92,11 +93,27 @@ def _is_free(seen: Any, x: float, y: float, angular: float, horizon: float, ahea
     """Whether a motion (m/s, rad/s) stays clear for `horizon` s of all points, and for `ahead` m beyond."""
     if not g.holonomic:  # what is ahead is kept off by a longer nose, on any curve
         nose = ahead if x > 0.0 else 0.0
-        return stays_clear(seen.points, seen.count, (x, 0.0, angular), horizon, (0.0, 0.0), nose, g.outline)
+        if not stays_clear(seen.points, seen.count, (x, 0.0, angular), horizon, (0.0, 0.0), nose, g.outline):
+            return False
+        turn = _mean_turn(angular, horizon, g)  # a car has a check of its own
+        if x == 0.0 or g.radius > 0.0 or abs(turn - angular) * horizon < LEAST_LAG:
+            return True
+        return stays_clear(seen.points, seen.count, (x, 0.0, turn), horizon, (0.0, 0.0), nose, g.outline)
     way = math.hypot(x, y) * horizon
     stretch = 1.0 + ahead / way if way > 1e-6 else 1.0
     twist = (x * stretch, y * stretch, angular + g.drift_yaw / horizon)
     return stays_clear(seen.points, seen.count, twist, horizon, (g.drift_x, g.drift_y), 0.0, g.outline)
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_turn(angular: float, horizon: float, g: Any) -> float:
+    """rad/s of the arc with the heading at its end that the base has when it changes to a turn as fast as it can.
+
+    While the turn goes from w0 to w1 at a rad/s², the heading falls behind that of w1 by (w0 - w1) |w0 - w1| / (2 a).
+    """
+    change = g.turn - angular
+    lag = 0.5 * change * abs(change) / MAX_YAW_ACCELERATION
+    return angular + (lag / horizon if abs(lag) < abs(change) * horizon else change)
 
 
 @numba.njit(cache=True, nogil=True)
