@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -91,6 +91,35 @@ class Part(Protocol):
 
     def set_state(self, state: Any) -> None:
         """Go on from a state."""
+
+
+class Stateless:
+    """For parts without a memory: there is nothing to forget, and nothing to go on from."""
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def state(self) -> Any:
+        """It has none."""
+
+    def set_state(self, state: Any) -> None:
+        """It has none."""
+
+
+def call_each(
+    part: Part, runs: Runs, inputs: Mapping[str, Any], call: Callable[[dict[str, Array]], Mapping[str, Any]]
+) -> dict[str, Array]:
+    """The results of a part that is called once a run with its inputs by name, each in its shape; 0 where none is fed.
+
+    What a call does not give is not a number, which the scheduler refuses.
+    """
+    results = {name: np.full((runs.count, port.size), np.nan) for name, port in part.outputs.items()}
+    zeros = {name: np.zeros(port.shape) for name, port in part.inputs.items()}
+    for i in range(runs.count):
+        given = {name: rows[i].reshape(part.inputs[name].shape) for name, rows in inputs.items()}
+        for name, value in call({**zeros, **given}).items():
+            results[name][i] = np.reshape(value, -1)
+    return results
 
 
 class PartError(ValueError):

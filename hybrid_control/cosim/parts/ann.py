@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
-
-from hybrid_control.cosim.part import Array, Port, Runs
+from hybrid_control.cosim.part import Array, Port, Runs, Stateless, call_each
 
 
 class Model(Protocol):
@@ -25,7 +23,7 @@ class Model(Protocol):
         """The outputs for one example."""
 
 
-class AnnPart:
+class AnnPart(Stateless):
     """A model without a memory of its own: each run sees what its inputs hold."""
 
     def __init__(self, model: Model) -> None:
@@ -33,26 +31,15 @@ class AnnPart:
         self.inputs = {name: Port("values", shape) for name, shape in model.inputs.items()}
         self.outputs = {name: Port("values", shape) for name, shape in model.outputs.items()}
 
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
-
     def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """One inference a run."""
-        results = {name: np.empty((runs.count, port.size)) for name, port in self.outputs.items()}
-        zeros = {name: np.zeros(port.size) for name, port in self.inputs.items()}
-        for i in range(runs.count):
-            given = self._model({**zeros, **{name: rows[i] for name, rows in inputs.items()}})
-            for name, out in results.items():
-                out[i] = np.reshape(given[name], -1)
-        return results
+        return call_each(self, runs, inputs, self._infer)
+
+    def _infer(self, inputs: dict[str, Array]) -> Mapping[str, Array]:
+        given = self._model(inputs)
+        return {name: given[name] for name in self.outputs}
 
     @property
     def model(self) -> Model:
         """What it calls."""
         return self._model
-
-    def state(self) -> Any:
-        """It has none."""
-
-    def set_state(self, state: Any) -> None:
-        """It has none."""

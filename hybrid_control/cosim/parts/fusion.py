@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_control.cosim.part import Array, Port, Runs
+from hybrid_control.cosim.part import Array, Port, Runs, Stateless
 
 
-class WeightedFusion:
+class WeightedFusion(Stateless):
     """out = sum of weight_i x input_i over the inputs "a", "b", ...; weights are taken as they are."""
 
     def __init__(self, weights: Sequence[float], shape: Sequence[int]) -> None:
@@ -20,9 +20,6 @@ class WeightedFusion:
         self.inputs = {name: Port("values", tuple(shape)) for name in self._weights}
         self.outputs = {"out": Port("values", tuple(shape))}
 
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
-
     def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """The sum for each run."""
         out = np.zeros((runs.count, self.outputs["out"].size))
@@ -30,14 +27,8 @@ class WeightedFusion:
             out = out + self._weights[name] * rows
         return {"out": out}
 
-    def state(self) -> Any:
-        """It has none."""
 
-    def set_state(self, state: Any) -> None:
-        """It has none."""
-
-
-class GatedFusion:
+class GatedFusion(Stateless):
     """out = g a + (1 - g) b, where g is the first of `confidence` clipped to 0 .. 1."""
 
     def __init__(self, shape: Sequence[int]) -> None:
@@ -45,18 +36,9 @@ class GatedFusion:
         self.inputs = {"a": one, "b": one, "confidence": Port("values", (1,))}
         self.outputs = {"out": one}
 
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
-
     def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """The mixture for each run."""
         none = np.zeros((runs.count, self.outputs["out"].size))
         a, b = inputs.get("a", none), inputs.get("b", none)
         gate = np.clip(inputs.get("confidence", np.zeros((runs.count, 1))), 0.0, 1.0)
         return {"out": gate * a + (1.0 - gate) * b}
-
-    def state(self) -> Any:
-        """It has none."""
-
-    def set_state(self, state: Any) -> None:
-        """It has none."""

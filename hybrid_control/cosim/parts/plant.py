@@ -6,9 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import numpy as np
-
-from hybrid_control.cosim.part import Array, Port, Runs
+from hybrid_control.cosim.part import Array, Port, Runs, Stateless, call_each
 
 
 class Plant(Protocol):
@@ -46,13 +44,8 @@ class PlantPart:
 
     def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """A step a run."""
-        results = {name: np.empty((runs.count, port.size)) for name, port in self.outputs.items()}
-        zeros = {name: np.zeros(port.shape) for name, port in self.inputs.items()}
-        for i in range(runs.count):
-            given = {name: rows[i].reshape(self.inputs[name].shape) for name, rows in inputs.items()}
-            for name, value in self._plant.step(runs.period_ns * 1e-9, {**zeros, **given}).items():
-                results[name][i] = np.reshape(value, -1)
-        return results
+        dt = runs.period_ns * 1e-9
+        return call_each(self, runs, inputs, lambda given: self._plant.step(dt, given))
 
     def state(self) -> Any:
         """A copy of its attributes."""
@@ -63,7 +56,7 @@ class PlantPart:
         vars(self._plant).update(copy.deepcopy(state))
 
 
-class FunctionPart:
+class FunctionPart(Stateless):
     """A function of arrays by name, called once a run; it has no memory."""
 
     def __init__(
@@ -76,21 +69,6 @@ class FunctionPart:
         self.inputs = {name: Port("values", tuple(shape)) for name, shape in inputs.items()}
         self.outputs = {name: Port("values", tuple(shape)) for name, shape in outputs.items()}
 
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
-
     def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """A call a run."""
-        results = {name: np.empty((runs.count, port.size)) for name, port in self.outputs.items()}
-        zeros = {name: np.zeros(port.shape) for name, port in self.inputs.items()}
-        for i in range(runs.count):
-            given = {name: rows[i].reshape(self.inputs[name].shape) for name, rows in inputs.items()}
-            for name, value in self._function(**{**zeros, **given}).items():
-                results[name][i] = np.reshape(value, -1)
-        return results
-
-    def state(self) -> Any:
-        """It has none."""
-
-    def set_state(self, state: Any) -> None:
-        """It has none."""
+        return call_each(self, runs, inputs, lambda given: self._function(**given))

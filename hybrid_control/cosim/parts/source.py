@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hybrid_control.cosim.part import Array, Kind, Port, Runs
+from hybrid_control.cosim.part import Array, Kind, Port, Runs, Stateless
 
 
-class ArraySource:
+class ArraySource(Stateless):
     """Gives row k of an array, (n, ...), at run k; after the last row it gives that again, or begins anew (loop)."""
 
     def __init__(self, values: ArrayLike, kind: Kind = "values", *, loop: bool = False) -> None:
@@ -22,17 +22,8 @@ class ArraySource:
         self.inputs: Mapping[str, Port] = {}
         self.outputs = {"out": Port(kind, array.shape[1:])}
 
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
-
     def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """A row a run."""
         index = runs.first_ns // runs.period_ns + np.arange(runs.count)
         last = len(self._rows) - 1
         return {"out": self._rows[index % (last + 1) if self._loop else np.minimum(index, last)]}
-
-    def state(self) -> Any:
-        """It has none."""
-
-    def set_state(self, state: Any) -> None:
-        """It has none."""
