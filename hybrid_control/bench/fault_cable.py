@@ -26,7 +26,8 @@ class Cable:
         self._listener: socket.socket | None = socket.create_server(("127.0.0.1", 0))
         self._own = int(self._listener.getsockname()[1])
         self._ends: dict[socket.socket, socket.socket] = {}  # each end and the other one
-        self._state = WHOLE
+        self._state = self._acting = WHOLE  # what it is to be, and what the thread makes of it
+        self._turn = threading.Condition()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cable", daemon=True)
         self._thread.start()
@@ -37,36 +38,44 @@ class Cable:
         return f"tcp://127.0.0.1:{self._own}"
 
     def cut(self) -> None:
-        """Nothing passes."""
-        self._state = CUT
+        """Nothing passes from when this returns."""
+        self._become(CUT)
 
     def close(self) -> None:
-        """No connection."""
-        self._state = CLOSED
+        """No connection from when this returns."""
+        self._become(CLOSED)
 
     def mend(self) -> None:
-        """All passes."""
-        self._state = WHOLE
+        """All passes, and who connects is answered from when this returns."""
+        self._become(WHOLE)
 
     def end(self) -> None:
         """For good."""
         self._ending.set()
         self._thread.join(2.0)
 
+    def _become(self, state: str) -> None:
+        with self._turn:
+            self._state = state
+            self._turn.wait_for(lambda: self._acting == state, _PATIENCE)
+
     def _run(self) -> None:
         while not self._ending.is_set():
-            if self._state == CUT:
-                self._ending.wait(_LOOK)
-            elif self._state == CLOSED:
+            state = self._state
+            if state == CLOSED:
                 self._close_all()
-                self._ending.wait(_LOOK)
-            else:
+            elif state == WHOLE and self._listener is None:
+                self._listener = socket.create_server(("127.0.0.1", self._own))
+            with self._turn:
+                self._acting = state
+                self._turn.notify_all()
+            if state == WHOLE:
                 self._pass()
+            else:
+                self._ending.wait(_LOOK)
         self._close_all()
 
     def _pass(self) -> None:
-        if self._listener is None:
-            self._listener = socket.create_server(("127.0.0.1", self._own))
         ready, _, _ = select.select([self._listener, *self._ends], [], [], _LOOK)
         for end in ready:
             if self._state != WHOLE:
@@ -102,10 +111,10 @@ class Cable:
                 each.close()
 
     def _close_all(self) -> None:
+        if self._listener is not None:  # first: whose connection was closed finds nobody when it comes back
+            self._listener.close()
+            self._listener = None
         for end in self._ends:
             with contextlib.suppress(OSError):
                 end.close()
         self._ends.clear()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
