@@ -64,30 +64,29 @@ class Cable:
             state = self._state
             if state == CLOSED:
                 self._close_all()
-            elif state == WHOLE and self._listener is None:
+            elif self._listener is None:
                 self._listener = socket.create_server(("127.0.0.1", self._own))
             with self._turn:
                 self._acting = state
                 self._turn.notify_all()
-            if state == WHOLE:
-                self._pass()
+            if state == WHOLE and self._listener is not None:
+                self._pass(self._listener)
             else:
                 self._ending.wait(_LOOK)
         self._close_all()
 
-    def _pass(self) -> None:
-        ready, _, _ = select.select([self._listener, *self._ends], [], [], _LOOK)
+    def _pass(self, listener: socket.socket) -> None:
+        ready, _, _ = select.select([listener, *self._ends], [], [], _LOOK)
         for end in ready:
             if self._state != WHOLE:
                 return
-            if end is self._listener:
-                self._accept()
+            if end is listener:
+                self._accept(listener)
             elif end in self._ends:
                 self._carry(end)
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        here, _ = self._listener.accept()
+    def _accept(self, listener: socket.socket) -> None:
+        here, _ = listener.accept()
         try:
             there = socket.create_connection(("127.0.0.1", self._port), _PATIENCE)
         except OSError:
