@@ -14,8 +14,7 @@ from hybrid_control.cosim.clock import Clock, nanoseconds
 from hybrid_control.cosim.link import Link, LinkOptions
 from hybrid_control.cosim.makers import MAKERS, Described
 from hybrid_control.cosim.part import Part
-from hybrid_control.cosim.results import Recorder
-from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss
+from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss, Recorder
 from hybrid_control.files import read_yaml
 
 VERSION = 1
@@ -78,9 +77,8 @@ class Hybrid:
         return part, port
 
     def scheduler(self, recorder: Recorder | None = None) -> EventScheduler:
-        """What runs it. HybridError where it can't be run."""
-        for name in self.record:
-            self._port("record", name, "outputs")
+        """What runs it; it keeps what `record` names. HybridError where it can't be run."""
+        keep = dict.fromkeys(self._port("record", name, "outputs") for name in self.record)
         try:
             connections = [
                 Connection(
@@ -89,7 +87,9 @@ class Hybrid:
                 for name, a, b, options in self.links
             ]
             parts = {name: (part, self.clocks[name]) for name, part in self.parts.items()}
-            return EventScheduler(parts, connections, losses=self.losses, beside=self.beside, record=recorder)
+            return EventScheduler(
+                parts, connections, losses=self.losses, beside=self.beside, keep=list(keep), record=recorder
+            )
         except ValueError as error:
             raise HybridError(str(error)) from None
 

@@ -1,23 +1,27 @@
 """Links between parts: what was given, on its way with its time of arrival, until what takes it has had it.
 
 A run at time t sees what has arrived by t, t included. A spike is counted by the first run at or after its arrival,
-and by no other, whatever the two periods are.
+and by no other, whatever the two periods are. The rings themselves are compiled (`kernels.rings`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from hybrid_control.cosim.kernels import rings
+from hybrid_control.cosim.kernels.records import COUNTED, HELD, LINK, WRITTEN
 from hybrid_control.cosim.part import Port, Runs, Updates
 
 Array = NDArray[Any]
 Times = NDArray[np.int64]
 Policy = Literal["hold", "extrapolate", "drop", "wait"]
 POLICIES: tuple[Policy, ...] = ("hold", "extrapolate", "drop", "wait")
+ROOM = 64  # rows at first, where rows are small
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,130 +50,134 @@ class LinkOptions:
             raise ValueError("gain and initial must be finite")
 
 
-@dataclass(slots=True)
+class Ring:
+    """The memory of a link or a recording: its record, and a ring of rows that grows."""
+
+    def __init__(self, kind: int, size: int, options: LinkOptions) -> None:
+        self.record = np.zeros(1, LINK)
+        self.record["kind"], self.record["size"], self.record["target"] = kind, size, -1
+        self.record["delay"], self.record["gain"] = options.delay_ns, options.gain
+        self.record["policy"] = POLICIES.index(options.when_old)
+        self.record["max_age"] = -1 if options.max_age_ns is None else options.max_age_ns
+        self.record["initial"] = options.initial
+        self._arrivals, self._rows = np.empty(0, np.int64), np.empty((0, size))
+        self.make_room(min(ROOM, max(1 << 16 // max(size, 1).bit_length(), 4)))
+
+    def bind(self, record: NDArray[np.void]) -> None:
+        """Go on in another place, (1,) of LINK."""
+        record[:] = self.record
+        self.record = record
+
+    def __len__(self) -> int:
+        return int(self.record["used"][0])
+
+    def clear(self) -> None:
+        """Nothing is in it."""
+        self.record["used"] = self.record["first"] = 0
+
+    def make_room(self, rows: int) -> None:
+        """For at least so many rows."""
+        room = 1 << max(rows - 1, 0).bit_length()
+        arrivals, kept = self.content()
+        self._arrivals, self._rows = np.zeros(room, np.int64), np.zeros((room, self._rows.shape[1]))
+        self._arrivals[: len(arrivals)], self._rows[: len(arrivals)] = arrivals, kept
+        self.record["room"], self.record["first"] = room, 0
+        self.record["arrivals"], self.record["rows"] = self._arrivals.ctypes.data, self._rows.ctypes.data
+
+    def content(self) -> tuple[Times, NDArray[np.float64]]:
+        """Times of arrival and rows, copies, the oldest first."""
+        at = (int(self.record["first"][0]) + np.arange(len(self))) & (len(self._arrivals) - 1)
+        return self._arrivals[at], self._rows[at]
+
+    def set_content(self, arrivals: Times, rows: Array) -> None:
+        """As `content` gave it."""
+        self.clear()
+        if len(arrivals) > len(self._arrivals):
+            self.make_room(len(arrivals))
+        self._arrivals[: len(arrivals)], self._rows[: len(arrivals)] = arrivals, rows
+        self.record["used"] = len(arrivals)
+
+
 class Link:
     """From a port to a port. `put` takes what a part gave, `take` gives what runs of another see."""
 
-    name: str
-    source: Port
-    target: Port
-    options: LinkOptions = field(default_factory=LinkOptions)
-    _arrivals: Times = field(default_factory=lambda: np.empty(0, np.int64))
-    _rows: Array = field(default_factory=lambda: np.empty((0, 0)))
-
-    def __post_init__(self) -> None:
-        if self.source.size != self.target.size:
+    def __init__(self, name: str, source: Port, target: Port, options: LinkOptions | None = None) -> None:
+        if source.size != target.size:
             raise ValueError(
-                f"{self.name}: gives {self.source.kind} of shape {self.source.shape}, "
-                f"and {self.target.kind} of shape {self.target.shape} are taken"
+                f"{name}: gives {source.kind} of shape {source.shape}, "
+                f"and {target.kind} of shape {target.shape} are taken"
             )
-        if (self.source.kind == "states") != (self.target.kind == "states") and self.source.kind == "spikes":
-            raise ValueError(f"{self.name}: spikes are no states; a decoder makes rates of them")
-        self.reset()
+        if target.kind == "states" and source.kind == "spikes":
+            raise ValueError(f"{name}: spikes are no states; a decoder makes rates of them")
+        self.name, self.source, self.target = name, source, target
+        self.options = options or LinkOptions()
+        kind = WRITTEN if target.kind == "states" else COUNTED if source.kind == "spikes" else HELD
+        self.ring = Ring(kind, source.size, self.options)
 
     def reset(self) -> None:
         """Nothing is on its way."""
-        self._arrivals = np.empty(0, np.int64)
-        self._rows = np.empty((0, self.source.size))
+        self.ring.clear()
 
     @property
     def waiting(self) -> int:
         """How many rows it holds."""
-        return self._arrivals.size
-
-    @property
-    def counts(self) -> bool:
-        """Whether each row arrives once; otherwise it holds."""
-        return self.source.kind == "spikes"
+        return len(self.ring)
 
     def put(self, times: Times, rows: Array) -> None:
         """What runs at these times gave, (n, size); arrives in the order of their times."""
-        rows = rows.reshape(rows.shape[0], self.source.size)
-        if self.options.gain != 1.0:
-            rows = rows * self.options.gain
-        if self._arrivals.size == 0:
-            self._arrivals, self._rows = times + self.options.delay_ns, rows
-            return
-        self._arrivals = np.concatenate((self._arrivals, times + self.options.delay_ns))
-        self._rows = np.concatenate((self._rows, rows))
+        times, rows = np.asarray(times, np.int64), np.asarray(rows, np.float64)
+        if len(self.ring) + times.size > int(self.ring.record["room"][0]):
+            self.ring.make_room(2 * (len(self.ring) + times.size))
+        _put(self.ring.record, times, np.ascontiguousarray(rows).ctypes.data)
 
     def take(self, runs: Runs) -> Array | Updates:
         """What runs see, a row each; for each spike and each state, the first run that it concerns."""
         if self.target.kind == "states":
-            return self._updates(runs)
-        return self._counted(runs) if self.counts else self._held(runs)
+            return self.updates(runs)
+        rows = np.zeros((runs.count, self.source.size))
+        _take(self.ring.record, runs.first_ns, runs.period_ns, runs.count, rows.ctypes.data)
+        return rows
 
     def waits(self, runs: Runs) -> NDArray[np.bool_]:
         """Which runs do not take place, for the newest value is too old, (count,)."""
-        times = runs.times
-        none = np.zeros(runs.count, np.bool_)
-        if self.options.when_old != "wait" or self.options.max_age_ns is None or self.counts:
-            return none
-        newest = np.searchsorted(self._arrivals, times, "right") - 1
-        if self._arrivals.size == 0:
-            return ~none
-        return (newest < 0) | (times - self._arrivals[np.maximum(newest, 0)] > self.options.max_age_ns)
+        return np.array([_waits(self.ring.record, int(t)) for t in runs.times], np.bool_)
 
     def ages(self, runs: Runs) -> Times:
         """By how many ns the newest arrival is older than each run, (count,); -1 before the first."""
-        times = runs.times
-        if self._arrivals.size == 0:
-            return np.full(runs.count, -1, np.int64)
-        newest = np.searchsorted(self._arrivals, times, "right") - 1
-        return np.where(newest < 0, -1, times - self._arrivals[np.maximum(newest, 0)])
+        return np.array([_age(self.ring.record, int(t)) for t in runs.times], np.int64)
 
-    def _held(self, runs: Runs) -> Array:
-        arrivals, rows = self._arrivals, self._rows
-        if arrivals.size == 1 and arrivals[0] <= runs.first_ns and self.options.max_age_ns is None:
-            return np.broadcast_to(rows[0], (runs.count, rows.shape[1]))
-        times = runs.times
-        newest = np.searchsorted(arrivals, times, "right") - 1
-        out = np.full((runs.count, self.source.size), float(self.options.initial))
-        known = newest >= 0
-        out[known] = rows[newest[known]]
-        if self.options.max_age_ns is not None and arrivals.size:
-            old = known & (times - arrivals[np.maximum(newest, 0)] > self.options.max_age_ns)
-            if self.options.when_old == "drop":
-                out[old] = self.options.initial
-            elif self.options.when_old == "extrapolate":
-                self._extend(out, old & (newest >= 1), newest, times)
-        keep = max(int(newest[-1]) - 1, 0)  # the newest, and the one before it for a line through both
-        if keep:
-            self._arrivals, self._rows = arrivals[keep:], rows[keep:]
-        return out
-
-    def _extend(self, out: Array, where: NDArray[np.bool_], newest: NDArray[np.intp], times: Times) -> None:
-        """A straight line through the last two values, as far as it goes."""
-        at = newest[where]
-        span = (self._arrivals[at] - self._arrivals[at - 1]).astype(np.float64)
-        share = (times[where] - self._arrivals[at]) / np.where(span > 0, span, np.inf)
-        out[where] = self._rows[at] + share[:, None] * (self._rows[at] - self._rows[at - 1])
-
-    def _counted(self, runs: Runs) -> Array:
-        out = np.zeros((runs.count, self.source.size))
-        arrivals, rows = self._arrivals, self._rows
-        last = runs.first_ns + (runs.count - 1) * runs.period_ns
-        due = int(np.searchsorted(arrivals, last, "right"))
-        if due == runs.count and np.array_equal(arrivals[:due], runs.times):
-            out = rows[:due]  # a row a run
-        elif due:
-            run = -((runs.first_ns - arrivals[:due]) // runs.period_ns)
-            np.add.at(out, np.maximum(run, 0), rows[:due])
-        self._arrivals, self._rows = arrivals[due:], rows[due:]
-        return out
-
-    def _updates(self, runs: Runs) -> Updates:
-        arrivals, rows = self._arrivals, self._rows
-        last = runs.first_ns + (runs.count - 1) * runs.period_ns
-        due = int(np.searchsorted(arrivals, last, "right"))
-        run = np.maximum(-((runs.first_ns - arrivals[:due]) // runs.period_ns), 0)
-        self._arrivals, self._rows = arrivals[due:], rows[due:]
-        return Updates(run, rows[:due])
+    def updates(self, runs: Runs) -> Updates:
+        """The states that arrive by the last of the runs; they are on their way no more."""
+        arrivals, rows = self.ring.content()
+        due = int(np.searchsorted(arrivals, runs.first_ns + (runs.count - 1) * runs.period_ns, "right"))
+        self.ring.set_content(arrivals[due:], rows[due:])
+        return Updates(np.maximum(-((runs.first_ns - arrivals[:due]) // runs.period_ns), 0), rows[:due])
 
     def state(self) -> tuple[Times, Array]:
         """What is on its way, copies."""
-        return self._arrivals.copy(), np.array(self._rows)
+        return self.ring.content()
 
     def set_state(self, state: tuple[Times, Array]) -> None:
         """Go on from a state."""
-        self._arrivals, self._rows = state[0].copy(), np.array(state[1])
+        self.ring.set_content(*state)
+
+
+@njit(cache=True, nogil=True)
+def _put(record: Any, times: Any, rows: int) -> None:
+    for k in range(times.size):
+        rings.put(record[0], times[k], rows, k)
+
+
+@njit(cache=True, nogil=True)
+def _take(record: Any, first_ns: int, period_ns: int, count: int, rows: int) -> None:
+    rings.take(record[0], first_ns, period_ns, count, rows)
+
+
+@njit(cache=True, nogil=True)
+def _waits(record: Any, time_ns: int) -> Any:
+    return rings.waits(record[0], time_ns)
+
+
+@njit(cache=True, nogil=True)
+def _age(record: Any, time_ns: int) -> Any:
+    return rings.age(record[0], time_ns)

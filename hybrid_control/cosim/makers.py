@@ -95,9 +95,9 @@ def _fuse(d: Described) -> Part:
 
 
 def _plant(d: Described) -> Part:
-    from hybrid_control.cosim.parts import PlantPart
+    from hybrid_control.cosim.parts import plant_part
 
-    return PlantPart(_named_class(d)(**_all(d)))
+    return plant_part(_named_class(d)(**_all(d)))
 
 
 def _python(d: Described) -> Part:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.cosim.part import Array, Port, Runs
-from hybrid_control.cosim.scheduler import Member
+from hybrid_control.cosim.part import Array
+from hybrid_control.cosim.scheduler import EventScheduler
 
 
 class Series(NamedTuple):
@@ -51,39 +51,15 @@ class Results:
         return np.repeat(self.times(name)[run], counts), np.repeat(neuron, counts)
 
 
-@dataclass
-class Recorder:
-    """Keeps what parts give, for `Results`. wanted: names "part.port"."""
-
-    wanted: Collection[str]
-    _blocks: dict[str, list[tuple[NDArray[np.int64], Array]]] = field(default_factory=dict)
-    _runs: dict[str, int] = field(default_factory=dict)
-    _ports: dict[str, Port] = field(default_factory=dict)
-
-    def clear(self) -> None:
-        """Forget what was kept."""
-        self._blocks.clear()
-        self._runs.clear()
-
-    def __call__(
-        self, member: Member, runs: Runs, results: Mapping[str, Any], times: NDArray[np.int64]
-    ) -> None:
-        """For the scheduler."""
-        self._runs[member.name] = self._runs.get(member.name, 0) + runs.count
-        for port, rows in results.items():
-            name = f"{member.name}.{port}"
-            if name in self.wanted:
-                self._ports[name] = member.part.outputs[port]
-                self._blocks.setdefault(name, []).append((times, np.array(rows)))
-
-    def results(self, until_ns: int, seconds: float) -> Results:
-        """Everything so far."""
-        series = {}
-        for name in sorted(self._blocks):
-            times = np.concatenate([t for t, _ in self._blocks[name]])
-            values = np.concatenate([rows.reshape(len(t), -1) for t, rows in self._blocks[name]])
-            series[name] = Series(times, values.reshape(len(times), *self._ports[name].shape))
-        return Results(series, dict(sorted(self._runs.items())), until_ns, seconds)
+def results(scheduler: EventScheduler, seconds: float) -> Results:
+    """What a scheduler has recorded so far. seconds: of this machine that it took."""
+    series = {}
+    for (part, port), recording in sorted(scheduler.recordings.items()):
+        times, rows = recording.rows()
+        shape = scheduler.members[part].part.outputs[port].shape
+        series[f"{part}.{port}"] = Series(times, rows.reshape(len(times), *shape))
+    runs = {name: scheduler.members[name].runs for name in sorted(scheduler.members)}
+    return Results(series, runs, scheduler.now_ns, seconds)
 
 
 def first_difference(first: Mapping[str, Array], second: Mapping[str, Array]) -> str | None:

@@ -4,68 +4,46 @@ A run at time t sees what has arrived by t. So it may take place once everything
 nothing that arrives by t: a part whose next run is at time s gives nothing before s plus its latency (K. M. Chandy and
 J. Misra, "Distributed simulation", IEEE Transactions on Software Engineering 1979). What comes of it depends on the
 parts, the links and the seed alone: not on the order in which parts are looked at, nor on what runs beside what.
+
+All of that, links, and the parts that are compiled run in one compiled call (`kernels.schedule`), which comes back
+where a part of Python's is to run.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.cosim.block import Block, CompiledPart
 from hybrid_control.cosim.clock import Clock, text
-from hybrid_control.cosim.link import Link
+from hybrid_control.cosim.kernels import schedule
+from hybrid_control.cosim.kernels.records import (
+    AWAIT,
+    B_PORTS,
+    CALL,
+    DONE,
+    DRAIN,
+    FAILED,
+    GROW,
+    H_FIRST,
+    H_OBSERVED,
+    H_RUNS,
+    H_UNTIL,
+    H_WHAT,
+    H_WHO,
+    NOT_FINITE,
+    RAN,
+)  # fmt: skip
+from hybrid_control.cosim.layout import Connection, Layout, Loss, Member, Recording
 from hybrid_control.cosim.part import Array, Part, PartError, Runs
 
-MOST_RUNS = 1024  # at once, of one part
-AHEAD = 64  # runs of what takes that a part may be ahead of it
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A link and where it leads: (part, port) to (part, port)."""
-
-    link: Link
-    source: tuple[str, str]
-    target: tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Runs of a part that are lost by declaration: their results never arrive. share: of all, by chance."""
-
-    share: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.share <= 1.0:
-            raise ValueError(f"lost: {self.share!r} must be within 0 .. 1")
-
-
-@dataclass(slots=True)
-class Member:
-    """A part in the simulation: its clock, its links, and how far it is."""
-
-    name: str
-    part: Part
-    clock: Clock
-    loss: Loss
-    into: list[Connection] = field(default_factory=list)
-    out: list[Connection] = field(default_factory=list)
-    next_ns: int = 0
-    pending: Future[Mapping[str, Array]] | None = None
-    runs: Runs | None = None
-
-    @property
-    def horizon_ns(self) -> int:
-        """What it has not given yet arrives at this time or later."""
-        return self.next_ns + self.clock.latency_ns
-
+__all__ = ["Connection", "EventScheduler", "Loss", "Member", "Recorder", "seed_of"]
 
 Recorder = Callable[[Member, Runs, Mapping[str, Array], NDArray[np.int64]], None]
 
@@ -73,8 +51,9 @@ Recorder = Callable[[Member, Runs, Mapping[str, Array], NDArray[np.int64]], None
 class EventScheduler:
     """Runs the parts of a co-simulation up to a time; see the module's first lines.
 
-    parts: by name, with their clocks; ValueError for a port that is not there, is fed twice by holding links, or for a
-    cycle in which nothing takes time. beside: names of parts that run in a thread of their own while others go on.
+    parts: by name, with their clocks; ValueError for a port that is not there or for a cycle in which nothing takes
+    time. beside: names of parts that run in a thread of their own while others go on. keep: (part, port) that are
+    recorded in `recordings`. record: called after runs of each part, in no order but that of each part's own.
     """
 
     def __init__(
@@ -84,11 +63,13 @@ class EventScheduler:
         *,
         losses: Mapping[str, Loss] | None = None,
         beside: Sequence[str] = (),
+        keep: Sequence[tuple[str, str]] = (),
         record: Recorder | None = None,
     ) -> None:
         losses = losses or {}
         self.members = {
-            name: Member(name, part, clock, losses.get(name, Loss())) for name, (part, clock) in parts.items()
+            name: Member(name, part, clock, losses.get(name, Loss()), Block(part))
+            for name, (part, clock) in parts.items()
         }
         for connection in connections:
             self._connect(connection)
@@ -97,6 +78,11 @@ class EventScheduler:
         self._beside = frozenset(beside)
         self._pool = ThreadPoolExecutor(len(self._beside), "cosim") if self._beside else None
         self._record = record
+        self.recordings = {(part, port): Recording(parts[part][0].outputs[port].size) for part, port in keep}
+        self._list = list(self.members.values())
+        self._layout = Layout(self._list, self.connections, self.recordings, self._order)
+        self._head = self._layout.head
+        self._head[H_OBSERVED] = record is not None
         self.now_ns = 0
         self.reset(0)
 
@@ -135,142 +121,134 @@ class EventScheduler:
         self.seed, self.now_ns = seed, 0
         for member in self.members.values():
             member.part.reset(seed_of(seed, member.name))
-            member.next_ns = 0
+            member.record["next"] = 0
+            member.record["key"] = seed_of(seed, f"{member.name} lost")
         for connection in self.connections:
             connection.link.reset()
+        for recording in self.recordings.values():
+            recording.clear()
 
     def advance(self, until_ns: int) -> None:
         """All runs that begin before a time. PartError where one fails; what ran until then is recorded."""
-        while True:
-            moved = behind = False
-            for member in self._order:
-                if member.next_ns >= until_ns:
-                    continue
-                behind = True
-                count = self._ready(member, until_ns)
-                if count:
-                    self._run(member, Runs(member.next_ns, member.clock.period_ns, count))
-                    moved = True
-            if not behind:
-                break
-            assert moved, "a cycle in which nothing takes time was let through"
-        self._drain()
+        head, address, call = self._head, self._layout.address, schedule.advance
+        head[H_UNTIL] = until_ns
+        code = call(address, False)
+        while code != DONE:
+            member = self._list[head[H_WHO]]
+            delivered = False
+            if code == CALL:
+                delivered = self._begin(member)
+            elif code == AWAIT:
+                self._finish(member)
+                delivered = True
+            elif code == RAN:
+                self._observe(member, self._runs(member))
+            elif code == GROW:
+                ring = self.connections[head[H_WHAT]].link.ring
+                ring.make_room(len(ring) + int(head[H_RUNS]))
+            elif code == DRAIN:
+                for recording in self.recordings.values():
+                    recording.take(int(head[H_RUNS]))
+            else:
+                self._refuse(member, code)
+            code = call(address, delivered)
         self.now_ns = until_ns
 
-    def _ready(self, member: Member, until_ns: int) -> int:
-        """How many runs of a part may take place now."""
-        first, period = member.next_ns, member.clock.period_ns
-        known = until_ns
-        for c in member.into:
-            known = min(known, self.members[c.source[0]].horizon_ns + c.link.options.delay_ns)
-        for c in member.out:  # not farther ahead of what takes than its link is to hold
-            taker = self.members[c.target[0]]
-            if taker is not member:
-                known = min(known, taker.next_ns + max(AHEAD * taker.clock.period_ns, period))
-        if known <= first:
-            return 0
-        return min(-(-(known - first) // period), MOST_RUNS)
+    def _runs(self, member: Member) -> Runs:
+        head = self._head
+        return Runs(int(head[H_FIRST]), member.clock.period_ns, int(head[H_RUNS]))
 
-    def _run(self, member: Member, runs: Runs) -> None:
-        for c in member.into:  # what feeds it may still be at work beside
-            self._finish(self.members[c.source[0]])
-        self._finish(member)
-        inputs, wanted = self._inputs(member, runs)
-        member.next_ns += runs.count * runs.period_ns
-        if self._pool is not None and member.name in self._beside:
-            member.runs = runs
-            member.pending = self._pool.submit(self._call, member, runs, inputs, wanted)
-        else:
-            self._deliver(member, runs, self._call(member, runs, inputs, wanted))
+    def _begin(self, member: Member) -> bool:
+        """Run a part of Python's, here or beside; whether its results stand in its ports."""
+        runs = self._runs(member)
+        inputs = self._inputs(member, runs)
+        if member.name in self._beside and self._pool is not None:
+            member.record["away"], member.record["away_since"] = True, runs.first_ns
+            member.away_runs = runs
+            member.away = self._pool.submit(self._call, member, runs, inputs)
+            return False
+        self._stand(member, runs, self._call(member, runs, inputs))
+        return True
 
-    def _inputs(self, member: Member, runs: Runs) -> tuple[dict[str, Any], NDArray[np.bool_] | None]:
-        """What the runs see by port, and which of them take place, where not all do."""
+    def _inputs(self, member: Member, runs: Runs) -> dict[str, Any]:
+        """What the runs see by port: views, which hold until the part's next run."""
         inputs: dict[str, Any] = {}
-        waits: NDArray[np.bool_] | None = None
+        block = member.block
         for c in member.into:
-            if c.link.options.when_old == "wait":
-                waits = c.link.waits(runs) if waits is None else waits | c.link.waits(runs)
-            value, port = c.link.take(runs), c.target[1]
-            if port in inputs:
-                value = inputs[port] + value
-            inputs[port] = value
-        return inputs, None if waits is None or not waits.any() else ~waits
+            port = c.target[1]
+            if c.link.target.kind == "states":
+                inputs[port] = c.link.updates(runs)
+            elif port not in inputs:
+                rows = block.inputs[port]
+                still = runs.count > 1 and not block.words[(c.link.ring.record["port"][0] - block.address) // 8 + 1]
+                inputs[port] = np.broadcast_to(rows[0], (runs.count, rows.shape[1])) if still else rows[: runs.count]
+        return inputs
 
-    def _call(
-        self, member: Member, runs: Runs, inputs: dict[str, Any], wanted: NDArray[np.bool_] | None
-    ) -> Mapping[str, Array]:
-        """The part's results, (count, size) each; NaN for runs that did not take place."""
+    def _call(self, member: Member, runs: Runs, inputs: dict[str, Any]) -> Mapping[str, Array]:
+        """The part's results, (count, size) each; NaN for a run that does not take place."""
+        if member.record["skipped"]:
+            return {name: np.full((1, port.size), np.nan) for name, port in member.part.outputs.items()}
         try:
-            results = (
-                member.part.run(runs, inputs) if wanted is None else self._some(member, runs, inputs, wanted)
-            )
+            return member.part.run(runs, inputs)
         except Exception as error:
             raise PartError(f"{member.name}: at {text(runs.first_ns)}: {_line(error)}") from error
-        for name, port in member.part.outputs.items():
-            rows = np.asarray(results.get(name, ()))
-            if rows.shape[:1] != (runs.count,) or rows.size != runs.count * port.size:
+
+    def _stand(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> None:
+        """Results of Python's go to the part's ports."""
+        for name, rows in member.block.outputs.items():
+            given = np.asarray(results.get(name, ()))
+            if given.shape[:1] != (runs.count,) or given.size != runs.count * rows.shape[1]:
+                shape = member.part.outputs[name].shape
                 raise PartError(
-                    f"{member.name}: at {text(runs.first_ns)}: {name} has the shape {rows.shape}, expected "
-                    f"({runs.count}, {', '.join(map(str, port.shape))})"
+                    f"{member.name}: at {text(runs.first_ns)}: {name} has the shape {given.shape}, expected "
+                    f"({runs.count}, {', '.join(map(str, shape))})"
                 )
-            # the sum first: it is not finite where a number is not, and costs half as much to look at
-            if wanted is None and not math.isfinite(rows.sum()) and not np.isfinite(rows).all():
-                bad = int(np.flatnonzero(~np.isfinite(rows.reshape(runs.count, -1)).all(axis=1))[0])
-                raise PartError(f"{member.name}: at {text(int(runs.times[bad]))}: {name} is not finite")
-        return results
-
-    @staticmethod
-    def _some(
-        member: Member, runs: Runs, inputs: dict[str, Any], wanted: NDArray[np.bool_]
-    ) -> Mapping[str, Array]:
-        results = {
-            name: np.full((runs.count, port.size), np.nan) for name, port in member.part.outputs.items()
-        }
-        for i in np.flatnonzero(wanted):
-            one = Runs(int(runs.times[i]), runs.period_ns, 1)
-            given = member.part.run(one, {name: rows[i : i + 1] for name, rows in inputs.items()})
-            for name, rows in given.items():
-                results[name][i] = np.reshape(rows, -1)
-        return results
-
-    def _deliver(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> None:
-        times = runs.times
-        kept = self._kept(member, runs, results)
-        for c in member.out:
-            rows = results[c.source[1]]
-            if kept is None:
-                c.link.put(times + member.clock.latency_ns, rows)
-            else:
-                c.link.put(times[kept] + member.clock.latency_ns, rows[kept])
+            rows[: runs.count] = given.reshape(runs.count, -1)
         if self._record is not None:
-            self._record(member, runs, results, times)
+            self._record(member, runs, results, runs.times)
 
-    def _kept(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> NDArray[np.bool_] | None:
-        """Which runs' results arrive, where not all do: those that took place and are not lost."""
-        waits = any(c.link.options.when_old == "wait" for c in member.into)
-        if not waits and member.loss.share == 0.0:
-            return None
-        kept = np.ones(runs.count, np.bool_)
-        if waits:
-            for rows in results.values():
-                kept &= np.isfinite(rows.reshape(runs.count, -1)).all(axis=1)
-        if member.loss.share > 0.0:
-            first = runs.first_ns // runs.period_ns
-            for i in range(runs.count):
-                kept[i] &= _chance(self.seed, member.name, first + i) >= member.loss.share
-        return None if kept.all() else kept
+    def _observe(self, member: Member, runs: Runs) -> None:
+        """Say what compiled runs gave."""
+        if self._record is not None:
+            results = {name: rows[: runs.count].copy() for name, rows in member.block.outputs.items()}
+            self._record(member, runs, results, runs.times)
 
     def _finish(self, member: Member) -> None:
-        """Wait for what a part does beside, and put its results on the links."""
-        if member.pending is not None:
-            pending, runs = member.pending, member.runs
-            member.pending = member.runs = None
-            assert runs is not None
-            self._deliver(member, runs, pending.result())
+        """Wait for what a part does beside, and take its results."""
+        away, runs = member.away, member.away_runs
+        assert away is not None, "a cycle in which nothing takes time was let through"
+        assert runs is not None
+        member.away = None
+        member.record["away"] = False
+        self._head[H_WHO], self._head[H_FIRST] = self._list.index(member), runs.first_ns
+        self._head[H_RUNS] = runs.count
+        self._stand(member, runs, away.result())
+
+    def _refuse(self, member: Member, code: int) -> None:
+        """PartError for what compiled code has found."""
+        runs, what = self._runs(member), int(self._head[H_WHAT])
+        if code == NOT_FINITE:
+            run, port = divmod(what, len(member.block.outputs))
+            at, says = int(runs.times[run]), f"{list(member.block.outputs)[port]} is not finite"
+        else:
+            assert code == FAILED
+            assert isinstance(member.part, CompiledPart)
+            run = max(what - 1, 0)
+            at = int(runs.times[run])
+            rows = {}
+            for i, (name, values) in enumerate(member.block.inputs.items()):
+                moves = member.block.words[B_PORTS + 2 * i + 1]
+                rows[name] = values[run : run + 1] if moves and what else values[:1]
+            says = member.part.refusal(rows) if what else "a state that is not finite"
+        raise PartError(f"{member.name}: at {text(at)}: {says}")
 
     def _drain(self) -> None:
-        for member in getattr(self, "members", {}).values():
-            self._finish(member)
+        """Wait for what runs beside."""
+        for member in self._list:
+            if member.away is not None:
+                self._finish(member)
+                if schedule.deliver(self._layout.address) != DONE:
+                    self._refuse(member, NOT_FINITE)
 
     def close(self) -> None:
         """End the threads."""
@@ -290,8 +268,9 @@ class EventScheduler:
         self._drain()
         self.now_ns, self.seed, parts, links = snapshot
         for name, (next_ns, state) in parts.items():
-            self.members[name].next_ns = next_ns
-            self.members[name].part.set_state(state)
+            member = self.members[name]
+            member.record["next"], member.record["key"] = next_ns, seed_of(self.seed, f"{name} lost")
+            member.part.set_state(state)
         for connection, state in zip(self.connections, links, strict=True):
             connection.link.set_state(state)
 
@@ -299,11 +278,6 @@ class EventScheduler:
 def seed_of(seed: int, name: str) -> int:
     """The seed of a part of that name: 63 bits that depend on the simulation's seed and the name alone."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(), "little") >> 1
-
-
-def _chance(seed: int, name: str, run: int) -> float:
-    """A number within 0 .. 1 for a run of a part."""
-    return seed_of(seed, f"{name}#{run}") / 2**63
 
 
 def _line(error: BaseException) -> str:

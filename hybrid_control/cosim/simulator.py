@@ -15,7 +15,7 @@ from hybrid_control.ann import OnnxModel
 from hybrid_control.cosim.hybrid import Hybrid, HybridError
 from hybrid_control.cosim.parts import AnnPart, ArraySource, DecoderPart, EncoderPart, FunctionPart
 from hybrid_control.cosim.parts.snn import load
-from hybrid_control.cosim.results import Recorder, Results
+from hybrid_control.cosim.results import Results, results
 from hybrid_control.snn.nir.files import read
 
 DEFAULTS: dict[str, Any] = {
@@ -129,8 +129,7 @@ def _only(named: Mapping[str, Any], what: str) -> tuple[str, Any]:
 
 def run(hybrid: Hybrid, progress: Callable[[float], None] | None = None) -> Results:
     """Run a hybrid from 0 to its `until_ns`. PartError where a part fails; HybridError where it can't be run."""
-    recorder = Recorder(frozenset(hybrid.record))
-    scheduler = hybrid.scheduler(recorder)
+    scheduler = hybrid.scheduler()
     begun = time.perf_counter()
     try:
         scheduler.reset(hybrid.seed)
@@ -143,4 +142,4 @@ def run(hybrid: Hybrid, progress: Callable[[float], None] | None = None) -> Resu
                 progress(now / hybrid.until_ns)
     finally:
         scheduler.close()
-    return recorder.results(hybrid.until_ns, time.perf_counter() - begun)
+    return results(scheduler, time.perf_counter() - begun)

@@ -3,19 +3,30 @@
 from hybrid_control.cosim.parts.ann import AnnPart
 from hybrid_control.cosim.parts.codes import DecoderPart, EncoderPart
 from hybrid_control.cosim.parts.fusion import GatedFusion, WeightedFusion
-from hybrid_control.cosim.parts.plant import FunctionPart, Plant, PlantPart
-from hybrid_control.cosim.parts.snn import SnnPart
+from hybrid_control.cosim.parts.plant import (
+    CompiledPlant,
+    CompiledPlantPart,
+    FunctionPart,
+    Plant,
+    PlantPart,
+    plant_part,
+)
+from hybrid_control.cosim.parts.snn import EnginePart, SnnPart
 from hybrid_control.cosim.parts.source import ArraySource
 
 __all__ = [
     "AnnPart",
     "ArraySource",
+    "CompiledPlant",
+    "CompiledPlantPart",
     "DecoderPart",
     "EncoderPart",
+    "EnginePart",
     "FunctionPart",
     "GatedFusion",
     "Plant",
     "PlantPart",
     "SnnPart",
     "WeightedFusion",
+    "plant_part",
 ]

@@ -8,13 +8,15 @@ from typing import Any
 import nir
 import numpy as np
 
+from hybrid_control.cosim.block import CompiledPart, words
+from hybrid_control.cosim.kernels import parts
 from hybrid_control.cosim.part import Array, Port, Runs, Updates
 from hybrid_control.snn.backends.backend import Backend
 from hybrid_control.snn.backends.numba.engine import Engine
 
 
 class SnnPart:
-    """A back end that is stepped a tick a run; a run's period is its tick.
+    """A back end that is stepped a tick a run; a run's period is its tick. On the numba engine it is an `EnginePart`.
 
     Inputs: those of the network, currents or spike counts; and "POPULATION.voltage", a state that is written before
     the tick at which it arrives. Outputs: those of the network, and each of `taps`: a population's name for its spikes,
@@ -23,16 +25,18 @@ class SnnPart:
 
     def __init__(self, backend: Backend, taps: Sequence[str] = ()) -> None:
         self._backend = backend
-        self.inputs = {name: Port("values", backend.node(name).shape_out) for name in backend.input_names}
+        inputs = {name: Port("values", backend.node(name).shape_out) for name in backend.input_names}
         for population in backend.populations:
             for variable in backend.variables(population):
-                self.inputs[f"{population}.{variable}"] = Port("states", backend.node(population).shape_out)
-        self.outputs: dict[str, Port] = {}
+                inputs[f"{population}.{variable}"] = Port("states", backend.node(population).shape_out)
+        self.inputs: Mapping[str, Port] = inputs
+        outputs: dict[str, Port] = {}
+        self.outputs: Mapping[str, Port] = outputs
         self._taps: list[tuple[str, str]] = []
         for tap in (*backend.output_names, *taps):
             node, _, what = tap.partition(".")
-            if tap not in self.outputs:
-                self.outputs[tap] = Port(_kind(backend, node, what), backend.node(node).shape_out)
+            if tap not in outputs:
+                outputs[tap] = Port(_kind(backend, node, what), backend.node(node).shape_out)
                 self._taps.append((node, what or "output"))
         self._start = backend.state()
 
@@ -86,6 +90,27 @@ class SnnPart:
         return self._backend
 
 
+class EnginePart(SnnPart, CompiledPart):
+    """A network on the numba engine: all ticks between two meetings in compiled code."""
+
+    def __init__(self, engine: Engine, taps: Sequence[str] = ()) -> None:
+        super().__init__(engine, taps)
+        views = [engine.read(*tap) for tap in self._taps]
+        places = [(int(view.ctypes.data) - engine.address, view.size) for view in views]
+        sizes = [self.inputs[name].size for name in engine.input_names]
+        self.function = parts.address_of(parts.spiking)
+        self.data = words(engine.address, len(sizes), len(places), len(self.inputs), sizes, *places)
+        self.memory = {
+            name: (int(engine.read(*name.rsplit(".", 1)).ctypes.data), engine.dtype.itemsize)
+            for name, port in self.inputs.items()
+            if port.kind == "states"
+        }
+
+    def refusal(self, inputs: Mapping[str, Array]) -> str:
+        """Of what can't be an input."""
+        return f"an input that {self.backend.dtype} does not hold"
+
+
 def _kind(backend: Backend, node: str, what: str) -> Any:
     """Whether a tap gives spikes, or values."""
     if what not in ("", "output"):
@@ -98,6 +123,6 @@ def _kind(backend: Backend, node: str, what: str) -> Any:
     return "spikes" if backend.node(node).spiking else "values"
 
 
-def load(graph: Any, *, dt: float, taps: Sequence[str] = (), **options: Any) -> SnnPart:
+def load(graph: Any, *, dt: float, taps: Sequence[str] = (), **options: Any) -> EnginePart:
     """A part on the numba engine; graph as `Engine` takes it, dt in seconds. GraphError where it cannot be run."""
-    return SnnPart(Engine(graph, dt=dt, **options), taps)
+    return EnginePart(Engine(graph, dt=dt, **options), taps)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hybrid_control.cosim.part import Array, Kind, Port, Runs, Stateless
+from hybrid_control.cosim.block import CompiledPart, words
+from hybrid_control.cosim.kernels import parts
+from hybrid_control.cosim.part import Kind, Port, Stateless
 
 
-class ArraySource(Stateless):
+class ArraySource(CompiledPart, Stateless):
     """Gives row k of an array, (n, ...), at run k; after the last row it gives that again, or begins anew (loop)."""
 
     def __init__(self, values: ArrayLike, kind: Kind = "values", *, loop: bool = False) -> None:
         array = np.asarray(values)
         if array.ndim < 1 or array.shape[0] < 1 or array.dtype.kind not in "biuf":
             raise ValueError(f"{array.dtype} of shape {array.shape}; expected numbers of shape (runs, ...)")
-        self._rows, self._loop = array.reshape(array.shape[0], -1).astype(np.float64), loop
+        self._rows = np.ascontiguousarray(array.reshape(array.shape[0], -1), np.float64)
         self.inputs: Mapping[str, Port] = {}
         self.outputs = {"out": Port(kind, array.shape[1:])}
-
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
-        """A row a run."""
-        index = runs.first_ns // runs.period_ns + np.arange(runs.count)
-        last = len(self._rows) - 1
-        return {"out": self._rows[index % (last + 1) if self._loop else np.minimum(index, last)]}
+        self.function = parts.address_of(parts.recorded)
+        self.data = words(self._rows.ctypes.data, *self._rows.shape, int(loop))

@@ -123,7 +123,7 @@ def step_pointer(item: int) -> int:
 
 
 @intrinsic
-def _call(typingctx: Any, function: Any, address: Any) -> Any:
+def call_at(typingctx: Any, function: Any, address: Any) -> Any:
     """Call an int64 (int64) C function at an address."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -141,7 +141,7 @@ def step_arena(address: int) -> int:
     Inputs are what stands in the arena. Returns OK (0), or NOT_FINITE (1) where an input is NaN or infinite;
     nothing has moved then. The engine has to be kept alive by the caller.
     """
-    return _call(values_at(address, HEADER_WORDS, I64)[H_STEP], address)
+    return call_at(values_at(address, HEADER_WORDS, I64)[H_STEP], address)
 
 
 def _step_input(address: int, values: np.ndarray) -> int:
@@ -151,7 +151,7 @@ def _step_input(address: int, values: np.ndarray) -> int:
     x = values_at(address + head[H_INPUT], values.size, values.dtype.type(0))
     for i in range(x.size):
         x[i] = values[i]
-    return _call(head[H_STEP], address)
+    return call_at(head[H_STEP], address)
 
 
 @lru_cache(maxsize=2)
@@ -176,7 +176,7 @@ def run_rows(address: int, values: np.ndarray, taps: np.ndarray, record: np.ndar
     for t in range(values.shape[0]):
         for i in range(x.size):
             x[i] = values[t, i]
-        status = _call(head[H_STEP], address)
+        status = call_at(head[H_STEP], address)
         if status != OK:
             return status, t
         column = 0
