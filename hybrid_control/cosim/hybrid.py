@@ -31,7 +31,7 @@ class Hybrid:
     """Parts with their clocks, and links between them; `scheduler` makes it run.
 
     parts: by name; clocks, losses: by the part's name; links: (name, (part, port), (part, port), options); record:
-    names "part.port"; beside: parts that run in threads of their own.
+    names "part.port"; beside: whether a part runs in a thread of its own, where that is not left to be tried.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Hybrid:
     losses: dict[str, Loss] = field(default_factory=dict)
     links: list[tuple[str, tuple[str, str], tuple[str, str], LinkOptions]] = field(default_factory=list)
     record: list[str] = field(default_factory=list)
-    beside: list[str] = field(default_factory=list)
+    beside: dict[str, bool] = field(default_factory=dict)
     until_ns: int = 1_000_000_000
     seed: int = 0
 
@@ -175,8 +175,8 @@ def _add(hybrid: Hybrid, name: str, description: Any, folder: Path, ports: Seque
         name, part, period * 1e-9, timing.get("latency", 0.0), lost=timing.get("lost", 0.0)
     ))  # fmt: skip
     hybrid.clocks[name] = dataclasses.replace(hybrid.clocks[name], period_ns=period)
-    if timing.get("beside") is True:
-        hybrid.beside.append(name)
+    if isinstance(timing.get("beside"), bool):
+        hybrid.beside[name] = timing["beside"]
 
 
 def _link(item: Any) -> tuple[str, str, LinkOptions]:

@@ -12,6 +12,8 @@ where a part of Python's is to run.
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from graphlib import CycleError, TopologicalSorter
@@ -41,6 +43,7 @@ from hybrid_control.cosim.kernels.records import (
     RAN,
 )  # fmt: skip
 from hybrid_control.cosim.layout import Connection, Layout, Loss, Member, Recording
+from hybrid_control.cosim.overlap import Overlap
 from hybrid_control.cosim.part import Array, Part, PartError, Runs
 
 __all__ = ["Connection", "EventScheduler", "Loss", "Member", "Recorder", "seed_of"]
@@ -52,7 +55,8 @@ class EventScheduler:
     """Runs the parts of a co-simulation up to a time; see the module's first lines.
 
     parts: by name, with their clocks; ValueError for a port that is not there or for a cycle in which nothing takes
-    time. beside: names of parts that run in a thread of their own while others go on. keep: (part, port) that are
+    time. beside: by name whether a part of Python's runs in a thread of its own while others go on; what is not named
+    is chosen by trial (`overlap`), where its results take time to arrive. keep: (part, port) that are
     recorded in `recordings`. record: called after runs of each part, in no order but that of each part's own.
     """
 
@@ -62,7 +66,7 @@ class EventScheduler:
         connections: Sequence[Connection],
         *,
         losses: Mapping[str, Loss] | None = None,
-        beside: Sequence[str] = (),
+        beside: Mapping[str, bool] | None = None,
         keep: Sequence[tuple[str, str]] = (),
         record: Recorder | None = None,
     ) -> None:
@@ -75,8 +79,8 @@ class EventScheduler:
             self._connect(connection)
         self.connections = tuple(connections)
         self._order = self._sorted()
-        self._beside = frozenset(beside)
-        self._pool = ThreadPoolExecutor(len(self._beside), "cosim") if self._beside else None
+        self._overlap = {name: Overlap(self._beside(member, beside or {})) for name, member in self.members.items()}
+        self._pool: ThreadPoolExecutor | None = None
         self._record = record
         self.recordings = {(part, port): Recording(parts[part][0].outputs[port].size) for part, port in keep}
         self._list = list(self.members.values())
@@ -112,6 +116,14 @@ class EventScheduler:
             raise ValueError(
                 f"{way}: a cycle in which nothing takes time; give a part a latency, or a link a delay"
             ) from None
+
+    @staticmethod
+    def _beside(member: Member, beside: Mapping[str, bool]) -> bool | None:
+        """Whether a part runs beside the others; None where that is to be tried."""
+        if member.name in beside:
+            return beside[member.name]
+        slack = min((member.clock.latency_ns + c.link.options.delay_ns for c in member.out), default=0)
+        return None if slack > 0 and len(os.sched_getaffinity(0)) > 1 else False
 
     # running
 
@@ -161,13 +173,18 @@ class EventScheduler:
     def _begin(self, member: Member) -> bool:
         """Run a part of Python's, here or beside; whether its results stand in its ports."""
         runs = self._runs(member)
-        inputs = self._inputs(member, runs)
-        if member.name in self._beside and self._pool is not None:
+        inputs, overlap = self._inputs(member, runs), self._overlap[member.name]
+        if overlap.beside(runs.count):
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(len(self.members), "cosim")
             member.record["away"], member.record["away_since"] = True, runs.first_ns
             member.away_runs = runs
             member.away = self._pool.submit(self._call, member, runs, inputs)
             return False
-        self._stand(member, runs, self._call(member, runs, inputs))
+        begun = time.perf_counter()
+        results = self._call(member, runs, inputs)
+        overlap.ran(time.perf_counter() - begun, runs.count)
+        self._stand(member, runs, results)
         return True
 
     def _inputs(self, member: Member, runs: Runs) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_cosim_five_lines_couple_two_files(folder):
 def test_cosim_a_part_beside_the_others_gives_the_same_bits(folder):
     alone = run(load(folder / "a.hybrid.yaml"))
     hybrid = load(folder / "a.hybrid.yaml")
-    hybrid.beside.append("planner")
+    hybrid.beside["planner"] = True
     beside = run(hybrid)
     for name in alone.series:
         assert np.array_equal(alone[name], beside[name])
