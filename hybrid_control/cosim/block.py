@@ -92,6 +92,6 @@ class CompiledPart:
         return results
 
 
-def words(*values: int | Sequence[int]) -> NDArray[np.int64]:
+def words(*values: int | Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Numbers and lists of them in one line, for `CompiledPart.data`."""
     return np.concatenate([np.atleast_1d(np.asarray(value, np.int64)) for value in values])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,17 +54,37 @@ def _snn(d: Described) -> Part:
 
 
 def _encode(d: Described) -> Part:
-    from hybrid_control.cosim.parts import EncoderPart
+    from hybrid_control.cosim.parts import EncoderPart, PopulationEncoderPart
 
+    if d.value == "population":
+        return PopulationEncoderPart(_tuning(d), **_all(d))
     size = d.take("size")
     return EncoderPart(str(d.value), size, **_all(d))
 
 
 def _decode(d: Described) -> Part:
-    from hybrid_control.cosim.parts import DecoderPart
+    from hybrid_control.cosim.parts import DecoderPart, PopulationVectorPart
 
+    if d.value == "population":
+        return PopulationVectorPart(_tuning(d), **_all(d))
     size = d.take("size")
     return DecoderPart(str(d.value), size, **_all(d))
+
+
+def _tuning(d: Described) -> Any:
+    """What a population is tuned to: neurons (size), low, high, peak in Hz, and whether on a circle."""
+    from hybrid_control.cosim.parts import gaussian
+
+    low, high = d.take("low", -math.pi), d.take("high", math.pi)
+    return gaussian(d.take("size"), low, high, d.take("peak", 100.0), circle=bool(d.take("circle", False)))
+
+
+def _frames(d: Described) -> Part:
+    from hybrid_control.cosim.parts import FramesPart
+
+    if not isinstance(d.value, int) or isinstance(d.value, bool):
+        raise ValueError(f"frames: {d.value!r}; expected how many runs a frame holds, such as 4")
+    return FramesPart(tuple(d.take("shape")), d.value)
 
 
 def _source(d: Described) -> Part:
@@ -140,6 +161,7 @@ MAKERS: dict[str, Callable[[Any], Part]] = {
     "snn": _snn,
     "encode": _encode,
     "decode": _decode,
+    "frames": _frames,
     "fuse": _fuse,
     "source": _source,
     "plant": _plant,

@@ -128,6 +128,59 @@ def decoding(block):
     return 0
 
 
+def tuned(block):
+    """Spikes and rates of a population tuned to one value. data: state, neurons, float32 and their preferred values,
+    sigma, peak and period. Ports: value; spikes, rates."""
+    head = values_at(block, B_PORTS + 6, _WORD)
+    data = values_at(head[B_DATA], 5, _WORD)
+    size = data[1]
+    state, rates = records_at(data[0], size, _ENCODER), values_at(data[2], size, _SINGLE)
+    preferred, shape = values_at(data[3], size, _NUMBER), values_at(data[4], 3, _NUMBER)
+    for r in range(head[B_COUNT]):
+        value = values_at(head[B_PORTS] + r * head[B_PORTS + 1], 1, _NUMBER)[0]
+        codes.gaussian_rates(value, preferred, shape[0], shape[1], shape[2], rates)
+        counts = values_at(head[B_PORTS + 2] + r * head[B_PORTS + 3], size, _NUMBER)
+        codes.encode_counts(state, rates, head[B_PERIOD], counts)
+        out = values_at(head[B_PORTS + 4] + r * head[B_PORTS + 5], size, _NUMBER)
+        for i in range(size):
+            out[i] = rates[i]
+    return 0
+
+
+def vector(block):
+    """The value that a population's rates stand for, the last one where they are silent. data: the value, neurons,
+    preferred values, period. Ports: rates; value."""
+    head = values_at(block, B_PORTS + 4, _WORD)
+    data = values_at(head[B_DATA], 4, _WORD)
+    last, period = values_at(data[0], 1, _NUMBER), values_at(data[3], 1, _NUMBER)[0]
+    preferred = values_at(data[2], data[1], _NUMBER)
+    for r in range(head[B_COUNT]):
+        rates = values_at(head[B_PORTS] + r * head[B_PORTS + 1], data[1], _NUMBER)
+        value = codes.population_vector(rates, preferred, period)
+        if value == value:
+            last[0] = value
+        values_at(head[B_PORTS + 2] + r * head[B_PORTS + 3], 1, _NUMBER)[0] = last[0]
+    return 0
+
+
+def framed(block):
+    """Counts of the last runs, the newest first. data: the frame, runs, numbers in a run. Ports: spikes; frame."""
+    head = values_at(block, B_PORTS + 4, _WORD)
+    data = values_at(head[B_DATA], 3, _WORD)
+    bins, size = data[1], data[2]
+    frame = values_at(data[0], bins * size, _NUMBER)
+    for r in range(head[B_COUNT]):
+        row = values_at(head[B_PORTS] + r * head[B_PORTS + 1], size, _NUMBER)
+        for i in range((bins - 1) * size - 1, -1, -1):
+            frame[i + size] = frame[i]
+        for i in range(size):
+            frame[i] = row[i]
+        out = values_at(head[B_PORTS + 2] + r * head[B_PORTS + 3], bins * size, _NUMBER)
+        for i in range(frame.size):
+            out[i] = frame[i]
+    return 0
+
+
 def recorded(block):
     """A row a run. data: rows, how many, numbers in a row, whether it begins anew."""
     head = values_at(block, B_PORTS + 2, _WORD)

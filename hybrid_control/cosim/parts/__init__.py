@@ -1,7 +1,21 @@
 """The parts that come with the co-simulator, a file per kind."""
 
 from hybrid_control.cosim.parts.ann import AnnPart
-from hybrid_control.cosim.parts.codes import DecoderPart, EncoderPart
+from hybrid_control.cosim.parts.codes import (
+    DecoderPart,
+    EncoderPart,
+    FramesPart,
+    PopulationEncoderPart,
+    PopulationVectorPart,
+    gaussian,
+)
+    DecoderPart,
+    EncoderPart,
+    FramesPart,
+    PopulationEncoderPart,
+    PopulationVectorPart,
+    gaussian,
+)
 from hybrid_control.cosim.parts.fusion import GatedFusion, WeightedFusion
 from hybrid_control.cosim.parts.plant import (
     CompiledPlant,
@@ -22,11 +36,15 @@ __all__ = [
     "DecoderPart",
     "EncoderPart",
     "EnginePart",
+    "FramesPart",
     "FunctionPart",
     "GatedFusion",
     "Plant",
     "PlantPart",
+    "PopulationEncoderPart",
+    "PopulationVectorPart",
     "SnnPart",
     "WeightedFusion",
+    "gaussian",
     "plant_part",
 ]

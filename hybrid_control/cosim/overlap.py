@@ -1,0 +1,63 @@
+"""Whether a part of Python's is run in a thread of its own while the others go on: tried both ways, the faster is kept.
+
+The bits are the same either way. What is gained is at most the shorter of the part's own time and that of the others
+up to the time at which its results arrive; handing a run to a thread and back costs some tens of us.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+TRIED = 12  # runs of each way
+KEPT = 2000  # runs until both are tried again
+LEAST = 50e-6  # s of each side below which a thread is not worth it
+BETTER = 0.97  # share of the time alone that beside must come below
+
+
+class Overlap:
+    """Of one part. `beside` is asked before each call, `ran` is told how long the call took."""
+
+    def __init__(self, chosen: bool | None) -> None:
+        self._chosen = chosen  # None: by trial
+        self._now = chosen is True
+        self._left = TRIED
+        self._phase = "alone"  # being tried, then "beside", then "kept"
+        self._costs: list[float] = []  # s from one call to the next, for each run
+        self._own: list[float] = []
+        self._alone = 0.0
+        self._last: tuple[float, int] | None = None
+
+    def beside(self, runs: int) -> bool:
+        """Whether the coming call of so many runs is to be in a thread."""
+        if self._chosen is not None:
+            return self._chosen
+        now = time.perf_counter()
+        if self._last is not None and self._phase != "kept":
+            self._costs.append((now - self._last[0]) / self._last[1])
+        self._last = now, runs
+        self._left -= 1
+        if self._left <= 0:
+            self._next()
+        return self._now
+
+    def ran(self, seconds: float, runs: int) -> None:
+        """How long a call took."""
+        if self._phase == "alone":
+            self._own.append(seconds / runs)
+
+    def _next(self) -> None:
+        """What was tried long enough is judged."""
+        cost = median(self._costs) if self._costs else 0.0
+        if self._phase == "alone":
+            own = median(self._own) if self._own else 0.0
+            self._alone = cost
+            worth = own >= LEAST and cost - own >= LEAST
+            self._now, self._phase, self._left = worth, "beside" if worth else "kept", TRIED if worth else KEPT
+        elif self._phase == "beside":
+            self._now, self._phase, self._left = cost < BETTER * self._alone, "kept", KEPT
+        else:
+            self._now, self._phase, self._left = False, "alone", TRIED
+        self._costs.clear()
+        self._own.clear()
+        self._last = None
