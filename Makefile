@@ -33,7 +33,7 @@ lint: setup
 	if python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then mypy; else echo "lint: types are checked from Python 3.11 on"; fi
 
 test-train: setup  ## the tests that need torch (TORCH_INDEX=url of a CPU build's index)
-	@$(env) python -c 'import torch' 2>/dev/null || python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0 onnxscript
+	@$(env) python -c 'import torch' 2>/dev/null || python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0 onnxscript keras==3.15.1
 	@$(env) python -m pytest -m train $(ARGS)
 
 test-peers: setup  ## the engine against other SNN tools, in their own environment

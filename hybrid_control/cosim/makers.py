@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -35,10 +36,14 @@ class Described:
 
 
 def _ann(d: Described) -> Part:
-    from hybrid_control.ann import OnnxModel
+    from hybrid_control.ann import OnnxModel, exported
     from hybrid_control.cosim.parts import AnnPart
 
-    return AnnPart(OnnxModel(d.path(), sizes=d.take("sizes")))
+    sizes = d.take("sizes")
+    if ".py:" in str(d.value):  # a torch module or a Keras model: an object, or what makes one
+        model = _named(d)
+        return AnnPart(exported(model() if isinstance(model, type) or inspect.isfunction(model) else model, sizes))
+    return AnnPart(OnnxModel(d.path(), sizes=sizes))
 
 
 def _snn(d: Described) -> Part:
@@ -116,13 +121,15 @@ def _fuse(d: Described) -> Part:
 
 
 def _plant(d: Described) -> Part:
-    from hybrid_control.cosim.parts import plant_part
+    from hybrid_control.cosim.parts import GymPlant, PlantPart, plant_part
 
-    return plant_part(_named_class(d)(**_all(d)))
+    if str(d.value).startswith("gymnasium:"):
+        return PlantPart(GymPlant(str(d.value).partition(":")[2], **_all(d)))
+    return plant_part(_named(d)(**_all(d)))
 
 
 def _python(d: Described) -> Part:
-    part = _named_class(d)(**_all(d))
+    part = _named(d)(**_all(d))
     if not isinstance(part, Part):
         raise ValueError(
             f"{d.value}: has not all of what a part has: inputs, outputs, reset, run, state, set_state"
@@ -130,12 +137,12 @@ def _python(d: Described) -> Part:
     return part
 
 
-def _named_class(d: Described) -> Any:
-    """The class of FILE.py:NAME."""
+def _named(d: Described) -> Any:
+    """What FILE.py has under NAME, for FILE.py:NAME."""
     file, _, name = str(d.value).rpartition(":")
     path = d.folder / file
     if not file or not path.is_file():
-        raise ValueError(f"{d.value!r}: expected FILE.py:CLASS, the file beside the hybrid")
+        raise ValueError(f"{d.value!r}: expected FILE.py:NAME, the file beside the hybrid")
     spec = importlib.util.spec_from_file_location(f"_hybrid_{Path(file).stem}", path)
     assert spec is not None
     assert spec.loader is not None

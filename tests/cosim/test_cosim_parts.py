@@ -1,4 +1,4 @@
-"""Codes, frames, plants and fusion as parts, against hand-worked numbers and against the classes that they stand for."""
+"""Codes, frames, plants and fusion as parts, against hand-worked numbers and what they stand for."""
 
 import math
 
@@ -6,12 +6,14 @@ import numba
 import numpy as np
 import pytest
 
-from hybrid_control.cosim import Hybrid, HybridError, PartError, Port, Runs, run
+from hybrid_control.cosim import Hybrid, HybridError, LinkOptions, PartError, Port, Runs, run
 from hybrid_control.cosim.hybrid import build
 from hybrid_control.cosim.parts import (
     ArraySource,
     CompiledPlantPart,
     FramesPart,
+    FunctionPart,
+    GymPlant,
     PlantPart,
     PopulationEncoderPart,
     PopulationVectorPart,
@@ -19,6 +21,7 @@ from hybrid_control.cosim.parts import (
     gaussian,
     plant_part,
 )
+from hybrid_control.cosim.scheduler import seed_of
 from hybrid_control.signals.coding import GaussianCode, PoissonEncoder
 
 MS = 1_000_000
@@ -143,5 +146,46 @@ def test_cosim_a_file_has_populations_and_frames_and_says_what_is_wrong_with_the
     assert results["read.value"][:, 0] == pytest.approx(np.linspace(-1, 1, 20), abs=0.01)
     assert results["frames.frame"].shape == (4, 4, 12)
     content["parts"]["code"]["circle"] = True
-    with pytest.raises(HybridError, match="code: circle: -1 .. 1; a circle goes from"):
+    with pytest.raises(HybridError, match=r"code: circle: -1 \.\. 1; a circle goes from"):
+        build(content, tmp_path)
+
+
+def cart(kick, until=400 * MS):
+    """A pole on a cart under a controller that pushes the way it falls; kick: what it makes of the pole's angle."""
+    hybrid = Hybrid(until_ns=until, record=["cart.observation", "cart.done", "cart.reward"], seed=4)
+    hybrid.add("cart", PlantPart(GymPlant("CartPole-v1")), "20 ms")
+    push = FunctionPart(lambda observation: {"action": kick(observation)}, {"observation": (4,)}, {"action": (1,)})
+    hybrid.add("push", push, "20 ms")
+    hybrid.link("cart.observation", "push")
+    hybrid.link("push", "cart", LinkOptions(20 * MS))
+    return run(hybrid)
+
+
+def test_cosim_a_gymnasium_environment_is_a_plant_that_gives_what_it_gives_alone():
+    import gymnasium
+
+    results = cart(lambda o: o[2] + o[3] > 0)
+    env = gymnasium.make("CartPole-v1")
+    seen, _ = env.reset(seed=seed_of(4, "cart") % 2**31)
+    action = 0  # before the first push has arrived
+    for row in results["cart.observation"]:
+        assert np.array_equal(row, seen)
+        following = int(seen[2] + seen[3] > 0)
+        seen, *_ = env.step(action)
+        action = following
+
+
+def test_cosim_a_gymnasium_episode_that_ends_begins_anew():
+    results = cart(lambda o: 1.0, 2000 * MS)
+    done = np.flatnonzero(results["cart.done"][:, 0])
+    assert done.size >= 2
+    assert (np.abs(results["cart.observation"][done + 1]) <= 0.05).all()
+
+
+def test_cosim_a_gymnasium_environment_of_another_step_or_name_is_refused_in_one_line(tmp_path):
+    content = {"hybrid": 1, "parts": {"cart": {"plant": "gymnasium:CartPole-v1", "period": "1 ms"}}}
+    with pytest.raises(PartError, match=r"cart: at 0 ns: gymnasium:CartPole-v1 steps by 0.02 s; give the part that"):
+        run(build(content, tmp_path))
+    content["parts"]["cart"]["plant"] = "gymnasium:NoSuch-v1"
+    with pytest.raises(HybridError, match=r"^cart: gymnasium:NoSuch-v1: Environment .*doesn't exist"):
         build(content, tmp_path)

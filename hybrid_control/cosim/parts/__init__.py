@@ -9,14 +9,8 @@ from hybrid_control.cosim.parts.codes import (
     PopulationVectorPart,
     gaussian,
 )
-    DecoderPart,
-    EncoderPart,
-    FramesPart,
-    PopulationEncoderPart,
-    PopulationVectorPart,
-    gaussian,
-)
 from hybrid_control.cosim.parts.fusion import GatedFusion, WeightedFusion
+from hybrid_control.cosim.parts.gym import GymPlant
 from hybrid_control.cosim.parts.plant import (
     CompiledPlant,
     CompiledPlantPart,
@@ -39,6 +33,7 @@ __all__ = [
     "FramesPart",
     "FunctionPart",
     "GatedFusion",
+    "GymPlant",
     "Plant",
     "PlantPart",
     "PopulationEncoderPart",
