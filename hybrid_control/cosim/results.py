@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.cosim.part import Array, Port, Runs
+from hybrid_control.cosim.part import Array, Message, Port, Runs
 from hybrid_control.cosim.scheduler import Member
 
 
@@ -24,13 +24,14 @@ class Series(NamedTuple):
 class Results:
     """The recorded ports by "part.port", and how often each part ran.
 
-    until_ns: the simulated time; seconds: of this machine that it took.
+    until_ns: the simulated time; seconds: of this machine that it took; messages: those of recorded ports of messages.
     """
 
     series: Mapping[str, Series]
     runs: Mapping[str, int]
     until_ns: int
     seconds: float = 0.0
+    messages: Mapping[str, Sequence[Message]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Array:
         """The values of a recorded port, (n, *shape); KeyError, which says what is there."""
@@ -59,10 +60,12 @@ class Recorder:
     _blocks: dict[str, list[tuple[NDArray[np.int64], Array]]] = field(default_factory=dict)
     _runs: dict[str, int] = field(default_factory=dict)
     _ports: dict[str, Port] = field(default_factory=dict)
+    _messages: dict[str, list[Message]] = field(default_factory=dict)
 
     def clear(self) -> None:
         """Forget what was kept."""
         self._blocks.clear()
+        self._messages.clear()
         self._runs.clear()
 
     def __call__(
@@ -72,7 +75,11 @@ class Recorder:
         self._runs[member.name] = self._runs.get(member.name, 0) + runs.count
         for port, rows in results.items():
             name = f"{member.name}.{port}"
-            if name in self.wanted:
+            if name not in self.wanted:
+                continue
+            if member.part.outputs[port].kind == "messages":
+                self._messages.setdefault(name, []).extend(m for row in rows for m in row)
+            else:
                 self._ports[name] = member.part.outputs[port]
                 self._blocks.setdefault(name, []).append((times, np.array(rows)))
 
@@ -83,7 +90,7 @@ class Recorder:
             times = np.concatenate([t for t, _ in self._blocks[name]])
             values = np.concatenate([rows.reshape(len(t), -1) for t, rows in self._blocks[name]])
             series[name] = Series(times, values.reshape(len(times), *self._ports[name].shape))
-        return Results(series, dict(sorted(self._runs.items())), until_ns, seconds)
+        return Results(series, dict(sorted(self._runs.items())), until_ns, seconds, dict(self._messages))
 
 
 def first_difference(first: Mapping[str, Array], second: Mapping[str, Array]) -> str | None:

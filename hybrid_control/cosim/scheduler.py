@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.cosim.clock import Clock, text
 from hybrid_control.cosim.link import Link
+from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.part import Array, Part, PartError, Runs
 
 MOST_RUNS = 1024  # at once, of one part
@@ -31,7 +32,7 @@ AHEAD = 64  # runs of what takes that a part may be ahead of it
 class Connection:
     """A link and where it leads: (part, port) to (part, port)."""
 
-    link: Link
+    link: Link | MessageLink
     source: tuple[str, str]
     target: tuple[str, str]
 
@@ -110,6 +111,11 @@ class EventScheduler:
             if port not in ports:
                 there = ", ".join(ports) or "none"
                 raise ValueError(f"{connection.link.name}: {name} has no {port!r} among its {what}: {there}")
+        taker = self.members[connection.target[0]]
+        if taker.part.inputs[connection.target[1]].kind == "messages" and any(
+            c.target == connection.target for c in taker.into
+        ):
+            raise ValueError(f"{connection.link.name}: another link brings {taker.name} these messages")
         self.members[connection.source[0]].out.append(connection)
         self.members[connection.target[0]].into.append(connection)
 
@@ -188,7 +194,7 @@ class EventScheduler:
         inputs: dict[str, Any] = {}
         waits: NDArray[np.bool_] | None = None
         for c in member.into:
-            if c.link.options.when_old == "wait":
+            if c.link.options.when_old == "wait" and isinstance(c.link, Link):
                 waits = c.link.waits(runs) if waits is None else waits | c.link.waits(runs)
             value, port = c.link.take(runs), c.target[1]
             if port in inputs:
@@ -207,6 +213,12 @@ class EventScheduler:
         except Exception as error:
             raise PartError(f"{member.name}: at {text(runs.first_ns)}: {_line(error)}") from error
         for name, port in member.part.outputs.items():
+            if port.kind == "messages":
+                if len(results.get(name, ())) != runs.count:
+                    raise PartError(
+                        f"{member.name}: at {text(runs.first_ns)}: {name} has no sequence of messages for each run"
+                    )
+                continue
             rows = np.asarray(results.get(name, ()))
             if rows.shape[:1] != (runs.count,) or rows.size != runs.count * port.size:
                 raise PartError(
@@ -223,27 +235,30 @@ class EventScheduler:
     def _some(
         member: Member, runs: Runs, inputs: dict[str, Any], wanted: NDArray[np.bool_]
     ) -> Mapping[str, Array]:
-        results = {
-            name: np.full((runs.count, port.size), np.nan) for name, port in member.part.outputs.items()
+        ports = member.part.outputs
+        results: dict[str, Any] = {
+            name: [()] * runs.count if port.kind == "messages" else np.full((runs.count, port.size), np.nan)
+            for name, port in ports.items()
         }
         for i in np.flatnonzero(wanted):
             one = Runs(int(runs.times[i]), runs.period_ns, 1)
             given = member.part.run(one, {name: rows[i : i + 1] for name, rows in inputs.items()})
             for name, rows in given.items():
-                results[name][i] = np.reshape(rows, -1)
+                results[name][i] = rows[0] if ports[name].kind == "messages" else np.reshape(rows, -1)
         return results
 
-    def _deliver(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> None:
-        times = runs.times
-        kept = self._kept(member, runs, results)
+    def _deliver(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
+        kept, latency = self._kept(member, runs, results), member.clock.latency_ns
         for c in member.out:
             rows = results[c.source[1]]
-            if kept is None:
-                c.link.put(times + member.clock.latency_ns, rows)
+            if isinstance(c.link, MessageLink):
+                c.link.put(runs, latency, rows, kept)
+            elif kept is None:
+                c.link.put(runs.times + latency, rows)
             else:
-                c.link.put(times[kept] + member.clock.latency_ns, rows[kept])
+                c.link.put(runs.times[kept] + latency, rows[kept])
         if self._record is not None:
-            self._record(member, runs, results, times)
+            self._record(member, runs, results, runs.times)
 
     def _kept(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> NDArray[np.bool_] | None:
         """Which runs' results arrive, where not all do: those that took place and are not lost."""
@@ -252,7 +267,9 @@ class EventScheduler:
             return None
         kept = np.ones(runs.count, np.bool_)
         if waits:
-            for rows in results.values():
+            for name, rows in results.items():
+                if member.part.outputs[name].kind == "messages":
+                    continue  # such a run gives none
                 kept &= np.isfinite(rows.reshape(runs.count, -1)).all(axis=1)
         if member.loss.share > 0.0:
             first = runs.first_ns // runs.period_ns
