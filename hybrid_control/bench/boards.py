@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firmware_bridge.boards.board import Board
-    from hybrid_control.navigation.drive import HybridDriver
+    from hybrid_control.navigation.drive import Navigator
     from hybrid_control.navigation.episode import Rules
     from hybrid_control.sim.worlds import World
 
@@ -40,14 +40,14 @@ def drive_seeds(
     without_board: str = "numba",
 ) -> Iterator[Drive]:
     """Drive a world once for each seed; the emulator is started anew for each where it is to be killed."""
-    from hybrid_control.navigation.drive import HybridDriver
+    from hybrid_control.navigation.drive import Navigator
     from hybrid_control.navigation.episode import Rules
     from hybrid_control.navigation.planner.planner import Planner
     from hybrid_control.navigation.planner.timed import TimedPlanner
     from hybrid_control.sim.worlds import load_world
 
     settings: dict[str, Any] = {"backend": backend, "without_board": without_board}
-    driver, rules = HybridDriver(TimedPlanner(Planner()), settings=settings), Rules(duration=duration)
+    driver, rules = Navigator(TimedPlanner(Planner()), settings=settings), Rules(duration=duration)
     if backend == "numba":
         for seed in seeds:
             yield _drive(driver, load_world(world, seed), seed, rules, None)
@@ -70,7 +70,7 @@ def drive_seeds(
 class _Exchange:
     """Moves spikes after each tick, until the board is killed."""
 
-    def __init__(self, driver: HybridDriver, board: Board, kill: Any, kill_at: float | None) -> None:
+    def __init__(self, driver: Navigator, board: Board, kill: Any, kill_at: float | None) -> None:
         from firmware_bridge.boards.pump import Pump
 
         self._pump = Pump(board, driver.reflex)
@@ -89,7 +89,7 @@ class _Exchange:
             self._pump.exchange()
 
 
-def _drive(driver: HybridDriver, world: World, seed: int, rules: Rules, exchange: _Exchange | None) -> Drive:
+def _drive(driver: Navigator, world: World, seed: int, rules: Rules, exchange: _Exchange | None) -> Drive:
     episode = driver.run(world, seed, rules)
     replaced = exchange.replaced / max(exchange.ticks, 1) if exchange else 0.0
     return Drive(seed, episode.reached, episode.contacts, episode.time, episode.least_distance, replaced)

@@ -2,7 +2,7 @@
 
 from hybrid_control.cosim.hybrid import Hybrid, HybridError, load
 from hybrid_control.cosim.link import LinkOptions
-from hybrid_control.cosim.part import Part, PartError, Port, Runs, Updates
+from hybrid_control.cosim.part import Message, Part, PartError, Port, Runs, Updates
 from hybrid_control.cosim.results import Results
 from hybrid_control.cosim.scheduler import EventScheduler
 from hybrid_control.cosim.simulator import HybridCoSimulator, run
@@ -13,6 +13,7 @@ __all__ = [
     "HybridCoSimulator",
     "HybridError",
     "LinkOptions",
+    "Message",
     "Part",
     "PartError",
     "Port",

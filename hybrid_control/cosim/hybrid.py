@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_control.cosim.clock import Clock, nanoseconds
-from hybrid_control.cosim.link import Link, LinkOptions
+from hybrid_control.cosim.link import LinkOptions
+from hybrid_control.cosim.mail import link_of
 from hybrid_control.cosim.makers import MAKERS, Described
 from hybrid_control.cosim.part import Part
 from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss, Recorder
@@ -82,7 +83,7 @@ class Hybrid:
         try:
             connections = [
                 Connection(
-                    Link(name, self.parts[a[0]].outputs[a[1]], self.parts[b[0]].inputs[b[1]], options), a, b
+                    link_of(name, self.parts[a[0]].outputs[a[1]], self.parts[b[0]].inputs[b[1]], options), a, b
                 )
                 for name, a, b, options in self.links
             ]

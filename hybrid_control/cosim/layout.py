@@ -24,9 +24,11 @@ from hybrid_control.cosim.kernels.records import (
     HEAD_WORDS,
     KEPT,
     LINK,
+    MAIL,
     MEMBER,
 )
 from hybrid_control.cosim.link import Link, LinkOptions, Ring
+from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.part import Array, Part, Runs
 
 
@@ -34,7 +36,7 @@ from hybrid_control.cosim.part import Array, Part, Runs
 class Connection:
     """A link and where it leads: (part, port) to (part, port)."""
 
-    link: Link
+    link: Link | MessageLink
     source: tuple[str, str]
     target: tuple[str, str]
 
@@ -117,13 +119,16 @@ class Layout:
     ) -> None:
         named = {member.name: member for member in members}
         place = {member.name: i for i, member in enumerate(members)}
-        rings = [*(c.link.ring for c in connections), *recordings.values()]
+        rings = [*(c.link.ring if isinstance(c.link, Link) else None for c in connections), *recordings.values()]
         self._members = np.zeros(max(len(members), 1), MEMBER)
         self._links = np.zeros(max(len(rings), 1), LINK)
         ends = [*((c.source, c.target) for c in connections), *((name, None) for name in recordings)]
         seen: set[tuple[str, str]] = set()
         for i, (ring, (source, target)) in enumerate(zip(rings, ends, strict=True)):
-            ring.bind(self._links[i : i + 1])
+            if ring is not None:
+                ring.bind(self._links[i : i + 1])
+            else:
+                self._links[i]["kind"], self._links[i]["delay"] = MAIL, connections[i].link.options.delay_ns
             giver, link = named[source[0]], self._links[i]
             link["source"], link["given"] = place[source[0]], giver.block.outputs[source[1]].ctypes.data
             if target is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Kind = Literal["values", "rates", "spikes", "states"]
-KINDS: tuple[Kind, ...] = ("values", "rates", "spikes", "states")
+Kind = Literal["values", "rates", "spikes", "states", "messages"]
+KINDS: tuple[Kind, ...] = ("values", "rates", "spikes", "states", "messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Port:
     """What goes through: its kind, and the shape of one of it.
 
     values and rates (Hz, not negative) are held until newer ones arrive; spikes are counts, each of which arrives
-    once; states arrive once and are written into what takes them.
+    once; states arrive once and are written into what takes them; messages (`Message`) are objects, each of which
+    arrives once and in order; their shape is ().
     """
 
     kind: Kind
@@ -31,11 +32,24 @@ class Port:
             raise ValueError(f"kind: {self.kind!r}; there are {', '.join(KINDS)}")
         if any(n < 1 for n in self.shape):
             raise ValueError(f"shape: {self.shape} has no room for a value")
+        if self.kind == "messages" and self.shape:
+            raise ValueError(f"shape: {self.shape}; a port of messages has the shape ()")
 
     @property
     def size(self) -> int:
         """How many numbers one of it has."""
         return math.prod(self.shape)
+
+
+class Message(NamedTuple):
+    """Something that travels whole, such as a scan: when it was there, in ns, and what it is. Nobody changes it.
+
+    It arrives as all that a run gives, or at its own time where that is later, and after what was given before it; a
+    link's delay makes both that much later.
+    """
+
+    time_ns: int
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,11 @@ class Runs:
     def times(self) -> NDArray[np.int64]:
         """When each begins, (count,) ns."""
         return self.first_ns + self.period_ns * np.arange(self.count, dtype=np.int64)
+
+    @property
+    def begins(self) -> range:
+        """The same as whole numbers."""
+        return range(self.first_ns, self.first_ns + self.count * self.period_ns, self.period_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +98,12 @@ class Part(Protocol):
     def reset(self, seed: int) -> None:
         """As before the first run. seed: of all that it draws."""
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Take a row for each run, give a row for each.
 
         inputs: by name an array (count, size), what holds (values, rates) or what came since the run before (spikes);
-        `Updates` for states. Returns by name an array (count, size) that is not written to again.
+        `Updates` for states; of messages a list of `count` sequences, those that came since the run before. Returns by
+        name an array (count, size), or such a list, that is not written to again.
         """
 
     def state(self) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.cosim.part import Array
+from hybrid_control.cosim.part import Array, Message
 from hybrid_control.cosim.scheduler import EventScheduler
 
 
@@ -24,13 +24,14 @@ class Series(NamedTuple):
 class Results:
     """The recorded ports by "part.port", and how often each part ran.
 
-    until_ns: the simulated time; seconds: of this machine that it took.
+    until_ns: the simulated time; seconds: of this machine that it took; messages: those of recorded ports of messages.
     """
 
     series: Mapping[str, Series]
     runs: Mapping[str, int]
     until_ns: int
     seconds: float = 0.0
+    messages: Mapping[str, Sequence[Message]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Array:
         """The values of a recorded port, (n, *shape); KeyError, which says what is there."""
@@ -59,7 +60,8 @@ def results(scheduler: EventScheduler, seconds: float) -> Results:
         shape = scheduler.members[part].part.outputs[port].shape
         series[f"{part}.{port}"] = Series(times, rows.reshape(len(times), *shape))
     runs = {name: scheduler.members[name].runs for name in sorted(scheduler.members)}
-    return Results(series, runs, scheduler.now_ns, seconds)
+    messages = {f"{part}.{port}": list(sent) for (part, port), sent in sorted(scheduler.messages.items())}
+    return Results(series, runs, scheduler.now_ns, seconds, messages)
 
 
 def first_difference(first: Mapping[str, Array], second: Mapping[str, Array]) -> str | None:

@@ -43,8 +43,11 @@ from hybrid_control.cosim.kernels.records import (
     RAN,
 )  # fmt: skip
 from hybrid_control.cosim.layout import Connection, Layout, Loss, Member, Recording
+from hybrid_control.cosim.link import Link
+from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.overlap import Overlap
-from hybrid_control.cosim.part import Array, Part, PartError, Runs
+from hybrid_control.cosim.part import Array, Message, Part, PartError, Runs
+from hybrid_control.signals.coding.kernels import uniform
 
 __all__ = ["Connection", "EventScheduler", "Loss", "Member", "Recorder", "seed_of"]
 
@@ -56,8 +59,8 @@ class EventScheduler:
 
     parts: by name, with their clocks; ValueError for a port that is not there or for a cycle in which nothing takes
     time. beside: by name whether a part of Python's runs in a thread of its own while others go on; what is not named
-    is chosen by trial (`overlap`), where its results take time to arrive. keep: (part, port) that are
-    recorded in `recordings`. record: called after runs of each part, in no order but that of each part's own.
+    is chosen by trial (`overlap`), where its results take time to arrive. keep: (part, port) that are recorded in
+    `recordings` and `messages`. record: called after runs of each part, in no order but that of each part's own.
     """
 
     def __init__(
@@ -82,7 +85,11 @@ class EventScheduler:
         self._overlap = {name: Overlap(self._beside(member, beside or {})) for name, member in self.members.items()}
         self._pool: ThreadPoolExecutor | None = None
         self._record = record
-        self.recordings = {(part, port): Recording(parts[part][0].outputs[port].size) for part, port in keep}
+        ports = {(part, port): parts[part][0].outputs[port] for part, port in keep}
+        self.recordings = {name: Recording(port.size) for name, port in ports.items() if port.kind != "messages"}
+        self.messages: dict[tuple[str, str], list[Message]] = {
+            name: [] for name, port in ports.items() if port.kind == "messages"
+        }
         self._list = list(self.members.values())
         self._layout = Layout(self._list, self.connections, self.recordings, self._order)
         self._head = self._layout.head
@@ -100,8 +107,13 @@ class EventScheduler:
             if port not in ports:
                 there = ", ".join(ports) or "none"
                 raise ValueError(f"{connection.link.name}: {name} has no {port!r} among its {what}: {there}")
+        taker = self.members[connection.target[0]]
+        if taker.part.inputs[connection.target[1]].kind == "messages" and any(
+            c.target == connection.target for c in taker.into
+        ):
+            raise ValueError(f"{connection.link.name}: another link brings {taker.name} these messages")
         self.members[connection.source[0]].out.append(connection)
-        self.members[connection.target[0]].into.append(connection)
+        taker.into.append(connection)
 
     def _sorted(self) -> list[Member]:
         """So that what gives at once comes before what takes; ValueError for a cycle in which nothing takes time."""
@@ -139,6 +151,8 @@ class EventScheduler:
             connection.link.reset()
         for recording in self.recordings.values():
             recording.clear()
+        for messages in self.messages.values():
+            messages.clear()
 
     def advance(self, until_ns: int) -> None:
         """All runs that begin before a time. PartError where one fails; what ran until then is recorded."""
@@ -156,7 +170,9 @@ class EventScheduler:
             elif code == RAN:
                 self._observe(member, self._runs(member))
             elif code == GROW:
-                ring = self.connections[head[H_WHAT]].link.ring
+                link = self.connections[head[H_WHAT]].link
+                assert isinstance(link, Link)
+                ring = link.ring
                 ring.make_room(len(ring) + int(head[H_RUNS]))
             elif code == DRAIN:
                 for recording in self.recordings.values():
@@ -193,7 +209,9 @@ class EventScheduler:
         block = member.block
         for c in member.into:
             port = c.target[1]
-            if c.link.target.kind == "states":
+            if isinstance(c.link, MessageLink):
+                inputs[port] = c.link.take(runs)
+            elif c.link.target.kind == "states":
                 inputs[port] = c.link.updates(runs)
             elif port not in inputs:
                 rows = block.inputs[port]
@@ -201,18 +219,28 @@ class EventScheduler:
                 inputs[port] = np.broadcast_to(rows[0], (runs.count, rows.shape[1])) if still else rows[: runs.count]
         return inputs
 
-    def _call(self, member: Member, runs: Runs, inputs: dict[str, Any]) -> Mapping[str, Array]:
-        """The part's results, (count, size) each; NaN for a run that does not take place."""
+    def _call(self, member: Member, runs: Runs, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        """The part's results, (count, size) each; NaN, or no messages, for a run that does not take place."""
         if member.record["skipped"]:
-            return {name: np.full((1, port.size), np.nan) for name, port in member.part.outputs.items()}
+            return {
+                name: [()] if port.kind == "messages" else np.full((1, port.size), np.nan)
+                for name, port in member.part.outputs.items()
+            }
         try:
             return member.part.run(runs, inputs)
         except Exception as error:
             raise PartError(f"{member.name}: at {text(runs.first_ns)}: {_line(error)}") from error
 
-    def _stand(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> None:
-        """Results of Python's go to the part's ports."""
+    def _stand(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
+        """Results of Python's go to the part's ports, and messages on their way."""
         for name, rows in member.block.outputs.items():
+            if member.part.outputs[name].kind == "messages":
+                if len(results.get(name, ())) != runs.count:
+                    raise PartError(
+                        f"{member.name}: at {text(runs.first_ns)}: {name} has no sequence of messages for each run"
+                    )
+                self._send(member, runs, name, results[name])
+                continue
             given = np.asarray(results.get(name, ()))
             if given.shape[:1] != (runs.count,) or given.size != runs.count * rows.shape[1]:
                 shape = member.part.outputs[name].shape
@@ -223,6 +251,18 @@ class EventScheduler:
             rows[: runs.count] = given.reshape(runs.count, -1)
         if self._record is not None:
             self._record(member, runs, results, runs.times)
+
+    def _send(self, member: Member, runs: Runs, port: str, rows: Sequence[Sequence[Message]]) -> None:
+        """Messages of runs that are not lost."""
+        kept = None
+        if member.loss.share > 0.0:
+            first = runs.first_ns // runs.period_ns
+            kept = [uniform(member.record["key"], first + i) > member.loss.share for i in range(runs.count)]
+        for c in member.out:
+            if c.source[1] == port and isinstance(c.link, MessageLink):
+                c.link.put(runs, member.clock.latency_ns, rows, kept)
+        if (member.name, port) in self.messages:
+            self.messages[member.name, port].extend(message for row in rows for message in row)
 
     def _observe(self, member: Member, runs: Runs) -> None:
         """Say what compiled runs gave."""

@@ -1,29 +1,83 @@
-"""The hybrid as a driver of episodes: planner, encoder and reflex in lock step, each at its own rate of simulated time.
+"""The robot's own loop as a hybrid of `cosim`: what drives, and what simulates, each at its own rate of simulated time.
 
-The parts are those that the ROS nodes run, and the tick is the one of the real-time loop. It is the sequential
-co-simulation of a slow ANN and a fast SNN: the planner's rates, computed from an image at time t, act from t + latency
-on, and every window of spikes lies within one of their lifetimes.
+The parts are those that the ROS nodes run, and what passes between them are messages, each with its time:
+
+    world.scan, .odometry, .camera -> guide      guide.view -> planner      planner.rates -> spikes
+    world.scan, .odometry, .vertical -> reflex   guide.waypoint -> reflex   spikes.spikes -> reflex
+    world.truth -> judge                         reflex.command -> judge    reflex.command -> world, 1 ns later
+
+Every part runs at 0, WINDOW_NS, 2 WINDOW_NS, ... At t the world comes first: under the newest command it lets time pass
+up to t, and gives the readings of the window that ends then, each with its own time. At the same t guide and reflex
+take them in the order of their times; the spikes of the window that follows go to the reflex, whose ticks then run up
+to t in one call, and its command goes back by the one link that takes time: the world sees it in its next run, so it
+holds from t on. Last the judge looks. A plan takes its latency, counted from the image; its fault declares which are
+lost. A baseline is another part in the place of guide, planner, spikes and reflex. The same seed gives the same episode
+to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from hybrid_control.navigation.episode import WINDOW_NS, Command, Episode, Rules, run_episode
+from hybrid_control.cosim import Hybrid, LinkOptions
+from hybrid_control.navigation.episode import WINDOW_NS, Episode, Rules, Simulator
+from hybrid_control.navigation.parts import (
+    Clock,
+    GuidePart,
+    PlannerPart,
+    ReflexPart,
+    SpikesPart,
+)
 from hybrid_control.navigation.planner.timed import TimedPlanner
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.world import Judge, SimulatorPart
 from hybrid_control.parameters import Value
-from hybrid_control.realtime import SteppedLoop
-from hybrid_control.signals import PLANNER_POPULATIONS, Goal, Odometry, RateVector
+from hybrid_control.signals import PLANNER_POPULATIONS, Goal
 from hybrid_control.signals.coding import encoder
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import Vehicle
-from hybrid_control.sim.simulator import Event, Simulator
+from hybrid_control.sim.simulator import Simulator as PhysicsSimulator
 from hybrid_control.sim.worlds import World
 
+WINDOW = f"{WINDOW_NS} ns"
 
-class HybridDriver:
+
+class Driver(Protocol):
+    """What turns a robot's sensors into commands, one episode after another: the hybrid, or a baseline."""
+
+    @property
+    def planner(self) -> TimedPlanner | None:
+        """What looks at the camera's images; None for a driver that does not look."""
+
+    @property
+    def reflex(self) -> Reflex | None:
+        """The reflex that drives; None where none does."""
+
+    def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
+        """Add its parts for an episode to a hybrid that has a `world`; returns the port that gives the commands.
+
+        robot: as it knows it; goal: in the frame of the odometry; seed: of all that it draws.
+        """
+
+
+def add_planner(
+    hybrid: Hybrid, planner: TimedPlanner | None, goal: Goal, guide: Guide | None = None
+) -> None:
+    """Add guide and planner, as far as there are any."""
+    hybrid.add("guide", GuidePart(goal, planner, guide), WINDOW)
+    for kind in ("odometry", *(["scan"] if guide else []), *(["camera"] if planner else [])):
+        hybrid.link(f"world.{kind}", f"guide.{kind}")
+    if planner is not None:
+        # it counts from the image, which may be a window older than the run that sees it
+        least = f"{max(planner.latency_ns - WINDOW_NS, 0)} ns"
+        part = PlannerPart(planner.source, planner.latency_ns)
+        hybrid.add("planner", part, WINDOW, least, lost=planner.fault.lost)
+        hybrid.link("guide.view", "planner.view")
+
+
+class Navigator:
     """Planner, encoder and reflex of a robot, ready to drive one world after another.
 
     planner: None leaves the reflex alone. settings, gains: of the reflex, over the robot's. code: name of an encoder.
@@ -45,84 +99,73 @@ class HybridDriver:
     ) -> None:
         self.planner, self.robot = planner, robot
         self.code, self.memory, self.exchange = code, memory, exchange
-        self._now = 0
+        self._clock = Clock()
         self.reflex = Reflex(
             {**robot.reflex_settings, **(settings or {})},
             {**robot.reflex_gains, **(gains or {})},
-            clock=lambda: self._now,
+            clock=self._clock,
         )
 
     def run(self, world: World, seed: int = 0, rules: Rules | None = None) -> Episode:
         """Drive one world of the embedded simulator to its goal, to the first contact, or until time is up."""
-        with Simulator(world, self.robot, seed, camera=self.planner is not None) as simulator:
-            return run_episode(self, simulator, self.robot, rules, seed)
+        with PhysicsSimulator(world, self.robot, seed, camera=self.planner is not None) as simulator:
+            return drive(self, simulator, self.robot, rules, seed)
 
-    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
-        """Reset and activate the reflex, seed the spikes."""
-        self._now = 0
-        self.reflex.reset()
-        self._loop = SteppedLoop(self.reflex.tick, self.reflex.context, self.reflex.rate)
-        options: dict[str, float] = {}
-        if self.code == "poisson":
-            options = {"seed": seed}
-        elif self.code == "latency" and self.planner is not None:
-            options = {"max_rate": self.planner.source.max_rate, "period": WINDOW_NS * 1e-9}
-        self._spikes = encoder(self.code, sum(p.size for p in PLANNER_POPULATIONS), **options)
-        self.reflex.activate()
-        self._aim = goal
-        self.reflex.put_goal(goal)
-        self._guide: Guide | None = None
+    def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
+        """Guide, planner, spikes and reflex, as far as there are any."""
+        hybrid.add("reflex", ReflexPart(self.reflex, self._clock, goal, self.exchange), WINDOW)
+        for kind in ("scan", "odometry", *(["vertical"] if robot.vertical is not None else [])):
+            hybrid.link(f"world.{kind}", f"reflex.{kind}")
+        guide = None
         if self.memory:
             settings = self.reflex.settings
-            self._guide = Guide(float(settings["lidar_x"]), float(settings["lidar_yaw"]))
-            self._guide.put_goal(goal)
-        self._odometry: Odometry | None = None
+            guide = Guide(float(settings["lidar_x"]), float(settings["lidar_yaw"]))
+        if guide is not None or self.planner is not None:
+            add_planner(hybrid, self.planner, goal, guide)
+        if guide is not None:
+            hybrid.link("guide.waypoint", "reflex.waypoint")
         if self.planner is not None:
-            self.planner.begin()
+            options: dict[str, float] = {}
+            if self.code == "poisson":
+                options = {"seed": seed}
+            elif self.code == "latency":
+                options = {"max_rate": self.planner.source.max_rate, "period": WINDOW_NS * 1e-9}
+            spikes = encoder(self.code, sum(p.size for p in PLANNER_POPULATIONS), **options)
+            hybrid.add("spikes", SpikesPart(spikes), WINDOW)
+            hybrid.link("planner.rates", "spikes.rates")
+            hybrid.link("spikes.spikes", "reflex.spikes")
+        return "reflex.command"
 
-    def receive(self, event: Event) -> None:
-        """Hand the readings to the reflex, and images to the planner."""
-        kind, stamp, value = event
-        self._now = max(self._now, stamp)
-        if kind == "scan":
-            self.reflex.put_scan(value, stamp)
-            if self._guide is not None:
-                self._guide.put_scan(value)
-        elif kind == "odometry":
-            self._odometry = value
-            self.reflex.put_odometry(value, stamp)
-            if self._guide is not None and (self.planner is None or self.planner.alive(stamp)):
-                self._find_way(self._guide, value, stamp)
-        elif kind == "vertical":
-            self.reflex.put_vertical(value, stamp)
-        elif kind == "camera" and self.planner is not None and self._odometry is not None:
-            self.planner.see(value, self._odometry, self._aim, stamp)
-        self._now = stamp
 
-    def _find_way(self, guide: Guide, odometry: Odometry, stamp: int) -> None:
-        guide.put_odometry(odometry)
-        point = guide.point(stamp)
-        if point is not None:
-            self._aim = point
-            self.reflex.put_waypoint(point, stamp)
+def robot_hybrid(
+    driver: Driver, simulator: Simulator, robot: Vehicle, rules: Rules | None = None, seed: int = 0
+) -> tuple[Hybrid, Judge]:
+    """The hybrid of a simulated robot and its driver, and who judges it; the arguments of `drive`."""
+    rules = rules or Rules()
+    hybrid = Hybrid(until_ns=round(rules.duration * 1e9 / WINDOW_NS) * WINDOW_NS, seed=seed)
+    judge = Judge(simulator, rules)
+    hybrid.add("world", SimulatorPart(simulator), WINDOW)
+    command = driver.join(hybrid, robot, Goal(0, *simulator.world.goal), seed)
+    hybrid.add("judge", judge, WINDOW)
+    hybrid.link(command, "world.command", LinkOptions(delay_ns=1))
+    hybrid.link(command, "judge.command")
+    hybrid.link("world.truth", "judge.truth")
+    return hybrid, judge
 
-    def command(self, now_ns: int) -> Command:
-        """Send the rates that hold as spikes, run the ticks up to now, and read the command."""
-        self._now = now_ns
-        rates = self.planner.rates(now_ns) if self.planner is not None else None
-        if rates is not None:
-            vector = RateVector(now_ns, rates.rates, PLANNER_POPULATIONS)
-            self.reflex.put_planner_spikes(self._spikes.spikes(vector, WINDOW_NS), now_ns)
-        self._advance(now_ns)
-        command = self.reflex.command()
-        return Command(command.twist, command.mode.name)
 
-    def _advance(self, now_ns: int) -> None:
-        """Run the ticks up to now, with an exchange with the board after each where there is one."""
-        if self.exchange is None:
-            self._loop.advance(now_ns)
-            return
-        for tick_ns in range(now_ns - WINDOW_NS + self._loop.period_ns, now_ns + 1, self._loop.period_ns):
-            self._now = tick_ns
-            self._loop.advance(tick_ns)
-            self.exchange(tick_ns)
+def drive(
+    driver: Driver, simulator: Simulator, robot: Vehicle, rules: Rules | None = None, seed: int = 0
+) -> Episode:
+    """Drive a simulator to its world's goal, to the first contact, or until the rules' time is up.
+
+    robot: as the driver knows it. rules: Rules() where None. seed: for what the driver draws. PartError, which names
+    the part and the time, where one fails.
+    """
+    hybrid, judge = robot_hybrid(driver, simulator, robot, rules, seed)
+    scheduler = hybrid.scheduler()
+    scheduler.reset(seed)
+    for now in range(WINDOW_NS, hybrid.until_ns + 1, WINDOW_NS):
+        scheduler.advance(now + 1)
+        if judge.over:
+            break
+    return judge.episode()

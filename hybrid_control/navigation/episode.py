@@ -1,23 +1,17 @@
-"""One episode in lock step: whatever drives, over whatever simulates, each sensor at its own rate of simulated time.
-
-The same seed gives the same episode to the bit. Robots, baselines, levels of simulation and faults are settings of it.
-"""
+"""What an episode is: the simulator that it asks for, the rules that it obeys, and how it went."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.shapes import clearance
-from hybrid_control.navigation.planner.timed import TimedPlanner
-from hybrid_control.navigation.reflex import Reflex
-from hybrid_control.signals import Goal, Odometry, Twist
+from hybrid_control.signals import Odometry, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.score import Contact
 from hybrid_control.sim.simulator import Event
@@ -27,34 +21,6 @@ WINDOW_NS = 10_000_000  # spikes are encoded and commands are sent a hundred tim
 NOTE_WAY = 10  # windows between two points of the way
 
 AnyVehicle = TypeVar("AnyVehicle", bound=Vehicle)
-
-
-class Command(NamedTuple):
-    """What the robot is to do from now on, and the name of the mode that its driver is in."""
-
-    twist: Twist
-    mode: str
-
-
-class Driver(Protocol):
-    """What turns a robot's sensors into commands, one episode after another: the hybrid, or a baseline."""
-
-    @property
-    def planner(self) -> TimedPlanner | None:
-        """What looks at the camera's images; None for a driver that does not look."""
-
-    @property
-    def reflex(self) -> Reflex | None:
-        """The reflex that drives; None where none does."""
-
-    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
-        """A new episode: forget what was, time is 0. goal: in the frame of the odometry."""
-
-    def receive(self, event: Event) -> None:
-        """A sensor's reading, when it is due."""
-
-    def command(self, now_ns: int) -> Command:
-        """What the robot is to do from now on."""
 
 
 class Simulator(Protocol):
@@ -81,8 +47,14 @@ class Simulator(Protocol):
     def truth(self) -> Odometry:
         """True planar pose and body-frame twist."""
 
-    def goal_distance(self) -> float:
-        """Metres from the robot's centre to the goal."""
+    def reset(self) -> None:
+        """Back to time 0 and the world's start; noise begins anew from the seed."""
+
+    def state(self) -> Any:
+        """All that the future depends on, a copy."""
+
+    def set_state(self, state: Any) -> None:
+        """Go on from a state of this simulator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,43 +109,3 @@ class Episode:
     def success(self) -> bool:
         """The goal was reached without a contact."""
         return self.reached and self.contacts == 0
-
-
-def run_episode(
-    driver: Driver, simulator: Simulator, robot: Vehicle, rules: Rules | None = None, seed: int = 0
-) -> Episode:
-    """Drive a simulator to its world's goal, to the first contact, or until the rules' time is up.
-
-    robot: as the driver knows it. rules: Rules() where None. seed: for what the driver draws.
-    """
-    rules, world = rules or Rules(), simulator.world
-    driver.begin(robot, Goal(0, *world.goal), seed)
-    modes: dict[str, int] = {}
-    way: list[tuple[float, float, float]] = []
-    reached = touched = False
-    for window in range(round(rules.duration * 1e9 / WINDOW_NS)):
-        until = (window + 1) * WINDOW_NS
-        for event in simulator.advance(until):
-            driver.receive(event)
-        twist, mode = driver.command(until)
-        simulator.apply(twist)
-        modes[mode] = modes.get(mode, 0) + 1
-        pose = simulator.truth().pose
-        if window % NOTE_WAY == 0:
-            way.append((pose.x, pose.y, pose.yaw))
-        if rules.centre_contact is not None:
-            touched = clearance(pose.x, pose.y, world.cylinders, world.boxes) < rules.centre_contact
-        reached = simulator.goal_distance() < rules.goal_radius
-        if reached or touched or simulator.contact_events:
-            break
-    contacts: Sequence[Contact] = simulator.contact_events
-    return Episode(
-        reached=reached,
-        contacts=max(len(contacts), int(touched)),
-        time=simulator.time_ns * 1e-9,
-        path=simulator.path_length,
-        least_distance=simulator.closest_approach,
-        modes={name: n / (window + 1) for name, n in modes.items()},
-        way=np.array(way),
-        standing_contacts=sum(c.standing for c in contacts),
-    )

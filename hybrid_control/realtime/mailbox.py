@@ -204,6 +204,19 @@ class Mailbox:
             raise ValueError(f"mailbox: entry of {entry.dtype}, expected one of {self.entry_dtype}")
         return bool(read_mailbox(self.address, entry.ctypes.data))
 
+    def state(self) -> NDArray[np.int64]:
+        """A copy of all that it holds; for what stands still."""
+        return self._words().copy()
+
+    def set_state(self, state: NDArray[np.int64]) -> None:
+        """Hold that again; of a mailbox of the same dtype and slots."""
+        self._words()[:] = state
+
+    def _words(self) -> NDArray[np.int64]:
+        """From its address on."""
+        first = (self.address - self._memory.ctypes.data) // 8
+        return self._memory[first : first + self._memory.size - 8]
+
     def wait(self, timeout_s: float) -> bool:
         """Sleep until a write, or a time-out; whether there was one since the last `wait`. For one waiter."""
         if self._event < 0:

@@ -61,3 +61,11 @@ class SteppedLoop:
         if done < due:
             raise RuntimeError(f"the tick at {begin + done * self.period_ns} ns of simulated time failed")
         return done
+
+    def state(self) -> tuple[int, ...]:
+        """How far it is; what the tick keeps is in its context."""
+        return self.ticks, self.missed, self.resets, self._now_ns, self._next
+
+    def set_state(self, state: tuple[int, ...]) -> None:
+        """Go on from there."""
+        self.ticks, self.missed, self.resets, self._now_ns, self._next = state

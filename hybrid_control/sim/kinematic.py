@@ -6,13 +6,13 @@ enough for tuning. What it leaves out (wheel slip, tilt, collisions' forces) `do
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_distance
 from hybrid_control.signals import Odometry, Pose, Twist
@@ -25,8 +25,6 @@ from hybrid_control.sim.wheels import WheelOdometry, on_circle, ramp
 from hybrid_control.sim.worlds import World
 
 STEP_NS = 5_000_000
-# a camera reading's value: only its time is of use
-NO_PICTURE: NDArray[np.uint8] = np.zeros((1, 1, 3), np.uint8)
 
 ROUGH = 1e-3  # rad
 # places in the state
@@ -181,29 +179,44 @@ def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
 
 
 class KinematicSimulator:
-    """One wheeled robot in one world, in the plane: what `navigation.episode.run_episode` needs of a simulator.
+    """One wheeled robot in one world, in the plane: what `navigation.drive` needs of a simulator.
 
     seed decides the lidar's noise and the odometry's errors, drawn as in `Simulator`. camera: whether camera readings
-    are among the events; their value is NO_PICTURE. A contact stops time: nothing is modelled beyond it. ValueError
-    where the robot would start in an obstacle, or has no wheels.
+    are among the events; there are no pictures, so their value is the true pose, for what stands in for a planner. A
+    contact stops time: nothing is modelled beyond it. ValueError where the robot would start in an obstacle, or has no
+    wheels.
     """
 
     def __init__(self, world: World, robot: Vehicle = JACKAL, seed: int = 0, *, camera: bool = False) -> None:
         wheels = robot.wheels
         if wheels is None:
             raise ValueError(f"kinematic simulator: the robot {robot.name!r} has no wheels")
-        self.world, self.robot = world, robot
+        self.world, self.robot, self._wheels, self._seed = world, robot, wheels, seed
+        rates = {"odometry": robot.odometry_rate, "scan": robot.lidar_rate}
+        self._schedule = Schedule({**rates, "camera": robot.camera_rate} if camera else rates)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to time 0 and the world's start; noise begins anew from the seed."""
+        world, robot, seed = self.world, self.robot, self._seed
         self.time_ns = 0
         self.contact_events: list[Contact] = []
-        self.plane = _plane(world, robot, wheels)
+        self.plane = _plane(world, robot, self._wheels)
         self._state = self.plane.state
         if self._state[CLOSEST] <= 0:
             raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {world.start}")
         self.lidar = LidarNoise(robot, np.random.default_rng([seed, 11]))
         rng = np.random.default_rng([seed, 13])
-        self.odometry = WheelOdometry(wheels, robot.odometry_scale_error, world.start, rng)
-        rates = {"odometry": robot.odometry_rate, "scan": robot.lidar_rate}
-        self._schedule = Schedule({**rates, "camera": robot.camera_rate} if camera else rates)
+        self.odometry = WheelOdometry(self._wheels, robot.odometry_scale_error, world.start, rng)
+        self._schedule.reset()
+
+    def state(self) -> Any:
+        """All that the future depends on, a copy."""
+        return copy.deepcopy(vars(self), {id(kept): kept for kept in (self.world, self.robot)})
+
+    def set_state(self, state: Any) -> None:
+        """Go on from a state of this simulator."""
+        vars(self).update(copy.deepcopy(state, {id(kept): kept for kept in (self.world, self.robot)}))
 
     @property
     def path_length(self) -> float:
@@ -262,7 +275,7 @@ class KinematicSimulator:
             return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))
         if kind == "odometry":
             return self.odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
-        return NO_PICTURE
+        return self.truth().pose
 
     def truth(self) -> Odometry:
         """True planar pose and body-frame twist."""

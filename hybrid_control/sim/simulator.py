@@ -5,6 +5,7 @@ Everything follows from world, robot, seed and commands; the wall clock is never
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Iterator
@@ -112,6 +113,22 @@ class Simulator:
         ValueError where one is not finite, or the robot has no wheels.
         """
         self.locomotion.set_wheel_speeds(left, right, self.time_ns)
+
+    def state(self) -> Any:
+        """All that the future depends on, a copy; MuJoCo's among it."""
+        data = copy.copy(self.mujoco.data)
+        return data, copy.deepcopy(vars(self), self._kept())
+
+    def set_state(self, state: Any) -> None:
+        """Go on from a state of this simulator."""
+        library, model, data = self.mujoco
+        library.mj_copyData(data, model, state[0])
+        vars(self).update(copy.deepcopy(state[1], self._kept()))
+
+    def _kept(self) -> dict[int, Any]:
+        """What is not copied, but stays as it is."""
+        kept = (self.world, self.robot, self.mujoco, *self.mujoco, self._lens)
+        return {id(one): one for one in kept}
 
     # -- time ----------------------------------------------------------------------------------------------
 

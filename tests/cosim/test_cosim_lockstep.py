@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid_control.navigation.drive import HybridDriver
+from hybrid_control.navigation.drive import Navigator
 from hybrid_control.navigation.episode import Rules
 from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.navigation.planner.timed import PlannerFault, TimedPlanner
@@ -12,7 +12,7 @@ from hybrid_control.sim.worlds import generate
 
 @pytest.fixture(scope="module")
 def hybrid():
-    return HybridDriver(TimedPlanner(Planner()))
+    return Navigator(TimedPlanner(Planner()))
 
 
 def test_the_robot_reaches_its_goal_through_the_default_world(hybrid):
@@ -38,7 +38,7 @@ def test_with_the_planner_dead_the_reflex_goes_on_without_a_contact(hybrid):
 @pytest.mark.parametrize("level", [0, 255])
 def test_black_or_white_images_cause_no_contact_and_the_mode_says_so(hybrid, level):
     hybrid.planner.fault = PlannerFault(
-        image=lambda image, t: np.full_like(image, level) if t > 3 else image
+        image=lambda seen, t: np.full_like(seen.image, level) if t > 3 else seen.image
     )
     blind = hybrid.run(generate("default", 3), 3, Rules(duration=15.0))
     assert blind.contacts == 0
@@ -46,12 +46,12 @@ def test_black_or_white_images_cause_no_contact_and_the_mode_says_so(hybrid, lev
 
 
 def test_the_reflex_alone_needs_no_planner():
-    episode = HybridDriver(None).run(generate("open", 0), seed=0)
+    episode = Navigator(None).run(generate("open", 0), seed=0)
     assert episode.success
     assert "HYBRID" not in episode.modes
 
 
 def test_without_a_planner_it_stays_where_it_is_if_told_so():
-    driver = HybridDriver(None, settings={"without_planner": "stop"})
+    driver = Navigator(None, settings={"without_planner": "stop"})
     episode = driver.run(generate("open", 0), rules=Rules(duration=2.0))
     assert episode.path < 0.01

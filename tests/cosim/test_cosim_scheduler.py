@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from hybrid_control.cosim.clock import Clock
 from hybrid_control.cosim.link import Link, LinkOptions
-from hybrid_control.cosim.part import PartError, Port, Runs, Updates
+from hybrid_control.cosim.mail import MessageLink, link_of
+from hybrid_control.cosim.part import Message, PartError, Port, Runs, Updates
 from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss
 
 
 class Mixer:
-    """A part with a memory: sums what comes, and gives values, spikes and states that depend on all of its past."""
+    """A part with a memory: sums what comes, and gives values, spikes, states and messages that depend on all of it."""
 
     def __init__(self, inputs, salt, per_run=None):
-        self.inputs = {name: Port(kind, (2,)) for name, kind in inputs.items()}
-        self.outputs = {kind: Port(kind, (2,)) for kind in ("values", "spikes", "states")}
+        self.inputs = {name: port(kind) for name, kind in inputs.items()}
+        self.outputs = {kind: port(kind) for kind in KINDS}
         self.salt, self.per_run = salt, per_run
         self.reset(0)
 
@@ -28,19 +29,26 @@ class Mixer:
     def run(self, runs: Runs, inputs):
         if self.per_run is not None:
             self.per_run(runs)
-        out = {kind: np.zeros((runs.count, 2)) for kind in self.outputs}
+        out = {kind: np.zeros((runs.count, 2)) for kind in self.outputs if kind != "messages"}
+        out["messages"] = [[]] * runs.count
         for i in range(runs.count):
             for name in sorted(inputs):
                 given = inputs[name]
                 if isinstance(given, Updates):
                     for k in np.flatnonzero(given.before == i):
                         self.memory = self.memory * 0.5 + given.values[k]
+                elif self.inputs[name].kind == "messages":
+                    for time_ns, value in given[i]:
+                        self.memory = (self.memory * 0.5 + time_ns % 7 + value) % 1000.0
                 else:
                     self.memory = (self.memory * 0.75 + given[i] * (1 + len(name))) % 1000.0
             self.memory = (self.memory + np.array([0.5, 0.25])) % 1000.0
             out["values"][i] = self.memory
             out["spikes"][i] = np.floor(self.memory) % 3
             out["states"][i] = self.memory[::-1]
+            # none, one or two, some of them of a later time than the run's
+            number, later = int(self.memory[0]) % 3, int(self.memory[1]) % 9
+            out["messages"][i] = [Message(runs.begins[i] + later * k, self.memory[k]) for k in range(number)]
         return out
 
     def state(self):
@@ -48,6 +56,13 @@ class Mixer:
 
     def set_state(self, state):
         self.memory = state.copy()
+
+
+KINDS = ("values", "spikes", "states", "messages")
+
+
+def port(kind):
+    return Port(kind, () if kind == "messages" else (2,))
 
 
 def reference(parts, clocks, links, until):
@@ -69,7 +84,9 @@ def reference(parts, clocks, links, until):
                     continue
                 arrived = [(a, row) for a, row in sent[i] if a <= t]
                 new = [row for a, row in arrived if a > last[name]]
-                if kind == "spikes":
+                if kind == "messages":
+                    value = [[message for row in new for message in row]]
+                elif kind == "spikes":
                     value = sum(new, np.zeros(2))[None]
                 elif kind == "states":
                     value = Updates(np.zeros(len(new), np.int64), np.reshape(new, (-1, 2)))
@@ -80,7 +97,11 @@ def reference(parts, clocks, links, until):
             last[name] = t
             rows[name].append({kind: given[kind][0] for kind in given})
             for i, (_, (source, kind), _, delay) in enumerate(links):
-                if source == name:
+                if source == name and kind == "messages":
+                    for time_ns, value in given[kind][0]:
+                        leaves = max([t + clocks[name].latency_ns, time_ns, *(a - delay for a, _ in sent[i])])
+                        sent[i].append((leaves + delay, [Message(time_ns + delay, value)]))
+                elif source == name:
                     sent[i].append((t + clocks[name].latency_ns + delay, given[kind][0]))
     return rows
 
@@ -88,7 +109,7 @@ def reference(parts, clocks, links, until):
 def scheduler_of(parts, clocks, links, **more):
     connections = [
         Connection(
-            Link(name, parts[source[0]].outputs[source[1]], parts[target[0]].inputs[target[1]], LinkOptions(delay)),
+            link_of(name, parts[source[0]].outputs[source[1]], parts[target[0]].inputs[target[1]], LinkOptions(delay)),
             source, target,
         )
         for name, source, target, delay in links
@@ -117,7 +138,8 @@ def same(a, b):
     for name, mine in a.items():
         for k, (x, y) in enumerate(zip(mine, b[name], strict=True)):
             for kind in x:
-                assert np.array_equal(x[kind], y[kind]), (name, k, kind, x[kind], y[kind])
+                equal = x[kind] == y[kind] if kind == "messages" else np.array_equal(x[kind], y[kind])
+                assert equal, (name, k, kind, x[kind], y[kind])
 
 
 @st.composite
@@ -131,7 +153,7 @@ def graphs(draw):
     links = []
     for i in range(draw(st.integers(0, 8))):
         source, target = draw(st.sampled_from(names)), draw(st.sampled_from(names))
-        kind = draw(st.sampled_from(["values", "spikes", "states"]))
+        kind = draw(st.sampled_from(KINDS))
         delay = draw(st.sampled_from([0, 0, 1, 3, 10]))
         # what goes back or stays takes time
         if source >= target and clocks[source].latency_ns + delay == 0:
@@ -244,14 +266,18 @@ def test_cosim_a_result_of_the_wrong_shape_or_that_is_not_finite_ends_in_one_lin
         EventScheduler({"p": (part, Clock(1))}, []).advance(1)
 
 
+def ones(runs):
+    return {k: np.ones((runs.count, 2)) for k in KINDS[:3]} | {"messages": [[]] * runs.count}
+
+
 def test_cosim_lost_runs_are_the_declared_share_and_the_same_for_a_seed():
     arrived = []
     for seed in (1, 1, 2):
         parts = {"a": Mixer({}, 1.0), "b": Mixer({"i0": "spikes"}, 2.0)}
-        parts["a"].run = lambda runs, inputs: {k: np.ones((runs.count, 2)) for k in ("values", "spikes", "states")}
+        parts["a"].run = lambda runs, inputs: ones(runs)
         counts = []
         parts["b"].run = lambda runs, inputs, counts=counts: (
-            counts.extend(inputs["i0"][:, 0]) or {k: np.zeros((runs.count, 2)) for k in ("values", "spikes", "states")}
+            counts.extend(inputs["i0"][:, 0]) or ones(runs)
         )
         scheduler = scheduler_of(
             parts, {"a": Clock(1), "b": Clock(1)}, [("x", ("a", "spikes"), ("b", "i0"), 0)], losses={"a": Loss(0.3)}
@@ -266,10 +292,10 @@ def test_cosim_lost_runs_are_the_declared_share_and_the_same_for_a_seed():
 @pytest.mark.parametrize("kind", ["values", "spikes"])
 def test_cosim_of_a_part_whose_runs_are_all_lost_nothing_arrives(kind):
     parts = {"a": Mixer({}, 1.0), "b": Mixer({"i0": kind}, 2.0)}
-    parts["a"].run = lambda runs, inputs: {k: np.ones((runs.count, 2)) for k in ("values", "spikes", "states")}
+    parts["a"].run = lambda runs, inputs: ones(runs)
     seen = []
     parts["b"].run = lambda runs, inputs: (
-        seen.extend(inputs["i0"][:, 0]) or {k: np.zeros((runs.count, 2)) for k in ("values", "spikes", "states")}
+        seen.extend(inputs["i0"][:, 0]) or ones(runs)
     )
     scheduler = scheduler_of(
         parts, {"a": Clock(33), "b": Clock(1)}, [("x", ("a", kind), ("b", "i0"), 0)], losses={"a": Loss(1.0)}
@@ -293,3 +319,30 @@ def test_cosim_a_run_whose_input_is_too_old_waits():
     link = Link("l", Port("values", (1,)), Port("values", (1,)), LinkOptions(0, when_old="wait", max_age_ns=1))
     link.put(np.array([1, 5]), np.array([[0.0], [1.0]]))
     assert link.waits(Runs(0, 1, 8)).tolist() == [True, False, False, True, True, False, False, True]
+
+
+def test_cosim_a_message_arrives_once_at_its_own_time_in_order_and_later_by_the_delay():
+    link = MessageLink("l", Port("messages", ()), Port("messages", ()), LinkOptions(5))
+    early, late, after = Message(3, "a scan"), Message(12, "rates"), Message(4, "given after them")
+    link.put(Runs(0, 10, 2), 2, [[early, late], [after]], None)
+    # the run at 0 takes until 2; the second message leaves at its own time, and what comes after it not before it
+    assert link.take(Runs(0, 1, 8)) == [[]] * 8
+    assert link.take(Runs(8, 1, 1)) == [[Message(8, "a scan")]]
+    assert link.take(Runs(9, 8, 2)) == [[], [Message(17, "rates"), Message(9, "given after them")]]
+    assert link.waiting == 0
+
+
+@pytest.mark.parametrize(("options", "target", "says"), [
+    (LinkOptions(gain=2.0), Port("messages", ()), "l: carries messages, and has no other option than delay"),
+    (LinkOptions(), Port("values", ()), "l: gives messages, and values are taken"),
+])  # fmt: skip
+def test_cosim_of_a_link_of_messages_what_makes_no_sense_is_refused(options, target, says):
+    with pytest.raises(ValueError, match=says):
+        link_of("l", Port("messages", ()), target, options)
+
+
+def test_cosim_messages_come_by_one_link_alone():
+    links = [("x", ("a", "messages"), ("b", "i0"), 0), ("y", ("c", "messages"), ("b", "i0"), 0)]
+    parts = {"a": Mixer({}, 1.0), "b": Mixer({"i0": "messages"}, 2.0), "c": Mixer({}, 3.0)}
+    with pytest.raises(ValueError, match="y: another link brings b these messages"):
+        scheduler_of(parts, dict.fromkeys(parts, Clock(1)), links)

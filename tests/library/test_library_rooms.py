@@ -19,7 +19,7 @@ HOUSE = {
     "bench": "bringup, cosim, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
     "report": "navigation, signals",
     "bringup": "navigation, sim, parameters, backends, files",
-    "navigation": "ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
+    "navigation": "cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, snn, signals, files",
     "firmware_bridge": "snn, signals, backends",
     "sim": "signals, geometry, parameters, files",

@@ -10,8 +10,8 @@ from hybrid_control.navigation.bench.compiled import CompiledRunner
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.map_planner import MapPlanner, frame_of, way_ahead, way_field, yaw_along
 from hybrid_control.navigation.bench.scenes import load_scenes
-from hybrid_control.navigation.drive import HybridDriver
-from hybrid_control.navigation.episode import Rules, run_episode
+from hybrid_control.navigation.drive import Navigator, drive
+from hybrid_control.navigation.episode import Rules
 from hybrid_control.navigation.planner.timed import PlannerFault, TimedPlanner
 from hybrid_control.navigation.planner.training.labels import expert_heading, expert_speed
 from hybrid_control.navigation.reflex import Reflex
@@ -28,8 +28,8 @@ def pair():
     """The compiled runner and the stepped driver, with the same gains."""
     world = load_scenes("open")[0].world
     runner = CompiledRunner(Reflex(None, GAINS, clock=lambda: 0), JACKAL, planner=True, route=False)
-    planner = TimedPlanner(MapPlanner(world, KinematicSimulator(world), 0))
-    stepped = HybridDriver(planner, JACKAL, gains=GAINS, memory=False)
+    planner = TimedPlanner(MapPlanner(world, 0))
+    stepped = Navigator(planner, JACKAL, gains=GAINS, memory=False)
     return runner, stepped
 
 
@@ -37,16 +37,16 @@ def both(pair, world, seed, rules, **more):
     runner, stepped = pair
     one = runner.run(world, way_field(world), seed, rules, **more)
     simulator = KinematicSimulator(world, JACKAL, seed, camera=True)
-    stepped.planner.source = MapPlanner(world, simulator, seed)
+    stepped.planner.source = MapPlanner(world, seed)
     half = 0.5 * simulator.goal_distance()
     dead = []
 
-    def dies(image, time):
-        dead.extend([True] if simulator.goal_distance() <= half else [])
-        return None if dead else image
+    def dies(seen, time):
+        dead.extend([True] if math.dist((seen.truth.x, seen.truth.y), world.goal) <= half else [])
+        return None if dead else seen.image
 
     stepped.planner.fault = PlannerFault(image=dies if more.get("planner_dies_half_way") else None)
-    other = run_episode(stepped, simulator, JACKAL, rules, seed)
+    other = drive(stepped, simulator, JACKAL, rules, seed)
     return one, other, runner.reflex.status(), stepped.reflex.status()
 
 
@@ -111,7 +111,7 @@ def test_the_stand_in_wishes_what_the_expert_wishes():
     world = generate("rooms", 3)
     field = way_field(world)
     frame = frame_of(field)
-    planner = MapPlanner(world, KinematicSimulator(world), 0)
+    planner = MapPlanner(world, 0)
     rng = np.random.default_rng(1)
     tried = 0
     while tried < 20:

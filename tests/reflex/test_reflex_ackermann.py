@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from lock_step import Bot, Car, lidar, post, room, touches
 
 from hybrid_control.bringup import kinds
-from hybrid_control.navigation.drive import HybridDriver
-from hybrid_control.navigation.episode import Rules, run_episode
+from hybrid_control.navigation.drive import Navigator
+from hybrid_control.navigation.drive import drive as drive_world
+from hybrid_control.navigation.episode import Rules
 from hybrid_control.navigation.reflex import Mode, Reflex
 from hybrid_control.navigation.reflex.evasion import HORIZON, ROBOT, clear_times, evade, on_a_circle
 from hybrid_control.navigation.reflex.guard import GUARD, guard
@@ -237,10 +238,10 @@ def test_a_car_only_creeps_back_to_where_nothing_valid_is_seen():
 def test_a_car_with_a_memory_of_the_way_arrives_in_worlds_of_the_simulator():
     rules = Rules()
     car = rules.robot(dataclasses.replace(JACKAL, turning_radius=0.6))
-    driver = HybridDriver(None, car, gains={"max_speed": 1.0})
+    driver = Navigator(None, car, gains={"max_speed": 1.0})
     for seed in range(6):
         world = generate("default", seed)
-        episode = run_episode(driver, KinematicSimulator(world, car, seed), car, rules, seed)
+        episode = drive_world(driver, KinematicSimulator(world, car, seed), car, rules, seed)
         assert episode.success, f"seed {seed}"
 
 

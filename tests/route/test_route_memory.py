@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
-from hybrid_control.navigation.drive import HybridDriver
-from hybrid_control.navigation.episode import Rules, run_episode
+from hybrid_control.navigation.drive import Navigator, drive
+from hybrid_control.navigation.episode import Rules
 from hybrid_control.navigation.route import memory
 from hybrid_control.navigation.route.memory import (
     AHEAD,
@@ -145,8 +145,8 @@ def test_a_scan_later_than_the_odometry_is_entered_where_the_robot_was_by_then()
 def test_the_reflex_with_a_memory_gets_out_of_a_pocket_and_without_one_does_not():
     world = World("pocket", Pose(), (8.0, 0.0), (-3.0, -5.0, 10.0, 5.0), boxes=POCKET)
     for remembers in (True, False):
-        driver = HybridDriver(None, memory=remembers, gains={"max_speed": 2.0})
+        driver = Navigator(None, memory=remembers, gains={"max_speed": 2.0})
         simulator = KinematicSimulator(world, seed=1)
-        episode = run_episode(driver, simulator, driver.robot, Rules(duration=40.0), seed=1)
+        episode = drive(driver, simulator, driver.robot, Rules(duration=40.0), seed=1)
         assert episode.contacts == 0
         assert episode.reached == remembers

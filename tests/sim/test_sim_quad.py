@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.navigation.drive import HybridDriver
+from hybrid_control.navigation.drive import Navigator
 from hybrid_control.navigation.episode import Rules
 from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.model import Appearance
@@ -136,7 +136,7 @@ def test_robots_are_found_by_name():
 
 def test_the_reflex_alone_flies_a_forest_and_does_so_again_to_the_bit():
     world = generate("forest", seed=2)
-    drone = HybridDriver(None, QUAD, memory=False)
+    drone = Navigator(None, QUAD, memory=False)
     first, second = (drone.run(world, 2, Rules(duration=40.0)) for _ in range(2))
     assert first.success
     assert (first.time, first.path, first.least_distance) == (second.time, second.path, second.least_distance)

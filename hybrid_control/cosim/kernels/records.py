@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-HELD, COUNTED, WRITTEN, KEPT = 0, 1, 2, 3  # kinds of links; KEPT leads to a recording
+HELD, COUNTED, WRITTEN, KEPT, MAIL = 0, 1, 2, 3, 4  # of links; KEPT leads to a recording, MAIL is carried in Python
 HOLD, EXTRAPOLATE, DROP, WAIT = 0, 1, 2, 3  # what a link does where the newest value is too old
 
 LINK = np.dtype(

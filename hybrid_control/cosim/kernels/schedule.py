@@ -38,6 +38,7 @@ from hybrid_control.cosim.kernels.records import (
     HEAD_WORDS,
     KEPT,
     LINK,
+    MAIL,
     MEMBER,
     NOT_FINITE,
     RAN,
@@ -98,7 +99,7 @@ def _gather(members, links, into, m, count):
     begin, end = me["into"], me["into"] + me["into_count"]
     for k in range(begin, end):  # a row for all runs where nothing changes
         link = links[into[k]]
-        if link["kind"] != WRITTEN:
+        if link["kind"] != WRITTEN and link["kind"] != MAIL:
             port = values_at(link["port"], 2, _WORD)
             if not link["adds"]:
                 port[1] = 0
@@ -109,7 +110,7 @@ def _gather(members, links, into, m, count):
         if link["kind"] == WRITTEN:
             if link["memory"] and not take_written(link, first):
                 return False
-        else:
+        elif link["kind"] != MAIL:
             if me["waits"] and waits(link, first):
                 me["skipped"] = 1
             port = values_at(link["port"], 2, _WORD)
@@ -123,7 +124,7 @@ def _wanting(members, links, out, m, count):
     me = members[m]
     for k in range(me["out"], me["out"] + me["out_count"]):
         link = links[out[k]]
-        if link["used"] + count > link["room"]:
+        if link["used"] + count > link["room"] and link["kind"] != MAIL:
             return out[k]
     return -1
 
@@ -157,7 +158,7 @@ def _deliver(members, links, out, m, first, count):
         if link["kind"] == KEPT:
             for r in range(count):
                 put(link, first + r * me["period"], link["given"], r)
-        elif not me["skipped"]:
+        elif not me["skipped"] and link["kind"] != MAIL:
             for r in range(count):
                 time = first + r * me["period"]
                 if me["loss"] == 0.0 or uniform(me["key"], time // me["period"]) > me["loss"]:

@@ -1,7 +1,7 @@
 """An episode of the hybrid or the reflex at the kinematic level as one compiled loop, for tuning.
 
 World, base, lidar, odometry, stand-in planner, encoder and the reflex's own tick, at its full rate of simulated time,
-in the order and with the arithmetic of `run_episode` over `KinematicSimulator` and `HybridDriver`: the same seed gives
+in the order and with the arithmetic of `drive` with a `Navigator` over a `KinematicSimulator`: the same seed gives
 the same row from both, which a test holds. Only with a route memory do they differ: here it knows the map.
 """
 

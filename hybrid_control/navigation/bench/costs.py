@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_control.ann import ModelError, multiply_accumulates
+from hybrid_control.cosim import Hybrid
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.scenes import Scene
+from hybrid_control.navigation.drive import Driver
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
+from hybrid_control.signals import Goal
+from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.snn.energy import HOROWITZ_45NM
 
 WARM_UP = 1.0  # simulated s of an episode that loads and compiles
@@ -51,23 +55,26 @@ def _macs(model: Path) -> int | None:
         return None
 
 
-def _instrument(driver: Any, timers: dict[str, _Timer]) -> None:
-    """Let a driver's parts be timed from its next episode on: its bound functions are replaced by timed ones."""
-    driver.receive = timers["sensing"].wrap(driver.receive)
-    driver.command = timers["commands"].wrap(driver.command)
+def _instrument(driver: Driver, timers: dict[str, _Timer]) -> None:
+    """Let a driver's parts be timed from its next episode on: what they are called by is replaced by what times it."""
+    join = driver.join
+
+    def timed(hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
+        command = join(hybrid, robot, goal, seed)
+        for name, part in hybrid.parts.items():
+            if name != "world":
+                part.run = timers["driver"].wrap(part.run)  # type: ignore[method-assign]
+        reflex: Any = hybrid.parts.get("reflex")
+        if reflex is not None:
+            reflex.tick = timers["ticks"].wrap(reflex.tick)
+        return command
+
+    driver.join = timed  # type: ignore[method-assign]
     if hasattr(driver, "steer"):
         driver.steer = timers["decision"].wrap(driver.steer)
     if driver.planner is not None:
-        source = driver.planner.source
+        source: Any = driver.planner.source
         source.plan = timers["planner"].wrap(source.plan)
-    if driver.reflex is not None:
-        begin = driver.begin
-
-        def begin_timed(*args: Any) -> None:
-            begin(*args)
-            driver._loop.advance = timers["ticks"].wrap(driver._loop.advance)
-
-        driver.begin = begin_timed
 
 
 def costs(setup: Setup, scene: Scene, policies: Sequence[str]) -> dict[str, dict[str, float | None]]:
@@ -84,10 +91,10 @@ def costs(setup: Setup, scene: Scene, policies: Sequence[str]) -> dict[str, dict
         short = Harness(dataclasses.replace(setup, level=level, duration=WARM_UP))
         short.run(policy, scene, 0, 0)
         harness = Harness(dataclasses.replace(setup, level=level))
-        timers = {name: _Timer() for name in ("sensing", "commands", "decision", "planner", "ticks")}
+        timers = {name: _Timer() for name in ("driver", "decision", "planner", "ticks")}
         _instrument(harness.driver(policy), timers)
         row = harness.run(policy, scene, 0, 0)
-        spent = sum(timers["sensing"].seconds) + sum(timers["commands"].seconds)
+        spent = sum(timers["driver"].seconds)
         model = Path(setup.model or DEFAULT_MODEL)
         plans = len(timers["planner"].seconds)
         macs = _macs(model) if plans and level == "physics" else None

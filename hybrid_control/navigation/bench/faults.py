@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from hybrid_control.navigation.episode import Simulator
-from hybrid_control.navigation.planner.timed import PlannerFault
+from hybrid_control.navigation.planner.timed import Picture, PlannerFault
+from hybrid_control.sim.worlds import World
 
 FAULTS: tuple[str, ...] = ("none", "planner-dies", "black", "frozen", "late")
 PICTURE_FAULTS = ("black", "frozen")  # those that mean something only where there are pictures
@@ -19,23 +20,28 @@ def delay(fault: str) -> float:
     return LATE if fault == "late" else 0.0
 
 
-def planner_fault(fault: str, simulator: Simulator) -> PlannerFault:
-    """The fault of that name, which all but a delay is from half way to the simulator's goal on."""
+def planner_fault(fault: str, world: World) -> PlannerFault:
+    """The fault of that name, which all but a delay is from half way to a world's goal on."""
     result = PlannerFault(delay=delay(fault))
-    if fault in ("none", "late"):
-        return result
-    half = 0.5 * simulator.goal_distance()
-    last: list[Any] = []  # the first picture from half way on
-
-    def broken(image: Any, time: float) -> Any:
-        if not last:
-            if simulator.goal_distance() > half:
-                return image
-            last.append(image)
-        if fault == "planner-dies":
-            result.dies_at = min(result.dies_at, time)
-            return None
-        return last[0] if fault == "frozen" else np.zeros_like(image)
-
-    result.image = broken
+    if fault not in ("none", "late"):
+        result.image = _HalfWay(fault, result, world)
     return result
+
+
+class _HalfWay:
+    """What a planner sees that breaks half way."""
+
+    def __init__(self, name: str, fault: PlannerFault, world: World) -> None:
+        self._name, self._fault, self._goal = name, fault, world.goal
+        self._half = 0.5 * math.dist((world.start.x, world.start.y), world.goal)
+        self._last: list[Any] = []  # the first picture from half way on
+
+    def __call__(self, picture: Picture, time: float) -> Any:
+        if not self._last:
+            if math.dist((picture.truth.x, picture.truth.y), self._goal) > self._half:
+                return picture.image
+            self._last.append(picture.image)
+        if self._name == "planner-dies":
+            self._fault.dies_at = min(self._fault.dies_at, time)
+            return None
+        return self._last[0] if self._name == "frozen" else np.zeros_like(picture.image)

@@ -17,7 +17,8 @@ from hybrid_control.navigation.bench.map_planner import MapPlanner, way_field
 from hybrid_control.navigation.bench.policies import find_policy, make_driver
 from hybrid_control.navigation.bench.rules import rules, score
 from hybrid_control.navigation.bench.scenes import Scene
-from hybrid_control.navigation.episode import Driver, Episode, run_episode
+from hybrid_control.navigation.drive import Driver, drive
+from hybrid_control.navigation.episode import Episode
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.navigation.planner.timed import TimedPlanner
@@ -159,9 +160,9 @@ class Harness:
         with contextlib.closing(kind(scene.world, self.robot, seed, camera=looks)) as simulator:
             if driver.planner is not None:
                 if self.setup.level != "physics":
-                    driver.planner.source = MapPlanner(scene.world, simulator, seed)
-                driver.planner.fault = planner_fault(self.setup.fault, simulator)
-            episode = run_episode(driver, simulator, self._driven(name), self.rules, seed)
+                    driver.planner.source = MapPlanner(scene.world, seed)
+                driver.planner.fault = planner_fault(self.setup.fault, scene.world)
+            episode = drive(driver, simulator, self._driven(name), self.rules, seed)
         return episode, driver.reflex
 
     def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.eikonal import descend, interpolate, line_free
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance
-from hybrid_control.navigation.episode import Simulator
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.training.labels import (
     BRAKING,
@@ -152,13 +151,12 @@ class MapPlanner:
     """Heading and speed of the expert that the planner is trained on, from the true pose, with errors in the heading.
 
     It knows the whole map, so it never enters a dead end: it says how well the reflex follows a good planner, not how
-    good the planner is. simulator: whose true pose it is asked at. Without any way to the goal it names the bearing.
+    good the planner is. Its images are true poses. Without any way to the goal it names the bearing.
     """
 
     max_rate = MAX_RATE
 
-    def __init__(self, world: World, simulator: Simulator, seed: int) -> None:
-        self.simulator = simulator
+    def __init__(self, world: World, seed: int) -> None:
         self._field = way_field(world)
         self._frame = frame_of(self._field)
         self._frame[3:] = world.goal
@@ -166,11 +164,19 @@ class MapPlanner:
         self._rng = np.random.default_rng([seed, 31])
         self._error = 0.0
 
-    def plan(self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
+    def plan(self, image: Pose, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
         """Rates of the heading and speed populations, as `planner.Planner.plan` gives them."""
         self._error = erring(self._error, float(self._rng.normal(0.0, ERROR)))
-        heading, speed = self.wish(self.simulator.truth().pose)
+        heading, speed = self.wish(image)
         return RateVector(stamp_ns, planner_rates(heading + self._error, speed), contract.POPULATIONS)
+
+    def state(self) -> Any:
+        """The error, and what the next ones are drawn from."""
+        return self._error, self._rng.bit_generator.state
+
+    def set_state(self, state: Any) -> None:
+        """Go on from there."""
+        self._error, self._rng.bit_generator.state = state
 
     def wish(self, pose: Pose) -> tuple[float, float]:
         """The expert's heading in rad, body frame, and its share of full speed, without errors."""

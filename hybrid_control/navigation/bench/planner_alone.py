@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from hybrid_control.navigation.bench.scan_driver import STOPPED, driving, turn_to
-from hybrid_control.navigation.episode import Command
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from hybrid_control.cosim import Hybrid, Runs
+from hybrid_control.navigation.bench.scan_driver import STOPPED, commands, driving, turn_to
+from hybrid_control.navigation.drive import WINDOW, add_planner
+from hybrid_control.navigation.parts import MESSAGES, Command
 from hybrid_control.navigation.planner.contract import decode_heading, decode_speed
+from hybrid_control.navigation.planner.rates import HeldRates
 from hybrid_control.navigation.planner.timed import TimedPlanner
-from hybrid_control.signals import Goal, Odometry, Twist
+from hybrid_control.signals import Goal, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
-from hybrid_control.sim.simulator import Event
 
 
 class PlannerAlone:
@@ -20,23 +26,43 @@ class PlannerAlone:
     def __init__(self, planner: TimedPlanner) -> None:
         self.planner = planner
 
-    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
-        """Forget the episode before."""
-        self.robot, self.goal = robot, goal
-        self._odometry: Odometry | None = None
-        self.planner.begin()
+    def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
+        """The planner, and what does as it says."""
+        add_planner(hybrid, self.planner, goal)
+        hybrid.add("driver", _Obedient(robot), WINDOW)
+        hybrid.link("planner.rates", "driver.rates")
+        return "driver.command"
 
-    def receive(self, event: Event) -> None:
-        """Plan on images."""
-        if event.kind == "odometry":
-            self._odometry = event.value
-        elif event.kind == "camera" and self._odometry is not None:
-            self.planner.see(event.value, self._odometry, self.goal, event.time_ns)
 
-    def command(self, now_ns: int) -> Command:
-        """The rates that hold, decoded to a heading and a speed."""
-        rates = self.planner.rates(now_ns)
-        if rates is None:
+class _Obedient:
+    """The rates that hold, decoded to a heading and a speed."""
+
+    def __init__(self, robot: Vehicle) -> None:
+        self._robot = robot
+        self.inputs, self.outputs = {"rates": MESSAGES}, {"command": MESSAGES}
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """No rates yet."""
+        self._held = HeldRates()
+
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A command a run."""
+        return {"command": commands(runs, lambda i, now: self._command(inputs["rates"][i], now))}
+
+    def _command(self, came: Any, now_ns: int) -> Command:
+        for _, rates in came:
+            self._held.put(rates, rates.stamp_ns)
+        held = self._held.at(now_ns)
+        if held is None:
             return Command(Twist(now_ns), STOPPED)
-        speed = decode_speed(rates.of("speed")) * self.robot.max_speed
-        return driving(now_ns, turn_to(decode_heading(rates.of("heading")), speed, self.robot))
+        speed = decode_speed(held.of("speed")) * self._robot.max_speed
+        return driving(now_ns, turn_to(decode_heading(held.of("heading")), speed, self._robot))
+
+    def state(self) -> Any:
+        """The rates that hold."""
+        return copy.deepcopy(self._held)
+
+    def set_state(self, state: Any) -> None:
+        """The rates that hold."""
+        self._held = copy.deepcopy(state)

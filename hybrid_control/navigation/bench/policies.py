@@ -12,8 +12,7 @@ from hybrid_control.navigation.bench.mppi import Mppi
 from hybrid_control.navigation.bench.planner_alone import PlannerAlone
 from hybrid_control.navigation.bench.scan_driver import Straight
 from hybrid_control.navigation.bench.vfh import Vfh
-from hybrid_control.navigation.drive import HybridDriver
-from hybrid_control.navigation.episode import Driver
+from hybrid_control.navigation.drive import Driver, Navigator
 from hybrid_control.navigation.planner.timed import TimedPlanner
 from hybrid_control.parameters import Value
 from hybrid_control.sim.robots.vehicle import Vehicle
@@ -63,7 +62,7 @@ def make_driver(
     """
     policy = find_policy(name)
     if policy.reflex:
-        return HybridDriver(planner, robot, gains=gains, memory=policy.memory)
+        return Navigator(planner, robot, gains=gains, memory=policy.memory)
     if robot.flies:
         taken = ", ".join(n for n, p in POLICIES.items() if p.reflex)
         raise ValueError(f"--policy {name}: drives rovers; {robot.name} takes {taken}")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import abc
+import copy
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from hybrid_control.cosim import Hybrid, Message, Port, Runs
 from hybrid_control.geometry.shapes import FloatArray
-from hybrid_control.navigation.episode import Command
+from hybrid_control.navigation.drive import WINDOW
+from hybrid_control.navigation.parts import MESSAGES, Command
 from hybrid_control.navigation.reflex import Mode
 from hybrid_control.signals import Goal, Odometry, RangeScan, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
-from hybrid_control.sim.simulator import Event
 
 PERIOD_NS = 50_000_000
 STOPPED, DRIVING = Mode.STOPPED.name, "DRIVING"  # the modes of what drives without the reflex
@@ -48,19 +52,33 @@ def driving(now_ns: int, command: tuple[float, float]) -> Command:
     return Command(Twist(now_ns, linear_x=linear, angular_z=angular), DRIVING)
 
 
+def commands(runs: Runs, command: Callable[[int, int], Command]) -> list[Sequence[Message]]:
+    """What a driver gives: of each run, by its place and time in ns, a command. Before any time has passed none."""
+    return [[Message(now, command(i, now))] if now else [] for i, now in enumerate(runs.begins)]
+
+
 class ScanDriver(abc.ABC):
-    """A Driver that steers by scan, odometry and goal alone; a baseline says how in `steer`."""
+    """A Driver, and a part, that steers by scan, odometry and goal alone; a baseline says how in `steer`."""
 
     planner = reflex = None
+    inputs: Mapping[str, Port] = {"scan": MESSAGES, "odometry": MESSAGES}
+    outputs: Mapping[str, Port] = {"command": MESSAGES}
 
-    def begin(self, robot: Vehicle, goal: Goal, seed: int) -> None:
-        """Forget the episode before."""
-        self.robot, self.goal = robot, goal
+    def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
+        """Itself."""
+        self.robot, self.goal, self._seed = robot, goal, seed
+        hybrid.add("driver", self, WINDOW)
+        hybrid.link("world.scan", "driver.scan")
+        hybrid.link("world.odometry", "driver.odometry")
+        return "driver.command"
+
+    def reset(self, seed: int) -> None:
+        """Forget the episode before; what it draws follows from the episode's seed."""
         self._scan: RangeScan | None = None
         self._odometry: Odometry | None = None
         self._command = (0.0, 0.0)
         self._due = 0
-        self.prepare(seed)
+        self.prepare(self._seed)
 
     def prepare(self, seed: int) -> None:  # noqa: B027 - some baselines keep nothing
         """What a baseline has to forget or to draw anew at the start of an episode."""
@@ -69,12 +87,25 @@ class ScanDriver(abc.ABC):
     def steer(self, view: View) -> tuple[float, float]:
         """The command in m/s and rad/s."""
 
-    def receive(self, event: Event) -> None:
-        """Keep the newest scan and odometry."""
-        if event.kind == "scan":
-            self._scan = event.value
-        elif event.kind == "odometry":
-            self._odometry = event.value
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A command a run, by the newest scan and odometry."""
+        return {"command": commands(runs, lambda i, now: self._see(inputs, i, now))}
+
+    def _see(self, inputs: Mapping[str, Any], run: int, now_ns: int) -> Command:
+        scans, odometry = inputs["scan"][run], inputs["odometry"][run]
+        if scans:
+            self._scan = scans[-1].value
+        if odometry:
+            self._odometry = odometry[-1].value
+        return self.command(now_ns)
+
+    def state(self) -> Any:
+        """Its attributes."""
+        return copy.deepcopy(vars(self))
+
+    def set_state(self, state: Any) -> None:
+        """Its attributes as they were."""
+        vars(self).update(copy.deepcopy(state))
 
     def command(self, now_ns: int) -> Command:
         """The newest decision; it stands until there are a scan and odometry."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import time
@@ -354,6 +355,27 @@ class Reflex:
             self.engine.input(name)[...] = 0.0
         self.context[:] = np.zeros(1, CONTEXT)
         self._begin("network")
+
+    def state(self) -> Any:
+        """All that the next input and the next tick depend on, a copy; only while no loop runs the tick."""
+        boxes = {name: box.state() for name, box in self._boxes.items()}
+        return self.context.copy(), self.engine.arena.copy(), boxes, self._target.state(), self._kept()
+
+    def set_state(self, state: Any) -> None:
+        """Go on from a state of a reflex with the same settings; only while no loop runs the tick."""
+        self.context[:], self.engine.arena[:], boxes, target, kept = state
+        for name, box in self._boxes.items():
+            box.set_state(boxes[name])
+        self._target.set_state(target)
+        stamps, refusals, self._gains, self._sight, self._log, self._board_log, self._meter = copy.deepcopy(kept)
+        self._inputs.last_stamp, self._inputs.refusals = stamps, refusals
+        connect(self.context, self.engine, self._boxes, self.settings, "network")
+
+    def _kept(self) -> Any:
+        """A copy of what Python keeps beside the mailboxes."""
+        inputs = self._inputs
+        logs = self._log, self._board_log, self._meter
+        return copy.deepcopy((inputs.last_stamp, inputs.refusals, self._gains, self._sight, *logs))
 
     def warm(self) -> None:
         """Compile what the put_* methods call; as `reset`, only while no loop runs the tick."""

@@ -36,6 +36,14 @@ class Target:
             self._until = None
             self._aim_at(self.goal)
 
+    def state(self) -> tuple[Goal | None, int, int | None]:
+        """What it is told; what it aims at is in the mailbox."""
+        return self.goal, self._wish, self._until
+
+    def set_state(self, state: tuple[Goal | None, int, int | None]) -> None:
+        """Go on from there."""
+        self.goal, self._wish, self._until = state
+
     def _aim_at(self, point: Goal) -> None:
         assert self.goal is not None
         newest = self._box.read()

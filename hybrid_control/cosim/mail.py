@@ -1,0 +1,86 @@
+"""Links that carry messages: objects, each of which arrives once, in order, and none of which is added to another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybrid_control.cosim.link import Link, LinkOptions
+from hybrid_control.cosim.part import Message, Port, Runs
+
+Messages = Sequence[Message]
+_NONE: list[Messages] = [()]  # what one run sees where none came; nobody writes to it
+
+
+@dataclass(slots=True)
+class MessageLink:
+    """A link from a port of messages to another one.
+
+    A message leaves with all that its run gives, or at its own time where that is later, and never before one that was
+    given earlier. A run sees those that arrived since the run before. Of the options a link of messages has the delay.
+    """
+
+    name: str
+    source: Port
+    target: Port
+    options: LinkOptions = field(default_factory=LinkOptions)
+    _mail: deque[tuple[int, Message]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        if self.source.kind != self.target.kind:
+            raise ValueError(f"{self.name}: gives {self.source.kind}, and {self.target.kind} are taken")
+        if self.options != LinkOptions(self.options.delay_ns):
+            raise ValueError(f"{self.name}: carries messages, and has no other option than delay")
+
+    def reset(self) -> None:
+        """Nothing is on its way."""
+        self._mail.clear()
+
+    @property
+    def waiting(self) -> int:
+        """How many messages it holds."""
+        return len(self._mail)
+
+    def put(self, runs: Runs, latency_ns: int, rows: Sequence[Messages], kept: Sequence[bool] | None) -> None:
+        """What runs gave that take latency_ns; kept: which of them arrive, None for all."""
+        delay = self.options.delay_ns
+        for i, begin in enumerate(runs.begins):
+            if rows[i] and (kept is None or kept[i]):
+                for message in rows[i]:
+                    leaves = max(begin + latency_ns, message.time_ns)
+                    if self._mail:
+                        leaves = max(leaves, self._mail[-1][0] - delay)
+                    sent = Message(message.time_ns + delay, message.value) if delay else message
+                    self._mail.append((leaves + delay, sent))
+
+    def take(self, runs: Runs) -> list[Messages]:
+        """What runs see, a sequence for each."""
+        mail = self._mail
+        if not mail and runs.count == 1:
+            return _NONE
+        seen: list[Messages] = []
+        for begin in runs.begins:
+            row = []
+            while mail and mail[0][0] <= begin:
+                row.append(mail.popleft()[1])
+            seen.append(row)
+        return seen
+
+    def state(self) -> list[tuple[int, Message]]:
+        """What is on its way."""
+        return list(self._mail)
+
+    def set_state(self, state: list[tuple[int, Message]]) -> None:
+        """Go on from a state."""
+        self._mail = deque(state)
+
+
+def link_of(
+    name: str, source: Port, target: Port, options: LinkOptions | None = None
+) -> Link | MessageLink:
+    """A link for what goes from a port to another. ValueError where that cannot be."""
+    kind: Any = MessageLink if "messages" in (source.kind, target.kind) else Link
+    link: Link | MessageLink = kind(name, source, target, options or LinkOptions())
+    return link

@@ -1,0 +1,123 @@
+"""The simulated robot as a part of a co-simulation, and who judges what it does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hybrid_control.cosim import Message, Port, Runs
+from hybrid_control.geometry.shapes import clearance
+from hybrid_control.navigation.episode import NOTE_WAY, Episode, Rules, Simulator
+from hybrid_control.navigation.parts import MESSAGES
+from hybrid_control.navigation.planner.timed import Picture
+from hybrid_control.signals import Pose
+
+SENSORS = ("scan", "odometry", "vertical", "camera")
+
+
+class Truth(NamedTuple):
+    """Where the robot is, and how often it has touched something."""
+
+    pose: Pose
+    contacts: int
+
+
+class SimulatorPart:
+    """A simulated robot: its run at t lets time pass up to t under the newest command, and gives what its sensors read
+    since the run before, each at its own time, and the truth at t."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.inputs = {"command": MESSAGES}
+        self.outputs = dict.fromkeys((*SENSORS, "truth"), MESSAGES)
+
+    def reset(self, seed: int) -> None:
+        """Back to time 0. Its noise is drawn by the seed that the simulator was made with."""
+        if self.simulator.time_ns:
+            self.simulator.reset()
+
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A step a run."""
+        simulator = self.simulator
+        rows: dict[str, list[Sequence[Message]]] = {kind: [] for kind in self.outputs}
+        for i, now in enumerate(runs.begins):
+            for _, command in inputs["command"][i]:
+                simulator.apply(command.twist)
+            given: dict[str, list[Message]] = {}
+            for kind, time_ns, value in simulator.advance(now):
+                seen = Picture(value, simulator.truth().pose) if kind == "camera" else value
+                given.setdefault(kind, []).append(Message(time_ns, seen))
+            given["truth"] = [Message(now, Truth(simulator.truth().pose, len(simulator.contact_events)))]
+            for kind, of_kind in rows.items():
+                of_kind.append(given.get(kind, ()))
+        return rows
+
+    def state(self) -> Any:
+        """Of the simulator."""
+        return self.simulator.state()
+
+    def set_state(self, state: Any) -> None:
+        """Of the simulator."""
+        self.simulator.set_state(state)
+
+
+class Judge:
+    """Looks at every command and at the truth at its time, and says when an episode is `over`, and how it went."""
+
+    def __init__(self, simulator: Simulator, rules: Rules) -> None:
+        self._simulator, self._rules = simulator, rules
+        self.inputs = {"command": MESSAGES, "truth": MESSAGES}
+        self.outputs: dict[str, Port] = {}
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Nothing was seen."""
+        self.over = self._reached = self._touched = False
+        self._windows = 0
+        self._modes: dict[str, int] = {}
+        self._way: list[tuple[float, float, float]] = []
+
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A look a run; nothing counts before the first command, nor after the end."""
+        for i in range(runs.count):
+            commands = inputs["command"][i]
+            if commands and not self.over:
+                self._look(commands[-1].value.mode, inputs["truth"][i][-1].value)
+        return {}
+
+    def _look(self, mode: str, truth: Truth) -> None:
+        rules, world, pose = self._rules, self._simulator.world, truth.pose
+        self._modes[mode] = self._modes.get(mode, 0) + 1
+        if self._windows % NOTE_WAY == 0:
+            self._way.append((pose.x, pose.y, pose.yaw))
+        self._windows += 1
+        if rules.centre_contact is not None:
+            self._touched = clearance(pose.x, pose.y, world.cylinders, world.boxes) < rules.centre_contact
+        self._reached = math.dist((pose.x, pose.y), world.goal) < rules.goal_radius
+        self.over = self._reached or self._touched or truth.contacts > 0
+
+    def episode(self) -> Episode:
+        """How it went up to now."""
+        simulator, contacts = self._simulator, self._simulator.contact_events
+        return Episode(
+            reached=self._reached,
+            contacts=max(len(contacts), int(self._touched)),
+            time=simulator.time_ns * 1e-9,
+            path=simulator.path_length,
+            least_distance=simulator.closest_approach,
+            modes={name: n / self._windows for name, n in self._modes.items()},
+            way=np.array(self._way),
+            standing_contacts=sum(c.standing for c in contacts),
+        )
+
+    def state(self) -> Any:
+        """What was seen."""
+        return self.over, self._reached, self._touched, self._windows, dict(self._modes), list(self._way)
+
+    def set_state(self, state: Any) -> None:
+        """What was seen."""
+        self.over, self._reached, self._touched, self._windows, modes, way = state
+        self._modes, self._way = dict(modes), list(way)
