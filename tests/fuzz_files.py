@@ -93,6 +93,48 @@ def npz_seeds() -> Iterator[bytes]:
         yield (Path(folder) / "a.npz").read_bytes()
 
 
+def trace_seeds() -> Iterator[bytes]:
+    """A small trace of all kinds of ports, as it is written, and with its chunks unpacked so that changes get through."""
+    from mcap.records import Channel, Message, Metadata, Schema
+    from mcap.writer import CompressionType, Writer
+
+    from hybrid_control.cosim import Hybrid, run
+    from hybrid_control.cosim.parts import ArraySource
+    from hybrid_control.files.mcap import McapRecords
+
+    rng, hybrid = np.random.default_rng(0), Hybrid(until_ns=20_000_000, text="hybrid: 1")
+    for kind in ("values", "rates", "spikes", "states"):
+        hybrid.add(kind, ArraySource(rng.integers(0, 3, (9, 4)) * 0.5, kind), "1 ms", "2 ms")
+    hybrid.add("taker", ArraySource(np.zeros((1, 2))), "4 ms")
+    hybrid.record = [f"{name}.out" for name in hybrid.parts]
+    with tempfile.TemporaryDirectory() as folder:
+        file, plain = Path(folder) / "a.mcap", Path(folder) / "b.mcap"
+        run(hybrid, trace=file)
+        yield file.read_bytes()
+        with plain.open("wb") as stream:
+            writer = Writer(stream, compression=CompressionType.NONE)
+            writer.start()
+            for record in McapRecords(file):
+                if isinstance(record, Schema):
+                    writer.register_schema(record.name, record.encoding, record.data)
+                elif isinstance(record, Channel):
+                    writer.register_channel(
+                        record.topic, record.message_encoding, record.schema_id, record.metadata
+                    )
+                elif isinstance(record, Metadata):
+                    writer.add_metadata(record.name, record.metadata)
+                elif isinstance(record, Message):
+                    writer.add_message(record.channel_id, record.log_time, record.data, record.publish_time)
+            writer.finish()
+        yield plain.read_bytes()
+
+
+def read_trace(file: Path) -> Any:
+    from hybrid_control.cosim.tracefile import read
+
+    return read(file)
+
+
 def read_world(file: Path) -> Any:
     from hybrid_control.sim.worlds import load_world
 
@@ -107,6 +149,7 @@ KINDS: dict[str, tuple[str, Callable[[], Iterator[bytes]], Callable[[Path], Any]
     "sdf": (".sdf", world_seeds, read_world),
     "json": (".json", arena_seeds, read_world),
     "npz": (".npz", npz_seeds, read_world),
+    "trace": (".mcap", trace_seeds, read_trace),
 }
 WORDS = (b"0", b"-1", b"1e308", b"nan", b"inf", b"99999999999", b"[" * 100, b"<" * 9, b"*a", b"&a ", b"\x00", b"\xff")
 

@@ -28,18 +28,23 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "run",
         help="run a hybrid file",
         description="OUT.npz holds each recorded port as PART.PORT, (runs, ...), and its times in s as "
-        "PART.PORT.times.",
+        "PART.PORT.times. OUT.mcap is a trace that is written while it runs: every run of every part with its "
+        "ages, and each recorded port.",
     )
     run.add_argument("file", type=Path, metavar="FILE.hybrid.yaml")
-    run.add_argument("--out", type=Path, metavar="OUT.npz", help="where what is recorded goes")
+    run.add_argument("--out", type=Path, metavar="OUT.npz|OUT.mcap", help="where what is recorded goes")
     run.add_argument(
         "--until", metavar="TIME", help="simulated time, such as 2 s or 500 ms (default: the file's)"
     )
     run.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: the file's)")
     run.set_defaults(run=_run)
-    compare = commands.add_parser("compare", help="find the first difference between what two runs recorded")
-    compare.add_argument("first", type=Path, metavar="A.npz")
-    compare.add_argument("second", type=Path, metavar="B.npz")
+    compare = commands.add_parser(
+        "compare",
+        help="find where two runs part first",
+        description="Each file is a trace (mcap) or what run wrote as npz. Exit status 1 where they part.",
+    )
+    compare.add_argument("first", type=Path, metavar="A")
+    compare.add_argument("second", type=Path, metavar="B")
     compare.set_defaults(run=_compare)
 
 
@@ -115,14 +120,15 @@ def _run(args: argparse.Namespace) -> int:
         def show(share: float) -> None:
             bar.update(100 * share - bar.n)
 
-        results = run(hybrid, show)
+        traced = args.out is not None and args.out.suffix == ".mcap"
+        results = run(hybrid, show, trace=args.out if traced else None, keep=not traced)
     for name, count in results.runs.items():
         print(f"{name}: {count} runs")
     for name, series in results.series.items():
         spikes = f", {series.values.sum():.0f} spikes" if _spiking(hybrid, name) else ""
         print(f"{name}: {len(series.times_ns)} x {series.values.shape[1:]}{spikes}")
     print(f"{text(hybrid.until_ns)} simulated in {results.seconds:.3g} s")
-    if args.out is not None:
+    if args.out is not None and not traced:
         arrays = {name: series.values for name, series in results.series.items()}
         times = {f"{name}.times": series.times_ns * 1e-9 for name, series in results.series.items()}
         np.savez_compressed(args.out, allow_pickle=False, **arrays, **times)
@@ -136,9 +142,8 @@ def _spiking(hybrid: Hybrid, name: str) -> bool:
 
 def _compare(args: argparse.Namespace) -> int:
     """Exit status 1 where they differ."""
-    from hybrid_control.cosim.results import first_difference
-    from hybrid_control.files import read_npz
+    from hybrid_control.cosim.compare import first_divergence
 
-    line = first_difference(read_npz(args.first), read_npz(args.second))
+    line = first_divergence(args.first, args.second)
     print(line or "the same to the bit")
     return int(line is not None)

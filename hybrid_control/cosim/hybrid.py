@@ -14,9 +14,8 @@ from hybrid_control.cosim.clock import Clock, nanoseconds
 from hybrid_control.cosim.link import Link, LinkOptions
 from hybrid_control.cosim.makers import MAKERS, Described
 from hybrid_control.cosim.part import Part
-from hybrid_control.cosim.results import Recorder
-from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss
-from hybrid_control.files import read_yaml
+from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss, Recorder
+from hybrid_control.files import read_text, read_yaml
 
 VERSION = 1
 _TOP = {"hybrid", "seed", "until", "parts", "links", "record"}
@@ -32,7 +31,7 @@ class Hybrid:
     """Parts with their clocks, and links between them; `scheduler` makes it run.
 
     parts: by name; clocks, losses: by the part's name; links: (name, (part, port), (part, port), options); record:
-    names "part.port"; beside: parts that run in threads of their own.
+    names "part.port"; beside: parts that run in threads of their own; text: of the file that it was read from.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
@@ -43,6 +42,7 @@ class Hybrid:
     beside: list[str] = field(default_factory=list)
     until_ns: int = 1_000_000_000
     seed: int = 0
+    text: str = ""
 
     def add(
         self, name: str, part: Part, period: str | float, latency: str | float = 0.0, *, lost: float = 0.0
@@ -77,10 +77,14 @@ class Hybrid:
             )
         return part, port
 
+    @property
+    def recorded(self) -> frozenset[str]:
+        """The ports of `record` by their whole names. HybridError where one is not there."""
+        return frozenset(".".join(self._port("record", name, "outputs")) for name in self.record)
+
     def scheduler(self, recorder: Recorder | None = None) -> EventScheduler:
         """What runs it. HybridError where it can't be run."""
-        for name in self.record:
-            self._port("record", name, "outputs")
+        self.recorded  # noqa: B018  each is there
         try:
             connections = [
                 Connection(
@@ -97,13 +101,15 @@ class Hybrid:
 def load(path: str | os.PathLike[str]) -> Hybrid:
     """Read a hybrid file. HybridError, which begins with the path; OSError as usual."""
     try:
-        content = read_yaml(path)
+        content, words = read_yaml(path), read_text(path)
     except ValueError as error:
         raise HybridError(str(error)) from None
     try:
-        return build(content, Path(path).parent)
+        hybrid = build(content, Path(path).parent)
     except HybridError as error:
         raise HybridError(f"{path}: {error}") from None
+    hybrid.text = words
+    return hybrid
 
 
 def build(content: Any, folder: Path) -> Hybrid:

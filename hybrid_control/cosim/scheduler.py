@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.cosim.clock import Clock, text
 from hybrid_control.cosim.link import Link
-from hybrid_control.cosim.part import Array, Part, PartError, Runs
+from hybrid_control.cosim.part import Array, Part, PartError, RunError, Runs
 
 MOST_RUNS = 1024  # at once, of one part
 AHEAD = 64  # runs of what takes that a part may be ahead of it
@@ -49,7 +50,11 @@ class Loss:
 
 @dataclass(slots=True)
 class Member:
-    """A part in the simulation: its clock, its links, and how far it is."""
+    """A part in the simulation: its clock, its links, and how far it is.
+
+    calling: the runs that it is at, or failed at; seconds: of this machine that its last call took; kept: of the runs
+    that were recorded last, those whose results arrive (None: all).
+    """
 
     name: str
     part: Part
@@ -60,6 +65,9 @@ class Member:
     next_ns: int = 0
     pending: Future[Mapping[str, Array]] | None = None
     runs: Runs | None = None
+    calling: Runs | None = None
+    seconds: float = 0.0
+    kept: NDArray[np.bool_] | None = None
 
     @property
     def horizon_ns(self) -> int:
@@ -127,6 +135,11 @@ class EventScheduler:
                 f"{way}: a cycle in which nothing takes time; give a part a latency, or a link a delay"
             ) from None
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The parts' names, what gives at once before what takes."""
+        return tuple(member.name for member in self._order)
+
     # running
 
     def reset(self, seed: int) -> None:
@@ -181,7 +194,7 @@ class EventScheduler:
             member.runs = runs
             member.pending = self._pool.submit(self._call, member, runs, inputs, wanted)
         else:
-            self._deliver(member, runs, self._call(member, runs, inputs, wanted))
+            self._end(member, runs, lambda: self._call(member, runs, inputs, wanted))
 
     def _inputs(self, member: Member, runs: Runs) -> tuple[dict[str, Any], NDArray[np.bool_] | None]:
         """What the runs see by port, and which of them take place, where not all do."""
@@ -200,10 +213,14 @@ class EventScheduler:
         self, member: Member, runs: Runs, inputs: dict[str, Any], wanted: NDArray[np.bool_] | None
     ) -> Mapping[str, Array]:
         """The part's results, (count, size) each; NaN for runs that did not take place."""
+        member.calling, begun = runs, time.perf_counter()
         try:
             results = (
                 member.part.run(runs, inputs) if wanted is None else self._some(member, runs, inputs, wanted)
             )
+        except RunError as error:
+            at, cause = text(int(runs.times[error.count])), error.__cause__ or error
+            raise PartError(f"{member.name}: at {at}: {_line(cause)}", error.done, error.count) from cause
         except Exception as error:
             raise PartError(f"{member.name}: at {text(runs.first_ns)}: {_line(error)}") from error
         for name, port in member.part.outputs.items():
@@ -216,7 +233,12 @@ class EventScheduler:
             # the sum first: it is not finite where a number is not, and costs half as much to look at
             if wanted is None and not math.isfinite(rows.sum()) and not np.isfinite(rows).all():
                 bad = int(np.flatnonzero(~np.isfinite(rows.reshape(runs.count, -1)).all(axis=1))[0])
-                raise PartError(f"{member.name}: at {text(int(runs.times[bad]))}: {name} is not finite")
+                done = {
+                    name: np.asarray(results[name])[:bad] for name in member.part.outputs if name in results
+                }
+                at = text(int(runs.times[bad]))
+                raise PartError(f"{member.name}: at {at}: {name} is not finite", done, bad)
+        member.calling, member.seconds = None, time.perf_counter() - begun
         return results
 
     @staticmethod
@@ -228,14 +250,30 @@ class EventScheduler:
         }
         for i in np.flatnonzero(wanted):
             one = Runs(int(runs.times[i]), runs.period_ns, 1)
-            given = member.part.run(one, {name: rows[i : i + 1] for name, rows in inputs.items()})
-            for name, rows in given.items():
-                results[name][i] = np.reshape(rows, -1)
+            try:
+                given = member.part.run(one, {name: rows[i : i + 1] for name, rows in inputs.items()})
+                for name, rows in given.items():
+                    results[name][i] = np.reshape(rows, -1)
+            except Exception as error:
+                cause = error.__cause__ if isinstance(error, RunError) else error
+                raise RunError({name: rows[:i] for name, rows in results.items()}, int(i)) from cause
         return results
+
+    def _end(self, member: Member, runs: Runs, call: Callable[[], Mapping[str, Array]]) -> None:
+        """Put the results of a call on the links; of one that failed, what came before is recorded."""
+        try:
+            results = call()
+        except PartError as error:
+            if error.count and self._record is not None:
+                done = Runs(runs.first_ns, runs.period_ns, error.count)
+                member.kept = self._kept(member, done, error.done)
+                self._record(member, done, error.done, done.times)
+            raise
+        self._deliver(member, runs, results)
 
     def _deliver(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> None:
         times = runs.times
-        kept = self._kept(member, runs, results)
+        kept = member.kept = self._kept(member, runs, results)
         for c in member.out:
             rows = results[c.source[1]]
             if kept is None:
@@ -266,7 +304,7 @@ class EventScheduler:
             pending, runs = member.pending, member.runs
             member.pending = member.runs = None
             assert runs is not None
-            self._deliver(member, runs, pending.result())
+            self._end(member, runs, pending.result)
 
     def _drain(self) -> None:
         for member in getattr(self, "members", {}).values():

@@ -13,9 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid_control.ann import OnnxModel
 from hybrid_control.cosim.hybrid import Hybrid, HybridError
+from hybrid_control.cosim.part import Runs
 from hybrid_control.cosim.parts import AnnPart, ArraySource, DecoderPart, EncoderPart, FunctionPart
 from hybrid_control.cosim.parts.snn import load
 from hybrid_control.cosim.results import Recorder, Results
+from hybrid_control.cosim.scheduler import Member
+from hybrid_control.cosim.trace import TraceWriter
 from hybrid_control.snn.nir.files import read
 
 DEFAULTS: dict[str, Any] = {
@@ -127,13 +130,33 @@ def _only(named: Mapping[str, Any], what: str) -> tuple[str, Any]:
     return next(iter(named.items()))
 
 
-def run(hybrid: Hybrid, progress: Callable[[float], None] | None = None) -> Results:
-    """Run a hybrid from 0 to its `until_ns`. PartError where a part fails; HybridError where it can't be run."""
-    recorder = Recorder(frozenset(hybrid.record))
-    scheduler = hybrid.scheduler(recorder)
+def run(
+    hybrid: Hybrid,
+    progress: Callable[[float], None] | None = None,
+    *,
+    trace: str | os.PathLike[str] | None = None,
+    keep: bool = True,
+) -> Results:
+    """Run a hybrid from 0 to its `until_ns`. PartError where a part fails; HybridError where it can't be run.
+
+    progress: called with the share that is done. trace: an MCAP file that is written while it runs, and holds what ran
+    until a failure. keep: whether the results have what was recorded; without, memory does not grow with time.
+    """
+    recorder = Recorder(hybrid.recorded if keep else ())
+    takers: list[Any] = [recorder]
+
+    def record(member: Member, runs: Runs, results: Mapping[str, Any], times: NDArray[np.int64]) -> None:
+        for take in takers:
+            take(member, runs, results, times)
+
+    scheduler = hybrid.scheduler(record)
     begun = time.perf_counter()
+    writer = None
     try:
         scheduler.reset(hybrid.seed)
+        if trace is not None:
+            writer = TraceWriter(Path(trace), hybrid, scheduler)
+            takers.append(writer)
         stretch = STRETCH * max(clock.period_ns for clock in hybrid.clocks.values())
         now = 0
         while now < hybrid.until_ns:
@@ -141,6 +164,12 @@ def run(hybrid: Hybrid, progress: Callable[[float], None] | None = None) -> Resu
             scheduler.advance(now)
             if progress is not None:
                 progress(now / hybrid.until_ns)
+        if writer is not None:
+            writer.close()
+    except BaseException as error:
+        if writer is not None:
+            writer.close(error)
+        raise
     finally:
         scheduler.close()
     return recorder.results(hybrid.until_ns, time.perf_counter() - begun)
