@@ -94,7 +94,7 @@ def npz_seeds() -> Iterator[bytes]:
 
 
 def trace_seeds() -> Iterator[bytes]:
-    """A small trace of all kinds of ports, as it is written, and with its chunks unpacked so that changes get through."""
+    """A small trace of all kinds of ports, and the same with its chunks unpacked, so that changes get through."""
     from mcap.records import Channel, Message, Metadata, Schema
     from mcap.writer import CompressionType, Writer
 
@@ -131,8 +131,9 @@ def trace_seeds() -> Iterator[bytes]:
 
 def read_trace(file: Path) -> Any:
     from hybrid_control.cosim.tracefile import read
+    from hybrid_control.report.trace import page
 
-    return read(file)
+    return page(read(file))
 
 
 def read_world(file: Path) -> Any:

@@ -1,4 +1,4 @@
-"""The subcommands `hybrid-control cosim check`, `run` and `compare`."""
+"""The subcommands `hybrid-control cosim check`, `run`, `trace` and `compare`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     run.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: the file's)")
     run.set_defaults(run=_run)
+    trace = commands.add_parser("trace", help="draw a trace as a page: runs, ages, spikes, rates and values over time")
+    trace.add_argument("file", type=Path, metavar="X.mcap")
+    trace.add_argument("--out", type=Path, metavar="PAGE.html", help="default: X.html beside it")
+    trace.set_defaults(run=_trace)
     compare = commands.add_parser(
         "compare",
         help="find where two runs part first",
@@ -138,6 +142,16 @@ def _run(args: argparse.Namespace) -> int:
 def _spiking(hybrid: Hybrid, name: str) -> bool:
     part, _, port = name.partition(".")
     return hybrid.parts[part].outputs[port].kind == "spikes"
+
+
+def _trace(args: argparse.Namespace) -> int:
+    from hybrid_control.cosim.tracefile import read
+    from hybrid_control.report.trace import page
+
+    out = args.out or args.file.with_suffix(".html")
+    out.write_text(page(read(args.file)), encoding="utf-8")
+    print(out)
+    return 0
 
 
 def _compare(args: argparse.Namespace) -> int:
