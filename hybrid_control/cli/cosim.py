@@ -1,4 +1,4 @@
-"""The subcommands `hybrid-control cosim check`, `run`, `trace` and `compare`."""
+"""The subcommands `hybrid-control cosim check`, `run`, `trace`, `debug` and `compare`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hybrid_control.cosim import Hybrid
+    from hybrid_control.cosim.console import Console
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -42,6 +43,14 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     trace.add_argument("file", type=Path, metavar="X.mcap")
     trace.add_argument("--out", type=Path, metavar="PAGE.html", help="default: X.html beside it")
     trace.set_defaults(run=_trace)
+    debug = commands.add_parser(
+        "debug",
+        help="go through a hybrid step by step, until something holds, and back",
+        description="Reads commands from the terminal; help lists them.",
+    )
+    debug.add_argument("file", type=Path, metavar="FILE.hybrid.yaml")
+    debug.add_argument("--commands", metavar="TEXT", help='instead: "step; until ring rate > 100; show reflex"')
+    debug.set_defaults(run=_debug)
     compare = commands.add_parser(
         "compare",
         help="find where two runs part first",
@@ -151,6 +160,50 @@ def _trace(args: argparse.Namespace) -> int:
     out = args.out or args.file.with_suffix(".html")
     out.write_text(page(read(args.file)), encoding="utf-8")
     print(out)
+    return 0
+
+
+def _debug(args: argparse.Namespace) -> int:
+    from hybrid_control.cosim import load
+    from hybrid_control.cosim.console import Console
+    from hybrid_control.cosim.debugger import Debugger
+
+    debugger = Debugger(load(args.file))
+    try:
+        console = Console(debugger)
+        if args.commands is None:
+            return _prompt(console)
+        for line in args.commands.split(";"):
+            if console.ended:
+                break
+            for answer in console.do(line):
+                print(answer)
+        return 0
+    finally:
+        debugger.close()
+
+
+def _prompt(console: Console) -> int:
+    """Commands from the terminal; what can't be done is said, and the next one is read."""
+    import importlib.util
+
+    from hybrid_control.cosim.clock import text
+
+    if importlib.util.find_spec("readline"):
+        import readline  # noqa: F401  lines can be edited, and come again with the arrows
+    print("help lists the commands")
+    while not console.ended:
+        now = console.debugger.now_ns
+        try:
+            answers = console.do(input(f"({'start' if now < 0 else text(now)}) "))
+        except EOFError:
+            print()
+            return 0
+        except KeyboardInterrupt:
+            answers = ["interrupted; all is as it was before the command"]
+        except ValueError as error:
+            answers = [str(error)]
+        print("\n".join(answers), end="\n" if answers else "")
     return 0
 
 
