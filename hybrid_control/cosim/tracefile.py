@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,7 @@ from hybrid_control.files.mcap import McapRecords
 
 LIMIT = 1 << 30  # bytes of messages that are read
 LARGEST = 1 << 24  # numbers of one row
+_ROS = {"hybrid_control_msgs/msg/RateVector": "rates", "hybrid_control_msgs/msg/SpikeTrain": "neuron"}
 
 Times = NDArray[np.int64]
 
@@ -85,32 +88,12 @@ class Trace:
 
 def read(path: str | os.PathLike[str]) -> Trace:
     """Read a trace. ValueError, one line, where it is none or is damaged; OSError as usual."""
-    records = McapRecords(path)
-    words: dict[str, dict[str, str]] = {}
-    readers: dict[int, Any] = {}
-    total = 0
-    try:
-        for record in records:
-            match type(record).__name__:
-                case "Metadata":
-                    words.setdefault(record.name, record.metadata)  # type: ignore[union-attr]
-                case "Channel":
-                    channel: Any = record
-                    if channel.id not in readers:
-                        readers[channel.id] = _reader(channel)
-                case "Message":
-                    message: Any = record
-                    total += len(message.data)
-                    if total > LIMIT:
-                        raise ValueError(f"more than {LIMIT:,} bytes of messages")
-                    reader = readers.get(message.channel_id)
-                    if reader is not None:
-                        reader.take(message)
+    with _one_line(path):
+        taken, words, complete = _collect(path, lambda channel, schema: _reader(channel))
         if "hybrid" not in words:
             raise ValueError("no trace of a co-simulation: its metadata has no hybrid")
         found = words["hybrid"]
         parts, links = (_objects(found, name) for name in ("parts", "links"))
-        taken = [r for r in readers.values() if r is not None]
         return Trace(
             str(path),
             found,
@@ -118,14 +101,79 @@ def read(path: str | os.PathLike[str]) -> Trace:
             links,
             {r.topic: r.result() for r in taken if isinstance(r, _Runs)},
             {r.topic: r.result() for r in taken if isinstance(r, _Rows | _Spikes)},
-            records.complete,
+            complete,
             words.get("end", {}).get("error", ""),
             sorted(entry for r in taken if isinstance(r, _Log) for entry in r.entries),
         )
+
+
+def read_port(path: str | os.PathLike[str], topic: str | None) -> Recorded:
+    """One port of a trace; or a topic of a robot's recording with RateVector or SpikeTrain messages.
+
+    topic: PART.PORT, or a topic's name; None where there is one alone. The times of a robot's recording are those of
+    reception since the first of its messages. ValueError, one line; OSError as usual.
+    """
+
+    def reader(channel: Any, schema: Any) -> Any:
+        made = _ros_reader(channel, schema) if channel.message_encoding == "cdr" else _reader(channel)
+        if isinstance(made, _Runs | _Log) or made is None:
+            return None
+        there.append(channel.topic.strip("/"))
+        return made if topic is None or there[-1] == topic.strip("/") else None
+
+    there: list[str] = []
+    with _one_line(path):
+        found, _, _ = _collect(path, reader)
+        if len(found) != 1:
+            raise ValueError(f"topic: expected one of {', '.join(there) or 'none that is there'}")
+        port: Recorded = found[0].result()
+        return port
+
+
+@contextmanager
+def _one_line(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What is wrong with a file as a ValueError of one line that begins with its name."""
+    try:
+        yield
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         line = " ".join(str(error).split())[:200]
         line = f"{type(error).__name__} {line}" if isinstance(error, KeyError) else line
         raise ValueError(line if line.startswith(f"{path}: ") else f"{path}: {line}") from None
+
+
+def _collect(
+    path: str | os.PathLike[str], make: Callable[[Any, Any], Any]
+) -> tuple[list[Any], dict[str, dict[str, str]], bool]:
+    """What takes the messages of each channel, as `make` gives it for channel and schema (None: nothing does).
+
+    Also the file's metadata, and whether it is complete.
+    """
+    records = McapRecords(path)
+    words: dict[str, dict[str, str]] = {}
+    readers: dict[int, Any] = {}
+    schemas: dict[int, Any] = {}
+    total = 0
+    begin: int | None = None
+    record: Any
+    for record in records:
+        match type(record).__name__:
+            case "Metadata":
+                words.setdefault(record.name, record.metadata)
+            case "Schema":
+                schemas[record.id] = record
+            case "Channel":
+                if record.id not in readers:
+                    readers[record.id] = make(record, schemas.get(record.schema_id))
+            case "Message":
+                begin = record.log_time if begin is None else begin
+                reader = readers.get(record.channel_id)
+                if reader is None:
+                    continue
+                total += len(record.data)
+                if total > LIMIT:
+                    raise ValueError(f"more than {LIMIT:,} bytes of messages")
+                reader.take(record, begin)
+    return [reader for reader in readers.values() if reader is not None], words, records.complete
 
 
 def _objects(words: Mapping[str, str], name: str) -> list[dict[str, Any]]:
@@ -153,6 +201,19 @@ def _reader(channel: Any) -> Any:
     return (_Spikes if kind == "spikes" else _Rows)(channel.topic, kind, tuple(shape))
 
 
+def _ros_reader(channel: Any, schema: Any) -> _Ros | None:
+    """The same of a robot's recording: rates and spikes."""
+    field = _ROS.get(schema.name) if schema is not None else None
+    if field is None:
+        return None
+    try:
+        from mcap_ros2.decoder import DecoderFactory
+    except ImportError:
+        raise ValueError("ROS messages need mcap-ros2-support: pip install 'hybrid-control[sim]'") from None
+    factory = DecoderFactory()
+    return _Ros(channel.topic, field, lambda data: factory.decoder_for("cdr", schema)(data))  # type: ignore[misc]
+
+
 def _listed(channel: Any, name: str) -> list[Any]:
     value = json.loads(channel.metadata.get(name, "[]"))
     if not isinstance(value, list):
@@ -167,7 +228,7 @@ class _Reader:
         self.topic = topic
         self.times = array("q")
 
-    def take(self, message: Any) -> None:
+    def take(self, message: Any, begin_ns: int) -> None:
         """A message. ValueError, which names the topic and the message, where it is not what it should be."""
         try:
             self.put(message.log_time, json.loads(message.data))
@@ -225,6 +286,49 @@ class _Spikes(_Reader):
             "spikes", self.shape, np.array(self.times, np.int64), None, np.array(self.neurons, np.int64),
             np.array(self.counts, np.float64),
         )  # fmt: skip
+
+
+class _Ros:
+    """RateVector or SpikeTrain messages of a robot's recording; times since its first message."""
+
+    def __init__(self, topic: str, field: str, decode: Callable[[bytes], Any]) -> None:
+        self.topic, self._field, self._decode = topic, field, decode
+        self._size = 0
+        self._count = 0
+        self._times, self._numbers = array("q"), array("d")
+
+    def take(self, message: Any, begin_ns: int) -> None:
+        """A message. ValueError, which names the topic and the message, where it is not what it should be."""
+        try:
+            with redirect_stderr(io.StringIO()):  # where the parser of definitions says more than one line
+                decoded = self._decode(message.data)
+            numbers = [float(x) for x in getattr(decoded, self._field)]
+            at, size = message.log_time - begin_ns, sum(map(int, decoded.sizes))
+            times = [at] if self._field == "rates" else [at + int(o) for o in decoded.offset_ns]
+            inside = len(numbers) == size if self._field == "rates" else all(0 <= n < size for n in numbers)
+            if not 0 < size <= LARGEST or self._size not in (0, size) or not inside:
+                raise ValueError("its sizes do not fit")
+            self._times.extend(times)
+            self._numbers.extend(numbers)
+        except Exception as error:  # on wrong bytes the decoder and its parser of definitions raise all sorts
+            words = " ".join(str(error).split())[:100]
+            raise ValueError(
+                f"{self.topic}: message {self._count}: {words or type(error).__name__}"
+            ) from None
+        self._size = size
+        self._count += 1
+
+    def result(self) -> Recorded:
+        if not self._size:
+            raise ValueError(f"{self.topic}: no messages")
+        times, numbers = np.array(self._times, np.int64), np.array(self._numbers, np.float64)
+        if self._field == "rates":
+            return Recorded("rates", (self._size,), times, numbers.reshape(-1, self._size))
+        if len(times) != len(numbers):
+            raise ValueError(f"{self.topic}: {len(numbers)} spikes with {len(times)} times")
+        order = np.argsort(times, kind="stable")
+        neurons = numbers.astype(np.int64)[order]
+        return Recorded("spikes", (self._size,), times[order], None, neurons, np.ones(len(neurons)))
 
 
 class _Runs(_Reader):
