@@ -89,12 +89,17 @@ class HybridCoSimulator:
             hybrid.record.append("decoder.rates")
 
     def simulate(
-        self, input_data: ArrayLike, simulation_time: float, progress: Callable[[float], None] | None = None
+        self,
+        input_data: ArrayLike,
+        simulation_time: float,
+        progress: Callable[[float], None] | None = None,
+        *,
+        trace: str | os.PathLike[str] | None = None,
     ) -> Results:
         """Run it from the start.
 
         input_data: (n, *the ANN's input shape), row k for the ANN's run k, the last row from then on; or one such
-        input without the first axis. simulation_time: s. progress: called with the share that is done.
+        input without the first axis. simulation_time: s. progress, trace: as `run` takes them.
         """
         rows = np.asarray(input_data)
         if rows.shape == self._shape:
@@ -109,7 +114,7 @@ class HybridCoSimulator:
             hybrid.link("input.out", f"ann.{self._input}")
         hybrid.parts["input"] = ArraySource(rows)
         hybrid.until_ns = round(simulation_time * 1e9)
-        return run(hybrid, progress)
+        return run(hybrid, progress, trace=trace)
 
 
 class _Rates:

@@ -22,6 +22,7 @@ _SIDES = (96, 24)  # pixels left and right, so that all charts stand exactly bel
 _LANE = 26  # pixels of a part
 _MOST_MARKS = 20_000  # runs of a part that are drawn one by one
 _MOST_SPIKES = 60_000  # spikes of a port that are drawn one by one; more are a picture
+_TALLEST = 240  # pixels of a raster
 _MOST_LINES = 32  # of a port
 _POINTS = 8_000  # of all lines of a port
 _READ, _READ_ALL = 40_000, 250_000  # numbers of a port, and of all, that the page shows at the cursor
@@ -130,7 +131,7 @@ def _cards(made: _Page) -> str:
     slow = max(trace.runs.items(), key=lambda item: float(item[1].wall.sum()), default=None)
     note = f"most in {esc(slow[0])}" if slow is not None else ""
     cards = [
-        card("simulated", *_unit(made.duration)),
+        card("recorded", *_unit(made.duration)),
         card("in the parts", *_unit(wall), note),
         card("parts", str(len(trace.runs)), "", f"{len(trace.links)} links"),
         card("runs", runs, runs_unit),
@@ -158,7 +159,8 @@ def _order(trace: Trace) -> list[str]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 13 else name[:12] + "…"
+    """A name that fits beside a lane; those of a row of parts differ at their ends."""
+    return name if len(name) <= 13 else f"{name[:6]}…{name[-6:]}"
 
 
 def _lanes(made: _Page) -> str:
@@ -210,7 +212,7 @@ def _ages(made: _Page) -> str:
             if len(np.unique(ages[known])) < 2:
                 continue
             chart = made.chart((0.0, float(np.nanmax(ages)) * 1.1), 74, link)
-            _hold(chart, _seconds(runs.begin), ages, made.duration, "age", _POINTS)
+            _hold(chart, _seconds(runs.begin), ages, "age", _POINTS)
             now = made.rows(runs.begin, ages[:, None])
             drawn.append((f"{link}, ms", now, chart))
     if not drawn:
@@ -227,12 +229,12 @@ def _captioned(title: str, keys: str, drawing: str) -> str:
     return f'<div class="caption"><b>{esc(title)}</b>{keys}</div>{drawing}'
 
 
-def _hold(chart: Chart, t: FloatArray, y: FloatArray, end: float, css: str, points: int) -> None:
-    """A line that holds each value until the next."""
+def _hold(chart: Chart, t: FloatArray, y: FloatArray, css: str, points: int) -> None:
+    """A line that holds each value until the next, and the last for as long as the one before it held."""
+    last = float(t[-1] + (t[-1] - t[-2])) if len(t) > 1 else chart.x[1]
     t, y = thin(t, y, max(20, points // 4))
-    if not len(t):
-        return
-    chart.line(np.append(np.repeat(t, 2)[1:], max(end, float(t[-1]))), np.repeat(y, 2), css)
+    if len(t):
+        chart.line(np.append(np.repeat(t, 2)[1:], min(last, chart.x[1])), np.repeat(y, 2), css)
 
 
 def _spikes(made: _Page) -> str:
@@ -240,8 +242,7 @@ def _spikes(made: _Page) -> str:
     spiking = [(name, port) for name, port in made.trace.ports.items() if port.kind == "spikes"]
     for i, (name, port) in enumerate(spiking):
         colour = _COLOURS[(3 + i) % len(_COLOURS)]
-        row = max(1.0, min(7.0, 180 / port.size))
-        height = int(port.size * row) + Chart.top + Chart.bottom
+        height = max(30, min(7 * port.size, _TALLEST)) + Chart.top + Chart.bottom
         chart = made.chart((0.0, float(port.size)), height, name)
         _raster(chart, name, port, made.duration)
         title = f"{name}, {port.size} neurons, {0 if port.count is None else port.count.sum():.0f} spikes"
@@ -257,8 +258,8 @@ def _raster(chart: Chart, name: str, port: Recorded, duration: float) -> None:
     assert port.neuron is not None
     t = _seconds(port.times)
     if len(t) <= _MOST_SPIKES:
-        neuron = port.neuron.astype(np.float64)
-        chart.marks(t, neuron + 0.1, neuron + 0.9, "spike")
+        neuron, tall = port.neuron.astype(np.float64), max(0.8, 1.5 * port.size / _TALLEST)
+        chart.marks(t, neuron + 0.1, neuron + 0.1 + tall, "spike")
         return
     raster = Raster(name, port.size, t, port.neuron)
     uri, _, _ = raster_png([(raster, max(1, 100 // port.size), (20, 160, 145))], duration)
@@ -285,7 +286,6 @@ def _values(made: _Page) -> str:
                 chart,
                 _seconds(port.times),
                 rows[:, number],
-                made.duration,
                 f"l{k % len(_COLOURS)}{css}",
                 points,
             )

@@ -279,6 +279,18 @@ def test_trace_cut_anywhere_reads_as_far_as_it_goes_or_is_one_line(folder):
     assert readable > 10
 
 
+def test_trace_is_the_same_whatever_runs_beside_what_and_in_whatever_order(folder, capsys):
+    run(load(folder / "a.hybrid.yaml"), trace=folder / "a.mcap")
+    lines = FILE.split("parts:\n")[1].split("links:")[0].splitlines()
+    swapped = FILE.replace("\n".join(lines), "\n".join(reversed(lines)))
+    assert swapped != FILE
+    (folder / "b.hybrid.yaml").write_text(swapped)
+    hybrid = load(folder / "b.hybrid.yaml")
+    hybrid.beside += ["planner", "rates"]
+    run(hybrid, trace=folder / "b.mcap")
+    assert main(["cosim", "compare", str(folder / "a.mcap"), str(folder / "b.mcap")]) == 0
+
+
 # comparing
 
 
