@@ -93,6 +93,93 @@ def npz_seeds() -> Iterator[bytes]:
         yield (Path(folder) / "a.npz").read_bytes()
 
 
+def trace_seeds() -> Iterator[bytes]:
+    """A small trace of all kinds of ports, and the same with its chunks unpacked, so that changes get through."""
+    from mcap.records import Channel, Message, Metadata, Schema
+    from mcap.writer import CompressionType, Writer
+
+    from hybrid_control.cosim import Hybrid, run
+    from hybrid_control.cosim.parts import ArraySource
+    from hybrid_control.files.mcap import McapRecords
+
+    rng, hybrid = np.random.default_rng(0), Hybrid(until_ns=20_000_000, text="hybrid: 1")
+    for kind in ("values", "rates", "spikes", "states"):
+        hybrid.add(kind, ArraySource(rng.integers(0, 3, (9, 4)) * 0.5, kind), "1 ms", "2 ms")
+    hybrid.add("taker", ArraySource(np.zeros((1, 2))), "4 ms")
+    hybrid.record = [f"{name}.out" for name in hybrid.parts]
+    with tempfile.TemporaryDirectory() as folder:
+        file, plain = Path(folder) / "a.mcap", Path(folder) / "b.mcap"
+        run(hybrid, trace=file)
+        yield file.read_bytes()
+        with plain.open("wb") as stream:
+            writer = Writer(stream, compression=CompressionType.NONE)
+            writer.start()
+            for record in McapRecords(file):
+                if isinstance(record, Schema):
+                    writer.register_schema(record.name, record.encoding, record.data)
+                elif isinstance(record, Channel):
+                    writer.register_channel(
+                        record.topic, record.message_encoding, record.schema_id, record.metadata
+                    )
+                elif isinstance(record, Metadata):
+                    writer.add_metadata(record.name, record.metadata)
+                elif isinstance(record, Message):
+                    writer.add_message(record.channel_id, record.log_time, record.data, record.publish_time)
+            writer.finish()
+        yield plain.read_bytes()
+
+
+def read_trace(file: Path) -> Any:
+    from hybrid_control.cosim.tracefile import read
+    from hybrid_control.report.trace import page
+
+    return page(read(file))
+
+
+def ros_seeds() -> Iterator[bytes]:
+    """A robot's recording with rates and spikes, its chunks not packed."""
+    import io
+    from types import SimpleNamespace as Fields
+
+    from mcap.writer import CompressionType
+    from mcap_ros2.writer import Writer
+
+    top = TOP / "ros2_ws/src/hybrid_control_msgs/msg"
+    rest = "\n".join(
+        f"{'=' * 80}\nMSG: {name}\n{text}"
+        for name, text in (
+            ("std_msgs/Header", "builtin_interfaces/Time stamp\nstring frame_id"),
+            ("builtin_interfaces/Time", "int32 sec\nuint32 nanosec"),
+        )
+    )
+    stream = io.BytesIO()
+    writer = Writer(stream, compression=CompressionType.NONE)
+    schemas = [
+        writer.register_msgdef(f"hybrid_control_msgs/msg/{name}", f"{(top / f'{name}.msg').read_text()}\n{rest}")
+        for name in ("RateVector", "SpikeTrain")
+    ]
+    header = Fields(stamp=Fields(sec=1, nanosec=2), frame_id="a")
+    for k in range(5):
+        shared = {"header": header, "populations": ["ring"], "sizes": [4]}
+        messages = (
+            Fields(**shared, rates=[0.5, 1.0, k, 3.0]),
+            Fields(**shared, duration_ns=1000, neuron=[k % 4, 3], offset_ns=[0, 7]),
+        )
+        for topic, schema, message in zip(("rates", "spikes"), schemas, messages, strict=True):
+            writer.write_message(topic, schema, message, log_time=1000 * k, publish_time=1000 * k)
+    writer.finish()
+    yield stream.getvalue()
+
+
+def read_ports(file: Path) -> Any:
+    from hybrid_control.cosim.part import Runs
+    from hybrid_control.cosim.parts.recorded import RecordedSource
+    from hybrid_control.cosim.tracefile import read_port
+
+    ports = [RecordedSource(read_port(file, topic)) for topic in ("rates", "spikes")]
+    return [port.run(Runs(0, 100, 100), {}) for port in ports]
+
+
 def read_world(file: Path) -> Any:
     from hybrid_control.sim.worlds import load_world
 
@@ -107,6 +194,8 @@ KINDS: dict[str, tuple[str, Callable[[], Iterator[bytes]], Callable[[Path], Any]
     "sdf": (".sdf", world_seeds, read_world),
     "json": (".json", arena_seeds, read_world),
     "npz": (".npz", npz_seeds, read_world),
+    "trace": (".mcap", trace_seeds, read_trace),
+    "ros": (".mcap", ros_seeds, read_ports),
 }
 WORDS = (b"0", b"-1", b"1e308", b"nan", b"inf", b"99999999999", b"[" * 100, b"<" * 9, b"*a", b"&a ", b"\x00", b"\xff")
 

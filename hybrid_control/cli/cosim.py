@@ -1,4 +1,4 @@
-"""The subcommands `hybrid-control cosim check`, `run` and `compare`."""
+"""The subcommands `hybrid-control cosim check`, `run`, `trace`, `debug` and `compare`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hybrid_control.cosim import Hybrid
+    from hybrid_control.cosim.console import Console
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -28,18 +29,35 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "run",
         help="run a hybrid file",
         description="OUT.npz holds each recorded port as PART.PORT, (runs, ...), and its times in s as "
-        "PART.PORT.times.",
+        "PART.PORT.times. OUT.mcap is a trace that is written while it runs: every run of every part with its "
+        "ages, and each recorded port.",
     )
     run.add_argument("file", type=Path, metavar="FILE.hybrid.yaml")
-    run.add_argument("--out", type=Path, metavar="OUT.npz", help="where what is recorded goes")
+    run.add_argument("--out", type=Path, metavar="OUT.npz|OUT.mcap", help="where what is recorded goes")
     run.add_argument(
         "--until", metavar="TIME", help="simulated time, such as 2 s or 500 ms (default: the file's)"
     )
     run.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: the file's)")
     run.set_defaults(run=_run)
-    compare = commands.add_parser("compare", help="find the first difference between what two runs recorded")
-    compare.add_argument("first", type=Path, metavar="A.npz")
-    compare.add_argument("second", type=Path, metavar="B.npz")
+    trace = commands.add_parser("trace", help="draw a trace as a page: runs, ages, spikes, rates and values over time")
+    trace.add_argument("file", type=Path, metavar="X.mcap")
+    trace.add_argument("--out", type=Path, metavar="PAGE.html", help="default: X.html beside it")
+    trace.set_defaults(run=_trace)
+    debug = commands.add_parser(
+        "debug",
+        help="go through a hybrid step by step, until something holds, and back",
+        description="Reads commands from the terminal; help lists them.",
+    )
+    debug.add_argument("file", type=Path, metavar="FILE.hybrid.yaml")
+    debug.add_argument("--commands", metavar="TEXT", help='instead: "step; until ring rate > 100; show reflex"')
+    debug.set_defaults(run=_debug)
+    compare = commands.add_parser(
+        "compare",
+        help="find where two runs part first",
+        description="Each file is a trace (mcap) or what run wrote as npz. Exit status 1 where they part.",
+    )
+    compare.add_argument("first", type=Path, metavar="A")
+    compare.add_argument("second", type=Path, metavar="B")
     compare.set_defaults(run=_compare)
 
 
@@ -115,14 +133,15 @@ def _run(args: argparse.Namespace) -> int:
         def show(share: float) -> None:
             bar.update(100 * share - bar.n)
 
-        results = run(hybrid, show)
+        traced = args.out is not None and args.out.suffix == ".mcap"
+        results = run(hybrid, show, trace=args.out if traced else None, keep=not traced)
     for name, count in results.runs.items():
         print(f"{name}: {count} runs")
     for name, series in results.series.items():
         spikes = f", {series.values.sum():.0f} spikes" if _spiking(hybrid, name) else ""
         print(f"{name}: {len(series.times_ns)} x {series.values.shape[1:]}{spikes}")
     print(f"{text(hybrid.until_ns)} simulated in {results.seconds:.3g} s")
-    if args.out is not None:
+    if args.out is not None and not traced:
         arrays = {name: series.values for name, series in results.series.items()}
         times = {f"{name}.times": series.times_ns * 1e-9 for name, series in results.series.items()}
         np.savez_compressed(args.out, allow_pickle=False, **arrays, **times)
@@ -134,11 +153,64 @@ def _spiking(hybrid: Hybrid, name: str) -> bool:
     return hybrid.parts[part].outputs[port].kind == "spikes"
 
 
+def _trace(args: argparse.Namespace) -> int:
+    from hybrid_control.cosim.tracefile import read
+    from hybrid_control.report.trace import page
+
+    out = args.out or args.file.with_suffix(".html")
+    out.write_text(page(read(args.file)), encoding="utf-8")
+    print(out)
+    return 0
+
+
+def _debug(args: argparse.Namespace) -> int:
+    from hybrid_control.cosim import load
+    from hybrid_control.cosim.console import Console
+    from hybrid_control.cosim.debugger import Debugger
+
+    debugger = Debugger(load(args.file))
+    try:
+        console = Console(debugger)
+        if args.commands is None:
+            return _prompt(console)
+        for line in args.commands.split(";"):
+            if console.ended:
+                break
+            for answer in console.do(line):
+                print(answer)
+        return 0
+    finally:
+        debugger.close()
+
+
+def _prompt(console: Console) -> int:
+    """Commands from the terminal; what can't be done is said, and the next one is read."""
+    import importlib.util
+
+    from hybrid_control.cosim.clock import text
+
+    if importlib.util.find_spec("readline"):
+        import readline  # noqa: F401  lines can be edited, and come again with the arrows
+    print("help lists the commands")
+    while not console.ended:
+        now = console.debugger.now_ns
+        try:
+            answers = console.do(input(f"({'start' if now < 0 else text(now)}) "))
+        except EOFError:
+            print()
+            return 0
+        except KeyboardInterrupt:
+            answers = ["interrupted; all is as it was before the command"]
+        except ValueError as error:
+            answers = [str(error)]
+        print("\n".join(answers), end="\n" if answers else "")
+    return 0
+
+
 def _compare(args: argparse.Namespace) -> int:
     """Exit status 1 where they differ."""
-    from hybrid_control.cosim.results import first_difference
-    from hybrid_control.files import read_npz
+    from hybrid_control.cosim.compare import first_divergence
 
-    line = first_difference(read_npz(args.first), read_npz(args.second))
+    line = first_divergence(args.first, args.second)
     print(line or "the same to the bit")
     return int(line is not None)

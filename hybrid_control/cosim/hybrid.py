@@ -16,7 +16,7 @@ from hybrid_control.cosim.mail import link_of
 from hybrid_control.cosim.makers import MAKERS, Described
 from hybrid_control.cosim.part import Part
 from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss, Recorder
-from hybrid_control.files import read_yaml
+from hybrid_control.files import read_text, read_yaml
 
 VERSION = 1
 _TOP = {"hybrid", "seed", "until", "parts", "links", "record"}
@@ -32,7 +32,8 @@ class Hybrid:
     """Parts with their clocks, and links between them; `scheduler` makes it run.
 
     parts: by name; clocks, losses: by the part's name; links: (name, (part, port), (part, port), options); record:
-    names "part.port"; beside: whether a part runs in a thread of its own, where that is not left to be tried.
+    names "part.port"; beside: whether a part runs in a thread of its own, where that is not left to be tried; text: of
+    the file that it was read from.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Hybrid:
     beside: dict[str, bool] = field(default_factory=dict)
     until_ns: int = 1_000_000_000
     seed: int = 0
+    text: str = ""
 
     def add(
         self, name: str, part: Part, period: str | float, latency: str | float = 0.0, *, lost: float = 0.0
@@ -77,9 +79,14 @@ class Hybrid:
             )
         return part, port
 
-    def scheduler(self, recorder: Recorder | None = None) -> EventScheduler:
-        """What runs it; it keeps what `record` names. HybridError where it can't be run."""
-        keep = dict.fromkeys(self._port("record", name, "outputs") for name in self.record)
+    @property
+    def recorded(self) -> frozenset[str]:
+        """The ports of `record` by their whole names. HybridError where one is not there."""
+        return frozenset(".".join(self._port("record", name, "outputs")) for name in self.record)
+
+    def scheduler(self, recorder: Recorder | None = None, *, keep: bool = True) -> EventScheduler:
+        """What runs it; it keeps what `record` names, unless not to. HybridError where it can't be run."""
+        ports = [self._port("record", name, "outputs") for name in sorted(self.recorded)] if keep else []
         try:
             connections = [
                 Connection(
@@ -89,7 +96,7 @@ class Hybrid:
             ]
             parts = {name: (part, self.clocks[name]) for name, part in self.parts.items()}
             return EventScheduler(
-                parts, connections, losses=self.losses, beside=self.beside, keep=list(keep), record=recorder
+                parts, connections, losses=self.losses, beside=self.beside, keep=ports, record=recorder
             )
         except ValueError as error:
             raise HybridError(str(error)) from None
@@ -98,13 +105,15 @@ class Hybrid:
 def load(path: str | os.PathLike[str]) -> Hybrid:
     """Read a hybrid file. HybridError, which begins with the path; OSError as usual."""
     try:
-        content = read_yaml(path)
+        content, words = read_yaml(path), read_text(path)
     except ValueError as error:
         raise HybridError(str(error)) from None
     try:
-        return build(content, Path(path).parent)
+        hybrid = build(content, Path(path).parent)
     except HybridError as error:
         raise HybridError(f"{path}: {error}") from None
+    hybrid.text = words
+    return hybrid
 
 
 def build(content: Any, folder: Path) -> Hybrid:

@@ -54,7 +54,11 @@ class Loss:
 
 @dataclass(slots=True)
 class Member:
-    """A part in the simulation: its clock, its links, its record among those of all parts, and its ports' rows."""
+    """A part in the simulation: its clock, its links, its record among those of all parts, and its ports' rows.
+
+    calling: the runs that it is at, or failed at; seconds: of this machine that its last call took; kept: of the runs
+    that were recorded last, those whose results arrive (None: all).
+    """
 
     name: str
     part: Part
@@ -66,6 +70,9 @@ class Member:
     record: Any = None
     away: Future[Mapping[str, Array]] | None = None
     away_runs: Runs | None = None
+    calling: Runs | None = None
+    seconds: float = 0.0
+    kept: NDArray[np.bool_] | None = None
 
     @property
     def next_ns(self) -> int:

@@ -123,6 +123,11 @@ class Link:
         """How many rows it holds."""
         return len(self.ring)
 
+    @property
+    def arrivals(self) -> Times:
+        """When the rows that it holds arrive, the first one first, ns."""
+        return self.ring.content()[0]
+
     def put(self, times: Times, rows: Array) -> None:
         """What runs at these times gave, (n, size); arrives in the order of their times."""
         times, rows = np.asarray(times, np.int64), np.asarray(rows, np.float64)

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybrid_control.cosim.link import Link, LinkOptions
 from hybrid_control.cosim.part import Message, Port, Runs
 
@@ -43,7 +46,12 @@ class MessageLink:
         """How many messages it holds."""
         return len(self._mail)
 
-    def put(self, runs: Runs, latency_ns: int, rows: Sequence[Messages], kept: Sequence[bool] | None) -> None:
+    @property
+    def arrivals(self) -> NDArray[np.int64]:
+        """When the messages that it holds arrive, the first one first, ns."""
+        return np.array([arrival for arrival, _ in self._mail], np.int64)
+
+    def put(self, runs: Runs, latency_ns: int, rows: Sequence[Messages], kept: Any) -> None:
         """What runs gave that take latency_ns; kept: which of them arrive, None for all."""
         delay = self.options.delay_ns
         for i, begin in enumerate(runs.begins):

@@ -97,6 +97,11 @@ def _source(d: Described) -> Part:
     from hybrid_control.files import read_npy, read_npz
 
     path, key = d.path(), d.take("key")
+    if path.suffix == ".mcap":
+        from hybrid_control.cosim.parts.recorded import RecordedSource
+        from hybrid_control.cosim.tracefile import read_port
+
+        return RecordedSource(read_port(path, d.take("topic")), d.take("kind"))
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if key is None and len(arrays) == 1:

@@ -137,10 +137,28 @@ def call_each(
     zeros = {name: np.zeros(port.shape) for name, port in part.inputs.items()}
     for i in range(runs.count):
         given = {name: rows[i].reshape(part.inputs[name].shape) for name, rows in inputs.items()}
-        for name, value in call({**zeros, **given}).items():
-            results[name][i] = np.reshape(value, -1)
+        try:
+            for name, value in call({**zeros, **given}).items():
+                results[name][i] = np.reshape(value, -1)
+        except Exception as error:
+            raise RunError({name: rows[:i] for name, rows in results.items()}, i) from error
     return results
 
 
+class RunError(Exception):
+    """One of several runs failed, `__cause__` says how. done: the rows of the `count` runs before it."""
+
+    def __init__(self, done: Mapping[str, Array], count: int) -> None:
+        super().__init__(f"run {count} failed")
+        self.done, self.count = done, count
+
+
 class PartError(ValueError):
-    """A part that failed; the message begins with the part's name and says at which time of the simulation."""
+    """A part that failed; the message begins with the part's name and says at which time of the simulation.
+
+    done: the rows of the `count` runs of that call which came before, where they are known.
+    """
+
+    def __init__(self, message: str, done: Mapping[str, Array] | None = None, count: int = 0) -> None:
+        super().__init__(message)
+        self.done, self.count = done or {}, count

@@ -63,37 +63,3 @@ def results(scheduler: EventScheduler, seconds: float) -> Results:
     messages = {f"{part}.{port}": list(sent) for (part, port), sent in sorted(scheduler.messages.items())}
     return Results(series, runs, scheduler.now_ns, seconds, messages)
 
-
-def first_difference(first: Mapping[str, Array], second: Mapping[str, Array]) -> str | None:
-    """Where two recordings part first in time: a line that names port, time and place; None where they are the same.
-
-    Each: by "part.port" its values, (n, ...), and by "part.port.times" their times in s, (n,), as `cosim run` writes
-    them. ValueError where one is no such recording.
-    """
-    names = sorted(name for name in first if not name.endswith(".times"))
-    other = sorted(name for name in second if not name.endswith(".times"))
-    if names != other:
-        odd = sorted(set(names) ^ set(other))
-        return f"{odd[0]} is recorded in one of them alone"
-    found: tuple[float, str] | None = None
-    for name in names:
-        a, b = first[name], second[name]
-        if f"{name}.times" not in first or f"{name}.times" not in second or a.shape[1:] != b.shape[1:]:
-            raise ValueError(f"{name}: no times, or rows of other shapes: {a.shape} and {b.shape}")
-        times, count = first[f"{name}.times"], min(len(a), len(b))
-        differs = (a[:count] != b[:count]).reshape(count, -1)
-        rows = np.flatnonzero(differs.any(axis=1))
-        if rows.size:
-            row = int(rows[0])
-            place = int(np.flatnonzero(differs[row])[0])
-            values = (x[row].reshape(-1)[place] for x in (a, b))
-            line = f"{name}: at {times[row]:g} s (row {row}), number {place}: {' and '.join(f'{v:g}' for v in values)}"
-        elif len(a) != len(b):
-            row = count
-            times = times if len(a) > count else second[f"{name}.times"]
-            line = f"{name}: one ends before {times[row]:g} s (row {row})"
-        else:
-            continue
-        if found is None or times[row] < found[0]:
-            found = (float(times[row]), line)
-    return found[1] if found is not None else None

@@ -46,7 +46,7 @@ from hybrid_control.cosim.layout import Connection, Layout, Loss, Member, Record
 from hybrid_control.cosim.link import Link
 from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.overlap import Overlap
-from hybrid_control.cosim.part import Array, Message, Part, PartError, Runs
+from hybrid_control.cosim.part import Array, Message, Part, PartError, RunError, Runs
 from hybrid_control.signals.coding.kernels import uniform
 
 __all__ = ["Connection", "EventScheduler", "Loss", "Member", "Recorder", "seed_of"]
@@ -84,7 +84,6 @@ class EventScheduler:
         self._order = self._sorted()
         self._overlap = {name: Overlap(self._beside(member, beside or {})) for name, member in self.members.items()}
         self._pool: ThreadPoolExecutor | None = None
-        self._record = record
         ports = {(part, port): parts[part][0].outputs[port] for part, port in keep}
         self.recordings = {name: Recording(port.size) for name, port in ports.items() if port.kind != "messages"}
         self.messages: dict[tuple[str, str], list[Message]] = {
@@ -93,7 +92,7 @@ class EventScheduler:
         self._list = list(self.members.values())
         self._layout = Layout(self._list, self.connections, self.recordings, self._order)
         self._head = self._layout.head
-        self._head[H_OBSERVED] = record is not None
+        self.observe(record)
         self.now_ns = 0
         self.reset(0)
 
@@ -129,6 +128,11 @@ class EventScheduler:
                 f"{way}: a cycle in which nothing takes time; give a part a latency, or a link a delay"
             ) from None
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The parts' names, what gives at once before what takes."""
+        return tuple(member.name for member in self._order)
+
     @staticmethod
     def _beside(member: Member, beside: Mapping[str, bool]) -> bool | None:
         """Whether a part runs beside the others; None where that is to be tried."""
@@ -136,6 +140,11 @@ class EventScheduler:
             return beside[member.name]
         slack = min((member.clock.latency_ns + c.link.options.delay_ns for c in member.out), default=0)
         return None if slack > 0 and len(os.sched_getaffinity(0)) > 1 else False
+
+    def observe(self, record: Recorder | None) -> None:
+        """Who is told of each part's runs from now on, which costs some us a call; None for nobody."""
+        self._record = record
+        self._head[H_OBSERVED] = record is not None
 
     # running
 
@@ -158,6 +167,7 @@ class EventScheduler:
         """All runs that begin before a time. PartError where one fails; what ran until then is recorded."""
         head, address, call = self._head, self._layout.address, schedule.advance
         head[H_UNTIL] = until_ns
+        begun = time.perf_counter()
         code = call(address, False)
         while code != DONE:
             member = self._list[head[H_WHO]]
@@ -168,6 +178,7 @@ class EventScheduler:
                 self._finish(member)
                 delivered = True
             elif code == RAN:
+                member.seconds = time.perf_counter() - begun
                 self._observe(member, self._runs(member))
             elif code == GROW:
                 link = self.connections[head[H_WHAT]].link
@@ -179,6 +190,7 @@ class EventScheduler:
                     recording.take(int(head[H_RUNS]))
             else:
                 self._refuse(member, code)
+            begun = time.perf_counter()
             code = call(address, delivered)
         self.now_ns = until_ns
 
@@ -197,10 +209,8 @@ class EventScheduler:
             member.away_runs = runs
             member.away = self._pool.submit(self._call, member, runs, inputs)
             return False
-        begun = time.perf_counter()
-        results = self._call(member, runs, inputs)
-        overlap.ran(time.perf_counter() - begun, runs.count)
-        self._stand(member, runs, results)
+        self._end(member, runs, lambda: self._call(member, runs, inputs))
+        overlap.ran(member.seconds, runs.count)
         return True
 
     def _inputs(self, member: Member, runs: Runs) -> dict[str, Any]:
@@ -226,10 +236,57 @@ class EventScheduler:
                 name: [()] if port.kind == "messages" else np.full((1, port.size), np.nan)
                 for name, port in member.part.outputs.items()
             }
+        member.calling, begun = runs, time.perf_counter()
         try:
-            return member.part.run(runs, inputs)
+            results = member.part.run(runs, inputs)
+        except RunError as error:
+            at, cause = text(int(runs.times[error.count])), error.__cause__ or error
+            raise PartError(f"{member.name}: at {at}: {_line(cause)}", error.done, error.count) from cause
         except Exception as error:
             raise PartError(f"{member.name}: at {text(runs.first_ns)}: {_line(error)}") from error
+        member.seconds = time.perf_counter() - begun
+        return results
+
+    def _end(self, member: Member, runs: Runs, call: Callable[[], Mapping[str, Any]]) -> None:
+        """Results of a call go to the part's ports; of one that failed, what came before is recorded."""
+        try:
+            results = call()
+            self._stand(member, runs, results)
+            if self._record is not None:
+                self._check(member, runs, results)
+        except PartError as error:
+            self._say(member, Runs(runs.first_ns, runs.period_ns, error.count), error.done)
+            raise
+        member.calling = None
+        self._say(member, runs, results)
+
+    @staticmethod
+    def _check(member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
+        """PartError where a number is none, with what came before, so that no such number is recorded."""
+        if member.record["skipped"]:
+            return
+        for name in member.block.outputs:
+            rows = results[name]
+            if member.part.outputs[name].kind != "messages" and not np.isfinite(rows).all():
+                bad = int(np.flatnonzero(~np.isfinite(np.reshape(rows, (runs.count, -1))).all(axis=1))[0])
+                done = {name: results[name][:bad] for name in member.block.outputs}
+                raise PartError(f"{member.name}: at {text(int(runs.times[bad]))}: {name} is not finite", done, bad)
+
+    def _say(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
+        """To who looks on, with which of the runs' results arrive."""
+        if self._record is not None and runs.count:
+            member.kept = self._arriving(member, runs)
+            self._record(member, runs, results, runs.times)
+
+    def _arriving(self, member: Member, runs: Runs) -> NDArray[np.bool_] | None:
+        """Which runs' results arrive; None for all."""
+        if member.record["skipped"]:
+            return np.zeros(runs.count, np.bool_)
+        if member.loss.share == 0.0:
+            return None
+        first = runs.first_ns // runs.period_ns
+        drawn = [uniform(member.record["key"], first + i) for i in range(runs.count)]
+        return np.array(drawn) > member.loss.share
 
     def _stand(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
         """Results of Python's go to the part's ports, and messages on their way."""
@@ -249,15 +306,10 @@ class EventScheduler:
                     f"({runs.count}, {', '.join(map(str, shape))})"
                 )
             rows[: runs.count] = given.reshape(runs.count, -1)
-        if self._record is not None:
-            self._record(member, runs, results, runs.times)
 
     def _send(self, member: Member, runs: Runs, port: str, rows: Sequence[Sequence[Message]]) -> None:
         """Messages of runs that are not lost."""
-        kept = None
-        if member.loss.share > 0.0:
-            first = runs.first_ns // runs.period_ns
-            kept = [uniform(member.record["key"], first + i) > member.loss.share for i in range(runs.count)]
+        kept = self._arriving(member, runs)
         for c in member.out:
             if c.source[1] == port and isinstance(c.link, MessageLink):
                 c.link.put(runs, member.clock.latency_ns, rows, kept)
@@ -267,8 +319,7 @@ class EventScheduler:
     def _observe(self, member: Member, runs: Runs) -> None:
         """Say what compiled runs gave."""
         if self._record is not None:
-            results = {name: rows[: runs.count].copy() for name, rows in member.block.outputs.items()}
-            self._record(member, runs, results, runs.times)
+            self._say(member, runs, {name: rows[: runs.count].copy() for name, rows in member.block.outputs.items()})
 
     def _finish(self, member: Member) -> None:
         """Wait for what a part does beside, and take its results."""
@@ -279,7 +330,7 @@ class EventScheduler:
         member.record["away"] = False
         self._head[H_WHO], self._head[H_FIRST] = self._list.index(member), runs.first_ns
         self._head[H_RUNS] = runs.count
-        self._stand(member, runs, away.result())
+        self._end(member, runs, away.result)
 
     def _refuse(self, member: Member, code: int) -> None:
         """PartError for what compiled code has found."""
@@ -297,6 +348,9 @@ class EventScheduler:
                 moves = member.block.words[B_PORTS + 2 * i + 1]
                 rows[name] = values[run : run + 1] if moves and what else values[:1]
             says = member.part.refusal(rows) if what else "a state that is not finite"
+        member.calling = runs
+        if isinstance(member.part, CompiledPart):
+            self._observe(member, Runs(runs.first_ns, runs.period_ns, run))
         raise PartError(f"{member.name}: at {text(at)}: {says}")
 
     def _drain(self) -> None:

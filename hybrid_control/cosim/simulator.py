@@ -16,6 +16,7 @@ from hybrid_control.cosim.hybrid import Hybrid, HybridError
 from hybrid_control.cosim.parts import AnnPart, ArraySource, DecoderPart, EncoderPart, FunctionPart
 from hybrid_control.cosim.parts.snn import load
 from hybrid_control.cosim.results import Results, results
+from hybrid_control.cosim.trace import TraceWriter
 from hybrid_control.snn.nir.files import read
 
 DEFAULTS: dict[str, Any] = {
@@ -86,12 +87,17 @@ class HybridCoSimulator:
             hybrid.record.append("decoder.rates")
 
     def simulate(
-        self, input_data: ArrayLike, simulation_time: float, progress: Callable[[float], None] | None = None
+        self,
+        input_data: ArrayLike,
+        simulation_time: float,
+        progress: Callable[[float], None] | None = None,
+        *,
+        trace: str | os.PathLike[str] | None = None,
     ) -> Results:
         """Run it from the start.
 
         input_data: (n, *the ANN's input shape), row k for the ANN's run k, the last row from then on; or one such
-        input without the first axis. simulation_time: s. progress: called with the share that is done.
+        input without the first axis. simulation_time: s. progress, trace: as `run` takes them.
         """
         rows = np.asarray(input_data)
         if rows.shape == self._shape:
@@ -106,7 +112,7 @@ class HybridCoSimulator:
             hybrid.link("input.out", f"ann.{self._input}")
         hybrid.parts["input"] = ArraySource(rows)
         hybrid.until_ns = round(simulation_time * 1e9)
-        return run(hybrid, progress)
+        return run(hybrid, progress, trace=trace)
 
 
 class _Rates:
@@ -127,12 +133,26 @@ def _only(named: Mapping[str, Any], what: str) -> tuple[str, Any]:
     return next(iter(named.items()))
 
 
-def run(hybrid: Hybrid, progress: Callable[[float], None] | None = None) -> Results:
-    """Run a hybrid from 0 to its `until_ns`. PartError where a part fails; HybridError where it can't be run."""
-    scheduler = hybrid.scheduler()
+def run(
+    hybrid: Hybrid,
+    progress: Callable[[float], None] | None = None,
+    *,
+    trace: str | os.PathLike[str] | None = None,
+    keep: bool = True,
+) -> Results:
+    """Run a hybrid from 0 to its `until_ns`. PartError where a part fails; HybridError where it can't be run.
+
+    progress: called with the share that is done. trace: an MCAP file that is written while it runs, and holds what ran
+    until a failure. keep: whether the results have what was recorded; without, memory does not grow with time.
+    """
+    scheduler = hybrid.scheduler(keep=keep)
     begun = time.perf_counter()
+    writer = None
     try:
         scheduler.reset(hybrid.seed)
+        if trace is not None:
+            writer = TraceWriter(Path(trace), hybrid, scheduler)
+            scheduler.observe(writer)
         stretch = STRETCH * max(clock.period_ns for clock in hybrid.clocks.values())
         now = 0
         while now < hybrid.until_ns:
@@ -140,6 +160,12 @@ def run(hybrid: Hybrid, progress: Callable[[float], None] | None = None) -> Resu
             scheduler.advance(now)
             if progress is not None:
                 progress(now / hybrid.until_ns)
+        if writer is not None:
+            writer.close()
+    except BaseException as error:
+        if writer is not None:
+            writer.close(error)
+        raise
     finally:
         scheduler.close()
     return results(scheduler, time.perf_counter() - begun)

@@ -48,8 +48,8 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _points(x: FloatArray, y: FloatArray) -> str:
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+def _points(x: FloatArray, y: FloatArray, digits: int) -> str:
+    return " ".join(f"{a:.{digits}f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
 def element(name: str, *content: str, **attributes: float | str) -> str:
@@ -68,7 +68,8 @@ class Chart:
     """One pair of axes. Data coordinates in; call the drawing methods in order, then `svg()`.
 
     x, y: (low, high) of the axes. width, height: pixels of the whole; sides: those left and right of the axes. A chart
-    over time has `time=True`: the page's script draws its cursor there.
+    over time has `time=True`: the page's script fits it to the page's width, zooms it, and draws its cursor there; its
+    places along x have three digits, which show when it is zoomed.
     """
 
     top, bottom = 10, 24  # pixels above and below the axes
@@ -92,6 +93,7 @@ class Chart:
             self.y = (self.y[0], self.y[0] + 1.0)
         self.label, self.time = label, time
         self._parts: list[str] = []
+        self._words: list[str] = []
 
     @property
     def _end(self) -> int:
@@ -117,8 +119,12 @@ class Chart:
     def _line(self, css: str, x1: float, y1: float, x2: float, y2: float) -> None:
         self._parts.append(element("line", class_=css, x1=x1, y1=y1, x2=x2, y2=y2))
 
-    def _text(self, css: str, x: float, y: float, text: str, anchor: str = "start") -> None:
-        self._parts.append(element("text", html.escape(text), class_=css, x=x, y=y, text_anchor=anchor))
+    def _text(
+        self, css: str, x: float, y: float, text: str, anchor: str = "start", **data: float | str
+    ) -> None:
+        """Text is drawn over the data, and keeps its size when that is zoomed."""
+        word = element("text", html.escape(text), class_=css, x=x, y=y, text_anchor=anchor, **data)
+        self._words.append(word)
 
     def line(self, t: FloatArray, y: FloatArray, css: str) -> None:
         """A polyline, broken where y is not finite."""
@@ -127,7 +133,9 @@ class Chart:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], finite.astype(int), [0]])))
         for a, b in zip(edges[::2], edges[1::2], strict=True):
             self._parts.append(
-                element("polyline", class_=css, points=_points(self.px(t[a:b]), self.py(y[a:b])))
+                element(
+                    "polyline", class_=css, points=_points(self.px(t[a:b]), self.py(y[a:b]), self._digits)
+                )
             )
 
     def area(self, t: FloatArray, y: FloatArray, css: str) -> None:
@@ -138,7 +146,30 @@ class Chart:
         t, y = thin(t[finite], y[finite])
         t = np.concatenate([[t[0]], t, [t[-1]]])
         y = np.concatenate([[self.y[0]], y, [self.y[0]]])
-        self._parts.append(element("polygon", class_=css, points=_points(self.px(t), self.py(y))))
+        self._parts.append(
+            element("polygon", class_=css, points=_points(self.px(t), self.py(y), self._digits))
+        )
+
+    def marks(self, t: FloatArray, low: FloatArray, high: FloatArray, css: str) -> None:
+        """A short vertical line at each time from low to high; one path, however many there are."""
+        x = np.round(self.px(t), 3)
+        ends = zip(x.tolist(), self.py(low).tolist(), self.py(high).tolist(), strict=True)
+        way = "".join(f"M{a:.7g} {b:.5g}V{c:.5g}" for a, b, c in ends)
+        self._path(css, way)
+
+    def _path(self, css: str, way: str) -> None:
+        if way:
+            self._parts.append(element("path", class_=css, d=way))
+
+    def bars_over_time(self, begin: FloatArray, end: FloatArray, y: tuple[float, float], css: str) -> None:
+        """A bar from each begin to its end, between two heights; one path."""
+        a, b = np.round(self.px(begin), 3), np.round(self.px(end), 3)
+        low, high = (float(self.py(v)) for v in y)
+        way = "".join(
+            f"M{p:.7g} {low:.5g}V{high:.5g}H{q:.7g}V{low:.5g}Z"
+            for p, q in zip(a.tolist(), b.tolist(), strict=True)
+        )
+        self._path(css, way)
 
     def level(self, y: float, css: str, text: str = "") -> None:
         """A horizontal line with a name."""
@@ -147,7 +178,7 @@ class Chart:
         at = float(self.py(y))
         self._line(css, self.left, at, self._end, at)
         if text:
-            self._text("note", self._end - 4, at - 4, text, "end")
+            self._text("note toright", self._end - 4, at - 4, text, "end")
 
     def moment(self, x: float, css: str, text: str = "") -> None:
         """A vertical line with a name at its head."""
@@ -157,7 +188,9 @@ class Chart:
         self._line(css, at, self.top, at, self._floor)
         if text:
             late = at > self.width * 0.8
-            self._text("note", at - 4 if late else at + 4, self.top + 10, text, "end" if late else "start")
+            side, anchor = (-4, "end") if late else (4, "start")
+            place: dict[str, float | str] = {"data_x": f"{at:.3f}", "data_side": side} if self.time else {}
+            self._text("note", at + side, self.top + 10, text, anchor, **place)
 
     def span(self, x0: float, x1: float, css: str, title: str = "") -> None:
         """A band over the whole height from x0 to x1."""
@@ -210,22 +243,26 @@ class Chart:
         """A faint horizontal line with its name to the right of the axes."""
         at = float(self.py(y))
         self._line("grid", self.left, at, self._end, at)
-        self._text("tick", self._end + 6, at + 4, text)
+        self._text("tick toright", self._end + 6, at + 4, text)
 
     def svg(self, *, x_unit: str = "s", x_axis: bool = True, y_ticks: Sequence[float] | None = None) -> str:
         """The finished drawing."""
-        data, self._parts = self._parts, []  # what is behind the data is drawn first
+        data, words, self._parts, self._words = self._parts, self._words, [], []
         for x in nice_ticks(*self.x, about=10 if self.width > 600 else 5) if x_axis else []:
             at = float(self.px(x))
             self._line("grid", at, self.top, at, self._floor)
             self._text("tick", at, self._floor + 15, number(x), "middle")
+        axis = element("g", *self._parts, *self._words, class_="xaxis", data_floor=self._floor)
+        self._parts, self._words = [], []
         if x_axis and x_unit:
-            self._text("tick", self.width + 4, self._floor + 15, x_unit, "end")
+            self._text("tick toright", self.width + 4, self._floor + 15, x_unit, "end")
         for y in nice_ticks(*self.y, about=4) if y_ticks is None else y_ticks:
             at = float(self.py(y))
             self._line("grid", self.left, at, self._end, at)
             self._text("tick", self.left - 6, at + 4, number(y), "end")
-        parts, self._parts = [*self._parts, *data], data
+        drawn = [*self._parts, *data]
+        parts = [axis, *(self._plot(drawn) if self.time else drawn), *self._words, *words]
+        self._parts, self._words = data, words
         attributes: dict[str, float | str] = {
             "class_": "chart",
             "viewBox": f"0 0 {self.width} {self.height}",
@@ -237,6 +274,17 @@ class Chart:
             attributes |= {"data_t0": f"{self.x[0]:.4f}", "data_t1": f"{self.x[1]:.4f}"}
             attributes |= {"data_left": self.left, "data_right": self._end}
         return element("svg", *parts, **attributes)
+
+    def _plot(self, drawn: Sequence[str]) -> list[str]:
+        """What is zoomed: a drawing in the drawing, cut at the axes' ends."""
+        width = self._end - self.left
+        place: dict[str, float | str] = {"x": self.left, "y": 0, "width": width, "height": self.height}
+        view = f"{self.left} 0 {width} {self.height}"
+        return [element("svg", *drawn, class_="plot", viewBox=view, preserveAspectRatio="none", **place)]
+
+    @property
+    def _digits(self) -> int:
+        return 3 if self.time else 1
 
 
 def png_uri(image: Image.Image) -> str:

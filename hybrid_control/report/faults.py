@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_control.report.charts import Chart
-from hybrid_control.report.page import TEMPLATE
+from hybrid_control.report.page import filled
 
 _PER_CHART = 60.0 * 20  # s of the campaign in one timeline
 _STYLE = (
@@ -207,8 +207,4 @@ def page(result: Mapping[str, Any]) -> str:
         _graphs(result),
         _rows("Every fault", result["rows"], True),
     ]
-    text = TEMPLATE.read_text(encoding="utf-8")
-    title = f"{len(result['rows'])} faults: {words}"
-    for mark, content in (("{{title}}", _esc(title)), ("{{body}}", "\n".join(body)), ("{{data}}", "{}")):
-        text = text.replace(mark, content)
-    return text
+    return filled(f"{len(result['rows'])} faults: {words}", body, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,19 @@ TEMPLATE = Path(__file__).with_name("template.html")
 _MISSED_SHARE = 1e-3  # of the ticks, above which the card warns
 
 
-def _esc(value: Any) -> str:
+def esc(value: Any) -> str:
+    """Text for markup."""
     return html.escape(str(value))
 
 
-def _card(label: str, value: str, unit: str = "", note: str = "", css: str = "") -> str:
+def card(label: str, value: str, unit: str = "", note: str = "", css: str = "") -> str:
+    """A number with its name."""
     small = f" <small>{unit}</small>" if unit else ""
     below = f"<i>{note}</i>" if note else ""
     return f'<div class="card {css}"><span>{label}</span><b>{value}{small}</b>{below}</div>'
 
 
-def _prefixed(value: float | None) -> tuple[str, str]:
+def prefixed(value: float | None) -> tuple[str, str]:
     """A count with its metric prefix: 12345 as ("12.3", "k")."""
     if value is None or not math.isfinite(value):
         return "–", ""
@@ -46,33 +49,33 @@ def _cards(report: dict[str, Any]) -> str:
     time, straight, path = report["time_to_goal_s"], report["straight_line_m"], report["path_length_m"]
     contacts, share = report["contacts"], ticks["missed_share"]
     planner, command, cost = delays["image_to_rates"], delays["scan_to_command"], ticks["cost_us"]
-    spikes, spikes_unit = _prefixed(network["spikes_per_second"])
-    events, events_unit = _prefixed(network["synaptic_events_per_second"])
+    spikes, spikes_unit = prefixed(network["spikes_per_second"])
+    events, events_unit = prefixed(network["synaptic_events_per_second"])
     recorded = _fixed(report["duration_s"], 1)
     planner_note = f"{planner['p50']:.0f} ms after its image" if planner["count"] else ""
     tick_note = f"{cost['p50']:.1f} µs a tick" if cost and cost["p50"] is not None else ""
     late = "warn" if share is not None and share > _MISSED_SHARE else ""
     cards = [
-        _card("time", recorded, "s", "goal not reached", "bad")
+        card("time", recorded, "s", "goal not reached", "bad")
         if time is None
-        else _card("time to the goal", _fixed(time, 1), "s", f"{recorded} s recorded"),
-        _card("path", _fixed(path, 2), "m", f"{path / straight:.2f} × straight line" if straight else ""),
-        _card("contacts", "–" if contacts is None else str(contacts), "", "", "bad" if contacts else "good"),
-        _card("least distance", _fixed(report["minimum_distance_m"], 2), "m", "outline to obstacle"),
-        _card("mean speed", _fixed(report["mean_speed_m_s"], 2), "m/s"),
-        _card("spikes", spikes, f"{spikes_unit}/s", "of the reflex"),
-        _card("planner", _fixed(report["planner_rate_hz"], 1), "Hz", planner_note),
-        _card("reflex", _fixed(ticks["rate_hz"], 0), "Hz", tick_note),
-        _card(
+        else card("time to the goal", _fixed(time, 1), "s", f"{recorded} s recorded"),
+        card("path", _fixed(path, 2), "m", f"{path / straight:.2f} × straight line" if straight else ""),
+        card("contacts", "–" if contacts is None else str(contacts), "", "", "bad" if contacts else "good"),
+        card("least distance", _fixed(report["minimum_distance_m"], 2), "m", "outline to obstacle"),
+        card("mean speed", _fixed(report["mean_speed_m_s"], 2), "m/s"),
+        card("spikes", spikes, f"{spikes_unit}/s", "of the reflex"),
+        card("planner", _fixed(report["planner_rate_hz"], 1), "Hz", planner_note),
+        card("reflex", _fixed(ticks["rate_hz"], 0), "Hz", tick_note),
+        card(
             "missed ticks",
             "–" if share is None else f"{100 * share:.2g}",
             "%",
             f"{ticks['missed']} of {ticks['ticks'] + ticks['missed']}",
             late,
         ),
-        _card("command", f"{command['p50']:.1f}" if command["count"] else "–", "ms", "after a scan, p50"),
-        _card("synaptic events", events, f"{events_unit}/s"),
-        _card("power, estimated", _fixed(network["power_estimate_uw"], 1), "µW", "on a neuromorphic chip"),
+        card("command", f"{command['p50']:.1f}" if command["count"] else "–", "ms", "after a scan, p50"),
+        card("synaptic events", events, f"{events_unit}/s"),
+        card("power, estimated", _fixed(network["power_estimate_uw"], 1), "µW", "on a neuromorphic chip"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -85,24 +88,25 @@ def _header(run: Run, report: dict[str, Any]) -> str:
         report["recording"],
     )
     name = robot.get("name", "") if isinstance(robot, dict) else (robot or "")
-    title = f"{_esc(name).capitalize()} through “{_esc(world)}”" if world else _esc(run.folder.name)
+    title = f"{esc(name).capitalize()} through “{esc(world)}”" if world else esc(run.folder.name)
     words = [f"seed {report['seed']}"] if report["seed"] is not None else []
     words += [f"{k} {v}" for k, v in report["versions"].items()]
     notices = []
     if recording["note"] or not recording["complete"]:
         why = recording["note"] or "the file ends before its end mark"
         notices.append(
-            f"<b>The recording is not complete</b> ({_esc(why)}). What follows shows what was recorded."
+            f"<b>The recording is not complete</b> ({esc(why)}). What follows shows what was recorded."
         )
     notices += [
-        f"<b>{event.get('t', 0):.1f} s</b> {_esc(event.get('text', ''))}" for event in report["events"]
+        f"<b>{event.get('t', 0):.1f} s</b> {esc(event.get('text', ''))}" for event in report["events"]
     ]
-    badge = f'<span class="badge {"good" if outcome.get("success") else "bad"}">{_esc(outcome.get("text", ""))}</span>'
+    badge = f'<span class="badge {"good" if outcome.get("success") else "bad"}">{esc(outcome.get("text", ""))}</span>'
     below = "".join(f'<div class="notice">{notice}</div>' for notice in notices)
-    return f'<header><h1>{title}</h1>{badge}<div class="sub">{_esc(" · ".join(words))}</div></header>{below}'
+    return f'<header><h1>{title}</h1>{badge}<div class="sub">{esc(" · ".join(words))}</div></header>{below}'
 
 
-def _folded(title: str, content: str) -> str:
+def folded(title: str, content: str) -> str:
+    """A section that is opened by a click."""
     return f"<section><details><summary>{title}</summary>{content}</details></section>"
 
 
@@ -110,21 +114,21 @@ def _tables(report: dict[str, Any]) -> str:
     rows = []
     for name, topic in report["topics"].items():
         rows.append(
-            f"<tr><td><code>{_esc(name)}</code></td><td><code>{_esc(topic['type'])}</code></td>"
+            f"<tr><td><code>{esc(name)}</code></td><td><code>{esc(topic['type'])}</code></td>"
             f'<td class="n">{topic["messages"]}</td><td class="n">{_fixed(topic["rate_hz"], 1)}</td></tr>'
         )
     head = '<tr><th>topic</th><th>type</th><th class="n">messages</th><th class="n">Hz</th></tr>'
-    tables = _folded("Topics recorded", f'<div class="wide"><table>{head}{"".join(rows)}</table></div>')
+    tables = folded("Topics recorded", f'<div class="wide"><table>{head}{"".join(rows)}</table></div>')
     groups = []
     for node, values in report["parameters"].items():
         if isinstance(values, dict):
             cells = [
-                f'<tr><td><code>{_esc(k)}</code></td><td class="n"><code>{_esc(v)}</code></td></tr>'
+                f'<tr><td><code>{esc(k)}</code></td><td class="n"><code>{esc(v)}</code></td></tr>'
                 for k, v in values.items()
             ]
-            groups.append(f"<table><tr><th>{_esc(node)}</th><th></th></tr>{''.join(cells)}</table>")
+            groups.append(f"<table><tr><th>{esc(node)}</th><th></th></tr>{''.join(cells)}</table>")
     if groups:
-        tables += _folded("Parameters used", f'<div class="columns">{"".join(groups)}</div>')
+        tables += folded("Parameters used", f'<div class="columns">{"".join(groups)}</div>')
     return tables
 
 
@@ -151,8 +155,13 @@ def page(run: Run, report: dict[str, Any]) -> str:
     title = (
         f"{report['world'] or run.folder.name}, seed {report['seed']}: {report['outcome'].get('result', '')}"
     )
-    embedded = json.dumps(replay.data(run, world, shown), separators=(",", ":")).replace("</", "<\\/")
+    return filled(title, parts, replay.data(run, world, shown))
+
+
+def filled(title: str, parts: list[str], data: dict[str, Any]) -> str:
+    """The template with its title, its parts (markup), and what its script needs."""
+    embedded = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    marks = {"title": esc(title), "body": "\n".join(parts), "data": embedded}
     text = TEMPLATE.read_text(encoding="utf-8")
-    for mark, content in (("{{title}}", _esc(title)), ("{{body}}", "\n".join(parts)), ("{{data}}", embedded)):
-        text = text.replace(mark, content)
-    return text
+    # in one go: what is put in may hold a mark itself
+    return re.sub(r"\{\{(title|body|data)\}\}", lambda match: marks[match[1]], text)

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
-from mcap.exceptions import McapError
 from mcap.records import Channel, Message, Schema
-from mcap.stream_reader import StreamReader
 from mcap_ros2.decoder import DecoderFactory
 from numpy.typing import NDArray
 
-# What mcap and its decompressors raise on bytes that are not what they should be.
-_BAD_BYTES = (
-    McapError, zstandard.ZstdError, struct.error, EOFError, ValueError, IndexError, KeyError, RuntimeError,
-    OverflowError, MemoryError,
-)  # fmt: skip
+from hybrid_control.files.mcap import McapRecords
 
 
 class RecordingError(ValueError):
@@ -87,24 +78,12 @@ def read(path: str | os.PathLike[str]) -> Recording:
 
     Raises OSError where the file can't be read and RecordingError where it is not MCAP at all.
     """
-    file = Path(path)
     decoders = DecoderFactory()
     schemas: dict[int, Schema] = {}
     channels: dict[int, Topic] = {}
-    complete = True
-    with file.open("rb") as stream:
-        if stream.read(8) != b"\x89MCAP0\r\n":
-            raise RecordingError(f"{file}: not an MCAP file")
-        stream.seek(0)
-        records = iter(StreamReader(stream, record_size_limit=2**28).records)
-        while True:
-            try:
-                record = next(records, None)
-            except _BAD_BYTES:
-                complete = False
-                break
-            if record is None:
-                break
+    records = McapRecords(path)
+    try:
+        for record in records:
             if isinstance(record, Schema):
                 schemas[record.id] = record
             elif isinstance(record, Channel):
@@ -118,7 +97,9 @@ def read(path: str | os.PathLike[str]) -> Recording:
                 topic.data.append(record.data)
                 topic.received_ns.append(record.log_time)
                 topic.published_ns.append(record.publish_time)
+    except ValueError as error:
+        raise RecordingError(str(error)) from None
     topics: dict[str, Topic] = {}
     for topic in channels.values():
         topics.setdefault(topic.name, topic)
-    return Recording(topics, complete)
+    return Recording(topics, records.complete)

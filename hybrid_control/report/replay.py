@@ -138,6 +138,20 @@ _RING = """<svg id="ring" viewBox="-132 -118 264 236" role="img" aria-label="rin
 <text x="106" y="4">right</text><text x="0" y="116" text-anchor="middle">behind</text></svg>"""
 
 
+def player(duration: float) -> str:
+    """What the page's script moves time with, and zooms the charts over time."""
+    zooms = (("0.5", "−", "zoom out"), ("2", "+", "zoom in at the cursor"), ("0", "All", "the whole time"))
+    buttons = "".join(
+        f'<button type="button" class="zoom" data-zoom="{factor}" aria-label="{what}" title="{what}">{sign}</button>'
+        for factor, sign, what in zooms
+    )
+    return (
+        '<div class="player"><button id="play" type="button">Play</button>'
+        f'<input id="time" type="range" min="0" max="{duration:.9g}" step="any" value="0" aria-label="time">'
+        f'<output id="clock"></output>{buttons}</div>'
+    )
+
+
 def section(run: Run, world: WorldMap, shown: list[Moment]) -> str:
     """Map, player, camera and ring."""
     width, height = shown[0].size if shown else (160, 120)
@@ -148,9 +162,7 @@ Red: what the lidar sees at the moment shown.</p>
 <div class="caption"><span>speed {speed_key(run)}</span><span>dashed: straight line</span>
 <span>dotted: wheel odometry</span></div>
 {world.svg()}
-<div class="player"><button id="play" type="button">Play</button>
-<input id="time" type="range" min="0" max="{run.duration:.3f}" step="0.02" value="0" aria-label="time">
-<output id="clock"></output></div>
+{player(run.duration)}
 <div class="replay"><div><svg class="camera" viewBox="0 0 {width} {height}">
 <image id="image" href="data:," {place} preserveAspectRatio="none"/><path id="strip" class="strip" d=""/>
 <polygon id="ribbon" class="ribbon" points=""/><polygon id="beyond" class="beyond" points=""/></svg>

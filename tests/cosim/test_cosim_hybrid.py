@@ -170,7 +170,7 @@ def test_cosim_compare_finds_the_first_divergence_by_port_time_and_neuron(folder
     np.savez(names[1], **changed)
     capsys.readouterr()
     assert main(["cosim", "compare", *map(str, names)]) == 1
-    assert capsys.readouterr().out.startswith("reflex.lif.voltage: at 0.07 s (row 70), number 3: ")
+    assert capsys.readouterr().out.startswith("reflex.lif.voltage: run 70 at 70 ms, number 3: ")
 
 
 def test_cosim_the_file_in_the_docs_runs_as_it_stands_there(folder):

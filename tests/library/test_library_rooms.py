@@ -15,9 +15,10 @@ ROOMS = runpy.run_path(str(ROOT / "scripts" / "rooms.py"))
 HOUSE = {
     "cli": "ros nodes, bench, report, bringup, navigation, cosim, firmware_bridge, sim, snn, signals, realtime, "
     "parameters, backends, files",
-    "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends",
+    "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends, "
+    "files",
     "bench": "bringup, cosim, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
-    "report": "navigation, signals",
+    "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, snn, signals, files",

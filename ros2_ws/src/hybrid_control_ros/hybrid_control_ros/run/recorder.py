@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from mcap.writer import CompressionType, Writer
 from rclpy.context import Context
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from hybrid_control.files.mcap import McapWriter
 from hybrid_control_ros.node import bare_node
 
 _PERIOD = 0.04  # s between two looks for messages; each carries the time at which it really came
 _DEPTH = 500  # messages of a topic that may wait for the next look
-_CHUNK = 512 * 1024  # bytes; what is lost of a recording that is cut short
 _SEPARATOR = "=" * 80
 _FIELD = re.compile(r"^\s*([A-Za-z][\w/]*)")
 _BUILT_IN = {
@@ -77,77 +76,25 @@ def full_definition(kind: str) -> str:
     return "\n".join(result) + "\n"
 
 
-class McapFile:
-    """An MCAP file of serialized ROS 2 messages that stops, and says why, when the disk will not take more.
-
-    note: why it stopped, "" while all is well. No method raises OSError.
-    """
+class McapFile(McapWriter):
+    """An MCAP file of serialized ROS 2 messages; see McapWriter."""
 
     def __init__(self, path: Path) -> None:
-        self.note = ""
-        self._path = path
-        self._schemas: dict[str, int] = {}
-        self._channels: dict[str, int] = {}
-        self._sequence: dict[str, int] = {}
-        self._file: Any = None
-        try:
-            self._file = path.open("wb")
-            self._writer = Writer(self._file, chunk_size=_CHUNK, compression=CompressionType.ZSTD)
-            self._writer.start(profile="ros2", library="hybrid_control")
-        except OSError as error:
-            self._give_up(error)
+        super().__init__(path, profile="ros2")
 
     def write(self, topic: str, kind: str, data: bytes, received_ns: int, published_ns: int) -> None:
         """Add a message; does nothing once the recording has stopped."""
-        if self._file is None:
+        if self.note:
             return
-        try:
-            if topic not in self._channels:
-                self._add(topic, kind)
-            self._sequence[topic] += 1
-            self._writer.add_message(
-                self._channels[topic], received_ns, data, published_ns, sequence=self._sequence[topic]
-            )
-        except OSError as error:
-            self._give_up(error)
-
-    def _add(self, topic: str, kind: str) -> None:
-        if kind not in self._schemas:
-            self._schemas[kind] = self._writer.register_schema(
-                kind, "ros2msg", full_definition(kind).encode()
-            )
-        self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schemas[kind])
-        self._sequence[topic] = 0
-
-    def flush(self) -> None:
-        """Hand what is buffered to the file system, so that a full disk is noticed soon."""
-        if self._file is not None:
-            try:
-                self._writer.flush()
-            except OSError as error:
-                self._give_up(error)
+        if not self.knows(topic):
+            self.channel(topic, "cdr", (kind, "ros2msg", full_definition(kind)))
+        self.add(topic, data, received_ns, published_ns)
 
     def close(self, metadata: dict[str, str] | None = None) -> None:
         """Write the index, with a few words about the run, and close."""
-        if self._file is None:
-            return
-        try:
-            if metadata:
-                self._writer.add_metadata("hybrid_control", metadata)
-            self._writer.finish()
-            self._file.close()
-            self._file = None
-        except OSError as error:
-            self._give_up(error)
-
-    def _give_up(self, error: OSError) -> None:
-        self.note = f"recording stopped: {self._path}: {error.strerror or error}"
-        file, self._file = self._file, None
-        if file is not None:
-            try:
-                file.close()
-            except OSError:
-                return  # the same reason again
+        if metadata:
+            self.metadata("hybrid_control", metadata)
+        self.finish()
 
 
 class Recorder(threading.Thread):
