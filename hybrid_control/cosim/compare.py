@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,35 +163,30 @@ def _row_difference(name: str, x: Recorded, y: Recorded, common: Times) -> tuple
 
 def _spike_difference(name: str, x: Recorded, y: Recorded, common: Times) -> tuple[int, str] | None:
     left, right = _events(x, common), _events(y, common)
-    count = min(len(left), len(right))
-    odd = np.flatnonzero((left[:count] != right[:count]).any(axis=1))
-    if not odd.size and len(left) == len(right):
+    count = min(len(left[0]), len(right[0]))
+    odd = np.flatnonzero(
+        np.logical_or.reduce([a[:count] != b[:count] for a, b in zip(left, right, strict=True)])
+    )
+    if not odd.size and len(left[0]) == len(right[0]):
         return None
     i = int(odd[0]) if odd.size else count
-    at, neuron = min(tuple(events[i, :2]) for events in (left, right) if i < len(events))
-    counts = []
-    for events in (left, right):
-        here = i < len(events) and tuple(events[i, :2]) == (at, neuron)
-        counts.append(_number(float(events[i, 2])) if here else "0")
-    run = int(np.searchsorted(common, int(at)))
-    return int(at), f"{_place(name, run, int(at))}, neuron {int(neuron)}: {' and '.join(counts)} spikes"
+    here = [(int(e[0][i]), int(e[1][i]), float(e[2][i])) if i < len(e[0]) else None for e in (left, right)]
+    at, neuron = min(event[:2] for event in here if event is not None)
+    counts = [_number(event[2]) if event is not None and event[:2] == (at, neuron) else "0" for event in here]
+    run = int(np.searchsorted(common, at))
+    return at, f"{_place(name, run, at)}, neuron {neuron}: {' and '.join(counts)} spikes"
 
 
-def _events(port: Recorded, common: Times) -> NDArray[np.object_]:
-    """The spikes up to the last common run, (k, 3): time in ns, neuron, count."""
+def _events(port: Recorded, common: Times) -> tuple[Times, Times, NDArray[np.float64]]:
+    """The spikes up to the last common run, (k,) each: time in ns, neuron, count."""
     if port.rows is not None:
         rows = np.nan_to_num(port.rows[: len(common)], nan=0.0)
         run, neuron = np.nonzero(rows)
-        port = dataclasses.replace(
-            port, rows=None, times=port.times[run], neuron=neuron.astype(np.int64), count=rows[run, neuron]
-        )
+        return port.times[run], neuron.astype(np.int64), rows[run, neuron]
     assert port.neuron is not None
     assert port.count is not None
     kept = port.times <= common[-1] if len(common) else np.zeros(len(port.times), np.bool_)
-    events = np.empty((int(kept.sum()), 3), np.object_)
-    for column, values in enumerate((port.times, port.neuron, port.count)):
-        events[:, column] = values[kept].tolist()
-    return events
+    return port.times[kept], port.neuron[kept], port.count[kept]
 
 
 def _number(value: float) -> str:

@@ -242,6 +242,13 @@ class _Reader:
         """The same, decoded."""
         raise NotImplementedError
 
+    def ordered(self) -> Times:
+        """The times of the messages. ValueError where they go back."""
+        times = np.array(self.times, np.int64)
+        if (np.diff(times) < 0).any():
+            raise ValueError(f"{self.topic}: its times go back")
+        return times
+
 
 class _Rows(_Reader):
     def __init__(self, topic: str, kind: str, shape: tuple[int, ...]) -> None:
@@ -258,7 +265,7 @@ class _Rows(_Reader):
 
     def result(self) -> Recorded:
         rows = np.array(self.numbers, np.float64).reshape(-1, self.size)
-        return Recorded(self.kind, self.shape, np.array(self.times, np.int64), rows)
+        return Recorded(self.kind, self.shape, self.ordered(), rows)
 
 
 class _Spikes(_Reader):
@@ -283,7 +290,7 @@ class _Spikes(_Reader):
 
     def result(self) -> Recorded:
         return Recorded(
-            "spikes", self.shape, np.array(self.times, np.int64), None, np.array(self.neurons, np.int64),
+            "spikes", self.shape, self.ordered(), None, np.array(self.neurons, np.int64),
             np.array(self.counts, np.float64),
         )  # fmt: skip
 
@@ -323,7 +330,8 @@ class _Ros:
             raise ValueError(f"{self.topic}: no messages")
         times, numbers = np.array(self._times, np.int64), np.array(self._numbers, np.float64)
         if self._field == "rates":
-            return Recorded("rates", (self._size,), times, numbers.reshape(-1, self._size))
+            order = np.argsort(times, kind="stable")
+            return Recorded("rates", (self._size,), times[order], numbers.reshape(-1, self._size)[order])
         if len(times) != len(numbers):
             raise ValueError(f"{self.topic}: {len(numbers)} spikes with {len(times)} times")
         order = np.argsort(times, kind="stable")
@@ -353,7 +361,7 @@ class _Runs(_Reader):
     def result(self) -> RecordedRuns:
         count = len(self.times)
         return RecordedRuns(
-            np.array(self.times, np.int64),
+            self.ordered(),
             np.array(self.ends, np.int64),
             np.array(self.walls, np.float64),
             np.array(self.waited, np.bool_),
