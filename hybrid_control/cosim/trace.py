@@ -6,10 +6,11 @@ given; JSON, rates and spikes with the fields of the ROS messages RateVector and
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hybrid_control import __version__
 from hybrid_control.cosim.ages import Ages
 from hybrid_control.cosim.clock import text
 from hybrid_control.cosim.hybrid import VERSION, Hybrid
-from hybrid_control.cosim.part import Array, Runs
+from hybrid_control.cosim.part import Array, Message, Runs
 from hybrid_control.cosim.scheduler import EventScheduler, Member
 from hybrid_control.files.mcap import McapWriter
 
@@ -57,6 +58,7 @@ SCHEMAS = {
         offset_ns=_many("integer"),
         count=_many("number"),
     ),
+    "messages": _schema("hybrid_control/Message", time_ns={"type": "integer"}, value={}),
     "runs": _schema(
         "hybrid_control/Run",
         run={"type": "integer"},
@@ -118,7 +120,9 @@ class TraceWriter:
             self._runs(member, runs, results)
             for port, rows in results.items():
                 topic = f"{member.name}.{port}"
-                if topic in self._wanted:
+                if topic in self._wanted and member.part.outputs[port].kind == "messages":
+                    self._messages(topic, member, rows, times)
+                elif topic in self._wanted:
                     rows = np.asarray(rows).reshape(runs.count, -1)
                     if member.part.outputs[port].kind == "spikes":
                         self._spikes(topic, member, port, rows, times)
@@ -133,7 +137,11 @@ class TraceWriter:
         for i, t in enumerate(runs.times.tolist()):
             waited = lost = "false"
             if kept is not None and not kept[i]:
-                whole = all(np.isfinite(rows[i]).all() for rows in results.values())
+                whole = all(
+                    np.isfinite(rows[i]).all()
+                    for port, rows in results.items()
+                    if member.part.outputs[port].kind != "messages"
+                )
                 waited, lost = ("false", "true") if whole else ("true", "false")
             seen = ",".join("null" if age < 0 else str(age) for age in ages[i])
             self._file.add(
@@ -177,6 +185,16 @@ class TraceWriter:
             body = f"{{{_header(t, member.name)},{words},{fired}}}"
             self._file.add(topic, body.encode(), t, t + member.clock.latency_ns)
 
+    def _messages(
+        self, topic: str, member: Member, rows: Sequence[Sequence[Message]], times: NDArray[np.int64]
+    ) -> None:
+        """What travels whole, as far as JSON can say it."""
+        for t, row in zip(times.tolist(), rows, strict=True):
+            for time_ns, value in row:
+                body = json.dumps({"time_ns": time_ns, "value": _plain(value)})
+                self._file.add(topic, body.encode(), t, t + member.clock.latency_ns)
+                self.counts[topic] += 1
+
     def _log(self, name: str, words: str, at_ns: int) -> None:
         stamp = {"sec": at_ns // 10**9, "nsec": at_ns % 10**9}
         message = {"timestamp": stamp, "level": 3, "message": words, "name": name}
@@ -219,6 +237,23 @@ class TraceWriter:
         self._file.finish()
         if error is None:
             self._check()
+
+
+def _plain(value: Any) -> Any:
+    """Something that travels whole, in JSON's types: fields by name, arrays as lists, what is not finite as null."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: _plain(item) for name, item in zip(value._fields, value, strict=True)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | type(None)) else str(value)
 
 
 def _header(t: int, frame: str) -> str:

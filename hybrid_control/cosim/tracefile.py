@@ -187,9 +187,9 @@ def _objects(words: Mapping[str, str], name: str) -> list[dict[str, Any]]:
 
 
 def _reader(channel: Any) -> Any:
-    """What takes the messages of a channel; None for one that is no co-simulation's."""
+    """What takes the messages of a channel; None for one that is no co-simulation's, or whose messages are objects."""
     kind = channel.metadata.get("kind")
-    if channel.message_encoding != "json" or kind not in (*KINDS, "runs", "log"):
+    if channel.message_encoding != "json" or kind not in (*KINDS, "runs", "log") or kind == "messages":
         return None
     if kind == "log":
         return _Log(channel.topic)

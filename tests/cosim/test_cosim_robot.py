@@ -1,11 +1,14 @@
 """The robot's own loop as a hybrid: what passes between its parts, lost runs, and snapshots from which it goes on."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from mcap.reader import make_reader
 
-from hybrid_control.cosim import PartError
+from hybrid_control.cli import main
+from hybrid_control.cosim import PartError, run
 from hybrid_control.cosim.results import results
 from hybrid_control.navigation.bench.dwa import Dwa
 from hybrid_control.navigation.bench.map_planner import MapPlanner
@@ -117,3 +120,18 @@ def test_cosim_robot_a_sensor_whose_link_is_late_is_as_old_as_that_to_the_reflex
     hybrid.links[i] = name, source, target, dataclasses.replace(options, delay_ns=2_000_000_000)
     with pytest.raises(PartError, match=r"^reflex: at .*: scan refused: .*"):
         hybrid.scheduler().advance(3_000_000_000)
+
+
+def test_cosim_robot_s_loop_is_traced_to_a_file_and_a_page(world, tmp_path):
+    driver, simulator = planar(world)
+    hybrid, _ = robot_hybrid(driver, simulator, JACKAL, RULES, seed=5)
+    hybrid.record, hybrid.until_ns = ["reflex.command", "planner.rates"], 100 * WINDOW_NS
+    run(hybrid, trace=tmp_path / "run.mcap")
+    with (tmp_path / "run.mcap").open("rb") as file:
+        messages = [(c.topic, json.loads(m.data)) for _, c, m in make_reader(file).iter_messages()]
+    topics = [topic for topic, _ in messages]
+    assert topics.count("reflex") == topics.count("reflex.command") + 1 == 100
+    commands = [body["value"]["twist"]["linear_x"] for topic, body in messages if topic == "reflex.command"]
+    assert 0.1 < max(commands) <= 1.0
+    assert main(["cosim", "trace", str(tmp_path / "run.mcap"), "--out", str(tmp_path / "page.html")]) == 0
+    assert "reflex" in (tmp_path / "page.html").read_text()
