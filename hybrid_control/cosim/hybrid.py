@@ -79,7 +79,7 @@ class Hybrid:
         return part, port
 
     def scheduler(self, recorder: Recorder | None = None) -> EventScheduler:
-        """What runs it. HybridError where it can't be run."""
+        """What runs it, from 0 and by its seed. HybridError where it can't be run."""
         for name in self.record:
             self._port("record", name, "outputs")
         try:
@@ -90,7 +90,9 @@ class Hybrid:
                 for name, a, b, options in self.links
             ]
             parts = {name: (part, self.clocks[name]) for name, part in self.parts.items()}
-            return EventScheduler(parts, connections, losses=self.losses, beside=self.beside, record=recorder)
+            return EventScheduler(
+                parts, connections, losses=self.losses, beside=self.beside, record=recorder, seed=self.seed
+            )
         except ValueError as error:
             raise HybridError(str(error)) from None
 

@@ -86,6 +86,7 @@ class EventScheduler:
         losses: Mapping[str, Loss] | None = None,
         beside: Sequence[str] = (),
         record: Recorder | None = None,
+        seed: int = 0,
     ) -> None:
         losses = losses or {}
         self.members = {
@@ -99,7 +100,7 @@ class EventScheduler:
         self._pool = ThreadPoolExecutor(len(self._beside), "cosim") if self._beside else None
         self._record = record
         self.now_ns = 0
-        self.reset(0)
+        self.reset(seed)
 
     def _connect(self, connection: Connection) -> None:
         for (name, port), what in ((connection.source, "outputs"), (connection.target, "inputs")):
