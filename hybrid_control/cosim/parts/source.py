@@ -18,6 +18,8 @@ class ArraySource(Stateless):
         array = np.asarray(values)
         if array.ndim < 1 or array.shape[0] < 1 or array.dtype.kind not in "biuf":
             raise ValueError(f"{array.dtype} of shape {array.shape}; expected numbers of shape (runs, ...)")
+        if kind == "messages":
+            raise ValueError("kind: an array holds no messages; there are values, rates, spikes, states")
         self._rows, self._loop = array.reshape(array.shape[0], -1).astype(np.float64), loop
         self.inputs: Mapping[str, Port] = {}
         self.outputs = {"out": Port(kind, array.shape[1:])}
