@@ -140,6 +140,8 @@ def _run(args: argparse.Namespace) -> int:
     for name, series in results.series.items():
         spikes = f", {series.values.sum():.0f} spikes" if _spiking(hybrid, name) else ""
         print(f"{name}: {len(series.times_ns)} x {series.values.shape[1:]}{spikes}")
+    for name, messages in results.messages.items():
+        print(f"{name}: {len(messages)} messages")
     print(f"{text(hybrid.until_ns)} simulated in {results.seconds:.3g} s")
     if args.out is not None and not traced:
         arrays = {name: series.values for name, series in results.series.items()}

@@ -85,7 +85,7 @@ class Hybrid:
         return frozenset(".".join(self._port("record", name, "outputs")) for name in self.record)
 
     def scheduler(self, recorder: Recorder | None = None, *, keep: bool = True) -> EventScheduler:
-        """What runs it; it keeps what `record` names, unless not to. HybridError where it can't be run."""
+        """What runs it, from 0 and by its seed; it keeps what `record` names (keep). HybridError where it can't run."""
         ports = [self._port("record", name, "outputs") for name in sorted(self.recorded)] if keep else []
         try:
             connections = [
@@ -96,7 +96,7 @@ class Hybrid:
             ]
             parts = {name: (part, self.clocks[name]) for name, part in self.parts.items()}
             return EventScheduler(
-                parts, connections, losses=self.losses, beside=self.beside, keep=ports, record=recorder
+                parts, connections, losses=self.losses, beside=self.beside, keep=ports, record=recorder, seed=self.seed
             )
         except ValueError as error:
             raise HybridError(str(error)) from None

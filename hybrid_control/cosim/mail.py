@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.cosim.link import Link, LinkOptions
-from hybrid_control.cosim.part import Message, Port, Runs
+from hybrid_control.cosim.part import Message, PartError, Port, Runs
 
 Messages = Sequence[Message]
 _NONE: list[Messages] = [()]  # what one run sees where none came; nobody writes to it
@@ -57,6 +57,8 @@ class MessageLink:
         for i, begin in enumerate(runs.begins):
             if rows[i] and (kept is None or kept[i]):
                 for message in rows[i]:
+                    if not isinstance(message, Message):
+                        raise PartError(f"{self.name}: {message!r:.100} is no Message(time_ns, value)")
                     leaves = max(begin + latency_ns, message.time_ns)
                     if self._mail:
                         leaves = max(leaves, self._mail[-1][0] - delay)

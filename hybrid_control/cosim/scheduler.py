@@ -72,6 +72,7 @@ class EventScheduler:
         beside: Mapping[str, bool] | None = None,
         keep: Sequence[tuple[str, str]] = (),
         record: Recorder | None = None,
+        seed: int = 0,
     ) -> None:
         losses = losses or {}
         self.members = {
@@ -94,7 +95,7 @@ class EventScheduler:
         self._head = self._layout.head
         self.observe(record)
         self.now_ns = 0
-        self.reset(0)
+        self.reset(seed)
 
     def _connect(self, connection: Connection) -> None:
         for (name, port), what in ((connection.source, "outputs"), (connection.target, "inputs")):

@@ -163,7 +163,6 @@ def drive(
     """
     hybrid, judge = robot_hybrid(driver, simulator, robot, rules, seed)
     scheduler = hybrid.scheduler()
-    scheduler.reset(seed)
     for now in range(WINDOW_NS, hybrid.until_ns + 1, WINDOW_NS):
         scheduler.advance(now + 1)
         if judge.over:

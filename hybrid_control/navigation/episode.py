@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.signals import Odometry, Twist
+from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.score import Contact
 from hybrid_control.sim.simulator import Event
@@ -44,8 +44,9 @@ class Simulator(Protocol):
     def apply(self, twist: Twist) -> None:
         """Wished velocity in the body's frame."""
 
-    def truth(self) -> Odometry:
-        """True planar pose and body-frame twist."""
+    @property
+    def pose(self) -> Pose:
+        """The true planar pose."""
 
     def reset(self) -> None:
         """Back to time 0 and the world's start; noise begins anew from the seed."""

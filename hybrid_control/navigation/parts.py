@@ -21,7 +21,7 @@ from hybrid_control.navigation.planner.timed import PlannerFault, Plans, TimedPl
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.route import Guide
 from hybrid_control.realtime import SteppedLoop
-from hybrid_control.signals import PLANNER_POPULATIONS, Goal, Odometry, RateVector, Twist
+from hybrid_control.signals import PLANNER_POPULATIONS, Goal, Odometry, SpikeTrain, Twist
 from hybrid_control.signals.coding import Encoder
 
 MESSAGES = Port("messages", ())
@@ -181,8 +181,8 @@ class SpikesPart:
             if held is None:
                 rows.append(())
             else:
-                vector = RateVector(now, held.rates, PLANNER_POPULATIONS)
-                rows.append((Message(now, self._encoder.spikes(vector, runs.period_ns)),))
+                spikes = self._encoder.encode(held.rates, runs.period_ns)
+                rows.append((Message(now, SpikeTrain(now, runs.period_ns, PLANNER_POPULATIONS, *spikes)),))
         return {"spikes": rows}
 
     def state(self) -> Any:

@@ -48,9 +48,9 @@ class SimulatorPart:
                 simulator.apply(command.twist)
             given: dict[str, list[Message]] = {}
             for kind, time_ns, value in simulator.advance(now):
-                seen = Picture(value, simulator.truth().pose) if kind == "camera" else value
+                seen = Picture(value, simulator.pose) if kind == "camera" else value
                 given.setdefault(kind, []).append(Message(time_ns, seen))
-            given["truth"] = [Message(now, Truth(simulator.truth().pose, len(simulator.contact_events)))]
+            given["truth"] = [Message(now, Truth(simulator.pose, len(simulator.contact_events)))]
             for kind, of_kind in rows.items():
                 of_kind.append(given.get(kind, ()))
         return rows

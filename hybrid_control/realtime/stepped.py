@@ -30,7 +30,7 @@ class SteppedLoop:
         self.missed = 0
         self.resets = 0
         self._tick = tick  # kept alive
-        self._tick_address = tick_address(tick)
+        self._addresses = tick_address(tick), self.context.ctypes.data
         self._now_ns = -1
         self._next = -1  # index of the next tick; its due time is index · period
 
@@ -55,7 +55,7 @@ class SteppedLoop:
             self._next += due - self.max_ticks
             due = self.max_ticks
         begin = self._next * self.period_ns
-        done = call_ticks(self._tick_address, self.context.ctypes.data, begin, self.period_ns, due)
+        done = call_ticks(*self._addresses, begin, self.period_ns, due)
         self._next += done
         self.ticks += done
         if done < due:

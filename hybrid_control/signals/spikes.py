@@ -114,7 +114,7 @@ class SpikeTrain:
                 raise ValueError(
                     f"spike train: offset {offset.max()} ns in a window of {self.duration_ns} ns"
                 )
-            if (np.diff(offset.astype(np.int64)) < 0).any():
+            if (offset[1:] < offset[:-1]).any():
                 raise ValueError("spike train: offsets must not decrease")
         object.__setattr__(self, "neuron", neuron)
         object.__setattr__(self, "offset_ns", offset)

@@ -275,11 +275,16 @@ class KinematicSimulator:
             return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))
         if kind == "odometry":
             return self.odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
-        return self.truth().pose
+        return self.pose
+
+    @property
+    def pose(self) -> Pose:
+        """The true planar pose."""
+        return Pose(*self._state[:V].tolist())
 
     def truth(self) -> Odometry:
         """True planar pose and body-frame twist."""
-        x, y, yaw, v, w = self._state[[X, Y, YAW, V, W]].tolist()
+        x, y, yaw, v, w = self._state[: W + 1].tolist()
         return Odometry(self.time_ns, Pose(x, y, yaw), Twist(self.time_ns, linear_x=v, angular_z=w))
 
     def goal_distance(self) -> float:

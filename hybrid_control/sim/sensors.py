@@ -38,16 +38,17 @@ class Schedule:
     def reset(self) -> None:
         """Back to time 0."""
         self._sent = dict.fromkeys(self._period_ns, 0)
+        self._due = {kind: round(period) for kind, period in self._period_ns.items()}
 
     def next(self) -> tuple[str, int]:
         """Kind and time in ns of the next reading."""
-        due = {k: round((self._sent[k] + 1) * p) for k, p in self._period_ns.items()}
-        kind = min(due, key=lambda k: due[k])
-        return kind, due[kind]
+        kind = min(self._due, key=self._due.__getitem__)
+        return kind, self._due[kind]
 
     def sent(self, kind: str) -> None:
         """That reading was taken."""
         self._sent[kind] += 1
+        self._due[kind] = round((self._sent[kind] + 1) * self._period_ns[kind])
 
 
 @numba.njit(cache=True, nogil=True)

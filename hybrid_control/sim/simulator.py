@@ -100,7 +100,7 @@ class Simulator:
         self.locomotion.rest()
         self._move_obstacles()
         library.mj_forward(model, data)
-        self._score.see(self.time_ns, self.truth().pose, placed=True)
+        self._score.see(self.time_ns, self.pose, placed=True)
 
     def apply(self, twist: Twist) -> None:
         """Wished velocity in the body's frame: cut to the robot's limits, approached as it can, and held for its
@@ -189,7 +189,7 @@ class Simulator:
         for pair in geoms[(geoms == self._footprint).any(axis=1)].tolist():
             other = model.geom(pair[0] if pair[1] == self._footprint else pair[1]).name
             if self._score.touch(self.time_ns, other):
-                pose, standing = self.truth().pose, self.locomotion.standing(self.time_ns)
+                pose, standing = self.pose, self.locomotion.standing(self.time_ns)
                 self.contact_events.append(Contact(self.time_ns, other, pose.x, pose.y, standing))
 
     # -- sensors -------------------------------------------------------------------------------------------
@@ -219,14 +219,19 @@ class Simulator:
 
     # -- ground truth: for the score and the report alone --------------------------------------------------
 
+    @property
+    def pose(self) -> Pose:
+        """The true planar pose."""
+        x, y, _, qw, qx, qy, qz = self.mujoco.data.qpos[:7].tolist()
+        return Pose(x, y, math.atan2(2.0 * (qw * qz + qx * qy), 1.0 - 2.0 * (qy * qy + qz * qz)))
+
     def truth(self) -> Odometry:
         """True planar pose and body-frame twist."""
-        x, y, _, qw, qx, qy, qz = self.mujoco.data.qpos[:7].tolist()
-        yaw = math.atan2(2.0 * (qw * qz + qx * qy), 1.0 - 2.0 * (qy * qy + qz * qz))
+        pose = self.pose
         vx, vy, vz, _, _, wz = self.mujoco.data.qvel[:6].tolist()
-        c, s = math.cos(yaw), math.sin(yaw)
+        c, s = math.cos(pose.yaw), math.sin(pose.yaw)
         twist = Twist(self.time_ns, c * vx + s * vy, c * vy - s * vx, vz, wz)
-        return Odometry(self.time_ns, Pose(x, y, yaw), twist)
+        return Odometry(self.time_ns, pose, twist)
 
     @property
     def height(self) -> float:
@@ -250,11 +255,11 @@ class Simulator:
 
     def minimum_distance(self) -> float:
         """Metres from the robot's rectangular outline to the nearest obstacle now; inf in an empty world."""
-        return outline_gap(self.world, self.robot, self.time_ns, self.truth().pose)
+        return outline_gap(self.world, self.robot, self.time_ns, self.pose)
 
     def goal_distance(self) -> float:
         """Metres from the robot's centre to the goal."""
-        pose = self.truth().pose
+        pose = self.pose
         return math.dist((pose.x, pose.y), self.world.goal)
 
     def viewer(self) -> Any:

@@ -11,6 +11,7 @@ from hybrid_control.cosim.clock import Clock
 from hybrid_control.cosim.link import Link, LinkOptions
 from hybrid_control.cosim.mail import MessageLink, link_of
 from hybrid_control.cosim.part import Message, PartError, Port, Runs, Updates
+from hybrid_control.cosim.parts import ArraySource
 from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss
 
 
@@ -346,3 +347,11 @@ def test_cosim_messages_come_by_one_link_alone():
     parts = {"a": Mixer({}, 1.0), "b": Mixer({"i0": "messages"}, 2.0), "c": Mixer({}, 3.0)}
     with pytest.raises(ValueError, match="y: another link brings b these messages"):
         scheduler_of(parts, dict.fromkeys(parts, Clock(1)), links)
+
+
+def test_cosim_what_is_no_message_is_named():
+    link = MessageLink("a.x -> b.y", Port("messages", ()), Port("messages", ()))
+    with pytest.raises(PartError, match=r"^a.x -> b.y: 1.5 is no Message\(time_ns, value\)$"):
+        link.put(Runs(0, 1, 1), 0, [[1.5]], None)
+    with pytest.raises(ValueError, match="an array holds no messages"):
+        ArraySource([1.0, 2.0], "messages")

@@ -19,6 +19,8 @@ class ArraySource(CompiledPart, Stateless):
         array = np.asarray(values)
         if array.ndim < 1 or array.shape[0] < 1 or array.dtype.kind not in "biuf":
             raise ValueError(f"{array.dtype} of shape {array.shape}; expected numbers of shape (runs, ...)")
+        if kind == "messages":
+            raise ValueError("kind: an array holds no messages; there are values, rates, spikes, states")
         self._rows = np.ascontiguousarray(array.reshape(array.shape[0], -1), np.float64)
         self.inputs: Mapping[str, Port] = {}
         self.outputs = {"out": Port(kind, array.shape[1:])}

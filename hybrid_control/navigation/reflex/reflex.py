@@ -391,13 +391,7 @@ class Reflex:
         """The newest command; zero before the first tick."""
         entry = self._boxes["command"].read()
         value = entry["value"]
-        twist = Twist(
-            int(entry["stamp_ns"]),
-            linear_x=float(value["linear_x"]),
-            linear_y=float(value["linear_y"]),
-            linear_z=float(value["linear_z"]),
-            angular_z=float(value["angular_z"]),
-        )
+        twist = Twist(int(entry["stamp_ns"]), *value.item()[:4])  # with which a COMMAND begins
         return Command(twist, Mode(int(value["mode"])), int(value["tick"]))
 
     def spikes(self, stamp_ns: int, now_ns: int) -> SpikeTrain | None:
