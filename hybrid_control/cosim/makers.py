@@ -96,6 +96,9 @@ def _source(d: Described) -> Part:
     from hybrid_control.cosim.parts import ArraySource
     from hybrid_control.files import read_npy, read_npz
 
+    kind, loop = d.take("kind", "values"), bool(d.take("loop", False))
+    if isinstance(d.value, list):
+        return ArraySource(d.value, kind, loop=loop)
     path, key = d.path(), d.take("key")
     if path.suffix == ".npz":
         arrays = read_npz(path)
@@ -106,7 +109,7 @@ def _source(d: Described) -> Part:
         values = arrays[key]
     else:
         values = read_npy(path)
-    return ArraySource(values, d.take("kind", "values"), loop=bool(d.take("loop", False)))
+    return ArraySource(values, kind, loop=loop)
 
 
 def _fuse(d: Described) -> Part:
