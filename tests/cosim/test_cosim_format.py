@@ -1,6 +1,7 @@
 """docs/hybrid_format.md: its vectors through our implementation and through a reader written from the page alone."""
 
 import json
+import re
 from pathlib import Path
 
 import nir
@@ -67,6 +68,11 @@ def test_cosim_vectors_hold_what_the_format_calls_its_core():
     assert any("latency" in part for part in parts)
 
 
+def test_cosim_reader_knows_nothing_of_the_product():
+    text = (Path(__file__).parent / "reader.py").read_text(encoding="utf-8")
+    assert re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE) == ["hashlib", "math", "struct"]
+
+
 def test_docs_name_every_key_and_kind_of_the_format():
     options = {"period", "latency", "lost", "beside", "delay", "gain", "initial", "max_age"}
     for word in {*_TOP, *MAKERS, *POLICIES, *options}:
@@ -126,6 +132,8 @@ def test_cosim_states_are_written_as_the_page_says():
     hybrid.add("say", FunctionPart(lambda: {"x": np.array([2.5])}, {}, {"x": (1,)}), "10 ms", "2.5 ms")
     hybrid.link("say", "net.kept.voltage")
     assert run(hybrid)["net.out"][:, 0].tolist() == [0.0, 0.0, 0.0, 2.5, 2.5, 2.5]
+    with pytest.raises(HybridError, match=r"net.kept.voltage is a state, and say -> net.kept.* writes it already"):
+        hybrid.link("say", "net.kept.voltage")
 
 
 def test_cosim_rows_in_the_file_are_a_source_and_those_that_are_none_are_refused():
