@@ -290,6 +290,7 @@ def _add_cosim_command(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--lost", type=float, default=0.0, metavar="P", help="share of the ANN's runs whose results never arrive")
     add("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
+    add("--picture", type=Path, metavar="FILE.svg", help="draw which pattern comes first for which weights")
     parser.set_defaults(run=_cosim)
 
 
@@ -297,7 +298,7 @@ def _cosim(arguments: argparse.Namespace) -> int:
     """The command."""
     from tqdm import tqdm
 
-    from hybrid_control.bench.arm.measure import measure, table
+    from hybrid_control.bench.arm.measure import measure, picture, table
     from hybrid_control.bench.arm.patterns import PATTERNS
     from hybrid_control.cosim.efficiency import Weights
 
@@ -320,5 +321,7 @@ def _cosim(arguments: argparse.Namespace) -> int:
 
         result = measure(range(arguments.seeds), weights, show, arguments.lost)
     print(table(result))
+    if arguments.picture is not None:
+        arguments.picture.write_text(picture(result), encoding="utf-8")
     _write(arguments.json, result)
     return 0

@@ -8,14 +8,14 @@ that is stated beforehand:
     term(m, r) = r / (r + m)
 
 1 where m is 0, 1/2 where it is the reference, towards 0 beyond: within 0 .. 1 without clipping, so that no two measures
-become one. The figure is within 0 .. 1. It depends on the references as much as on the weights; `ranking` shows how
-the order of candidates changes over all weights.
+become one. The figure is within 0 .. 1. It depends on the references as much as on the weights; `ranking` and `regions`
+show how the order of candidates changes over all weights, and `ternary.picture` draws it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hybrid_control.snn.energy import HOROWITZ_45NM, Counters, EnergyConstants
@@ -96,6 +96,59 @@ def ranking(candidates: Mapping[str, Measures], references: Measures, steps: int
             order = tuple(sorted(values, key=lambda name: (-values[name], name)))
             ranks.append(Rank(weights, order, tuple(values[name] for name in order)))
     return ranks
+
+
+Corner = tuple[float, float, float]  # weights of accuracy, latency and power
+ALL_WEIGHTS: tuple[Corner, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+def regions(
+    candidates: Mapping[str, Measures], references: Measures, within: Sequence[Corner] = ALL_WEIGHTS
+) -> dict[str, tuple[Corner, ...]]:
+    """Where each candidate comes first: the corners of its part of the triangle of weights, in order around it.
+
+    Exact: the figure is linear in the weights, so each part is convex. within: corners of a convex part of it all. Who
+    comes first nowhere is not there; of equals the first in the order of names is.
+    """
+    terms = {
+        name: (
+            term(m.error, references.error),
+            term(m.latency, references.latency),
+            term(m.power, references.power),
+        )
+        for name, m in candidates.items()
+    }
+    found = {}
+    for name, own in terms.items():
+        corners = tuple(within)
+        for other, its in terms.items():
+            if its == own and other < name:
+                corners = ()
+            elif other != name:
+                corners = _cut(corners, (own[0] - its[0], own[1] - its[1], own[2] - its[2]))
+        if share(corners) > 1e-9:
+            found[name] = corners
+    return found
+
+
+def _cut(corners: Sequence[Corner], lead: Corner) -> tuple[Corner, ...]:
+    """What of a convex part has lead . weights >= 0."""
+    leads = [sum(a * w for a, w in zip(lead, corner, strict=True)) for corner in corners]
+    kept: list[Corner] = []
+    for i, (corner, own) in enumerate(zip(corners, leads, strict=True)):
+        before, its = corners[i - 1], leads[i - 1]
+        if (own >= 0.0) != (its >= 0.0):
+            a, b, c = (x + (y - x) * its / (its - own) for x, y in zip(before, corner, strict=True))
+            kept.append((a, b, c))
+        if own >= 0.0:
+            kept.append(corner)
+    return tuple(kept)
+
+
+def share(corners: Sequence[Corner]) -> float:
+    """How much of all weights a part of the triangle holds, 0 .. 1."""
+    turns = (a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, (*corners[1:], *corners[:1]), strict=True))
+    return abs(sum(turns))
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,13 @@ class Hybrid:
         self.parts[name], self.losses[name] = part, Loss(float(lost))
 
     def link(self, source: str, target: str, options: LinkOptions | None = None) -> None:
-        """A link from "part.port" to "part.port"; a part with one port needs none named."""
+        """A link from "part.port" to "part.port"; a part with one port needs none named. One link writes a state."""
         name = f"{source} -> {target}"
         ends = [self._port(name, text, what) for text, what in ((source, "outputs"), (target, "inputs"))]
+        part, port = ends[1]
+        writers = [other for other, _, to, _ in self.links if to == ends[1]]
+        if writers and self.parts[part].inputs[port].kind == "states":
+            raise HybridError(f"{name}: {part}.{port} is a state, and {writers[0]} writes it already")
         self.links.append((name, ends[0], ends[1], options or LinkOptions()))
 
     def _port(self, link: str, text: str, what: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_control.cosim.part import Part
+from hybrid_control.files import read_npy, read_npz
 
 
 @dataclass
@@ -94,24 +95,28 @@ def _frames(d: Described) -> Part:
 
 def _source(d: Described) -> Part:
     from hybrid_control.cosim.parts import ArraySource
-    from hybrid_control.files import read_npy, read_npz
 
-    path, key = d.path(), d.take("key")
-    if path.suffix == ".mcap":
+    if not isinstance(d.value, list) and d.path().suffix == ".mcap":
         from hybrid_control.cosim.parts.recorded import RecordedSource
         from hybrid_control.cosim.tracefile import read_port
 
-        return RecordedSource(read_port(path, d.take("topic")), d.take("kind"))
-    if path.suffix == ".npz":
-        arrays = read_npz(path)
-        if key is None and len(arrays) == 1:
-            key = next(iter(arrays))
-        if key not in arrays:
-            raise ValueError(f"{path}: key: expected one of {', '.join(sorted(arrays))}")
-        values = arrays[key]
-    else:
-        values = read_npy(path)
-    return ArraySource(values, d.take("kind", "values"), loop=bool(d.take("loop", False)))
+        return RecordedSource(read_port(d.path(), d.take("topic")), d.take("kind"))
+    return ArraySource(_rows(d), d.take("kind", "values"), loop=bool(d.take("loop", False)))
+
+
+def _rows(d: Described) -> Any:
+    """Rows that stand in the hybrid, or in an npy or npz file."""
+    if isinstance(d.value, list):
+        return d.value
+    path = d.path()
+    if path.suffix != ".npz":
+        return read_npy(path)
+    arrays, key = read_npz(path), d.take("key")
+    if key is None and len(arrays) == 1:
+        key = next(iter(arrays))
+    if key not in arrays:
+        raise ValueError(f"{path}: key: expected one of {', '.join(sorted(arrays))}")
+    return arrays[key]
 
 
 def _fuse(d: Described) -> Part:

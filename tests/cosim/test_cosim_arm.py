@@ -144,7 +144,10 @@ def test_cosim_arm_command_prints_a_row_for_each_pattern(tmp_path, capsys, monke
     for name in set(PATTERNS) - {"SNN alone, affine", "hierarchical"}:  # two are enough
         monkeypatch.delitem(PATTERNS, name)
     file = tmp_path / "out.json"
-    assert main(["bench", "cosim", "--seeds", "1", "--weights", "1,0,0", "--json", str(file)]) == 0
+    drawn = tmp_path / "out.svg"
+    options = ["--json", str(file), "--picture", str(drawn)]
+    assert main(["bench", "cosim", "--seeds", "1", "--weights", "1,0,0", *options]) == 0
+    assert "dot: 1 accuracy, 0 latency, 0 power" in drawn.read_text()
     out = capsys.readouterr().out
     result = json.loads(file.read_text())
     assert list(result["patterns"]) == ["SNN alone, affine", "hierarchical"]

@@ -1,5 +1,8 @@
 """Hybrid_Efficiency and the energy of both sides, with numbers that are worked out by hand."""
 
+import re
+from xml.etree import ElementTree
+
 import numpy as np
 import onnx
 import pytest
@@ -14,9 +17,12 @@ from hybrid_control.cosim.efficiency import (
     Work,
     efficiency,
     ranking,
+    regions,
+    share,
     term,
 )
 from hybrid_control.cosim.parts.snn import load
+from hybrid_control.cosim.ternary import picture
 from hybrid_control.snn import Network
 
 REFERENCES = Measures(error=0.02, latency=0.05, power=1e-6)
@@ -58,6 +64,74 @@ def test_cosim_the_ranking_turns_where_the_weights_do():
         assert ranks[corner].values[1:] == (0.5, 0.5)
     # where two weigh the same, the order is that of the names
     assert ranks[0.5, 0.5].order == ("exact", "quick", "lean")
+
+
+# terms: exact 1, 1/2, 1/2; quick 1/2, 1, 1/2; lean 1/2, 1/2, 1
+CORNERS = {
+    "exact": Measures(0.0, 0.05, 1e-6), "quick": Measures(0.02, 0.0, 1e-6), "lean": Measures(0.02, 0.05, 0.0)
+}  # fmt: skip
+
+
+def test_cosim_three_that_have_a_corner_each_share_the_weights_alike():
+    found = regions(CORNERS, REFERENCES)
+    assert list(found) == ["exact", "quick", "lean"]
+    for corners in found.values():
+        assert share(corners) == pytest.approx(1 / 3)
+        assert any(np.allclose(corner, 1 / 3) for corner in corners)
+    assert (1.0, 0.0, 0.0) in found["exact"]
+    assert (0.0, 1.0, 0.0) in found["quick"]
+
+
+def test_cosim_of_equals_the_first_by_name_has_the_region_and_what_is_never_first_has_none():
+    candidates = {"b": Measures(0.0, 0.0, 0.0), "a": Measures(0.0, 0.0, 0.0), "worse": Measures(0.1, 0.1, 1e-6)}
+    assert regions(candidates, REFERENCES) == {"a": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))}
+    half = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.5, 0.0, 0.5))
+    assert share(half) == pytest.approx(0.5)
+    assert share(regions(candidates, REFERENCES, half)["a"]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cosim_regions_are_where_the_ranking_puts_each_first(seed):
+    rng = np.random.default_rng(seed)
+    candidates = {str(i): Measures(*(10.0 ** rng.uniform(-2, 2, 3) * (0.02, 0.05, 1e-6))) for i in range(9)}
+    found = regions(candidates, REFERENCES)
+    assert sum(share(corners) for corners in found.values()) == pytest.approx(1.0)
+    for rank in ranking(candidates, REFERENCES, steps=23):
+        w = (rank.weights.accuracy, rank.weights.latency)
+        corners = np.array(found[rank.order[0]])[:, :2]
+        edges, to = np.roll(corners, -1, axis=0) - corners, w - corners
+        sides = edges[:, 0] * to[:, 1] - edges[:, 1] * to[:, 0]
+        assert (sides >= -1e-9).all() or (sides <= 1e-9).all()
+
+
+def words(svg):
+    return ["".join(e.itertext()) for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}text")]
+
+
+def test_cosim_the_picture_says_by_letters_who_comes_first_and_second_where():
+    candidates = CORNERS | {"n<&>ever": Measures(1.0, 1.0, 1.0)}
+    svg = picture(candidates, REFERENCES, Weights(0.5, 0.25, 0.25), notes=("of <1>",))
+    said = words(svg)
+    for text in ("a b", "a c", "b a", "b c", "c a", "c b", "accuracy 1", "latency 1", "power 1", "33 %", "n<&>ever",
+                 "of <1>", "0.750", "dot: 0.5 accuracy, 0.25 latency, 0.25 power"):  # fmt: skip
+        assert text in said, text
+    assert said.count("33 %") == 3
+    # the letters of a part stand within it: those of the exact one above all others
+    heights = {t: float(re.search(rf'y="([0-9.]+)"[^>]*>{t[0]}<tspan class="then"> {t[2]}<', svg)[1]) for t in
+               ("a b", "a c", "b a", "b c", "c a", "c b")}  # fmt: skip
+    assert max(heights["a b"], heights["a c"]) < min(heights[t] for t in ("b a", "b c", "c a", "c b"))
+
+
+def test_cosim_a_picture_of_one_of_a_sliver_and_of_too_many():
+    assert "100 %" in words(picture({"alone": Measures(0.1, 0.1, 1e-6)}, REFERENCES))
+    sliver = CORNERS | {"sliver": Measures(0.0099, 0.0249, 0.495e-6)}
+    corners = regions(sliver, REFERENCES)["sliver"]
+    assert 0.0 < share(corners) < 0.01
+    said = words(picture(sliver, REFERENCES))
+    assert said.count("d") == 2  # in the list, and beside its part
+    assert "< 1 %" in said
+    with pytest.raises(ValueError, match=r"0 candidates; a picture has 1 \.\. 26"):
+        picture({}, REFERENCES)
 
 
 def test_cosim_power_with_and_without_updates_and_memory():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 from hybrid_control.bench.arm.networks import Features
 from hybrid_control.bench.arm.patterns import PATTERNS, hybrid_of
 from hybrid_control.bench.arm.plant import REACHES, REST, SETTLED, SLOT
-from hybrid_control.cosim import Hybrid, run
-from hybrid_control.cosim.efficiency import SRAM_45NM, Measures, Weights, Work, efficiency, ranking
+from hybrid_control.cosim import Hybrid, run, ternary
+from hybrid_control.cosim.efficiency import (
+    SRAM_45NM,
+    Measures,
+    Weights,
+    Work,
+    efficiency,
+    ranking,
+    regions,
+    share,
+)
 from hybrid_control.cosim.parts import AnnPart, SnnPart
 
 Array = NDArray[Any]
@@ -112,21 +121,36 @@ def measure(
             if progress is not None:
                 progress(name)
     means = {name: _mean(rows) for name, rows in episodes.items()}
-    candidates = {name: Measures(m["tracking"], m["latency"], m["whole"]) for name, m in means.items()}
+    candidates = measures(means)
     for name, mean in means.items():
         mean["efficiency"] = efficiency(candidates[name], REFERENCES, weights)
     grid = ranking(candidates, REFERENCES)
-    first = [rank.order[0] for rank in grid]
+    first = {name: share(corners) for name, corners in regions(candidates, REFERENCES).items()}
     return {
         "seeds": list(seeds),
         "lost": lost,
         "weights": vars(weights),
         "references": vars(REFERENCES),
         "patterns": means,
-        "best": {name: first.count(name) / len(first) for name in PATTERNS},
+        "best": {name: first.get(name, 0.0) for name in PATTERNS},
         "ranking": [{"weights": vars(r.weights), "order": r.order, "values": r.values} for r in grid],
         "episodes": {name: [vars(row) for row in rows] for name, rows in episodes.items()},
     }
+
+
+def measures(means: Mapping[str, Mapping[str, float]]) -> dict[str, Measures]:
+    """What Hybrid_Efficiency takes of each pattern's means."""
+    return {name: Measures(m["tracking"], m["latency"], m["whole"]) for name, m in means.items()}
+
+
+def picture(result: Mapping[str, Any]) -> str:
+    """The ranking over all weights as SVG."""
+    r = result["references"]
+    says = f"means over {len(result['seeds'])} seeds, {100 * result['lost']:g} % of the ANN's runs lost"
+    return ternary.picture(
+        measures(result["patterns"]), REFERENCES, Weights(**result["weights"]),
+        notes=(says, f"references {1e3 * r['error']:g} mm, {1e3 * r['latency']:g} ms, {1e6 * r['power']:g} uW"),
+    )  # fmt: skip
 
 
 def _mean(rows: Sequence[Row]) -> dict[str, float]:
@@ -154,7 +178,7 @@ def table(result: dict[str, Any]) -> str:
         "whole: with membrane updates and memory (5 pJ an access), which is what Hybrid_Efficiency takes;",
         f"Hybrid_Efficiency: {w['accuracy']:g} accuracy + {w['latency']:g} latency + {w['power']:g} power, each r / "
         f"(r + m) with r = {1e3 * r['error']:g} mm, {1e3 * r['latency']:g} ms, {1e6 * r['power']:g} uW;",
-        "best: for how much of the grid of all weights a pattern comes first",
+        "best: for how much of all weights a pattern comes first",
     ]
     return "\n".join([*lines, "", *triangle(result)])
 

@@ -6,17 +6,24 @@ T_sync 165 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.bench.arm.networks import Features, kinematics, only, policy
-from hybrid_control.bench.arm.plant import DURATION, Arm, Task
+from hybrid_control.bench.arm.plant import DURATION, Arm, Sensor, Task
 from hybrid_control.bench.arm.spiking import foresight, servo
 from hybrid_control.cosim import Hybrid
-from hybrid_control.cosim.parts import AnnPart, FunctionPart, GatedFusion, PlantPart, SnnPart, WeightedFusion
+from hybrid_control.cosim.parts import (
+    AnnPart,
+    CompiledPlantPart,
+    FunctionPart,
+    GatedFusion,
+    SnnPart,
+    WeightedFusion,
+)
 from hybrid_control.cosim.scheduler import Loss
 
 SENSOR, ANN, ANN_LATENCY, SNN = "5 ms", "33 ms", "10 ms", "1 ms"
@@ -30,16 +37,11 @@ Array = NDArray[Any]
 def _body(seed: int) -> Hybrid:
     """The arm and its sensors, without a controller."""
     hybrid = Hybrid(seed=seed, until_ns=round(DURATION * 1e9))
-    hybrid.add("arm", PlantPart(Arm(Task.of(seed))), SNN)
-    sensor = FunctionPart(_sense, {"senses": (6,)}, {"senses": (6,), "target": (2,)})
-    hybrid.add("sensor", sensor, SENSOR, SENSOR_LATENCY)
+    hybrid.add("arm", CompiledPlantPart(Arm(Task.of(seed))), SNN)
+    hybrid.add("sensor", CompiledPlantPart(Sensor()), SENSOR, SENSOR_LATENCY)
     hybrid.link("arm.senses", "sensor.senses")
     hybrid.record = ["arm.hand", "arm.target", "arm.elbow"]
     return hybrid
-
-
-def _sense(senses: Array) -> Mapping[str, Array]:
-    return {"senses": senses, "target": senses[:2]}
 
 
 def _ann(hybrid: Hybrid, model: Features, source: str = "sensor") -> None:

@@ -176,40 +176,81 @@ def _place(rng: np.random.Generator) -> Array:
     return np.array([r * math.cos(angle), r * math.sin(angle)])
 
 
-class Arm:
-    """The plant: takes torques (2,), gives what its sensors say and what is true.
+# The arm's state: steps since the start, what moves (4), its constants (6), its task, and the noise of each step.
+_MOVES, _CONSTANTS, _TARGETS = 1, 5, 11
+_PATH = _TARGETS + 2 * (REACHES + 1)  # centre (2), size (2), periods (2)
+_PUSH, _NOISE = _PATH + 6, _PATH + 8  # when and how strong; rows of 4
+NOISE = np.array([0.002, 0.002, 0.02, 0.02])  # standard deviations: rad, rad, rad/s, rad/s
 
-    senses: target (2) m, angles (2) rad, velocities (2) rad/s, with noise on the last four (standard deviations of
-    2 mrad and 0.02 rad/s). hand, target: (2,) m, true; elbow: whether it is against a stop.
+
+@njit(cache=True)
+def _wanted(task: Any, t: float, place: Any) -> None:
+    """As `Task.target` for one time; task: the arm's state."""
+    path = t - REST - REACHES * SLOT
+    if t < REST + REACHES * SLOT - 1e-9:
+        slot = min(max(math.floor((t - REST) / SLOT + 1e-9) + 1, 0), REACHES)
+        place[0], place[1] = task[_TARGETS + 2 * slot], task[_TARGETS + 2 * slot + 1]
+    else:
+        place[0] = task[_PATH] + task[_PATH + 2] * math.cos(2 * math.pi * path / task[_PATH + 4])
+        place[1] = task[_PATH + 1] + task[_PATH + 3] * math.sin(2 * math.pi * path / task[_PATH + 5])
+
+
+@njit(cache=True)
+def _step(state: Any, inputs: Any, outputs: Any, dt: float) -> None:
+    """What is measured now; then dt seconds under the torque. outputs: senses (6), hand (2), target (2), elbow."""
+    step, moves = int(state[0]), state[_MOVES:_CONSTANTS]
+    time, both = step * dt, moves[0] + moves[1]
+    noise = _NOISE + 4 * (step % ((state.size - _NOISE) // 4))
+    _wanted(state, time, outputs[8:10])
+    outputs[0], outputs[1] = outputs[8], outputs[9]
+    for i in range(4):
+        outputs[2 + i] = moves[i] + state[noise + i]
+    outputs[6] = LINK * (math.cos(moves[0]) + math.cos(both))
+    outputs[7] = LINK * (math.sin(moves[0]) + math.sin(both))
+    outputs[10] = 0.0 if ELBOW[0] <= moves[1] <= ELBOW[1] else 1.0
+    torque = np.minimum(np.maximum(inputs, -TORQUE), TORQUE)
+    if state[_PUSH] <= time < state[_PUSH] + PUSH[1]:
+        torque[0] += state[_PUSH + 1]
+    moves[:] = advance(moves, torque, state[_CONSTANTS:_TARGETS], dt, 1, STOPS)
+    state[0] += 1.0
+
+
+class Arm:
+    """The plant, compiled: takes torques (2,), gives what its sensors say and what is true.
+
+    senses: target (2) m, angles (2) rad, velocities (2) rad/s, with noise on the last four (NOISE), which begins anew
+    after DURATION of steps of 1 ms. hand, target: (2,) m, true; elbow: whether it is against a stop.
     """
 
     inputs: Mapping[str, tuple[int, ...]] = {"torque": (2,)}
     outputs: Mapping[str, tuple[int, ...]] = {"senses": (6,), "hand": (2,), "target": (2,), "elbow": (1,)}
-    noise = np.array([0.002, 0.002, 0.02, 0.02])
+    kernel = staticmethod(_step)
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._constants = Body(load=task.load).constants
-        self.reset(0)
 
-    def reset(self, seed: int) -> None:
-        """At rest at the first target."""
-        self._steps = 0  # of one length
-        self._rng = np.random.default_rng(seed)
-        self._state = np.concatenate([angles(self.task.targets[0]), np.zeros(2)])
+    def start(self, seed: int) -> Array:
+        """At rest at the first target; the seed is of the noise."""
+        task = self.task
+        noise = NOISE * np.random.default_rng(seed).standard_normal((round(DURATION * 1000), 4))
+        return np.concatenate([
+            [0.0], angles(task.targets[0]), np.zeros(2), Body(load=task.load).constants, task.targets.ravel(),
+            task.centre, task.size, task.periods, [task.push_at, task.push], noise.ravel(),
+        ])  # fmt: skip
 
-    def step(self, dt: float, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """What is measured now; then dt seconds under the torque."""
-        task, state, time = self.task, self._state, self._steps * dt
-        target = task.target(np.array([time]))[0]
-        senses = np.concatenate([target, state + self.noise * self._rng.standard_normal(4)])
-        out = {
-            "senses": senses, "hand": hand(state[:2]), "target": target,
-            "elbow": np.array([float(not ELBOW[0] <= state[1] <= ELBOW[1])]),
-        }  # fmt: skip
-        torque = np.clip(inputs["torque"], -TORQUE, TORQUE)
-        if task.push_at <= time < task.push_at + PUSH[1]:
-            torque = torque + np.array([task.push, 0.0])
-        self._state = advance(state, torque, self._constants, dt, 1, STOPS)
-        self._steps += 1
-        return out
+
+@njit(cache=True)
+def _sense(state: Any, inputs: Any, outputs: Any, dt: float) -> None:
+    outputs[:6], outputs[6:] = inputs, inputs[:2]
+
+
+class Sensor:
+    """What passes the arm's senses on at a rate of its own: all of them, and the target alone, (2,) m."""
+
+    inputs: Mapping[str, tuple[int, ...]] = {"senses": (6,)}
+    outputs: Mapping[str, tuple[int, ...]] = {"senses": (6,), "target": (2,)}
+    kernel = staticmethod(_sense)
+
+    def start(self, seed: int) -> Array:
+        """It has no memory."""
+        return np.zeros(0)

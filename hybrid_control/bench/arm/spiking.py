@@ -31,7 +31,8 @@ Array = NDArray[Any]
 TAU, TAU_OUT, MOST = 0.02, 0.008, 250.0  # s: membranes, s: what reads them, Hz: rates
 TAU_ANGLES, KINEMATIC = 0.015, 300  # s, neurons
 NEURONS = 24  # in one of the two populations of a number
-DT = 0.001  # s
+DT, SLOW = 0.001, 0.002  # s: ticks, of what moves the arm and of a level above it
+TAU_SLOW = 0.03  # s: what reads the neurons of that level
 MARGIN, AHEAD, WITHDRAW = 0.25, 0.08, 6.0  # rad before a stop, s looked ahead, N m at a rate of MOST
 
 
@@ -61,31 +62,40 @@ def code(neurons: int, seed: int) -> Code:
     return Code(sign * slope, 1.0 - slope * begin, read)
 
 
-def represent(net: Network, source: str, name: str, scale: Array, neurons: int = NEURONS) -> None:
-    """Numbers (d,) that `source` gives, within -scale .. scale, as spikes, and read back by the LI `name`."""
-    size = len(scale)
+def represent(
+    net: Network, source: str, name: str, scale: Array, *, tick: float = DT, tau: float = TAU_OUT
+) -> None:
+    """Numbers (d,) that `source` gives, within -scale .. scale, as spikes, and read back by the LI `name` in tau s."""
+    size, neurons = len(scale), NEURONS
     codes = [code(neurons, i) for i in range(size)]
     into, back = np.zeros((2 * neurons * size, size)), np.zeros((size, 2 * neurons * size))
     for i, c in enumerate(codes):
         own = slice(2 * neurons * i, 2 * neurons * (i + 1))
         into[own, i] = c.gain / scale[i]
-        back[i, own] = c.read * scale[i] / DT  # a spike is 1 for a tick
+        back[i, own] = c.read * scale[i] / tick  # a spike is 1 for a tick
     bias = np.concatenate([c.bias for c in codes])
     net.add_population(f"{name}_neurons", nir.LIF, len(bias), tau=TAU, v_threshold=1.0)
     net.connect(source, f"{name}_neurons", into, f"{name}_drive", bias=bias)
-    net.add_population(name, nir.LI, size, tau=TAU_OUT)
+    net.add_population(name, nir.LI, size, tau=tau)
     net.connect(f"{name}_neurons", name, back, f"{name}_read")
 
 
-def servo(*, goal: str, stiffness: float = STIFFNESS_SNN, reflex: bool = False) -> SnnPart:
+def servo(*, goal: str, reflex: bool = False) -> SnnPart:
+    """`servo_network` as a part."""
+    net, dense = servo_network(goal=goal, reflex=reflex)
+    return load(net, dt=DT, reset="subtract", drive={name: "dense" for name in dense})
+
+
+def servo_network(*, goal: str, reflex: bool = False) -> tuple[Network, list[str]]:
     """Senses (6) to torque (2), a spiking servo: torque = K (q_target - q) - D q' + what holds the arm.
 
     goal: where q_target is from: "linear" from the target by the best affine kinematics; "spikes" from it by neurons
     that were fitted to the kinematics, as an ANN's are; "input" from an input `goal` (4), angles and torque, which an
     ANN gives; "state" linear, and over it what the ANN has written into the integrating population `setpoint` (4).
-    reflex: neurons that fire where the elbow nears a stop, and withdraw it.
+    reflex: neurons that fire where the elbow nears a stop, and withdraw it. Returned with it: the projections that
+    values and not spikes drive.
     """
-    K, D = stiffness**2 * POSTURE, 2 * DAMPING * stiffness * POSTURE
+    K, D = STIFFNESS_SNN**2 * POSTURE, 2 * DAMPING * STIFFNESS_SNN * POSTURE
     slope, level = linear_weight()
     A, b = linear_angles()
     knows = goal in ("linear", "state")
@@ -111,7 +121,7 @@ def servo(*, goal: str, stiffness: float = STIFFNESS_SNN, reflex: bool = False) 
     if reflex:
         dense.append(_reflex(net))
     net.add_output("out", "torque")
-    return load(net, dt=DT, reset="subtract", drive={name: "dense" for name in dense})
+    return net, dense
 
 
 def _kinematics(net: Network) -> str:
@@ -165,6 +175,12 @@ def _reflex(net: Network, neurons: int = 8) -> str:
 
 
 def foresight(horizon: float) -> SnnPart:
+    """`foresight_network` as a part."""
+    drive = {n: "dense" for n in ("expected", "estimate_drive")}
+    return load(foresight_network(horizon), dt=DT, reset="subtract", drive=drive)
+
+
+def foresight_network(horizon: float) -> Network:
     """Senses (6) to what is expected `horizon` seconds later, (4): q + horizon q', and q', as spikes and read back."""
     net = Network()
     net.add_input("senses", 6)
@@ -177,4 +193,17 @@ def foresight(horizon: float) -> SnnPart:
     net.add("shift", nir.Affine(np.eye(4), -centre))
     net.edge("estimate", "shift")
     net.add_output("out", "shift")
-    return load(net, dt=DT, reset="subtract", drive={n: "dense" for n in ("expected", "estimate_drive")})
+    return net
+
+
+def level_network() -> Network:
+    """A level between an ANN and `servo_network(goal="state")`, at a tick of SLOW.
+
+    What the ANN has written into the integrating population `goal` (4) as spikes, and read back in TAU_SLOW: what it
+    gives goes from one of the ANN's words to the next without a jump.
+    """
+    net = Network()
+    net.add_population("goal", nir.I, 4, r=1.0)
+    represent(net, "goal", "setpoint", np.array([1.2, 1.2, 3.0, 1.2]), tick=SLOW, tau=TAU_SLOW)
+    net.add_output("out", "setpoint")
+    return net

@@ -233,6 +233,7 @@ def address_of(function: Callable[[int], int]) -> int:
     return int(cfunc("int64(int64)", cache=True)(function).address)  # type: ignore[arg-type]
 
 
+@cache
 def plant_function(kernel: Any) -> Any:
     """A C function for a compiled plant: kernel(state, inputs, outputs, dt), float64 arrays of one axis, ports joined.
 
