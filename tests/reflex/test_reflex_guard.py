@@ -14,12 +14,13 @@ from hybrid_control.navigation.reflex.scan import SCAN
 HALF = (0.25, 0.2)  # m, half length and half width
 
 
-def guarded(points, linear, angular, age=0.0, deceleration=2.0, margin=0.05, front=0.1):
+def guarded(points, linear, angular, age=0.0, deceleration=2.0, margin=0.05, front=0.1, motion=(0.0, 0.0)):
     points = np.asarray(points, np.float32).reshape(-1, 2)
     scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
     scan["count"], scan["points"][: len(points)] = len(points), points
     record["outline"] = (*HALF, margin)
     record["stop_distance"], record["deceleration"], record["age"] = front, deceleration, age
+    record["speed"], record["turn"] = motion
     x, y, w, changed = guard(scan, linear, 0.0, angular, record)
     assert y == 0.0
     return x, w, changed
@@ -68,6 +69,15 @@ def test_turning_away_from_a_wall_ahead_is_allowed_where_driving_is_not():
     wall = [[0.36, y] for y in np.linspace(-0.1, 0.1, 9)]
     linear, angular, changed = guarded(wall, 0.8, 1.0)
     assert (linear, angular, changed) == (0.0, 1.0, True)
+
+
+def test_a_curve_that_is_clear_at_its_speed_is_refused_where_the_turn_comes_before_the_speed():
+    post = [[-0.2, -0.27]]  # beside the right flank; a turn to the left swings the rear corner out
+    assert guarded(post, 1.0, 1.5, motion=(1.0, 1.5)) == (1.0, 1.5, False)
+    linear, angular, _ = guarded(post, 1.0, 1.5, motion=(0.0, 0.0))
+    assert linear > 0.0
+    assert angular < 1.0
+    assert guarded(post, 1.0, 0.0, motion=(0.0, 0.0)) == (1.0, 0.0, False)
 
 
 def test_a_turn_that_would_swing_a_corner_into_a_post_is_refused():

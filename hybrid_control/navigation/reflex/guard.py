@@ -182,6 +182,18 @@ def _turning_on(angular: float, g: Any) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def _turns_clear(seen: Any, x: float, angular: float, soon: float, g: Any) -> bool:
+    """Whether a base that is slower than a command keeps clear on that command's turn, which comes before its speed:
+    it drives a tighter arc than the command's, and swings its corners farther out."""
+    slack = max(LAG - g.age, 0.0) * g.deceleration
+    if g.holonomic or g.radius > 0.0 or angular == 0.0 or abs(g.speed) + slack >= abs(x) or x * g.speed < 0.0:
+        return True
+    v = math.copysign(g.speed, x)
+    horizon = soon + max(0.5 * abs(v) / g.deceleration, _turning_on(angular, g))
+    return _is_free(seen, v, 0.0, angular, horizon, 0.0, g)
+
+
+@numba.njit(cache=True, nogil=True)
 def _brakes_in_time(seen: Any, x: float, angular: float, soon: float, ahead: float, g: Any) -> bool:
     """Whether a base that still drives faster than a command, or the other way, keeps clear while it brakes on that
     command's turn."""
@@ -251,7 +263,11 @@ def guard(seen: Any, x: float, y: float, angular: float, g: Any) -> tuple[float,
             if share < 1.0:
                 vx, vy, w = vx * share, vy * share, w if g.holonomic else w * share
                 horizon = soon + 0.5 * g.creep / g.deceleration
-            if _is_free(seen, vx, vy, w, horizon, ahead, g) and _brakes_in_time(seen, vx, w, soon, ahead, g):
+            if (
+                _is_free(seen, vx, vy, w, horizon, ahead, g)
+                and _brakes_in_time(seen, vx, w, soon, ahead, g)
+                and _turns_clear(seen, vx, w, soon, g)
+            ):
                 return vx, vy, w, bend > 0 or k > 0 or share < 1.0
         if speed == 0.0 or angular == 0.0:
             break  # there is no path to straighten
