@@ -50,7 +50,11 @@ class Loss:
 
 @dataclass(slots=True)
 class Member:
-    """A part in the simulation: its clock, its links, and how far it is."""
+    """A part in the simulation: its clock, its links, and how far it is.
+
+    feeds: who feeds it, and how long after a run's beginning the first of it can arrive, ns; takers: whom it feeds, and
+    how far it may be ahead of them, ns; waits: whether a run of it may not take place.
+    """
 
     name: str
     part: Part
@@ -58,14 +62,12 @@ class Member:
     loss: Loss
     into: list[Connection] = field(default_factory=list)
     out: list[Connection] = field(default_factory=list)
+    feeds: list[tuple[Member, int]] = field(default_factory=list)
+    takers: list[tuple[Member, int]] = field(default_factory=list)
+    waits: bool = False
     next_ns: int = 0
     pending: Future[Mapping[str, Array]] | None = None
     runs: Runs | None = None
-
-    @property
-    def horizon_ns(self) -> int:
-        """What it has not given yet arrives at this time or later."""
-        return self.next_ns + self.clock.latency_ns
 
 
 Recorder = Callable[[Member, Runs, Mapping[str, Array], NDArray[np.int64]], None]
@@ -95,6 +97,8 @@ class EventScheduler:
         for connection in connections:
             self._connect(connection)
         self.connections = tuple(connections)
+        for member in self.members.values():
+            self._look_around(member)
         self._order = self._sorted()
         self._beside = frozenset(beside)
         self._pool = ThreadPoolExecutor(len(self._beside), "cosim") if self._beside else None
@@ -119,6 +123,18 @@ class EventScheduler:
             raise ValueError(f"{connection.link.name}: another link brings {taker.name} these messages")
         self.members[connection.source[0]].out.append(connection)
         self.members[connection.target[0]].into.append(connection)
+
+    def _look_around(self, member: Member) -> None:
+        """Who feeds a part and whom it feeds, each of them once."""
+        lags: dict[str, int] = {}
+        for c in member.into:
+            lag = self.members[c.source[0]].clock.latency_ns + c.link.options.delay_ns
+            lags[c.source[0]] = min(lag, lags.get(c.source[0], lag))
+        member.feeds = [(self.members[name], lag) for name, lag in lags.items()]
+        takers = {c.target[0]: self.members[c.target[0]] for c in member.out if c.target[0] != member.name}
+        period = member.clock.period_ns
+        member.takers = [(taker, max(AHEAD * taker.clock.period_ns, period)) for taker in takers.values()]
+        member.waits = any(c.link.options.when_old == "wait" for c in member.into)
 
     def _sorted(self) -> list[Member]:
         """So that what gives at once comes before what takes; ValueError for a cycle in which nothing takes time."""
@@ -168,20 +184,19 @@ class EventScheduler:
         """How many runs of a part may take place now."""
         first, period = member.next_ns, member.clock.period_ns
         known = until_ns
-        for c in member.into:
-            known = min(known, self.members[c.source[0]].horizon_ns + c.link.options.delay_ns)
-        for c in member.out:  # not farther ahead of what takes than its link is to hold
-            taker = self.members[c.target[0]]
-            if taker is not member:
-                known = min(known, taker.next_ns + max(AHEAD * taker.clock.period_ns, period))
+        for giver, lag in member.feeds:
+            known = min(known, giver.next_ns + lag)
+        for taker, ahead in member.takers:  # not farther ahead of what takes than its link is to hold
+            known = min(known, taker.next_ns + ahead)
         if known <= first:
             return 0
         return min(-(-(known - first) // period), MOST_RUNS)
 
     def _run(self, member: Member, runs: Runs) -> None:
-        for c in member.into:  # what feeds it may still be at work beside
-            self._finish(self.members[c.source[0]])
-        self._finish(member)
+        if self._pool is not None:
+            for giver, _ in member.feeds:  # what feeds it may still be at work beside
+                self._finish(giver)
+            self._finish(member)
         inputs, wanted = self._inputs(member, runs)
         member.next_ns += runs.count * runs.period_ns
         if self._pool is not None and member.name in self._beside:
@@ -263,11 +278,10 @@ class EventScheduler:
 
     def _kept(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> NDArray[np.bool_] | None:
         """Which runs' results arrive, where not all do: those that took place and are not lost."""
-        waits = any(c.link.options.when_old == "wait" for c in member.into)
-        if not waits and member.loss.share == 0.0:
+        if not member.waits and member.loss.share == 0.0:
             return None
         kept = np.ones(runs.count, np.bool_)
-        if waits:
+        if member.waits:
             for name, rows in results.items():
                 if member.part.outputs[name].kind == "messages":
                     continue  # such a run gives none
