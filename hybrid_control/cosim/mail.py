@@ -53,6 +53,8 @@ class MessageLink:
 
     def put(self, runs: Runs, latency_ns: int, rows: Sequence[Messages], kept: Any) -> None:
         """What runs gave that take latency_ns; kept: which of them arrive, None for all."""
+        if runs.count == 1 and not rows[0]:
+            return
         delay = self.options.delay_ns
         for i, begin in enumerate(runs.begins):
             if rows[i] and (kept is None or kept[i]):

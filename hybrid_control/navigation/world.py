@@ -46,13 +46,14 @@ class SimulatorPart:
         for i, now in enumerate(runs.begins):
             for _, command in inputs["command"][i]:
                 simulator.apply(command.twist)
-            given: dict[str, list[Message]] = {}
+            given: dict[str, list[Message]] = {kind: [] for kind in rows}
             for kind, time_ns, value in simulator.advance(now):
-                seen = Picture(value, simulator.pose) if kind == "camera" else value
-                given.setdefault(kind, []).append(Message(time_ns, seen))
-            given["truth"] = [Message(now, Truth(simulator.pose, len(simulator.contact_events)))]
-            for kind, of_kind in rows.items():
-                of_kind.append(given.get(kind, ()))
+                if kind in given:
+                    seen = Picture(value, simulator.pose) if kind == "camera" else value
+                    given[kind].append(Message(time_ns, seen))
+            given["truth"].append(Message(now, Truth(simulator.pose, len(simulator.contact_events))))
+            for kind, messages in given.items():
+                rows[kind].append(messages)
         return rows
 
     def state(self) -> Any:

@@ -69,7 +69,9 @@ class Twist:
     angular_z: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(v) for v in (self.linear_x, self.linear_y, self.linear_z, self.angular_z)):
+        values = (self.linear_x, self.linear_y, self.linear_z, self.angular_z)
+        # the sum first: it is not finite where a number is not, and costs less to look at
+        if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
             raise ValueError(f"twist: {self} must be finite")
 
 
@@ -82,7 +84,8 @@ class Pose:
     yaw: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(v) for v in (self.x, self.y, self.yaw)):
+        values = (self.x, self.y, self.yaw)
+        if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
             raise ValueError(f"pose: {self} must be finite")
 
     def to_body(self, x: float, y: float) -> tuple[float, float]:

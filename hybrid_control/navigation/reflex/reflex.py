@@ -173,9 +173,8 @@ class Reflex:
                 ),
                 SWEEP,
             )[()]  # fmt: skip
-            robot = robot_of(self.settings, self._gains)
             record = self._boxes["scan"].new()
-            followed = take_scan(self._sight.view, scan.ranges, sweep, motion, robot, record[()])
+            followed = take_scan(self._sight.view, scan.ranges, sweep, motion, self._sight.robot, record[()])
             self._boxes["scan"].write(record, scan.stamp_ns, received)
             if handed_over is not None:
                 handed_over()
@@ -207,8 +206,7 @@ class Reflex:
                 raise self._inputs.refuse("sensors", f"a reading is {(age - limit) * 1e-9:.3f} s too old")
             received = self._clock() - max(age, 0)
             record = self._boxes["scan"].new()
-            robot = robot_of(self.settings, self._gains)
-            take_points(points, sectors, approach, states, sight, robot, record[()])
+            take_points(points, sectors, approach, states, sight, self._sight.robot, record[()])
             self._boxes["scan"].write(record, oldest_ns, received)
 
     def put_planner_spikes(self, train: SpikeTrain, now_ns: int) -> None:
@@ -326,7 +324,7 @@ class Reflex:
             record = self._boxes["gains"].new()
             for name, value in gains.items():
                 record[name] = value
-            self._gains = gains
+            self._gains, self._sight.robot = gains, robot_of(self.settings, gains)
             return self._boxes["gains"].write(record, 0, self._clock())
 
     @property

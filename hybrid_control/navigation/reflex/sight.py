@@ -13,10 +13,12 @@ REMEMBERED = 128  # odometry messages: more than a second of them at 100 Hz
 
 
 class Sight:
-    """view: a VIEW. It also remembers the odometry of late, for scans that come later than what was measured after."""
+    """view: a VIEW; robot: the ROBOT that looks, by its newest gains. It also remembers the odometry of late, for scans
+    that come later than what was measured after."""
 
     def __init__(self) -> None:
         self.view: Any = new_view()[0]
+        self.robot: Any = None
         self._motions: deque[tuple[int, Any]] = deque(maxlen=REMEMBERED)
 
     def put_motion(self, stamp_ns: int, motion: Any) -> None:

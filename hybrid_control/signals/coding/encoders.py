@@ -14,6 +14,8 @@ from hybrid_control.signals.coding.channels import Channels, by_name
 from hybrid_control.signals.coding.kernels import ENCODER_CHANNEL, MAX_RATE, ONE
 from hybrid_control.signals.spikes import Float32Array, UInt32Array
 
+_HALF = np.uint64(32)
+
 
 def checked_rates(rates: ArrayLike, size: int) -> Float32Array:
     """Rates of ``size`` channels as float32, or ValueError.
@@ -55,7 +57,7 @@ class Encoder(Channels):
             self.state[:] = before
             kernels.encode(self.state, values, duration_ns, self._keys)
         keys = np.sort(self._keys[:count])
-        return (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32), (keys >> np.uint64(32)).astype(np.uint32)
+        return keys.astype(np.uint32), (keys >> _HALF).astype(np.uint32)  # the lower half, and the upper one
 
     def counts(self, rates: ArrayLike, duration_ns: int) -> UInt32Array:
         """As ``encode``, but only the number of spikes of each channel, (size,): a network's input."""
