@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -25,17 +25,14 @@ class Port:
 
     kind: Kind
     shape: tuple[int, ...]
+    size: int = field(init=False, repr=False, compare=False)  # how many numbers one of it has
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind: {self.kind!r}; there are {', '.join(KINDS)}")
         if any(n < 1 for n in self.shape):
             raise ValueError(f"shape: {self.shape} has no room for a value")
-
-    @property
-    def size(self) -> int:
-        """How many numbers one of it has."""
-        return math.prod(self.shape)
+        object.__setattr__(self, "size", math.prod(self.shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +110,26 @@ def call_each(
 
     What a call does not give is not a number, which the scheduler refuses.
     """
-    results = {name: np.full((runs.count, port.size), np.nan) for name, port in part.outputs.items()}
-    zeros = {name: np.zeros(port.shape) for name, port in part.inputs.items()}
+    results = {name: np.empty((runs.count, port.size)) for name, port in part.outputs.items()}
+    ports = part.inputs
+    unfed = (
+        {name: ports[name].shape for name in ports.keys() - inputs.keys()} if len(inputs) < len(ports) else {}
+    )
     for i in range(runs.count):
-        given = {name: rows[i].reshape(part.inputs[name].shape) for name, rows in inputs.items()}
-        for name, value in call({**zeros, **given}).items():
-            results[name][i] = np.reshape(value, -1)
+        given = {}
+        for name, rows in inputs.items():
+            shape = ports[name].shape
+            given[name] = rows[i] if len(shape) == 1 else rows[i].reshape(shape)
+        for name, shape in unfed.items():
+            given[name] = np.zeros(shape)
+        called = call(given)
+        for name, value in called.items():
+            results[name][i] = (
+                value if type(value) is np.ndarray and value.ndim == 1 else np.reshape(value, -1)
+            )
+        if len(called) < len(results):
+            for name in results.keys() - called.keys():
+                results[name][i] = np.nan
     return results
 
 

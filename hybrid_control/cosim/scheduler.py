@@ -180,8 +180,13 @@ class EventScheduler:
                 inputs[port] = c.link.updates(runs)
             elif port not in inputs:
                 rows = block.inputs[port]
-                still = runs.count > 1 and not block.words[(c.link.ring.record["port"][0] - block.address) // 8 + 1]
-                inputs[port] = np.broadcast_to(rows[0], (runs.count, rows.shape[1])) if still else rows[: runs.count]
+                still = (
+                    runs.count > 1
+                    and not block.words[(c.link.ring.record["port"][0] - block.address) // 8 + 1]
+                )
+                inputs[port] = (
+                    np.broadcast_to(rows[0], (runs.count, rows.shape[1])) if still else rows[: runs.count]
+                )
         return inputs
 
     def _call(self, member: Member, runs: Runs, inputs: dict[str, Any]) -> Mapping[str, Array]:
@@ -195,15 +200,18 @@ class EventScheduler:
 
     def _stand(self, member: Member, runs: Runs, results: Mapping[str, Array]) -> None:
         """Results of Python's go to the part's ports."""
+        count = runs.count
         for name, rows in member.block.outputs.items():
             given = np.asarray(results.get(name, ()))
-            if given.shape[:1] != (runs.count,) or given.size != runs.count * rows.shape[1]:
-                shape = member.part.outputs[name].shape
-                raise PartError(
-                    f"{member.name}: at {text(runs.first_ns)}: {name} has the shape {given.shape}, expected "
-                    f"({runs.count}, {', '.join(map(str, shape))})"
-                )
-            rows[: runs.count] = given.reshape(runs.count, -1)
+            if given.shape != (count, rows.shape[1]):
+                if given.shape[:1] != (count,) or given.size != count * rows.shape[1]:
+                    shape = member.part.outputs[name].shape
+                    raise PartError(
+                        f"{member.name}: at {text(runs.first_ns)}: {name} has the shape {given.shape}, expected "
+                        f"({count}, {', '.join(map(str, shape))})"
+                    )
+                given = given.reshape(count, -1)
+            rows[:count] = given
         if self._record is not None:
             self._record(member, runs, results, runs.times)
 
