@@ -40,7 +40,8 @@ def _closed_loop(arguments: argparse.Namespace) -> int:
     """The command."""
     from tqdm import tqdm
 
-    from hybrid_control.bench.closed_loop.measure import failures, measure, table
+    from hybrid_control.bench.closed_loop.figures import failures, table
+    from hybrid_control.bench.closed_loop.measure import measure
     from hybrid_control.bench.closed_loop.workload import ANN_TICKS
 
     if not 3 <= arguments.repeats <= 10_000:

@@ -5,7 +5,7 @@ import importlib.metadata
 import numpy as np
 import pytest
 
-from hybrid_control.bench.closed_loop import loops, measure, workload
+from hybrid_control.bench.closed_loop import figures, loops, workload
 from hybrid_control.bench.closed_loop.tools import TOOLS
 
 pytestmark = pytest.mark.peers
@@ -14,7 +14,7 @@ TICKS = 30 * workload.ANN_TICKS
 SAME = "torch", "snnTorch", "Brian2, network_operation"
 
 
-@pytest.mark.parametrize("name", [name for name in TOOLS if name != measure.SLOW])
+@pytest.mark.parametrize("name", [name for name in TOOLS if name != "Brian2, run(1 ms)"])
 def test_peers_closed_loop_has_our_spikes_or_our_rates(name):
     distribution, make = TOOLS[name]
     try:
@@ -22,9 +22,9 @@ def test_peers_closed_loop_has_our_spikes_or_our_rates(name):
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"{distribution} is not installed")
     data = workload.arrays()
-    seen = measure.compared(make(data, True).run(TICKS), loops.NumbaLoop(data, True).run(TICKS))
+    seen = figures.compared(make(data, True).run(TICKS), loops.NumbaLoop(data, True).run(TICKS))
     assert np.isfinite(seen["hidden_hz"])
     if name in SAME:
         assert seen["first_difference"] is None
     else:
-        assert seen["rates_differ"] < measure.RATE_BOUND
+        assert seen["rates_differ"] < figures.RATE_BOUND

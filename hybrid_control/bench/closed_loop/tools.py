@@ -183,7 +183,6 @@ class Brian2Loop:
             network.add(b2.NetworkOperation(control, when="start"))
         self._monitors = [b2.SpikeMonitor(c) for c in cells if record]
         network.add(*self._monitors)
-        self._tick = 0
 
     def run(self, ticks: int) -> Spikes | None:
         """Go on."""
@@ -193,16 +192,16 @@ class Brian2Loop:
             for _ in range(ticks):
                 self._control()
                 self._network.run(tick)
-        else:
-            self._network.run(ticks * tick)
-        first, self._tick = self._tick, self._tick + ticks
+        else:  # the second layer is a step late, so what is recorded, once from the start, has one more
+            self._network.run((ticks + len(self._monitors[:1])) * tick)
         if not self._monitors:
             return None
-        seen = np.zeros((ticks, HIDDEN), bool), np.zeros((ticks + 1, OUTPUTS), bool)
+        seen = np.zeros((ticks + 1, HIDDEN), bool), np.zeros((ticks + 1, OUTPUTS), bool)
         for spikes, monitor in zip(seen, self._monitors, strict=True):
-            at = np.rint(np.asarray(monitor.t / self._b2.second) / DT).astype(int) - first
-            spikes[at[at >= 0], np.asarray(monitor.i)[at >= 0]] = True
-        return seen[0], seen[1][1:]  # the second layer is a step late
+            spikes[
+                np.rint(np.asarray(monitor.t / self._b2.second) / DT).astype(int), np.asarray(monitor.i)
+            ] = True
+        return seen[0][:-1], seen[1][1:]
 
 
 class NestLoop:
@@ -260,3 +259,9 @@ TOOLS: dict[str, tuple[str, Callable[[Arrays, bool], Loop]]] = {
     "Brian2, run(1 ms)": ("Brian2", lambda data, record: Brian2Loop(data, record, each=True)),
     "NEST, Run(1)": ("nest-simulator", NestLoop),
 }
+ANOTHER_UPDATE = (
+    "Nengo",
+    "Brian2, network_operation",
+    "Brian2, run(1 ms)",
+    "NEST, Run(1)",
+)  # of the voltage, or rounding
