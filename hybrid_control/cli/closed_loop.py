@@ -34,6 +34,18 @@ def add_closed_loop_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
     parser.set_defaults(run=_closed_loop)
+    parser = subparsers.add_parser(
+        "cosim-cost",
+        help="what a meeting of parts costs, and what a tick's cost grows with",
+        description="64-256-8 LIF neurons between meetings and at each; 1 to 64 parts, all or one of them active; "
+        "10 to 100,000 neurons; and 10,000 neurons that spike more and more.",
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=10, metavar="N", help="turns of each (default: %(default)s)"
+    )
+    parser.add_argument("--svg", type=Path, default=None, metavar="FILE", help="also draw it here")
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write the result here")
+    parser.set_defaults(run=_cost)
 
 
 def _closed_loop(arguments: argparse.Namespace) -> int:
@@ -62,6 +74,28 @@ def _closed_loop(arguments: argparse.Namespace) -> int:
     for line in wrong:
         print(line)
     return int(bool(wrong))
+
+
+def _cost(arguments: argparse.Namespace) -> int:
+    """The command."""
+    from tqdm import tqdm
+
+    from hybrid_control.bench.closed_loop.cost import measure, picture, table
+
+    if not 3 <= arguments.repeats <= 10_000:
+        raise ValueError(f"--repeats {arguments.repeats}: expected 3 .. 10000")
+    with tqdm(unit="step", disable=None, leave=False) as bar:
+
+        def show(name: str) -> None:
+            bar.set_description(name)
+            bar.update()
+
+        result = measure(arguments.repeats, show)
+    print(table(result))
+    _write(arguments.json, result)
+    if arguments.svg is not None:
+        arguments.svg.write_text(picture(result), encoding="utf-8")
+    return 0
 
 
 def _write(file: Path | None, result: dict[str, Any]) -> None:
