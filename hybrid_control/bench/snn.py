@@ -89,7 +89,7 @@ def sparse_engine(data: Arrays, **options: Any) -> Engine:
 
     n, net = data["start"].size, Network()
     net.add_input("input", 1)
-    net.add_population("hidden", nir.LIF, n, tau=TAU, r=TAU / DT, v_leak=float(data["leak"]))
+    net.add_population("hidden", nir.LIF, n, tau=TAU, r=TAU / DT, v_leak=data["leak"])
     one = np.zeros(1, np.int64)
     net.connect("input", "hidden", lambda *_: Synapses(one, one, np.ones(1)))  # an input, always silent
     net.connect("hidden", "hidden", lambda *_: Synapses(data["pre"], data["post"], data["weight"]))

@@ -16,8 +16,8 @@ def test_cosim_cost_picture_has_decades_and_every_point_in_its_place():
     assert {"cost & more", "parts", "active", "0.1", "1", "10", "100"} <= set(texts)
     circles = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{space}circle")]
     assert np.allclose(
-        np.diff(circles, axis=0), [[161.0, -124.0]] * 2
-    )  # (400 - 62 - 16) / 2, (340 - 40 - 52) / 2
+        np.diff(circles, axis=0), [[155.0, -124.0]] * 2
+    )  # (400 - 62 - 28) / 2, (340 - 40 - 52) / 2
 
 
 @pytest.mark.parametrize(
