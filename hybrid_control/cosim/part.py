@@ -35,7 +35,7 @@ class Port:
         object.__setattr__(self, "size", math.prod(self.shape))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each meeting, and that would take twice as long
 class Runs:
     """Runs that follow each other, the first at first_ns, `count` of them a period apart."""
 

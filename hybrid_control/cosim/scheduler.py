@@ -191,7 +191,7 @@ class EventScheduler:
 
     def _call(self, member: Member, runs: Runs, inputs: dict[str, Any]) -> Mapping[str, Array]:
         """The part's results, (count, size) each; NaN for a run that does not take place."""
-        if member.record["skipped"]:
+        if member.waits and member.record["skipped"]:
             return {name: np.full((1, port.size), np.nan) for name, port in member.part.outputs.items()}
         try:
             return member.part.run(runs, inputs)

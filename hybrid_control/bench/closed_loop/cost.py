@@ -1,6 +1,6 @@
 """`hybrid-control bench cosim-cost`: what a meeting and a tick between two of them cost, and what that grows with.
 
-Figures are medians over turns, so that what else the machine does meets all of them.
+Figures are medians over turns, in time of the processor, so that what else the machine does meets all of them.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ PANELS = (
 
 
 def turns(runs: Mapping[str, Run], repeats: int) -> dict[str, NDArray[np.float64]]:
-    """us a tick of each turn, (repeats,), after one that does not count."""
+    """us of the processor a tick of each turn, (repeats,), after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
         for name, run in runs.items():
-            begin = time.perf_counter_ns()
+            begin = time.process_time_ns()
             ticks = run()
             if turn:
-                times[name].append((time.perf_counter_ns() - begin) / ticks * 1e-3)
+                times[name].append((time.process_time_ns() - begin) / ticks * 1e-3)
     return {name: np.array(values) for name, values in times.items()}
 
 

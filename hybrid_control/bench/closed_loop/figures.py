@@ -68,7 +68,8 @@ def table(result: dict[str, Any]) -> str:
         f"{REFERENCE},",
         "of medians, and percentiles over turns. Hz: of the 256, and of the 8. spikes: of the first "
         f"{result['ticks']} ticks.",
-        "What Brian2 does once for each run (0.2 s and more) is left out of network_operation; it is all of run(1 ms)",
+        "Times are of the processor: what else runs counts less. Brian2: runtime mode, a network_operation each tick,",
+        "runs of 990 ticks; its ticks alone leave out what it does once for each run",
     ])  # fmt: skip
 
 
