@@ -139,7 +139,7 @@ class NengoLoop:
 class Brian2Loop:
     """Runtime mode: a network_operation each tick has the ANN and the plant, and writes the input.
 
-    C++ standalone never calls a network_operation. each: a `run` for every tick, from Python's own loop, instead. alone: what
+    C++ standalone never calls a network_operation. each: a `run` for every tick, from Python's own loop. alone: what
     it does once for each run, 0.1 s and more, is left out of the times.
     """
 
