@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -26,6 +26,9 @@ from hybrid_control.bench.workloads import DT, TAU, Arrays, reflex, sparse
 from hybrid_control.realtime.clock import monotonic_ns
 from hybrid_control.snn.backends.numba.kernels import step_arena
 
+if TYPE_CHECKING:
+    from hybrid_control.snn import Engine
+
 PEERS_PYTHON = Path("build/peers/bin/python")
 
 
@@ -35,16 +38,16 @@ def measure(quick: bool, peers_python: Path | None) -> dict[str, Any]:
     small, medium, large = reflex(), sparse(1000, 100), sparse(10_000, 100)
     rows: list[dict[str, Any]] = []
     with tqdm(total=5, unit="part", disable=None, leave=False) as bar:
-        engine, began = _reflex_engine(small), time.perf_counter()
+        engine, began = reflex_engine(small), time.perf_counter()
         engine.step(small["x"][0])
         first_call = time.perf_counter() - began
         rows.append(_from_python("64-256-8, a call from Python", engine, small["x"], steps))
         bar.update()
-        rows.append(_compiled("64-256-8, in compiled code", _reflex_engine(small), small["x"], steps))
+        rows.append(_compiled("64-256-8, in compiled code", reflex_engine(small), small["x"], steps))
         bar.update()
-        rows.append(_compiled("1,000 neurons, 10 %", _sparse_engine(medium), None, steps))
+        rows.append(_compiled("1,000 neurons, 10 %", sparse_engine(medium), None, steps))
         bar.update()
-        rows.append(_compiled("10,000 neurons, 1 %", _sparse_engine(large), None, steps // 10))
+        rows.append(_compiled("10,000 neurons, 1 %", sparse_engine(large), None, steps // 10))
         bar.update()
         peers, notes = _peers(small, large, peers_python, peer_steps, sparse_steps)
         bar.update()
@@ -61,7 +64,8 @@ def measure(quick: bool, peers_python: Path | None) -> dict[str, Any]:
     }
 
 
-def _reflex_engine(data: Arrays, **options: Any) -> Any:
+def reflex_engine(data: Arrays, **options: Any) -> Engine:
+    """`workloads.reflex` on the engine."""
     import nir
 
     from hybrid_control.snn import Engine, Network
@@ -77,14 +81,15 @@ def _reflex_engine(data: Arrays, **options: Any) -> Any:
     return Engine(net, dt=DT, **options)
 
 
-def _sparse_engine(data: Arrays, **options: Any) -> Any:
+def sparse_engine(data: Arrays, **options: Any) -> Engine:
+    """`workloads.sparse` on the engine."""
     import nir
 
     from hybrid_control.snn import Engine, Network, Synapses
 
     n, net = data["start"].size, Network()
     net.add_input("input", 1)
-    net.add_population("hidden", nir.LIF, n, tau=TAU, r=TAU / DT, v_leak=float(data["leak"]))
+    net.add_population("hidden", nir.LIF, n, tau=TAU, r=TAU / DT, v_leak=data["leak"])
     one = np.zeros(1, np.int64)
     net.connect("input", "hidden", lambda *_: Synapses(one, one, np.ones(1)))  # an input, always silent
     net.connect("hidden", "hidden", lambda *_: Synapses(data["pre"], data["post"], data["weight"]))
@@ -236,10 +241,10 @@ def _peers(
 def _differences(data: Arrays, hidden: NDArray[np.bool_], note: dict[str, Any]) -> str:
     """How many of the peer's spikes of the hidden neurons the engine does not share, in the peer's scheme."""
     if note["workload"] == "reflex":
-        engine = _reflex_engine(data, **note["options"])
+        engine = reflex_engine(data, **note["options"])
         x = data["x"][np.arange(len(hidden)) % len(data["x"])]
     else:
-        engine, x = _sparse_engine(data, **note["options"]), np.zeros((len(hidden), 1))
+        engine, x = sparse_engine(data, **note["options"]), np.zeros((len(hidden), 1))
     ours = engine.run(x, record=("hidden",))["hidden"]["spikes"] != 0
     return f"{int((ours != hidden).sum())} of {int(ours.sum())}"
 
@@ -286,7 +291,7 @@ def table(result: dict[str, Any]) -> str:
 def soak(ticks: int) -> list[dict[str, Any]]:
     """Resident memory after each tenth of `ticks`, in compiled code and then called from Python."""
     data, growth = reflex(), []
-    rows, engine = list(data["x"]), _reflex_engine(data)
+    rows, engine = list(data["x"]), reflex_engine(data)
     held, part = engine.input("input"), max(1, ticks // 10)
     times = np.ones(min(part, 100_000), np.int64)  # touched now, so that it does not count as growth
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from hybrid_control.backends import BACKENDS
 from hybrid_control.bench.loop import DRIVERS, LOADS
+from hybrid_control.cli.closed_loop import add_closed_loop_commands
 from hybrid_control.cli.nav import add_nav_command
 
 
@@ -26,6 +27,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_boards_command(kinds)
     _add_faults_command(kinds)
     _add_cosim_command(kinds)
+    add_closed_loop_commands(kinds)
 
 
 def _write(file: Path | None, result: dict[str, Any]) -> None:

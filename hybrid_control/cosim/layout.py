@@ -68,6 +68,7 @@ class Member:
     into: list[Connection] = field(default_factory=list)
     out: list[Connection] = field(default_factory=list)
     record: Any = None
+    waits: bool = False  # whether a link into it may say that a run does not take place
     away: Future[Mapping[str, Array]] | None = None
     away_runs: Runs | None = None
     calling: Runs | None = None
@@ -154,7 +155,7 @@ class Layout:
             record["inputs"], record["outputs"] = len(member.block.inputs), len(member.block.outputs)
             record["into"], record["into_count"] = sum(map(len, into[:i])), len(into[i])
             record["out"], record["out_count"] = sum(map(len, out[:i])), len(out[i])
-            record["waits"] = any(c.link.options.when_old == "wait" for c in member.into)
+            record["waits"] = member.waits = any(c.link.options.when_old == "wait" for c in member.into)
             record["loss"] = member.loss.share
             if isinstance(member.part, CompiledPart):
                 record["function"] = member.part.function

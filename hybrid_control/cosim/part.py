@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,7 @@ class Port:
 
     kind: Kind
     shape: tuple[int, ...]
+    size: int = field(init=False, repr=False, compare=False)  # how many numbers one of it has
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -34,11 +35,7 @@ class Port:
             raise ValueError(f"shape: {self.shape} has no room for a value")
         if self.kind == "messages" and self.shape:
             raise ValueError(f"shape: {self.shape}; a port of messages has the shape ()")
-
-    @property
-    def size(self) -> int:
-        """How many numbers one of it has."""
-        return math.prod(self.shape)
+        object.__setattr__(self, "size", math.prod(self.shape))
 
 
 class Message(NamedTuple):
@@ -52,7 +49,7 @@ class Message(NamedTuple):
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each meeting, and that would take twice as long
 class Runs:
     """Runs that follow each other, the first at first_ns, `count` of them a period apart."""
 
@@ -133,15 +130,29 @@ def call_each(
 
     What a call does not give is not a number, which the scheduler refuses.
     """
-    results = {name: np.full((runs.count, port.size), np.nan) for name, port in part.outputs.items()}
-    zeros = {name: np.zeros(port.shape) for name, port in part.inputs.items()}
+    results = {name: np.empty((runs.count, port.size)) for name, port in part.outputs.items()}
+    ports = part.inputs
+    unfed = (
+        {name: ports[name].shape for name in ports.keys() - inputs.keys()} if len(inputs) < len(ports) else {}
+    )
     for i in range(runs.count):
-        given = {name: rows[i].reshape(part.inputs[name].shape) for name, rows in inputs.items()}
+        given = {}
+        for name, rows in inputs.items():
+            shape = ports[name].shape
+            given[name] = rows[i] if len(shape) == 1 else rows[i].reshape(shape)
+        for name, shape in unfed.items():
+            given[name] = np.zeros(shape)
         try:
-            for name, value in call({**zeros, **given}).items():
-                results[name][i] = np.reshape(value, -1)
+            called = call(given)
+            for name, value in called.items():
+                results[name][i] = (
+                    value if type(value) is np.ndarray and value.ndim == 1 else np.reshape(value, -1)
+                )
         except Exception as error:
             raise RunError({name: rows[:i] for name, rows in results.items()}, i) from error
+        if len(called) < len(results):
+            for name in results.keys() - called.keys():
+                results[name][i] = np.nan
     return results
 
 

@@ -226,13 +226,18 @@ class EventScheduler:
                 inputs[port] = c.link.updates(runs)
             elif port not in inputs:
                 rows = block.inputs[port]
-                still = runs.count > 1 and not block.words[(c.link.ring.record["port"][0] - block.address) // 8 + 1]
-                inputs[port] = np.broadcast_to(rows[0], (runs.count, rows.shape[1])) if still else rows[: runs.count]
+                still = (
+                    runs.count > 1
+                    and not block.words[(c.link.ring.record["port"][0] - block.address) // 8 + 1]
+                )
+                inputs[port] = (
+                    np.broadcast_to(rows[0], (runs.count, rows.shape[1])) if still else rows[: runs.count]
+                )
         return inputs
 
     def _call(self, member: Member, runs: Runs, inputs: dict[str, Any]) -> Mapping[str, Any]:
         """The part's results, (count, size) each; NaN, or no messages, for a run that does not take place."""
-        if member.record["skipped"]:
+        if member.waits and member.record["skipped"]:
             return {
                 name: [()] if port.kind == "messages" else np.full((1, port.size), np.nan)
                 for name, port in member.part.outputs.items()
@@ -264,7 +269,7 @@ class EventScheduler:
     @staticmethod
     def _check(member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
         """PartError where a number is none, with what came before, so that no such number is recorded."""
-        if member.record["skipped"]:
+        if member.waits and member.record["skipped"]:
             return
         for name in member.block.outputs:
             rows = results[name]
@@ -281,7 +286,7 @@ class EventScheduler:
 
     def _arriving(self, member: Member, runs: Runs) -> NDArray[np.bool_] | None:
         """Which runs' results arrive; None for all."""
-        if member.record["skipped"]:
+        if member.waits and member.record["skipped"]:
             return np.zeros(runs.count, np.bool_)
         if member.loss.share == 0.0:
             return None
@@ -291,6 +296,7 @@ class EventScheduler:
 
     def _stand(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
         """Results of Python's go to the part's ports, and messages on their way."""
+        count = runs.count
         for name, rows in member.block.outputs.items():
             if member.part.outputs[name].kind == "messages":
                 if len(results.get(name, ())) != runs.count:
@@ -300,13 +306,15 @@ class EventScheduler:
                 self._send(member, runs, name, results[name])
                 continue
             given = np.asarray(results.get(name, ()))
-            if given.shape[:1] != (runs.count,) or given.size != runs.count * rows.shape[1]:
-                shape = member.part.outputs[name].shape
-                raise PartError(
-                    f"{member.name}: at {text(runs.first_ns)}: {name} has the shape {given.shape}, expected "
-                    f"({runs.count}, {', '.join(map(str, shape))})"
-                )
-            rows[: runs.count] = given.reshape(runs.count, -1)
+            if given.shape != (count, rows.shape[1]):
+                if given.shape[:1] != (count,) or given.size != count * rows.shape[1]:
+                    shape = member.part.outputs[name].shape
+                    raise PartError(
+                        f"{member.name}: at {text(runs.first_ns)}: {name} has the shape {given.shape}, expected "
+                        f"({count}, {', '.join(map(str, shape))})"
+                    )
+                given = given.reshape(count, -1)
+            rows[:count] = given
 
     def _send(self, member: Member, runs: Runs, port: str, rows: Sequence[Sequence[Message]]) -> None:
         """Messages of runs that are not lost."""

@@ -55,7 +55,11 @@ INSIDE = {
 #: Packages that belong in few places: whose files may import them.
 AT_HOME = {
     # the planner's training, and the tools that `bench snn` is measured against
-    "torch": ("hybrid_control/navigation/planner/training/", "hybrid_control/bench/peers.py"),
+    "torch": (
+        "hybrid_control/navigation/planner/training/",
+        "hybrid_control/bench/peers.py",
+        "hybrid_control/bench/closed_loop/tools.py",
+    ),
     "mujoco": ("hybrid_control/sim/",),
 }
 PARAMETERS, KERNEL_PARAMETERS, LINES, ATTRIBUTES = 8, 10, 500, 15

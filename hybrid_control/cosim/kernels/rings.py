@@ -138,7 +138,7 @@ def take_counted(link, first_ns, period_ns, count, rows):
         at = (link["first"] + due) & mask
         if arrivals[at] > last:
             break
-        r = max(-((first_ns - arrivals[at]) // period_ns), 0)
+        r = 0 if arrivals[at] <= first_ns else -((first_ns - arrivals[at]) // period_ns)
         came = values_at(link["rows"] + at * size * 8, size, _NUMBER)
         _add(values_at(rows + r * size * 8, size, _NUMBER), came, True)
         due += 1

@@ -78,7 +78,9 @@ def _ready(members, links, into, out, m, until):
             known = min(known, taker["next"] + max(AHEAD * taker["period"], period))
     if known <= first:
         return 0
-    count = 1 if me["waits"] else min(-((first - known) // period), me["most"])
+    if me["waits"] or known - first <= period:  # most often; a division takes longer than all of the above
+        return 1
+    count = min(-((first - known) // period), me["most"])
     for k in range(me["into"], me["into"] + me["into_count"]):
         if links[into[k]]["kind"] == WRITTEN:
             before = runs_until_next(links[into[k]], first, period)
