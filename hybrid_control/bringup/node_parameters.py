@@ -62,6 +62,10 @@ PLANNER: tuple[Parameter, ...] = (
     Parameter("compressed", False, "", "camera/image_raw is a CompressedImage (JPEG or PNG)"),
     Parameter("rate", 15.0, "Hz", "most images planned on in a second", 1.0, 100.0),
     Parameter(
+        "hold", 0.0, "s", "most time that a plan holds while next to nothing changes; 0: each image is planned on",
+        0.0, 0.4,
+    ),
+    Parameter(
         "min_contrast",
         2.0,
         "",

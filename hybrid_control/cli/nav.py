@@ -77,6 +77,10 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         help="settings of baselines, YAML as tune writes it; none for their own defaults (default: "
         "config/tuned/baselines_RULES.yaml where there is one)",
     )
+    add(
+        "--hold", type=float, default=0.0, metavar="S",
+        help="time that the planner's rates hold at most while next to nothing changes (0: each image is planned on)",
+    )
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
     add(
         "--fault",
@@ -187,6 +191,7 @@ def _run(args: argparse.Namespace) -> int:
         seed=args.seed,
         fault=faults[0],
         model=str(args.model or ""),
+        hold=args.hold,
         gains=reflex_gains(params),
         settings=baseline_settings(baselines),
     )

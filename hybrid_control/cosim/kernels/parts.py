@@ -13,29 +13,46 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import cfunc
+from numba import cfunc, njit
 
 from hybrid_control.cosim.kernels.records import B_COUNT, B_DATA, B_FIRST, B_PERIOD, B_PORTS, records_at
 from hybrid_control.signals.coding import kernels as codes
 from hybrid_control.snn.backends.numba.kernels import step_arena, values_at
 from hybrid_control.snn.backends.numba.kernels.arena import H_INPUT, H_ITEM, HEADER_WORDS
+from hybrid_control.snn.backends.numba.kernels.quiet import pass_quietly, silent
 
 _WORD, _NUMBER, _SINGLE, _INDEX = np.int64(0), np.float64(0), np.float32(0), np.uint32(0)
 TRACES, CYCLES, WINDOWS = 0, 1, 2  # decoders
 
 
 def spiking(block):
-    """A tick a run. data: arena, number of inputs, of taps, of ports that are inputs or take states; then each
-    input's size, each tap's place and size."""
+    """A tick a run. data: arena; inputs, taps, ports that are inputs or take states; quiet ops: address, numbers;
+    scratch for them; ticks that they passed; then each input's size, each tap's place and size."""
     head = values_at(block, B_PORTS, _WORD)
-    data = values_at(head[B_DATA], 4, _WORD)
+    data = values_at(head[B_DATA], 8, _WORD)
     arena, inputs, taps, all_inputs = data[0], data[1], data[2], data[3]
-    more = values_at(head[B_DATA] + 32, inputs + 2 * taps, _WORD)
+    more = values_at(head[B_DATA] + 64, inputs + 2 * taps, _WORD)
     ports = values_at(block + B_PORTS * 8, 2 * (all_inputs + taps), _WORD)
     engine = values_at(arena, HEADER_WORDS, _WORD)
     single = engine[H_ITEM] == 4
-    moving = 1
-    for r in range(head[B_COUNT]):
+    ops = values_at(data[4], data[5], _WORD)
+    quiet = ops.size > 0 and head[B_COUNT] > 1 and silent(arena, ops)
+    r, count, moving = 0, head[B_COUNT], 1
+    while r < count:
+        if quiet:
+            most = _without_input(ports, more, inputs, r, count)
+            if most > 0:
+                if single:
+                    passed = pass_quietly(arena, ops, most, data[6], _SINGLE)
+                else:
+                    passed = pass_quietly(arena, ops, most, data[6], _NUMBER)
+                for t in range(taps):
+                    q = 2 * (all_inputs + t)
+                    values_at(ports[q] + r * ports[q + 1], passed * more[inputs + 2 * t + 1], _NUMBER)[:] = 0.0
+                data[7] += passed
+                r, moving = r + passed, 1
+                if r == count:
+                    break
         if moving:
             moving = 0
             at = arena + engine[H_INPUT]
@@ -66,7 +83,21 @@ def spiking(block):
                 ys = values_at(arena + place, size, _NUMBER)
                 for i in range(size):
                     out[i] = ys[i]
+        r += 1
+        quiet = ops.size > 0 and r < count and silent(arena, ops)
     return 0
+
+
+@njit(cache=True, nogil=True)
+def _without_input(ports, sizes, inputs, first, count):
+    """How many of the runs from the first on see no input, one after the other."""
+    for r in range(first, count):
+        for p in range(inputs):
+            row = values_at(ports[2 * p] + r * ports[2 * p + 1], sizes[p], _NUMBER)
+            for i in range(sizes[p]):
+                if row[i] != 0.0:
+                    return r - first
+    return count - first
 
 
 _ENCODER = codes.ENCODER_CHANNEL

@@ -95,16 +95,35 @@ class EnginePart(SnnPart, CompiledPart):
 
     def __init__(self, engine: Engine, taps: Sequence[str] = ()) -> None:
         super().__init__(engine, taps)
+        self._engine = engine
         views = [engine.read(*tap) for tap in self._taps]
         places = [(int(view.ctypes.data) - engine.address, view.size) for view in views]
         sizes = [self.inputs[name].size for name in engine.input_names]
         self.function = parts.address_of(parts.spiking)
-        self.data = words(engine.address, len(sizes), len(places), len(self.inputs), sizes, *places)
+        # a variable is recorded in every tick, so every tick is then done
+        spikes_alone = all(what == "output" for _, what in self._taps)
+        self._quiet = engine.quiet_ops() if spikes_alone else np.empty(0, np.int64)
+        neurons = sum(engine.node(name).size_out for name in engine.populations)
+        self._scratch = np.zeros(2 * neurons + 1, engine.dtype)
+        self.data = words(
+            engine.address, len(sizes), len(places), len(self.inputs),
+            self._quiet.ctypes.data, self._quiet.size, self._scratch.ctypes.data, 0, sizes, *places,
+        )  # fmt: skip
         self.memory = {
             name: (int(engine.read(*name.rsplit(".", 1)).ctypes.data), engine.dtype.itemsize)
             for name, port in self.inputs.items()
             if port.kind == "states"
         }
+
+    def reset(self, seed: int) -> None:
+        """Back to before the first tick."""
+        super().reset(seed)
+        self.data[7] = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps it took for its ticks: of those in a row in which nothing arrived and nothing fired, one."""
+        return self._engine.ticks - int(self.data[7])
 
     def refusal(self, inputs: Mapping[str, Array]) -> str:
         """Of what can't be an input."""

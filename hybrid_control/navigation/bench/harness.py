@@ -20,6 +20,7 @@ from hybrid_control.navigation.bench.scenes import Scene
 from hybrid_control.navigation.drive import Driver, drive
 from hybrid_control.navigation.episode import Episode
 from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.need import PlannerOnNeed
 from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.navigation.planner.timed import TimedPlanner
 from hybrid_control.navigation.reflex import Reflex
@@ -41,7 +42,8 @@ class Setup:
 
     gains: of the reflex, over its defaults; settings: of baselines, over theirs, by policy, where max_speed may be
     among them; model: ONNX file of the planner, empty for the package's own; fault: what befalls the hybrid's planner
-    half way to the goal (see `faults`); duration: s after which an episode ends, the rules' own where None.
+    half way to the goal (see `faults`); duration: s after which an episode ends, the rules' own where None; hold: s
+    that the planner's rates hold at most while next to nothing changes (`planner.need`), 0: each image is planned on.
     """
 
     robot: str = "jackal"
@@ -52,6 +54,7 @@ class Setup:
     fault: str = "none"
     duration: float | None = None
     model: str = ""
+    hold: float = 0.0
     gains: Mapping[str, Value] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -97,7 +100,8 @@ class Harness:
         if name not in self._drivers:
             planner = None
             if find_policy(name).planner:
-                planner = TimedPlanner(Planner(self.setup.model or contract.DEFAULT_MODEL))
+                source = Planner(self.setup.model or contract.DEFAULT_MODEL)
+                planner = TimedPlanner(PlannerOnNeed(source, self.setup.hold) if self.setup.hold else source)
             settings = self.setup.settings.get(name, {})
             self._drivers[name] = make_driver(name, self.robot, planner, self._gains(), settings)
         return self._drivers[name]
@@ -161,6 +165,8 @@ class Harness:
             if driver.planner is not None:
                 if self.setup.level != "physics":
                     driver.planner.source = MapPlanner(scene.world, seed)
+                if isinstance(driver.planner.source, PlannerOnNeed):
+                    driver.planner.source.reset()
                 driver.planner.fault = planner_fault(self.setup.fault, scene.world)
             episode = drive(driver, simulator, self._driven(name), self.rules, seed)
         return episode, driver.reflex
@@ -199,6 +205,9 @@ class Harness:
             row["spikes_per_second"] = round(status.spikes_per_second, 1)
             row["events_per_second"] = round(status.synaptic_events_per_second, 1)
             row["power_uw"] = round(status.power_uw, 3)
+        planner = self._drivers[policy].planner if policy in self._drivers else None
+        if planner is not None and isinstance(planner.source, PlannerOnNeed):
+            row["images"], row["inferences"] = planner.source.images, planner.source.inferences
         if not episode.success:
             row["way"] = np.round(episode.way[::2], 2).tolist()
         return row

@@ -49,6 +49,9 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         values = [r[cost] for r in rows if cost in r]
         if values:
             result[cost] = sum(values) / len(values)
+    images = sum(r.get("images", 0) for r in rows)
+    if images:
+        result["inferences_saved"] = 1.0 - sum(r["inferences"] for r in rows if "images" in r) / images
     return result
 
 
@@ -79,4 +82,7 @@ def table(by_case: dict[str, dict[str, Any]]) -> str:
             f"{score['mean']:.4f} ({score['low']:.4f}-{score['high']:.4f}) "
             + (f"{time:>7.2f}" if time is not None else f"{'-':>7}")
         )
+    for name, s in by_case.items():
+        if "inferences_saved" in s:
+            lines.append(f"{name:<{width}} saved {s['inferences_saved']:.1%} of the planner's inferences")
     return "\n".join(lines)

@@ -20,12 +20,18 @@ from hybrid_control.snn.backends.numba.populations import Neurons, coefficients
 from hybrid_control.snn.backends.numba.projections import Drive, Projection, Storage
 from hybrid_control.snn.energy import Counters
 from hybrid_control.snn.network import Network
+from hybrid_control.snn.neurons import linear
 from hybrid_control.snn.neurons.model import parameters_of
 from hybrid_control.snn.nir.checks import check_parameters
 from hybrid_control.snn.options import Options
 from hybrid_control.snn.plasticity import STDP, RewardSTDP
 
 Array = NDArray[Any]
+# what gives nothing for nothing, but for a bias
+_STATELESS = (
+    nir.Input, nir.Output, nir.Linear, nir.Affine, nir.Conv1d, nir.Conv2d, nir.Scale, nir.Flatten, nir.SumPool2d,
+    nir.AvgPool2d,
+)  # fmt: skip
 
 
 class Engine(Backend):
@@ -276,6 +282,27 @@ class Engine(Backend):
             np.ascontiguousarray(block).reshape(len(rows), *view.shape)
             for block, view in zip(columns, views, strict=True)
         ]
+
+    def quiet_ops(self) -> NDArray[np.int64]:
+        """For `kernels.pass_quietly`: of each population the place of its op, and how many variables it has.
+
+        Empty where silence need not stay silence: where something besides NIR's own spiking neurons has a state or a
+        bias, holds spikes back, or learns.
+        """
+        nodes = self.graph.nodes.values()
+        still = all(
+            (isinstance(node.nir, _STATELESS) and not np.any(getattr(node.nir, "bias", 0.0)))
+            or (node.spiking and type(node.nir) in linear.PARAMETERS)
+            for node in nodes
+            if node.nir is not None
+        )
+        if not still or self._plasticity or self.options.recurrent_delay > 1:
+            return np.empty(0, np.int64)
+        places = []
+        for neurons in self._program.neurons.values():
+            view = self._arena.field(neurons.op, Population, Population._fields[0])
+            places += [int(view.ctypes.data) - 8 - self.address, len(neurons.model.variables)]
+        return np.array(places, np.int64)
 
     # state
 

@@ -13,6 +13,7 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
+from hybrid_control.navigation.planner.need import PlannerOnNeed
 from hybrid_control.navigation.planner.planner import BlindError, Planner
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.route.memory import warm
@@ -67,7 +68,7 @@ class PlannerNode(ManagedNode):
     ) -> None:
         super().__init__(values, **options)
         self._hand_over = hand_over
-        self._planner: Planner | None = None
+        self._planner: PlannerOnNeed | None = None
         self._odometry: Odometry | None = None
         self._goal: Goal | None = None
         self._aim: Goal | None = None
@@ -80,9 +81,8 @@ class PlannerNode(ManagedNode):
         self._blind = False
 
     def configure(self) -> None:
-        self._planner = Planner(
-            self.value("model_file") or DEFAULT_MODEL, min_contrast=self.value("min_contrast")
-        )
+        planner = Planner(self.value("model_file") or DEFAULT_MODEL, min_contrast=self.value("min_contrast"))
+        self._planner = PlannerOnNeed(planner, self.value("hold"))
         self._odometry = self._goal = self._aim = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
         kind = CompressedImage if self.value("compressed") else Image
@@ -194,6 +194,8 @@ class PlannerNode(ManagedNode):
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         values, new = self._tally.report()
         values["blind"] = self._blind
+        if self._planner is not None:
+            values["inferences"] = self._planner.inferences
         if not self.active:
             return DiagnosticStatus.OK, "", values
         if self._blind:
