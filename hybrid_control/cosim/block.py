@@ -48,6 +48,10 @@ class Block:
         """Of its words."""
         return int(self.words.ctypes.data)
 
+    def stands_still(self, name: str) -> bool:
+        """Whether all runs at hand see one row of a port that is taken."""
+        return not self.words[B_PORTS + 2 * list(self.inputs).index(name) + 1]
+
     def port(self, name: str) -> int:
         """Address of the two words of a port that is taken."""
         return self.address + 8 * (B_PORTS + 2 * list(self.inputs).index(name))

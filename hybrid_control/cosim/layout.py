@@ -57,7 +57,8 @@ class Member:
     """A part in the simulation: its clock, its links, its record among those of all parts, and its ports' rows.
 
     calling: the runs that it is at, or failed at; seconds: of this machine that its last call took; kept: of the runs
-    that were recorded last, those whose results arrive (None: all).
+    that were recorded last, those whose results arrive (None: all). single: what one run sees by port, views that hold;
+    None where messages or states are taken.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Member:
     calling: Runs | None = None
     seconds: float = 0.0
     kept: NDArray[np.bool_] | None = None
+    single: Mapping[str, Array] | None = None
 
     @property
     def next_ns(self) -> int:
@@ -157,6 +159,9 @@ class Layout:
             record["out"], record["out_count"] = sum(map(len, out[:i])), len(out[i])
             record["waits"] = member.waits = any(c.link.options.when_old == "wait" for c in member.into)
             record["loss"] = member.loss.share
+            taken = {c.target[1]: c.link for c in member.into}
+            if all(isinstance(link, Link) and link.target.kind != "states" for link in taken.values()):
+                member.single = {port: member.block.inputs[port][:1] for port in taken}
             if isinstance(member.part, CompiledPart):
                 record["function"] = member.part.function
         self._into, self._out = (np.array([*chain.from_iterable(x), -1], np.int64) for x in (into, out))

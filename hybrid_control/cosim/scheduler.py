@@ -214,10 +214,11 @@ class EventScheduler:
         overlap.ran(member.seconds, runs.count)
         return True
 
-    def _inputs(self, member: Member, runs: Runs) -> dict[str, Any]:
+    def _inputs(self, member: Member, runs: Runs) -> Mapping[str, Any]:
         """What the runs see by port: views, which hold until the part's next run."""
+        if runs.count == 1 and member.single is not None:
+            return member.single
         inputs: dict[str, Any] = {}
-        block = member.block
         for c in member.into:
             port = c.target[1]
             if isinstance(c.link, MessageLink):
@@ -225,17 +226,14 @@ class EventScheduler:
             elif c.link.target.kind == "states":
                 inputs[port] = c.link.updates(runs)
             elif port not in inputs:
-                rows = block.inputs[port]
-                still = (
-                    runs.count > 1
-                    and not block.words[(c.link.ring.record["port"][0] - block.address) // 8 + 1]
-                )
-                inputs[port] = (
-                    np.broadcast_to(rows[0], (runs.count, rows.shape[1])) if still else rows[: runs.count]
-                )
+                rows = member.block.inputs[port]
+                if runs.count > 1 and member.block.stands_still(port):
+                    inputs[port] = np.broadcast_to(rows[0], (runs.count, rows.shape[1]))
+                else:
+                    inputs[port] = rows[: runs.count]
         return inputs
 
-    def _call(self, member: Member, runs: Runs, inputs: dict[str, Any]) -> Mapping[str, Any]:
+    def _call(self, member: Member, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """The part's results, (count, size) each; NaN, or no messages, for a run that does not take place."""
         if member.waits and member.record["skipped"]:
             return {
