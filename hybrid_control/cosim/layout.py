@@ -72,6 +72,7 @@ class Member:
     waits: bool = False  # whether a link into it may say that a run does not take place
     away: Future[Mapping[str, Array]] | None = None
     away_runs: Runs | None = None
+    beside: bool = False
     calling: Runs | None = None
     seconds: float = 0.0
     kept: NDArray[np.bool_] | None = None

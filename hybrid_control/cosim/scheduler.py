@@ -203,7 +203,10 @@ class EventScheduler:
         """Run a part of Python's, here or beside; whether its results stand in its ports."""
         runs = self._runs(member)
         inputs, overlap = self._inputs(member, runs), self._overlap[member.name]
-        if overlap.beside(runs.count):
+        beside = overlap.beside(runs.count)
+        if beside != member.beside:
+            member.beside = member.record["beside"] = beside
+        if beside:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(len(self.members), "cosim")
             member.record["away"], member.record["away_since"] = True, runs.first_ns

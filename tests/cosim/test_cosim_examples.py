@@ -49,9 +49,11 @@ def test_cosim_an_example_brings_the_hand_to_the_target(name):
 
 @pytest.mark.parametrize("name", OF_THE_BENCHMARK)
 def test_cosim_an_example_moves_the_arm_as_the_pattern_in_python_does(name):
-    hybrid = hybrid_of(OF_THE_BENCHMARK[name], 3)
-    hybrid.until_ns = example(name).until_ns
-    assert np.allclose(run(hybrid)["arm.hand"], result(name)["arm.hand"], rtol=0.0, atol=1e-4)
+    hybrid, file = hybrid_of(OF_THE_BENCHMARK[name], 3), example(name)
+    hybrid.until_ns = file.until_ns
+    for part in {"ann", "snn"} & set(hybrid.parts):  # fitted anew, they differ with the machine's linear algebra
+        hybrid.parts[part] = file.parts[part]
+    assert np.allclose(run(hybrid)["arm.hand"], result(name)["arm.hand"], rtol=0.0, atol=1e-9)
 
 
 def test_cosim_examples_in_parallel_stand_on_both():

@@ -61,6 +61,7 @@ MEMBER = np.dtype(
         ("skipped", np.int64),  # whether the run at hand does not
         ("away", np.int64),  # whether it runs in a thread, from when it is to give
         ("away_since", np.int64),
+        ("beside", np.int64),  # whether it is run in a thread: nobody then goes past a time at which it could begin
         ("loss", np.float64),  # share of its runs whose results never arrive
         ("key", np.uint64),  # of the stream that draws them
     ],

@@ -90,6 +90,16 @@ def _ready(members, links, into, out, m, until):
 
 
 @njit(cache=True, nogil=True)
+def _first_beside(members, until):
+    """When the next run begins of what is to run in a thread: all before it is done first, so that it begins early."""
+    first = until
+    for m in range(members.size):
+        if members[m]["beside"] and not members[m]["away"]:
+            first = min(first, members[m]["next"])
+    return first
+
+
+@njit(cache=True, nogil=True)
 def _gather(members, links, into, m, count):
     """What the runs see goes to the part's ports; False where a state that is to be written is not finite."""
     me = members[m]
@@ -208,6 +218,7 @@ def advance(address, delivered):
     while True:
         moved = behind = False
         away = -1
+        begins = _first_beside(members, until)
         for m in order:
             me = members[m]
             if me["away"]:
@@ -216,7 +227,7 @@ def advance(address, delivered):
             if me["next"] >= until:
                 continue
             behind = True
-            count = _ready(members, links, into, out, m, until)
+            count = _ready(members, links, into, out, m, until if me["beside"] else min(until, begins + 1))
             if count == 0:
                 continue
             first = me["next"]
