@@ -54,9 +54,10 @@ def test_cosim_an_example_moves_the_arm_as_the_pattern_in_python_does(name):
     for part in {"ann", "snn"} & set(hybrid.parts):  # fitted anew, they differ with the machine's linear algebra
         hybrid.parts[part] = file.parts[part]
     if name == "filtered":  # in Python a part joins what the file's ANN takes by two names
-        ann = file.parts["ann"].model
+        ann = file.parts["ann"]
+        shapes = {port: p.shape for port, p in ann.outputs.items()}
         hybrid.parts["ann"] = FunctionPart(
-            lambda senses: ann({"target": senses[:2], "state": senses[2:]}), {"senses": (6,)}, {"torque": (2,)}
+            lambda senses: ann.model({"target": senses[:2], "state": senses[2:]}), {"senses": (6,)}, shapes
         )
     assert np.allclose(run(hybrid)["arm.hand"], result(name)["arm.hand"], rtol=0.0, atol=1e-9)
 
