@@ -57,8 +57,10 @@ class Member:
     """A part in the simulation: its clock, its links, its record among those of all parts, and its ports' rows.
 
     calling: the runs that it is at, or failed at; seconds: of this machine that its last call took; kept: of the runs
-    that were recorded last, those whose results arrive (None: all). single: what one run sees by port, views that hold;
-    None where messages or states are taken.
+    that were recorded last, those whose results arrive (None: all).
+
+    Laid out once: single, what one run sees at the ports that are rows, views that hold (None where it takes states);
+    mail, the links of messages into it, by port; gives, its ports' rows; sends, its ports of messages with their links.
     """
 
     name: str
@@ -76,7 +78,10 @@ class Member:
     calling: Runs | None = None
     seconds: float = 0.0
     kept: NDArray[np.bool_] | None = None
-    single: Mapping[str, Array] | None = None
+    single: dict[str, Array] | None = None
+    mail: list[tuple[str, MessageLink]] = field(default_factory=list)
+    gives: list[tuple[str, NDArray[np.float64]]] = field(default_factory=list)
+    sends: list[tuple[str, list[MessageLink]]] = field(default_factory=list)
 
     @property
     def next_ns(self) -> int:
@@ -160,9 +165,7 @@ class Layout:
             record["out"], record["out_count"] = sum(map(len, out[:i])), len(out[i])
             record["waits"] = member.waits = any(c.link.options.when_old == "wait" for c in member.into)
             record["loss"] = member.loss.share
-            taken = {c.target[1]: c.link for c in member.into}
-            if all(isinstance(link, Link) and link.target.kind != "states" for link in taken.values()):
-                member.single = {port: member.block.inputs[port][:1] for port in taken}
+            self._of_python(member)
             if isinstance(member.part, CompiledPart):
                 record["function"] = member.part.function
         self._into, self._out = (np.array([*chain.from_iterable(x), -1], np.int64) for x in (into, out))
@@ -173,3 +176,19 @@ class Layout:
         head[H_INTO], head[H_OUT] = self._into.ctypes.data, self._out.ctypes.data
         head[H_ORDER] = self._places.ctypes.data
         self.address = int(head.ctypes.data)
+
+    @staticmethod
+    def _of_python(member: Member) -> None:
+        """What of a member is asked for in every call of a part of Python's."""
+        ports = member.part.outputs
+        taken = {c.target[1]: c.link for c in member.into}
+        member.mail = [(port, link) for port, link in taken.items() if isinstance(link, MessageLink)]
+        rows = [port for port, link in taken.items() if isinstance(link, Link)]
+        if all(member.part.inputs[port].kind != "states" for port in rows):
+            member.single = {port: member.block.inputs[port][:1] for port in rows}
+        member.gives = [(n, rows) for n, rows in member.block.outputs.items() if ports[n].kind != "messages"]
+        member.sends = [
+            (n, [c.link for c in member.out if c.source[1] == n and isinstance(c.link, MessageLink)])
+            for n, port in ports.items()
+            if port.kind == "messages"
+        ]

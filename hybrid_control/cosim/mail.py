@@ -53,32 +53,41 @@ class MessageLink:
 
     def put(self, runs: Runs, latency_ns: int, rows: Sequence[Messages], kept: Any) -> None:
         """What runs gave that take latency_ns; kept: which of them arrive, None for all."""
-        if runs.count == 1 and not rows[0]:
+        if runs.count == 1:  # as most are; a range costs as much as all the rest
+            if kept is None or kept[0]:
+                self._send(runs.first_ns + latency_ns, rows[0])
             return
-        delay = self.options.delay_ns
         for i, begin in enumerate(runs.begins):
-            if rows[i] and (kept is None or kept[i]):
-                for message in rows[i]:
-                    if not isinstance(message, Message):
-                        raise PartError(f"{self.name}: {message!r:.100} is no Message(time_ns, value)")
-                    leaves = max(begin + latency_ns, message.time_ns)
-                    if self._mail:
-                        leaves = max(leaves, self._mail[-1][0] - delay)
-                    sent = Message(message.time_ns + delay, message.value) if delay else message
-                    self._mail.append((leaves + delay, sent))
+            if kept is None or kept[i]:
+                self._send(begin + latency_ns, rows[i])
+
+    def _send(self, given_ns: int, messages: Messages) -> None:
+        mail, delay = self._mail, self.options.delay_ns
+        for message in messages:
+            if type(message) is not Message:
+                raise PartError(f"{self.name}: {message!r:.100} is no Message(time_ns, value)")
+            leaves = max(given_ns, message.time_ns)
+            if mail:
+                leaves = max(leaves, mail[-1][0] - delay)
+            sent = Message(message.time_ns + delay, message.value) if delay else message
+            mail.append((leaves + delay, sent))
 
     def take(self, runs: Runs) -> list[Messages]:
         """What runs see, a sequence for each."""
         mail = self._mail
-        if not mail and runs.count == 1:
-            return _NONE
-        seen: list[Messages] = []
-        for begin in runs.begins:
-            row = []
-            while mail and mail[0][0] <= begin:
-                row.append(mail.popleft()[1])
-            seen.append(row)
-        return seen
+        if runs.count == 1:
+            if not mail or mail[0][0] > runs.first_ns:
+                return _NONE
+            return [self._due(runs.first_ns)]
+        return [self._due(begin) for begin in runs.begins]
+
+    def _due(self, time_ns: int) -> list[Message]:
+        """What has arrived by a time; it is on its way no more."""
+        mail = self._mail
+        row = []
+        while mail and mail[0][0] <= time_ns:
+            row.append(mail.popleft()[1])
+        return row
 
     def state(self) -> list[tuple[int, Message]]:
         """What is on its way."""

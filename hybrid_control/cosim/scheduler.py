@@ -83,7 +83,8 @@ class EventScheduler:
             self._connect(connection)
         self.connections = tuple(connections)
         self._order = self._sorted()
-        self._overlap = {name: Overlap(self._beside(member, beside or {})) for name, member in self.members.items()}
+        chosen = {name: self._beside(member, beside or {}) for name, member in self.members.items()}
+        self._overlap = {name: Overlap(choice) for name, choice in chosen.items() if choice is not False}
         self._pool: ThreadPoolExecutor | None = None
         ports = {(part, port): parts[part][0].outputs[port] for part, port in keep}
         self.recordings = {name: Recording(port.size) for name, port in ports.items() if port.kind != "messages"}
@@ -92,7 +93,7 @@ class EventScheduler:
         }
         self._list = list(self.members.values())
         self._layout = Layout(self._list, self.connections, self.recordings, self._order)
-        self._head = self._layout.head
+        self._head: Any = memoryview(self._layout.head.data)  # its numbers are Python's, and quick to read
         self.observe(record)
         self.now_ns = 0
         self.reset(seed)
@@ -184,25 +185,28 @@ class EventScheduler:
             elif code == GROW:
                 link = self.connections[head[H_WHAT]].link
                 assert isinstance(link, Link)
-                ring = link.ring
-                ring.make_room(len(ring) + int(head[H_RUNS]))
+                link.ring.make_room(len(link.ring) + head[H_RUNS])
             elif code == DRAIN:
                 for recording in self.recordings.values():
-                    recording.take(int(head[H_RUNS]))
+                    recording.take(head[H_RUNS])
             else:
                 self._refuse(member, code)
-            begun = time.perf_counter()
+            if self._record is not None:
+                begun = time.perf_counter()
             code = call(address, delivered)
         self.now_ns = until_ns
 
     def _runs(self, member: Member) -> Runs:
         head = self._head
-        return Runs(int(head[H_FIRST]), member.clock.period_ns, int(head[H_RUNS]))
+        return Runs(head[H_FIRST], member.clock.period_ns, head[H_RUNS])
 
     def _begin(self, member: Member) -> bool:
         """Run a part of Python's, here or beside; whether its results stand in its ports."""
         runs = self._runs(member)
-        inputs, overlap = self._inputs(member, runs), self._overlap[member.name]
+        inputs, overlap = self._inputs(member, runs), self._overlap.get(member.name)
+        if overlap is None:
+            self._end(member, runs, inputs)
+            return True
         beside = overlap.beside(runs.count)
         if beside != member.beside:
             member.beside = member.record["beside"] = beside
@@ -213,20 +217,31 @@ class EventScheduler:
             member.away_runs = runs
             member.away = self._pool.submit(self._call, member, runs, inputs)
             return False
-        self._end(member, runs, lambda: self._call(member, runs, inputs))
+        self._end(member, runs, inputs)
         overlap.ran(member.seconds, runs.count)
         return True
 
     def _inputs(self, member: Member, runs: Runs) -> Mapping[str, Any]:
         """What the runs see by port: views, which hold until the part's next run."""
         if runs.count == 1 and member.single is not None:
-            return member.single
+            if not member.mail:
+                return member.single
+            inputs: dict[str, Any] = dict(member.single)
+        else:
+            inputs = self._rows(member, runs)
+        for port, link in member.mail:
+            inputs[port] = link.take(runs)
+        return inputs
+
+    @staticmethod
+    def _rows(member: Member, runs: Runs) -> dict[str, Any]:
+        """Of all ports but those of messages."""
         inputs: dict[str, Any] = {}
         for c in member.into:
             port = c.target[1]
             if isinstance(c.link, MessageLink):
-                inputs[port] = c.link.take(runs)
-            elif c.link.target.kind == "states":
+                continue
+            if c.link.target.kind == "states":
                 inputs[port] = c.link.updates(runs)
             elif port not in inputs:
                 rows = member.block.inputs[port]
@@ -254,18 +269,21 @@ class EventScheduler:
         member.seconds = time.perf_counter() - begun
         return results
 
-    def _end(self, member: Member, runs: Runs, call: Callable[[], Mapping[str, Any]]) -> None:
+    def _end(self, member: Member, runs: Runs, inputs: Mapping[str, Any]) -> None:
         """Results of a call go to the part's ports; of one that failed, what came before is recorded."""
         try:
-            results = call()
+            results = self._call(member, runs, inputs) if member.away is None else member.away.result()
             self._stand(member, runs, results)
             if self._record is not None:
                 self._check(member, runs, results)
         except PartError as error:
             self._say(member, Runs(runs.first_ns, runs.period_ns, error.count), error.done)
             raise
+        finally:
+            member.away = None
         member.calling = None
-        self._say(member, runs, results)
+        if self._record is not None:
+            self._say(member, runs, results)
 
     @staticmethod
     def _check(member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
@@ -298,14 +316,7 @@ class EventScheduler:
     def _stand(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
         """Results of Python's go to the part's ports, and messages on their way."""
         count = runs.count
-        for name, rows in member.block.outputs.items():
-            if member.part.outputs[name].kind == "messages":
-                if len(results.get(name, ())) != runs.count:
-                    raise PartError(
-                        f"{member.name}: at {text(runs.first_ns)}: {name} has no sequence of messages for each run"
-                    )
-                self._send(member, runs, name, results[name])
-                continue
+        for name, rows in member.gives:
             given = np.asarray(results.get(name, ()))
             if given.shape != (count, rows.shape[1]):
                 if given.shape[:1] != (count,) or given.size != count * rows.shape[1]:
@@ -316,15 +327,24 @@ class EventScheduler:
                     )
                 given = given.reshape(count, -1)
             rows[:count] = given
+        if member.sends:
+            self._send(member, runs, results)
 
-    def _send(self, member: Member, runs: Runs, port: str, rows: Sequence[Sequence[Message]]) -> None:
+    def _send(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
         """Messages of runs that are not lost."""
         kept = self._arriving(member, runs)
-        for c in member.out:
-            if c.source[1] == port and isinstance(c.link, MessageLink):
-                c.link.put(runs, member.clock.latency_ns, rows, kept)
-        if (member.name, port) in self.messages:
-            self.messages[member.name, port].extend(message for row in rows for message in row)
+        for port, links in member.sends:
+            rows: Sequence[Sequence[Message]] = results.get(port, ())
+            if len(rows) != runs.count:
+                raise PartError(
+                    f"{member.name}: at {text(runs.first_ns)}: {port} has no sequence of messages for each run"
+                )
+            if runs.count == 1 and not rows[0]:
+                continue
+            for link in links:
+                link.put(runs, member.clock.latency_ns, rows, kept)
+            if self.messages and (member.name, port) in self.messages:
+                self.messages[member.name, port].extend(message for row in rows for message in row)
 
     def _observe(self, member: Member, runs: Runs) -> None:
         """Say what compiled runs gave."""
@@ -333,14 +353,13 @@ class EventScheduler:
 
     def _finish(self, member: Member) -> None:
         """Wait for what a part does beside, and take its results."""
-        away, runs = member.away, member.away_runs
-        assert away is not None, "a cycle in which nothing takes time was let through"
+        assert member.away is not None, "a cycle in which nothing takes time was let through"
+        runs = member.away_runs
         assert runs is not None
-        member.away = None
         member.record["away"] = False
         self._head[H_WHO], self._head[H_FIRST] = self._list.index(member), runs.first_ns
         self._head[H_RUNS] = runs.count
-        self._end(member, runs, away.result)
+        self._end(member, runs, {})
 
     def _refuse(self, member: Member, code: int) -> None:
         """PartError for what compiled code has found."""
