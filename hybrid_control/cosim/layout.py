@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -29,6 +28,7 @@ from hybrid_control.cosim.kernels.records import (
 )
 from hybrid_control.cosim.link import Link, LinkOptions, Ring
 from hybrid_control.cosim.mail import MessageLink
+from hybrid_control.cosim.overlap import Side
 from hybrid_control.cosim.part import Array, Part, Runs
 
 
@@ -72,7 +72,7 @@ class Member:
     out: list[Connection] = field(default_factory=list)
     record: Any = None
     waits: bool = False  # whether a link into it may say that a run does not take place
-    away: Future[Mapping[str, Array]] | None = None
+    side: Side | None = None
     away_runs: Runs | None = None
     beside: bool = False
     calling: Runs | None = None

@@ -15,7 +15,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -45,7 +45,7 @@ from hybrid_control.cosim.kernels.records import (
 from hybrid_control.cosim.layout import Connection, Layout, Loss, Member, Recording
 from hybrid_control.cosim.link import Link
 from hybrid_control.cosim.mail import MessageLink
-from hybrid_control.cosim.overlap import Overlap
+from hybrid_control.cosim.overlap import Overlap, Side
 from hybrid_control.cosim.part import Array, Message, Part, PartError, RunError, Runs
 from hybrid_control.signals.coding.kernels import uniform
 
@@ -85,7 +85,6 @@ class EventScheduler:
         self._order = self._sorted()
         chosen = {name: self._beside(member, beside or {}) for name, member in self.members.items()}
         self._overlap = {name: Overlap(choice) for name, choice in chosen.items() if choice is not False}
-        self._pool: ThreadPoolExecutor | None = None
         ports = {(part, port): parts[part][0].outputs[port] for part, port in keep}
         self.recordings = {name: Recording(port.size) for name, port in ports.items() if port.kind != "messages"}
         self.messages: dict[tuple[str, str], list[Message]] = {
@@ -211,11 +210,11 @@ class EventScheduler:
         if beside != member.beside:
             member.beside = member.record["beside"] = beside
         if beside:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(len(self.members), "cosim")
+            if member.side is None:
+                member.side = Side(f"cosim {member.name}")
             member.record["away"], member.record["away_since"] = True, runs.first_ns
             member.away_runs = runs
-            member.away = self._pool.submit(self._call, member, runs, inputs)
+            member.side.begin(partial(self._call, member, runs, inputs))
             return False
         self._end(member, runs, inputs)
         overlap.ran(member.seconds, runs.count)
@@ -272,15 +271,14 @@ class EventScheduler:
     def _end(self, member: Member, runs: Runs, inputs: Mapping[str, Any]) -> None:
         """Results of a call go to the part's ports; of one that failed, what came before is recorded."""
         try:
-            results = self._call(member, runs, inputs) if member.away is None else member.away.result()
+            side = member.side
+            results = side.result() if side is not None and side.busy else self._call(member, runs, inputs)
             self._stand(member, runs, results)
             if self._record is not None:
                 self._check(member, runs, results)
         except PartError as error:
             self._say(member, Runs(runs.first_ns, runs.period_ns, error.count), error.done)
             raise
-        finally:
-            member.away = None
         member.calling = None
         if self._record is not None:
             self._say(member, runs, results)
@@ -353,7 +351,7 @@ class EventScheduler:
 
     def _finish(self, member: Member) -> None:
         """Wait for what a part does beside, and take its results."""
-        assert member.away is not None, "a cycle in which nothing takes time was let through"
+        assert member.side is not None, "a cycle in which nothing takes time was let through"
         runs = member.away_runs
         assert runs is not None
         member.record["away"] = False
@@ -385,15 +383,17 @@ class EventScheduler:
     def _drain(self) -> None:
         """Wait for what runs beside."""
         for member in self._list:
-            if member.away is not None:
+            if member.side is not None and member.side.busy:
                 self._finish(member)
                 if schedule.deliver(self._layout.address) != DONE:
                     self._refuse(member, NOT_FINITE)
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        for member in self._list:
+            if member.side is not None:
+                member.side.close()
+                member.side = None
 
     # states
 
