@@ -130,6 +130,8 @@ def call_each(
 
     What a call does not give is not a number, which the scheduler refuses.
     """
+    if runs.count == 1:
+        return _call_once(part, inputs, call)
     results = {name: np.empty((runs.count, port.size)) for name, port in part.outputs.items()}
     ports = part.inputs
     unfed = (
@@ -153,6 +155,31 @@ def call_each(
         if len(called) < len(results):
             for name in results.keys() - called.keys():
                 results[name][i] = np.nan
+    return results
+
+
+def _call_once(
+    part: Part, inputs: Mapping[str, Any], call: Callable[[dict[str, Array]], Mapping[str, Any]]
+) -> dict[str, Array]:
+    """The same for one run, as most are where a loop is closed: without room for rows to be copied to."""
+    given = {}
+    for name, port in part.inputs.items():
+        if name in inputs:
+            row = inputs[name][0]
+            given[name] = row if len(port.shape) == 1 else row.reshape(port.shape)
+        else:
+            given[name] = np.zeros(port.shape)
+    try:
+        called = call(given)
+    except Exception as error:
+        raise RunError({}, 0) from error
+    results = {}
+    for name, port in part.outputs.items():
+        value = called.get(name)
+        if type(value) is np.ndarray and value.ndim == 1:
+            results[name] = value[None]
+        else:
+            results[name] = np.full((1, port.size), np.nan) if value is None else np.reshape(value, (1, -1))
     return results
 
 
