@@ -15,11 +15,13 @@ _OVER = 0.2  # share by which the base may be faster than it was told, on its wa
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """base, reflex: how each of them stops; fastest: m/s beyond which the robot never drives."""
+    """base, reflex: how each of them stops; fastest: m/s beyond which the robot never drives; half_track: m from its
+    middle to a wheel."""
 
     base: Stop
     reflex: Stop
     fastest: float
+    half_track: float = 0.0
 
     def stop(self, who: str) -> Stop:
         """How BASE_STOPS or REFLEX_STOPS stops."""
@@ -37,4 +39,6 @@ def limits_of(graph: Graph, robot: str) -> Limits:
     timeout = float(bridge.get("command_timeout", body.command_timeout))
     braking = min(float(bridge.get("acceleration", body.deceleration)), body.deceleration)
     reflex = Stop(float(mind["scan_timeout"]), min(float(mind["max_acceleration"]), braking))
-    return Limits(Stop(timeout, braking), reflex, (1.0 + _OVER) * min(float(mind["max_speed"]), body.max_speed))
+    fastest = (1.0 + _OVER) * min(float(mind["max_speed"]), body.max_speed)
+    half_track = body.wheels.track / 2 if body.wheels is not None else 0.0
+    return Limits(Stop(timeout, braking), reflex, fastest, half_track)

@@ -182,9 +182,11 @@ class Site:
         except OSError as error:  # its object is away, or the machine does not let us
             row.failures.append(f"the fault itself failed: {error}")
         row.what = fault.describe()
-        row.speed = max((abs(s.speed) for s in truth.between(begun - 0.1, begun + 0.35)), default=0.0)
         row.late = self.late(begun, ended)
         limits = self.robot.limits
+        row.speed = max(
+            (s.of_wheels(limits.half_track) for s in truth.between(begun - 0.1, begun + 0.35)), default=0.0
+        )
         if fault.stop:
             judge_stop(limits.stop(fault.stop), row, truth, begun, ended)
         self._await(row, begun, ended)

@@ -40,6 +40,11 @@ class Sample:
         return abs(self.speed) > STANDS or abs(self.yaw_rate) > TURNS
 
 
+    def of_wheels(self, half_track: float) -> float:
+        """m/s of the faster wheel of two that are so many m from the middle: what has to be braked, in a turn too."""
+        return abs(self.speed) + half_track * abs(self.yaw_rate)
+
+
 class Truth:
     """The newest minutes of the ground truth; written by one thread, read by another."""
 

@@ -86,6 +86,8 @@ def test_run_campaign_limits_are_those_of_the_robot_and_the_parameters_that_it_s
     # the simulated base: 0.25 s and 4 m/s²; the reflex: scan_timeout 0.5 s, max_acceleration 2 m/s²
     assert (usual.base, usual.reflex) == (Stop(0.25, 4.0), Stop(0.5, 2.0))
     assert usual.fastest == pytest.approx(1.2)
+    # 0.1 m/s and a turn of 2 rad/s: the outer wheel, 0.188 m from the middle, goes at 0.477 m/s
+    assert Sample(0.0, 0.0, 0.0, 0.0, 0.1, -2.0, 0, 0.0).of_wheels(usual.half_track) == pytest.approx(0.477, abs=1e-3)
     file = tmp_path / "slow.yaml"
     file.write_text(
         "/**/reflex_node: {ros__parameters: {scan_timeout: 0.3, max_acceleration: 0.5, max_speed: 0.4}}\n"

@@ -64,7 +64,7 @@ def test_an_arena_is_walled_has_its_polygons_and_ten_to_23_metres_to_go():
         walls = world.boxes[:4]
         assert sorted(np.hypot(walls[:, 0], walls[:, 1])) == pytest.approx([10.0] * 4)
         assert (np.abs(world.boxes[4:, :2]) < 10.0).all(), seed
-    for options in ({"polygons": 200, "size": 12}, {"size": 10}):
+    for options in ({"polygons": 60, "size": 10}, {"size": 10}):
         with pytest.raises(ValueError, match="200 draws"):
             generate("arena", 0, **options)
 
