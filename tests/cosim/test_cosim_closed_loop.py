@@ -75,10 +75,10 @@ def test_cosim_closed_loop_says_where_spikes_part_and_what_does_not_hold(referen
     rows = [
         {"name": "numpy", **seen},
         {"name": "Nengo", **seen},
-        {"name": "Brian2, runs of 1 s", **seen, "rates_differ": 0.5},
+        {"name": "Brian2, long runs", **seen, "rates_differ": 0.5},
     ]
     assert figures.failures({"rows": rows}) == [
-        "numpy: other spikes from tick 7 on", "Brian2, runs of 1 s: rates differ by 50 %"
+        "numpy: other spikes from tick 7 on", "Brian2, long runs: rates differ by 50 %"
     ]  # fmt: skip
 
 

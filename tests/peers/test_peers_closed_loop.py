@@ -11,7 +11,7 @@ from hybrid_control.bench.closed_loop.tools import TOOLS
 pytestmark = pytest.mark.peers
 
 TICKS = 30 * workload.ANN_TICKS
-SAME = "torch", "snnTorch", "Brian2, runs of 1 s"
+SAME = "torch", "snnTorch", "Brian2, long runs"
 
 
 @pytest.mark.parametrize("name", [name for name in TOOLS if name != "Brian2, run(1 ms)"])

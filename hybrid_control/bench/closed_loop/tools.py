@@ -256,14 +256,14 @@ TOOLS: dict[str, tuple[str, Callable[[Arrays, bool], Loop]]] = {
     "torch": ("torch", torch_loop),
     "snnTorch": ("snntorch", snntorch_loop),
     "Nengo": ("nengo", NengoLoop),
-    "Brian2, runs of 1 s": ("Brian2", Brian2Loop),
+    "Brian2, long runs": ("Brian2", Brian2Loop),
     "Brian2, its ticks alone": ("Brian2", lambda data, record: Brian2Loop(data, record, alone=True)),
     "Brian2, run(1 ms)": ("Brian2", lambda data, record: Brian2Loop(data, record, each=True)),
     "NEST, Run(1)": ("nest-simulator", NestLoop),
 }
 ANOTHER_UPDATE = (
     "Nengo",
-    "Brian2, runs of 1 s",
+    "Brian2, long runs",
     "Brian2, run(1 ms)",
     "NEST, Run(1)",
 )  # of the voltage, or rounding
