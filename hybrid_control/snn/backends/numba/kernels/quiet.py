@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from numba import njit
 
-from hybrid_control.snn.backends.numba.kernels.arena import H_TICK, HEADER_WORDS, I64, OP_WORDS, U8, values_at
+from hybrid_control.snn.backends.numba.kernels.arena import (
+    H_TICK,
+    HEADER_WORDS,
+    I64,
+    OP_WORDS,
+    U64,
+    values_at,
+)
 from hybrid_control.snn.backends.numba.kernels.neurons import Population
 from hybrid_control.snn.neurons.linear import K_LEAK, K_NEW, K_THRESHOLD, K_V, MEMBRANE, SYNAPSE
 
@@ -31,9 +38,9 @@ def silent(arena, ops):
     """Whether nothing fired in the tick before."""
     for k in range(0, ops.size, 2):
         op = values_at(arena + ops[k], OP_WORDS, I64)
-        fired = values_at(arena + op[_FIRED], op[_SIZE], U8)
+        fired = values_at(arena + op[_FIRED], (op[_SIZE] + 7) // 8, U64)  # eight flags each, 0 after the last neuron
         for i in range(fired.size):
-            if fired[i]:
+            if fired[i] != 0:
                 return False
     return True
 
