@@ -70,7 +70,7 @@ class Overlap:
 class Side:
     """A thread that does one call at a time: `begin` hands it over, `result` waits for what came of it.
 
-    It hands over in half the time that a pool's futures take, and one that never returns holds nothing up at the end.
+    A call that never returns holds nothing up at the end.
     """
 
     def __init__(self, name: str) -> None:
