@@ -21,7 +21,7 @@ Array = NDArray[Any]
 Times = NDArray[np.int64]
 Policy = Literal["hold", "extrapolate", "drop", "wait"]
 POLICIES: tuple[Policy, ...] = ("hold", "extrapolate", "drop", "wait")
-ROOM = 64  # rows at first, where rows are small
+ROOM, ROOM_NUMBERS = 64, 1 << 16  # rows that a ring has room for at first, fewer where these are so many numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Ring:
         self.record["max_age"] = -1 if options.max_age_ns is None else options.max_age_ns
         self.record["initial"] = options.initial
         self._arrivals, self._rows = np.empty(0, np.int64), np.empty((0, size))
-        self.make_room(min(ROOM, max(1 << 16 // max(size, 1).bit_length(), 4)))
+        self.make_room(max(min(ROOM, ROOM_NUMBERS // size), 4))
 
     def bind(self, record: NDArray[np.void]) -> None:
         """Go on in another place, (1,) of LINK."""

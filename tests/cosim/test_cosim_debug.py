@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from files import planner, reflex
 from test_cosim_trace import FILE
 
 from hybrid_control.cli import main
@@ -12,15 +11,6 @@ from hybrid_control.cosim.debugger import Debugger
 from hybrid_control.cosim.parts import ArraySource, FunctionPart
 
 MS = 1_000_000
-
-
-@pytest.fixture
-def folder(tmp_path):
-    planner(tmp_path / "planner.onnx")
-    reflex(tmp_path / "reflex.nir")
-    np.save(tmp_path / "frames.npy", np.random.default_rng(2).normal(size=(7, 4)))
-    (tmp_path / "a.hybrid.yaml").write_text(FILE)
-    return tmp_path
 
 
 @pytest.fixture

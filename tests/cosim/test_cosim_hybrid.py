@@ -30,15 +30,6 @@ record: [planner.out, reflex.output, reflex.lif.voltage, rates.rates]
 """
 
 
-@pytest.fixture
-def folder(tmp_path):
-    planner(tmp_path / "planner.onnx")
-    reflex(tmp_path / "reflex.nir")
-    np.save(tmp_path / "frames.npy", np.random.default_rng(2).normal(size=(7, 4)))
-    (tmp_path / "a.hybrid.yaml").write_text(FILE)
-    return tmp_path
-
-
 def by_hand(weights, graph, frames, latency, ticks=200, every=20):
     """The same hybrid as a loop of one's own."""
     engine, code, read = Engine(graph, dt=0.001), encoder("regular", 16), decoder("exponential", 8, tau=0.05)

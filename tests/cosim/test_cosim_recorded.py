@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from files import planner, reflex
-from test_cosim_trace import FILE
+from test_cosim_trace import FILE  # noqa: F401  the folder's hybrid
 
 from hybrid_control.cosim import Hybrid, HybridError, load, run
 from hybrid_control.cosim.compare import first_divergence
@@ -13,15 +12,6 @@ from hybrid_control.cosim.parts.recorded import RecordedSource
 from hybrid_control.cosim.tracefile import Recorded, read, read_port
 
 MS = 1_000_000
-
-
-@pytest.fixture
-def folder(tmp_path):
-    planner(tmp_path / "planner.onnx")
-    reflex(tmp_path / "reflex.nir")
-    np.save(tmp_path / "frames.npy", np.random.default_rng(2).normal(size=(7, 4)))
-    (tmp_path / "a.hybrid.yaml").write_text(FILE)
-    return tmp_path
 
 
 REPLAYED = """

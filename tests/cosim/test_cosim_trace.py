@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files import planner, reflex
 from mcap.reader import make_reader
 
 from hybrid_control.cli import main
@@ -36,15 +35,6 @@ links:
   - reflex.output -> rates
 record: [planner, reflex.output, reflex.lif.voltage, rates.rates]
 """
-
-
-@pytest.fixture
-def folder(tmp_path):
-    planner(tmp_path / "planner.onnx")
-    reflex(tmp_path / "reflex.nir")
-    np.save(tmp_path / "frames.npy", np.random.default_rng(2).normal(size=(7, 4)))
-    (tmp_path / "a.hybrid.yaml").write_text(FILE)
-    return tmp_path
 
 
 def test_trace_holds_every_run_and_all_that_was_recorded_to_the_bit(folder):

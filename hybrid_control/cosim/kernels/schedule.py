@@ -142,7 +142,7 @@ def _wanting(members, links, out, m, count):
 
 
 @njit(cache=True, nogil=True)
-def _not_finite(members, links, out, m, count):
+def _not_finite(members, m, count):
     """The first run whose results are not finite, and the port, as run * outputs + port; -1 where there is none."""
     me = members[m]
     if me["skipped"]:
@@ -191,7 +191,7 @@ def deliver(address):
     links = records_at(head[H_LINKS], head[H_LINK_COUNT], LINK)
     out = values_at(head[H_OUT], head[H_LINK_COUNT], _WORD)
     m, first, count = head[H_WHO], head[H_FIRST], head[H_RUNS]
-    bad = _not_finite(members, links, out, m, count)
+    bad = _not_finite(members, m, count)
     if bad >= 0:
         return _come_back(head, NOT_FINITE, m, first, count, bad)
     _deliver(members, links, out, m, first, count)
@@ -245,7 +245,7 @@ def advance(address, delivered):
                 failed = call_at(me["function"], me["block"])
                 if failed:
                     return _come_back(head, FAILED, m, first, count, failed)
-            bad = _not_finite(members, links, out, m, count)
+            bad = _not_finite(members, m, count)
             if bad >= 0:
                 return _come_back(head, NOT_FINITE, m, first, count, bad)
             _deliver(members, links, out, m, first, count)
