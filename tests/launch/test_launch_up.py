@@ -196,14 +196,15 @@ def test_launch_every_kind_of_graph_comes_up_and_every_program_ends_on_ctrl_c_wi
     }
     ups = [command(*UP, *words) for words in kinds]
     alone = {
-        name: graph.run(name, *more, "-p", "autostart:=true", "-r", "__ns:=/alone")
+        # each where it is the only one: reflex_board_node has a board_bridge_node in it
+        name: graph.run(name, *more, "-p", "autostart:=true", "-r", f"__ns:=/{name}")
         for name, more in programs.items()
     }
     for up in ups:
         graph.until(lambda up=up: "4 nodes are active" in up.output, 60, "all are active")
     for name in alone:
         node = "reflex_node" if name == "reflex_board_node" else name
-        graph.until(lambda n=node: graph.state(f"/alone/{n}") == "active", 60, name)
+        graph.until(lambda n=node, at=name: graph.state(f"/{at}/{n}") == "active", 60, name)
     for process in [*ups, *alone.values()]:
         children = list(pids(process).values())
         result, seconds = process.interrupt()
