@@ -64,6 +64,11 @@ def rivals(topic: str, publishers: Sequence[str]) -> list[str]:
     return [f"{topic}: {len(publishers)} publishers ({names}), expected one: end the others, or mux them{twins}"]
 
 
+def contradiction(publishers: Sequence[str]) -> str:
+    """Why a topic of one sensor, say, is not believed. publishers: the names of all nodes that publish it."""
+    return f"more than one publisher speaks on it ({', '.join(sorted(publishers))}): end the others"
+
+
 def clock_hints(publishers: Sequence[str]) -> list[str]:
     """For a node that goes by simulated time. publishers: nodes that publish /clock."""
     if not publishers:

@@ -506,6 +506,18 @@ def test_what_was_received_before_the_clock_was_set_back_is_not_fresh():
     assert rig.run(0.7).twist.linear_x > 0.3, "it goes on by itself with the new time's scans"
 
 
+@pytest.mark.parametrize("back", [400, 900, 2400])
+def test_what_was_received_before_the_clock_was_set_back_is_not_fresh_when_its_time_comes_again(back):
+    rig = Rig()
+    assert rig.run(3.0).mode is Mode.HYBRID
+    rig.now -= back * MS
+    for _ in range(2 * back):
+        rig.now += MS
+        rig.loop.advance(rig.now)
+        assert rig.reflex.command().mode is Mode.STOPPED
+    assert rig.run(0.7).mode is Mode.HYBRID
+
+
 def test_warming_leaves_the_reflex_as_new():
     warm, cold = Rig(), Rig()
     warm.reflex.warm()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -10,12 +11,14 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
 
 import rclpy
+import reflex_bench
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from hybrid_control_msgs.msg import ReflexStatus
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.encoder import RateToSpikeNode
 from hybrid_control_ros.reflex import ReflexNode
+from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from reflex_bench import World
 from rosgraph_msgs.msg import Clock
@@ -46,7 +49,8 @@ class Ears:
 
     def until_warned(self, *words):
         self._graph.until(
-            lambda: (d := self.diagnostics) and d.level != b"\x00" and all(w in d.message for w in words), what=words
+            lambda: (d := self.diagnostics) and d.level != b"\x00" and all(w in d.message for w in words),
+            what=words,
         )
 
     def until_silent(self, word):
@@ -92,6 +96,52 @@ def test_hint_of_two_publishers_of_cmd_vel_and_none_of_the_manager_beside(graph,
     ears.until_warned("2 publishers")
     graph.tester.destroy_publisher(joystick)
     ears.until_silent("publishers")
+
+
+def test_two_publishers_of_one_lidar_are_not_driven_on_and_named(graph, world, peer):
+    ears = Ears(graph)
+    second = peer.create_publisher(LaserScan, "scan", qos.SENSOR)
+    graph.until(lambda: second.get_subscription_count() > 0)
+    blind = True
+
+    def send():
+        while blind:
+            second.publish(reflex_bench.scan(time.time_ns(), distance=9.9))
+            time.sleep(0.025)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        status = ears.until_reason(
+            "contradicted: scan refused: more than one publisher speaks on it (base, tester)"
+        )
+        assert status.mode == STOPPED
+        graph.until(lambda: world.speed() == 0.0)
+        ears.until_warned("more than one publisher")
+    finally:
+        blind = False
+        sender.join()
+    world.until_mode(HYBRID)  # a publisher that keeps silent is no other
+
+
+def test_two_publishers_of_a_sensor_of_the_list_or_of_odometry_are_not_believed(graph, peer):
+    node = graph.start(ReflexNode, priority=0, sensors="scan laser x=0.1 timeout=1")
+    ears = Ears(graph)
+    world = World(graph).begin()
+    world.node = node
+    world.until_mode(HYBRID)
+    odom = peer.create_publisher(OdometryMessage, "odom", qos.SENSOR)
+    scan = peer.create_publisher(LaserScan, "scan", qos.SENSOR)
+    for publisher, message in ((odom, reflex_bench.odometry), (scan, reflex_bench.scan)):
+        graph.until(lambda p=publisher: p.get_subscription_count() > 0)
+
+        def send(publisher=publisher, message=message):
+            publisher.publish(message(time.time_ns()))
+            return node.refusal(publisher.topic_name.removeprefix("/"), 1.0)
+
+        assert "more than one publisher speaks on it (base, tester)" in graph.until(send)
+    ears.until_reason("contradicted: scan refused")
+    world.end()
 
 
 def test_hint_of_a_goal_that_is_sent_best_effort(graph):
@@ -166,7 +216,9 @@ def test_same_goal_after_being_carried_away_is_driven_to_again(graph, world):
 
     def odometry():
         stamp = time.time_ns()
-        return convert.odometry_message(Odometry(stamp, Pose(x[0], 0.0), Velocity(stamp)), "odom", "base_link")
+        return convert.odometry_message(
+            Odometry(stamp, Pose(x[0], 0.0), Velocity(stamp)), "odom", "base_link"
+        )
 
     timer = graph.repeat(odoms, odometry)
     goals.publish(convert.goal_message(Goal(0, 2.1, 0.0), "odom"))

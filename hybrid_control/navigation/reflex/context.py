@@ -43,6 +43,7 @@ class Reason(enum.IntEnum):
     STALE_HEIGHT = 11
     NOTHING_VALID = 12
     NOTHING_IN_RANGE = 13
+    SCAN_IN_DOUBT = 14
 
 
 TRAIN = np.dtype(
@@ -139,8 +140,10 @@ CONTEXT = np.dtype(
         # written by the Python side, one word each
         ("active", np.int64),
         ("failed", np.int64),
+        ("scan_in_doubt", np.int64),
         # the tick's own
         ("tick", np.int64),
+        ("ticked_ns", np.int64),  # the loop's clock at the newest tick
         ("command", COMMAND),
         ("arrived_goal", np.int64),  # sequence of the goal, or of the point on the way, that was reached
         ("fulfilled", np.int64),  # the wish whose goal was reached

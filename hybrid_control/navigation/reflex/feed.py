@@ -124,7 +124,7 @@ def _listen(c: Any, ticks_per_ns: float) -> None:
 def _from_board(c: Any, now_ns: int) -> None:
     """Take the spikes of the board that came since the last tick, and see whether it lives."""
     fresh = read_mailbox(c.board_box, address_of(c.board))
-    c.board_on = c.board.sequence > 0 and abs(now_ns - c.board.received_ns) <= c.board_timeout * 1e9
+    c.board_on = c.board.sequence > 0 and now_ns - c.board.received_ns <= c.board_timeout * 1e9
     for i in range(OUTPUTS):
         c.board_out[i] = c.board.value.spikes[i] - c.board_seen[i] if fresh and c.board_on else 0.0
         c.board_seen[i] = c.board.value.spikes[i]

@@ -91,7 +91,7 @@ def _prepare(c: Any, now_ns: int) -> None:
     c.guard.age = max(now_ns - c.seen_ns, 0) * 1e-9 + c.scan.value.lag
     m, response = c.motion.value, c.guard.response
     x, y, w = m.linear_x, m.linear_y, m.angular_z
-    if c.motion.sequence == 0 or abs(now_ns - c.motion.received_ns) > c.gains.value.odometry_timeout * 1e9:
+    if c.motion.sequence == 0 or now_ns - c.motion.received_ns > c.gains.value.odometry_timeout * 1e9:
         x, y, w = c.command.linear_x, c.command.linear_y, c.command.angular_z
     c.guard.speed, c.guard.turn = x, w
     if not c.guard.holonomic:

@@ -346,6 +346,10 @@ class Reflex:
         """Zero commands, mode ERROR, until `reset`."""
         self.context["failed"] = 1
 
+    def doubt_scan(self, doubted: bool) -> None:
+        """Stand, whatever the newest scan says, until it is no longer doubted."""
+        self.context["scan_in_doubt"] = int(doubted)
+
     def reset(self) -> None:
         """As new, gains kept; only while no loop runs the tick."""
         self.engine.reset()

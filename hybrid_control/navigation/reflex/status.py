@@ -19,6 +19,7 @@ REASONS = {
     Reason.NOT_ACTIVE: "not active",
     Reason.NO_SCAN: "no scan yet",
     Reason.STALE_SCAN: "the newest scan is too old",
+    Reason.SCAN_IN_DOUBT: "what the range sensors say is contradicted",
     Reason.NO_GOAL: "no goal yet",
     Reason.STALE_ODOMETRY: "no planner, and no odometry to know the goal's bearing by",
     Reason.STALE_PLANNER: "no fresh spikes from the planner",

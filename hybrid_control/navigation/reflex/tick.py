@@ -20,11 +20,16 @@ from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.realtime import TICK_OK, address_of, write_mailbox
 from hybrid_control.snn.backends.numba.kernels import OK, step_arena
 
+LONG_AGO = -(2**62)  # ns, of the loop's clock
+
 
 @njit(cache=True, nogil=True)
 def run_tick(c: Any, now_ns: int) -> int:
     """One tick over a CONTEXT record; see the module's first lines. now_ns: the loop's clock."""
     receive(c, now_ns)
+    if now_ns < c.ticked_ns:
+        _forget_later(c, now_ns)
+    c.ticked_ns = now_ns
     aim(c, now_ns)
     feed(c)
     if step_arena(c.arena) != OK:
@@ -44,13 +49,29 @@ def run_tick(c: Any, now_ns: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _forget_later(c: Any, now_ns: int) -> None:
+    """The loop's clock was set back: what came later than now must not be fresh when that time comes again."""
+    _forget_if_later(c.scan, now_ns)
+    _forget_if_later(c.motion, now_ns)
+    _forget_if_later(c.vertical, now_ns)
+    _forget_if_later(c.train, now_ns)
+    _forget_if_later(c.board, now_ns)
+
+
+@njit(cache=True, nogil=True)
+def _forget_if_later(entry: Any, now_ns: int) -> None:
+    if entry.received_ns > now_ns:
+        entry.received_ns = LONG_AGO
+
+
+@njit(cache=True, nogil=True)
 def aim(c: Any, now_ns: int) -> None:
     """Where the goal is, the motion since the odometry's stamp made good, and what may be done about it."""
     c.goal_distance = c.goal_bearing = 0.0
     c.goal_known = c.goal.sequence > 0 and c.motion.sequence > 0
     if c.goal_known:
         age = (now_ns - c.motion.received_ns) * 1e-9
-        c.goal_known = abs(age) <= c.gains.value.odometry_timeout
+        c.goal_known = age <= c.gains.value.odometry_timeout
         m = c.motion.value
         yaw = m.yaw + m.angular_z * age
         dx = c.goal.value.x - m.x - m.linear_x * age * math.cos(yaw)
@@ -79,22 +100,23 @@ def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
         return Mode.STOPPED, Reason.BOARD_SILENT
     if c.scan.sequence == 0:
         return Mode.STOPPED, Reason.NO_SCAN
-    # abs: after a simulated clock was set back, what came before it is not fresh until that time comes again
-    if abs(now_ns - c.scan.received_ns) > g.scan_timeout * 1e9:
+    if now_ns - c.scan.received_ns > g.scan_timeout * 1e9:
         return Mode.STOPPED, Reason.STALE_SCAN
+    if c.scan_in_doubt:
+        return Mode.STOPPED, Reason.SCAN_IN_DOUBT
     if c.scan.value.verdict == NOTHING_IN_RANGE:
         return Mode.STOPPED, Reason.NOTHING_IN_RANGE
     if c.scan.value.verdict != SEES:
         return Mode.STOPPED, Reason.NOTHING_VALID
     if c.hover_height > 0.0 and (
-        c.vertical.sequence == 0 or abs(now_ns - c.vertical.received_ns) > g.scan_timeout * 1e9
+        c.vertical.sequence == 0 or now_ns - c.vertical.received_ns > g.scan_timeout * 1e9
     ):
         return Mode.STOPPED, Reason.STALE_HEIGHT
     if c.goal.sequence == 0:
         return Mode.STOPPED, Reason.NO_GOAL
     if _arrived(c):
         return Mode.ARRIVED, Reason.AT_GOAL
-    if c.train.sequence > 0 and abs(now_ns - c.train.received_ns) <= g.planner_timeout * 1e9:
+    if c.train.sequence > 0 and now_ns - c.train.received_ns <= g.planner_timeout * 1e9:
         return Mode.HYBRID, Reason.BOARD_REPLACED if c.backend and not c.board_on else Reason.NONE
     if c.stop_without_planner:
         return Mode.STOPPED, Reason.STALE_PLANNER

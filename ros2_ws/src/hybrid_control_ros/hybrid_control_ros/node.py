@@ -26,6 +26,7 @@ from std_srvs.srv import Trigger
 
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.navigation import hints
+from hybrid_control.navigation.sole import Sole
 from hybrid_control.parameters import Parameter, ParameterError, Value, check_all
 from hybrid_control.signals import Twist
 from hybrid_control.signals.stamps import age_of
@@ -153,26 +154,45 @@ class ManagedNode(LifecycleNode):
         """The ROS clock's time."""
         return int(self.get_clock().now().nanoseconds)
 
-    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> Any:
-        """Subscribe until cleanup."""
+    def listen(self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile) -> Any:
+        """Subscribe until cleanup. callback: takes the message, or the message and what the middleware says of it."""
         subscription = self.create_subscription(kind, topic, callback, profile)
         self._open.append((self.destroy_subscription, subscription))
         return subscription
 
-    def take(self, kind: type, topic: str, put: Callable[[Any], None], profile: QoSProfile) -> Any:
-        """Subscribe until cleanup for what counts only while active; a ValueError of `put` refuses a message."""
+    def take(
+        self, kind: type, topic: str, put: Callable[[Any], None], profile: QoSProfile, sole: bool = False
+    ) -> Any:
+        """Subscribe until cleanup for what counts only while active; a ValueError of `put` refuses a message.
 
-        def callback(message: Any) -> None:
+        sole: of a topic that one publisher alone may speak on; while a second does, each message is refused.
+        """
+        publishers = Sole()
+        rivals = False
+
+        def callback(message: Any, info: Mapping[str, Any]) -> None:
+            nonlocal rivals
+            alone = not sole or publishers.alone(info["publication_sequence_number"], time.monotonic())
             if not self.active:
                 return
+            if rivals == alone:
+                rivals = not alone
+                self.on_rivals(topic, rivals)
             try:
+                if rivals:
+                    names = [e.node_name for e in self.get_publishers_info_by_topic(subscription.topic_name)]
+                    raise ValueError(hints.contradiction(names))
                 put(message)
             except ValueError as error:
                 self.refuse(topic, error)
             else:
                 self.accept(topic)
 
-        return self.listen(kind, topic, callback, profile)
+        subscription = self.listen(kind, topic, callback, profile)
+        return subscription
+
+    def on_rivals(self, topic: str, begun: bool) -> None:
+        """Two publishers speak on a topic where one may, or no longer do; hook."""
 
     def talk(self, kind: type, topic: str, profile: QoSProfile) -> Any:
         """A publisher until cleanup."""

@@ -86,7 +86,7 @@ class PlannerNode(ManagedNode):
         self._odometry = self._goal = self._aim = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
         kind = CompressedImage if self.value("compressed") else Image
-        self.take(kind, "camera/image_raw", self._images.put, qos.SENSOR)
+        self.take(kind, "camera/image_raw", self._images.put, qos.SENSOR, sole=True)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
         # the reflex's goal, also for a planner that was not there when it was told
@@ -94,7 +94,7 @@ class PlannerNode(ManagedNode):
         if self.value("route_memory"):
             warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
-            self.take(LaserScan, "scan", self._scans.put, qos.SENSOR)
+            self.take(LaserScan, "scan", self._scans.put, qos.SENSOR, sole=True)
 
     def activate(self) -> None:
         self._aim = None

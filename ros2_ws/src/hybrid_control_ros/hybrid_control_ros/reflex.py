@@ -55,6 +55,7 @@ _REFUSED_SINCE = 2.0  # s for which a refusal explains what is missing
 _INPUTS = {
     REASONS[Reason.NO_SCAN]: "scan",
     REASONS[Reason.STALE_SCAN]: "scan",
+    REASONS[Reason.SCAN_IN_DOUBT]: "scan",
     REASONS[Reason.STALE_ODOMETRY]: "odom",
     REASONS[Reason.STALE_PLANNER]: "planner/spikes",
 }
@@ -89,6 +90,7 @@ class ReflexNode(ManagedNode):
         self._commands: Commands | None = None
         self._scan_frame = ""
         self._sensing: Sensing | None = None  # where more than one scan is seen by
+        self._contradicted: set[str] = set()  # topics of those by which it sees, on which two publishers speak
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
         self._late = ""  # the fault that a command was too old
@@ -105,6 +107,11 @@ class ReflexNode(ManagedNode):
     @property
     def _fault(self) -> str:
         return self._commands.fault if self._commands is not None else ""
+
+    @property
+    def _eyes(self) -> tuple[str, ...]:
+        """The topics that it sees by."""
+        return self._sensing.topics if self._sensing is not None else ("scan",)
 
     @property
     def _base_frame(self) -> str:
@@ -129,7 +136,7 @@ class ReflexNode(ManagedNode):
         self._errand = Errand(self)
         self._sensing = None
         if str(self.value("sensors")).split() == ["scan", "laser"]:
-            self.take(LaserScan, "scan", self._put_scan, qos.SENSOR)
+            self.take(LaserScan, "scan", self._put_scan, qos.SENSOR, sole=True)
         else:
             sources = read_sources(str(self.value("sensors")))
             horizon = partial(self.value, "avoidance_distance")
@@ -137,7 +144,13 @@ class ReflexNode(ManagedNode):
         if self.value("holonomic") and self.value("hover_height") > 0:
             VerticalInput(self, self._on_vertical)
         frame, now_ns = self.value("odom_frame"), self.now_ns
-        self.take(OdometryMessage, "odom", lambda m: self._put_odometry(convert.odometry(m, frame)), qos.SENSOR)
+        self.take(
+            OdometryMessage,
+            "odom",
+            lambda m: self._put_odometry(convert.odometry(m, frame)),
+            qos.SENSOR,
+            sole=True,
+        )
         self.take(PoseStamped, "goal_pose", lambda m: self._put_goal(convert.goal(m, frame)), qos.COMMAND)
         self.take(
             PoseStamped,
@@ -147,7 +160,11 @@ class ReflexNode(ManagedNode):
         )
         if self._listens:
             self.take(
-                SpikeTrainMessage, "planner/spikes", lambda m: self.put_spikes(convert.spike_train(m)), qos.SENSOR
+                SpikeTrainMessage,
+                "planner/spikes",
+                lambda m: self.put_spikes(convert.spike_train(m)),
+                qos.SENSOR,
+                sole=True,
             )
         if self._board_topics and self.value("backend") != "numba":
             self._inputs_topic = self.talk(SpikeTrainMessage, "reflex/inputs", qos.STREAM)
@@ -169,6 +186,7 @@ class ReflexNode(ManagedNode):
         assert commands is not None
         pace.warm()
         reflex.reset()
+        self._contradicted.clear()
         self._scan_frame = self.value("scan_frame")
         if self._sensing is not None:
             self._sensing.reset()
@@ -197,6 +215,12 @@ class ReflexNode(ManagedNode):
         self._reflex.set_gains(changes)
 
     # -- inputs --------------------------------------------------------------------------------------------------
+
+    def on_rivals(self, topic: str, begun: bool) -> None:
+        if self._reflex is None or topic not in self._eyes:
+            return
+        (self._contradicted.add if begun else self._contradicted.discard)(topic)
+        self._reflex.doubt_scan(bool(self._contradicted))
 
     def _put_scan(self, message: LaserScan) -> None:
         assert self._reflex is not None
@@ -297,7 +321,7 @@ class ReflexNode(ManagedNode):
         topics: tuple[str, ...] = (_INPUTS[reason],) if reason in _INPUTS else ()
         why: list[str] = []
         if topics == ("scan",) and self._sensing is not None:
-            topics = self._sensing.topics
+            topics = self._eyes
             # of one that has spoken, /diagnostics has the age
             missing = self._sensing.fusion.missing(self.now_ns()) if reason == REASONS[Reason.NO_SCAN] else ()
             why = [f"missing: {', '.join(missing)}"] if missing else []

@@ -99,25 +99,18 @@ class Sensing:
                 self._on_events,
             )
         kind, take = kinds[source.kind]
-        self._node.listen(kind, source.topic, lambda m: self._receive(source, m, take), qos.SENSOR)
+        self._node.take(kind, source.topic, lambda m: self._receive(source, m, take), qos.SENSOR, sole=True)
         if source.kind == "depth":
             parts = source.topic.rsplit("/", 1)
             info = "/".join([*parts[:-1], "camera_info"])
             self._node.listen(CameraInfo, info, lambda m: self._on_info(source, m), qos.SENSOR)
 
     def _receive(self, source: Source, message: Any, take: Callable[[Source, Any], None]) -> None:
-        if not self._node.active:
-            return
-        try:
-            take(source, message)
-            now = self._node.now_ns()
-            fused = self.fusion.fuse(now, self._horizon())
-            if fused is not None:
-                self._put(fused, now)
-        except ValueError as error:
-            self._node.refuse(source.topic, error)
-        else:
-            self._node.accept(source.topic)
+        take(source, message)
+        now = self._node.now_ns()
+        fused = self.fusion.fuse(now, self._horizon())
+        if fused is not None:
+            self._put(fused, now)
 
     def _mount(self, source: Source, frame: str) -> Mount:
         """Of the message's frame; of a camera's body where it was given by hand."""
