@@ -290,8 +290,11 @@ class Lie(Fault):
 class Stray(Fault):
     """Somebody else publishes as well. make: draws a function that publishes one message, words for it and its rate."""
 
-    def __init__(self, make: lies.MakeStray, robot: Robot, wires: Wires, random: Generator) -> None:
+    def __init__(
+        self, make: lies.MakeStray, stop: str, robot: Robot, wires: Wires, random: Generator
+    ) -> None:
         super().__init__(robot, wires, random)
+        self.stop = stop
         self._publish, self.what, self._rate = make(wires, random)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stray", daemon=True)
@@ -368,8 +371,8 @@ KINDS: dict[str, Kind] = {
     "scan-stamp": _lie("scan", lies.stamp_far, "stamps of the scan are far off: stop", REFLEX_STOPS),
     "scan-empty": _lie("scan", lies.scan_empty, "scans without ranges: stop", REFLEX_STOPS),
     "scan-cut": _lie("scan", lies.cut, "the lidar's wire is cut: stop", REFLEX_STOPS),
-    "scan-second": Kind(partial(Stray, lies.second_scan), "a second publisher sees nothing anywhere near"),
-    "scan-flood": Kind(partial(Stray, lies.scan_flood), "scans of nonsense at 1 kHz beside the true ones"),
+    "scan-second": Kind(partial(Stray, lies.second_scan, REFLEX_STOPS), "a second lidar sees nothing: stop"),
+    "scan-flood": Kind(partial(Stray, lies.scan_flood, REFLEX_STOPS), "nonsense at 1 kHz beside the lidar: stop"),
     "odom-jump": _lie("odom", lies.odometry_jump, "the odometry jumps"),
     "odom-nan": _lie("odom", lies.odometry_nan, "the odometry is NaN"),
     "odom-cut": _lie("odom", lies.cut, "the odometry's wire is cut"),
@@ -377,10 +380,10 @@ KINDS: dict[str, Kind] = {
     "image-size": _lie("image", lies.image_size, "images of a wrong size"),
     "image-cut": _lie("image", lies.cut, "the camera's wire is cut"),
     "command-cut": _lie("command", lies.cut, "the base's wire is cut: stop", BASE_STOPS),
-    "planner-rates": Kind(partial(Stray, lies.rates), "rates of a wrong size, negative or NaN beside the planner's"),
-    "planner-spikes": Kind(partial(Stray, lies.spikes), "spikes of a wrong size or order beside the encoder's"),
-    "planner-flood": Kind(partial(Stray, lies.spike_flood), "spikes at 1 kHz beside the encoder's"),
-    "goal-nan": Kind(partial(Stray, lies.goals), "goals of NaN, without end, and in no known frame"),
+    "planner-rates": Kind(partial(Stray, lies.rates, ""), "rates of wrong sizes, negative or NaN beside the planner's"),
+    "planner-spikes": Kind(partial(Stray, lies.spikes, ""), "spikes of a wrong size or order beside the encoder's"),
+    "planner-flood": Kind(partial(Stray, lies.spike_flood, ""), "spikes at 1 kHz beside the encoder's"),
+    "goal-nan": Kind(partial(Stray, lies.goals, ""), "goals of NaN, without end, and in no known frame"),
     "clock-back": _lie("clock", lies.clock_back, "/clock jumps back: stop", REFLEX_STOPS, CLOCK),
     "clock-ahead": _lie("clock", lies.clock_ahead, "/clock jumps ahead: stop", REFLEX_STOPS, CLOCK),
     "clock-cut": _lie("clock", lies.cut, "/clock stands still: stop", REFLEX_STOPS, CLOCK),

@@ -218,7 +218,7 @@ def test_trace_of_a_part_that_never_returns_holds_what_ran_until_then(tmp_path, 
         time.sleep(0.05)
     assert trace.log[0][1] == "f: at 35 ms: has not returned for 0.1 s"
     process.send_signal(how)
-    process.wait()
+    process.wait(30)
     trace = read(path)
     assert trace.ports["f.out"].rows[:, 0].tolist() == list(range(1, 36))
     assert trace.complete == (how == signal.SIGINT)
