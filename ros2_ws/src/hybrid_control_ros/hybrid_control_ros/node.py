@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 import traceback
@@ -36,6 +37,10 @@ _LOG_PERIOD = 2.0  # seconds between two lines about the same topic
 _HINT_PERIOD = 30.0  # seconds between two lines of the same hint
 SOLE = "cmd_vel"  # the topic that one publisher rules
 STAND_IN = "bringup_manager"  # beside which that one may be: it sends zero where the reflex has died
+
+
+# of a callback that is told what the middleware says of a message beside the message itself
+_WITH_INFO = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in ("message", "info")])
 
 
 def new_executor() -> Executor:
@@ -170,8 +175,10 @@ class ManagedNode(LifecycleNode):
         publishers = Sole()
         rivals = False
 
-        def callback(message: Any, info: Mapping[str, Any]) -> None:
+        def callback(message: Any, info: Mapping[str, Any] | None = None) -> None:
             nonlocal rivals
+            if info is None:  # the events executor hands both over as one
+                message, info = message
             alone = not sole or publishers.alone(info["publication_sequence_number"], time.monotonic())
             if not self.active:
                 return
@@ -188,6 +195,7 @@ class ManagedNode(LifecycleNode):
             else:
                 self.accept(topic)
 
+        callback.__signature__ = _WITH_INFO  # type: ignore[attr-defined]  # what rclpy goes by
         subscription = self.listen(kind, topic, callback, profile)
         return subscription
 
