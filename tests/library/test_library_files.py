@@ -76,9 +76,9 @@ def test_json_is_read_and_nesting_is_bounded(tmp_path):
 def test_yaml_that_would_grow_or_do_something_is_refused_at_once(tmp_path, text, why):
     file = tmp_path / "a.yaml"
     file.write_text(text)
-    begin = time.monotonic()
+    begin = time.process_time()
     assert why in refused(read_yaml, file)
-    assert time.monotonic() - begin < 2.0
+    assert time.process_time() - begin < 2.0
 
 
 def test_yaml_with_an_alias_is_read(tmp_path):
