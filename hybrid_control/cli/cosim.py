@@ -62,7 +62,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from hybrid_control.cosim import load
+    from hybrid_control.navigation.hybrids import load
 
     hybrid = load(args.file)
     hybrid.scheduler().close()
@@ -120,8 +120,9 @@ def _run(args: argparse.Namespace) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from hybrid_control.cosim import load, run
+    from hybrid_control.cosim import run
     from hybrid_control.cosim.clock import nanoseconds, text
+    from hybrid_control.navigation.hybrids import load
 
     hybrid = load(args.file)
     if args.until is not None:
@@ -166,9 +167,9 @@ def _trace(args: argparse.Namespace) -> int:
 
 
 def _debug(args: argparse.Namespace) -> int:
-    from hybrid_control.cosim import load
     from hybrid_control.cosim.console import Console
     from hybrid_control.cosim.debugger import Debugger
+    from hybrid_control.navigation.hybrids import load
 
     debugger = Debugger(load(args.file))
     try:

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def _source(d: Described) -> Part:
     if d.value == "sim":
         from hybrid_control.cosim.parts.sim import CarriedCamera
 
-        return CarriedCamera(*_scene(d), d.take("path"))
+        return CarriedCamera(*scene(d), d.take("path"))
     if not isinstance(d.value, list) and d.path().suffix == ".mcap":
         from hybrid_control.cosim.parts.recorded import RecordedSource
         from hybrid_control.cosim.tracefile import read_port
@@ -141,7 +141,7 @@ def _plant(d: Described) -> Part:
         from hybrid_control.cosim.parts.sim import RobotPlant
 
         options = {name: d.options.pop(name) for name in ("level", "goal_cap") if name in d.options}
-        robot = RobotPlant(*_scene(d), camera="camera" in d.ports, **options)
+        robot = RobotPlant(*scene(d), camera="camera" in d.ports, **options)
         robot.check(d.period_ns)
         return robot
     if str(d.value).startswith("gymnasium:"):
@@ -149,7 +149,7 @@ def _plant(d: Described) -> Part:
     return plant_part(_named(d)(**_all(d)))
 
 
-def _scene(d: Described) -> tuple[Any, Any]:
+def scene(d: Described) -> tuple[Any, Any]:
     """A world of the embedded simulator, by name and seed or a file beside the hybrid, and a robot with its camera."""
     from hybrid_control.cosim.parts.sim import with_camera
     from hybrid_control.sim.robots import vehicle
@@ -202,7 +202,8 @@ def _all(d: Described) -> dict[str, Any]:
     return options
 
 
-MAKERS: dict[str, Callable[[Any], Part]] = {
+Kinds = Mapping[str, Callable[[Described], Part]]
+MAKERS: Kinds = {
     "ann": _ann,
     "snn": _snn,
     "encode": _encode,
