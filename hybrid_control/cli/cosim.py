@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hybrid_control.cosim import Hybrid
+    from hybrid_control.cosim import Hybrid, Port
     from hybrid_control.cosim.console import Console
 
 
@@ -74,13 +74,16 @@ def description(hybrid: Hybrid) -> list[str]:
     """The lines of `check`."""
     from hybrid_control.cosim.clock import synchronisation, text
 
+    def size(port: Port) -> str:
+        return "x".join(map(str, port.shape)) or ("" if port.kind == "messages" else "1")
+
     width = max(map(len, hybrid.parts))
     lines = []
     for name, part in hybrid.parts.items():
         clock = hybrid.clocks[name]
         ports = [
             ", ".join(
-                f"{n} {p.kind} {'x'.join(map(str, p.shape)) or '1'}"
+                f"{n} {p.kind} {size(p)}".rstrip()
                 for n, p in side.items()
                 if p.kind != "states"
             )
