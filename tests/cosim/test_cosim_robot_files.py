@@ -22,7 +22,7 @@ from hybrid_control.snn import Network
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "config" / "hybrids" / "robot"
-FILE = FOLDER / "hybrid.hybrid.yaml"
+FILE = FOLDER / "robot.hybrid.yaml"
 UNTIL = 1_500_000_000
 
 
