@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hybrid_control.cosim import Hybrid
+    from hybrid_control.cosim import Hybrid, Port
     from hybrid_control.cosim.console import Console
 
 
@@ -62,7 +62,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from hybrid_control.cosim import load
+    from hybrid_control.navigation.hybrids import load
 
     hybrid = load(args.file)
     hybrid.scheduler().close()
@@ -74,13 +74,16 @@ def description(hybrid: Hybrid) -> list[str]:
     """The lines of `check`."""
     from hybrid_control.cosim.clock import synchronisation, text
 
+    def size(port: Port) -> str:
+        return "x".join(map(str, port.shape)) or ("" if port.kind == "messages" else "1")
+
     width = max(map(len, hybrid.parts))
     lines = []
     for name, part in hybrid.parts.items():
         clock = hybrid.clocks[name]
         ports = [
             ", ".join(
-                f"{n} {p.kind} {'x'.join(map(str, p.shape)) or '1'}"
+                f"{n} {p.kind} {size(p)}".rstrip()
                 for n, p in side.items()
                 if p.kind != "states"
             )
@@ -120,8 +123,9 @@ def _run(args: argparse.Namespace) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from hybrid_control.cosim import load, run
+    from hybrid_control.cosim import run
     from hybrid_control.cosim.clock import nanoseconds, text
+    from hybrid_control.navigation.hybrids import load
 
     hybrid = load(args.file)
     if args.until is not None:
@@ -166,9 +170,9 @@ def _trace(args: argparse.Namespace) -> int:
 
 
 def _debug(args: argparse.Namespace) -> int:
-    from hybrid_control.cosim import load
     from hybrid_control.cosim.console import Console
     from hybrid_control.cosim.debugger import Debugger
+    from hybrid_control.navigation.hybrids import load
 
     debugger = Debugger(load(args.file))
     try:

@@ -13,7 +13,7 @@ from typing import Any
 from hybrid_control.cosim.clock import Clock, nanoseconds
 from hybrid_control.cosim.link import LinkOptions
 from hybrid_control.cosim.mail import link_of
-from hybrid_control.cosim.makers import MAKERS, Described
+from hybrid_control.cosim.makers import MAKERS, Described, Kinds
 from hybrid_control.cosim.part import Part
 from hybrid_control.cosim.scheduler import Connection, EventScheduler, Loss, Recorder
 from hybrid_control.files import read_text, read_yaml
@@ -106,22 +106,22 @@ class Hybrid:
             raise HybridError(str(error)) from None
 
 
-def load(path: str | os.PathLike[str]) -> Hybrid:
-    """Read a hybrid file. HybridError, which begins with the path; OSError as usual."""
+def load(path: str | os.PathLike[str], kinds: Kinds = MAKERS) -> Hybrid:
+    """Read a hybrid file. kinds: of parts that it may have. HybridError, which begins with the path; OSError."""
     try:
         content, words = read_yaml(path), read_text(path)
     except ValueError as error:
         raise HybridError(str(error)) from None
     try:
-        hybrid = build(content, Path(path).parent)
+        hybrid = build(content, Path(path).parent, kinds)
     except HybridError as error:
         raise HybridError(f"{path}: {error}") from None
     hybrid.text = words
     return hybrid
 
 
-def build(content: Any, folder: Path) -> Hybrid:
-    """A hybrid from what its file says. folder: where the files that it names are."""
+def build(content: Any, folder: Path, kinds: Kinds = MAKERS) -> Hybrid:
+    """A hybrid from what its file says. folder: where the files that it names are; kinds: of parts that there are."""
     if not isinstance(content, dict) or content.get("hybrid") != VERSION:
         raise HybridError(f"no hybrid file: expected 'hybrid: {VERSION}' at the top")
     unknown = sorted(set(map(str, content)) - _TOP)
@@ -142,7 +142,7 @@ def build(content: Any, folder: Path) -> Hybrid:
         raise HybridError("parts: expected parts by name")
     for name, description in parts.items():
         ports = [text.partition(".")[2] for text in named if text.partition(".")[0] == str(name)]
-        _add(hybrid, str(name), description, folder, ports)
+        _add(hybrid, str(name), description, folder, ports, kinds)
     for source, target, options in links:
         hybrid.link(source, target, options)
     hybrid.record = record
@@ -165,14 +165,16 @@ def _checked(where: str, make: Callable[[], Any]) -> Any:
         raise HybridError(text if text.startswith(where) else f"{where}: {text}") from None
 
 
-def _add(hybrid: Hybrid, name: str, description: Any, folder: Path, ports: Sequence[str]) -> None:
+def _add(
+    hybrid: Hybrid, name: str, description: Any, folder: Path, ports: Sequence[str], known: Kinds
+) -> None:
     if not isinstance(description, dict):
         raise HybridError(f"{name}: expected a kind and options, such as ann: FILE.onnx")
     options = {str(key): value for key, value in description.items()}
-    kinds = [key for key in options if key in MAKERS]
+    kinds = [key for key in options if key in known]
     if len(kinds) != 1:
         raise HybridError(
-            f"{name}: expected one kind of {', '.join(MAKERS)}; there is {', '.join(kinds) or 'none'}"
+            f"{name}: expected one kind of {', '.join(known)}; there is {', '.join(kinds) or 'none'}"
         )
     timing = {key: options.pop(key) for key in list(options) if key in _TIMING}
     if "period" not in timing:
@@ -180,7 +182,7 @@ def _add(hybrid: Hybrid, name: str, description: Any, folder: Path, ports: Seque
     value = options.pop(kinds[0])
     period = _checked(name, lambda: nanoseconds(timing["period"], "period", 1))
     described = Described(folder, value, options, period, ports)
-    part = _checked(name, lambda: MAKERS[kinds[0]](described))
+    part = _checked(name, lambda: known[kinds[0]](described))
     if described.options:
         raise HybridError(
             f"{name}: unknown {sorted(described.options)[0]!r} for a part of the kind {kinds[0]}"

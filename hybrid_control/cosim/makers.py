@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,10 @@ def _frames(d: Described) -> Part:
 def _source(d: Described) -> Part:
     from hybrid_control.cosim.parts import ArraySource
 
+    if d.value == "sim":
+        from hybrid_control.cosim.parts.sim import CarriedCamera
+
+        return CarriedCamera(*scene(d), d.take("path"))
     if not isinstance(d.value, list) and d.path().suffix == ".mcap":
         from hybrid_control.cosim.parts.recorded import RecordedSource
         from hybrid_control.cosim.tracefile import read_port
@@ -133,9 +137,34 @@ def _fuse(d: Described) -> Part:
 def _plant(d: Described) -> Part:
     from hybrid_control.cosim.parts import GymPlant, PlantPart, plant_part
 
+    if d.value == "sim":
+        from hybrid_control.cosim.parts.sim import RobotPlant
+
+        options = {name: d.options.pop(name) for name in ("level", "goal_cap") if name in d.options}
+        robot = RobotPlant(*scene(d), camera="camera" in d.ports, **options)
+        robot.check(d.period_ns)
+        return robot
     if str(d.value).startswith("gymnasium:"):
         return PlantPart(GymPlant(str(d.value).partition(":")[2], **_all(d)))
     return plant_part(_named(d)(**_all(d)))
+
+
+def scene(d: Described) -> tuple[Any, Any]:
+    """A world of the embedded simulator, by name and seed or a file beside the hybrid, and a robot with its camera."""
+    from hybrid_control.cosim.parts.sim import with_camera
+    from hybrid_control.sim.robots import vehicle
+    from hybrid_control.sim.worlds import WORLD_FILES, load_world
+
+    name, seed = str(d.take("world", "default")), d.take("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed: {seed!r} must be a whole number")
+    if name.partition(":")[0].endswith(WORLD_FILES):
+        name = str(d.folder / name)
+    robot = with_camera(vehicle(str(d.take("robot", "jackal"))), d.take("camera"))
+    try:
+        return load_world(name, seed), robot
+    except OSError as error:
+        raise ValueError(f"world: {name}: {error.strerror}") from None
 
 
 def _python(d: Described) -> Part:
@@ -173,7 +202,8 @@ def _all(d: Described) -> dict[str, Any]:
     return options
 
 
-MAKERS: dict[str, Callable[[Any], Part]] = {
+Kinds = Mapping[str, Callable[[Described], Part]]
+MAKERS: Kinds = {
     "ann": _ann,
     "snn": _snn,
     "encode": _encode,

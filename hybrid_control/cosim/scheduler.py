@@ -137,6 +137,8 @@ class EventScheduler:
     @staticmethod
     def _beside(member: Member, beside: Mapping[str, bool]) -> bool | None:
         """Whether a part runs beside the others; None where that is to be tried."""
+        if getattr(member.part, "one_thread", False):
+            return False
         if member.name in beside:
             return beside[member.name]
         slack = min((member.clock.latency_ns + c.link.options.delay_ns for c in member.out), default=0)

@@ -66,7 +66,8 @@ def add_planner(
     hybrid: Hybrid, planner: TimedPlanner | None, goal: Goal, guide: Guide | None = None
 ) -> None:
     """Add guide and planner, as far as there are any."""
-    hybrid.add("guide", GuidePart(goal, planner, guide), WINDOW)
+    looks = (planner.period_ns, planner.fault) if planner is not None else ()
+    hybrid.add("guide", GuidePart(goal, guide, *looks), WINDOW)
     for kind in ("odometry", *(["scan"] if guide else []), *(["camera"] if planner else [])):
         hybrid.link(f"world.{kind}", f"guide.{kind}")
     if planner is not None:

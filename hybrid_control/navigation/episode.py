@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
-from hybrid_control.sim.score import Contact
+from hybrid_control.sim.score import GOAL_RADIUS, Contact
 from hybrid_control.sim.simulator import Event
 from hybrid_control.sim.worlds import World
 
@@ -68,7 +68,7 @@ class Rules:
     """
 
     name: str = "default"
-    goal_radius: float = 0.5
+    goal_radius: float = GOAL_RADIUS
     duration: float = 90.0
     max_speed: float = 1.0
     centre_contact: float | None = None

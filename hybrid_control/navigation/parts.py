@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from hybrid_control.cosim import Message, Port, Runs
 from hybrid_control.navigation.planner.planner import BlindError
 from hybrid_control.navigation.planner.rates import HeldRates
-from hybrid_control.navigation.planner.timed import PlannerFault, Plans, TimedPlanner
+from hybrid_control.navigation.planner.timed import PlannerFault, Plans
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.route import Guide
 from hybrid_control.realtime import SteppedLoop
@@ -60,13 +60,15 @@ def in_order(inputs: Mapping[str, Any], run: int) -> list[tuple[int, int, str, A
 class GuidePart:
     """Points on the way for reflex and planner, and what the planner is to look at, at its rate.
 
-    guide: the route memory that leads to the goal while the planner lives, where there is one. planner: None where
-    nobody looks.
+    guide: the route memory that leads to the goal while the planner lives, where there is one. look_ns: between two
+    looks of the planner; fault: what befalls it.
     """
 
-    def __init__(self, goal: Goal, planner: TimedPlanner | None, guide: Guide | None) -> None:
-        self._goal, self._period_ns = goal, planner.period_ns if planner is not None else 0
-        self._start = guide, planner.fault if planner is not None else PlannerFault()
+    def __init__(
+        self, goal: Goal, guide: Guide | None, look_ns: int = 0, fault: PlannerFault | None = None
+    ) -> None:
+        self._goal, self._period_ns = goal, look_ns
+        self._start = guide, fault or PlannerFault()
         self.inputs = {"scan": MESSAGES, "odometry": MESSAGES, "camera": MESSAGES}
         self.outputs = {"waypoint": MESSAGES, "view": MESSAGES}
         self.reset(0)

@@ -29,6 +29,8 @@ class SimulatorPart:
     """A simulated robot: its run at t lets time pass up to t under the newest command, and gives what its sensors read
     since the run before, each at its own time, and the truth at t."""
 
+    one_thread = True  # its camera draws with OpenGL
+
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
         self.inputs = {"command": MESSAGES}

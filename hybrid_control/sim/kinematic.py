@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_distance
-from hybrid_control.signals import Odometry, Pose, Twist
+from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
 from hybrid_control.sim.score import Contact, outline_gap
@@ -191,14 +191,14 @@ class KinematicSimulator:
         wheels = robot.wheels
         if wheels is None:
             raise ValueError(f"kinematic simulator: the robot {robot.name!r} has no wheels")
-        self.world, self.robot, self._wheels, self._seed = world, robot, wheels, seed
+        self.world, self.robot, self._wheels, self.seed = world, robot, wheels, seed
         rates = {"odometry": robot.odometry_rate, "scan": robot.lidar_rate}
         self._schedule = Schedule({**rates, "camera": robot.camera_rate} if camera else rates)
         self.reset()
 
     def reset(self) -> None:
         """Back to time 0 and the world's start; noise begins anew from the seed."""
-        world, robot, seed = self.world, self.robot, self._seed
+        world, robot, seed = self.world, self.robot, self.seed
         self.time_ns = 0
         self.contact_events: list[Contact] = []
         self.plane = _plane(world, robot, self._wheels)
@@ -269,13 +269,17 @@ class KinematicSimulator:
 
     def _read(self, kind: str) -> object:
         if kind == "scan":
-            x, y, yaw = self._state[[X, Y, YAW]].tolist()
-            reach = self.robot.lidar_range_max + 1.0
-            obstacles = (self.plane.cylinders, self.plane.boxes)
-            return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))
+            return self.scan()
         if kind == "odometry":
             return self.odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
         return self.pose
+
+    def scan(self) -> RangeScan:
+        """A sweep of the lidar from where the robot is now."""
+        x, y, yaw = self._state[[X, Y, YAW]].tolist()
+        reach = self.robot.lidar_range_max + 1.0
+        obstacles = (self.plane.cylinders, self.plane.boxes)
+        return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))
 
     @property
     def pose(self) -> Pose:

@@ -13,6 +13,7 @@ from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.worlds import World
 
 CONTACT_GAP_NS = 200_000_000  # a touch of the same obstacle within this of the last one is the same contact
+GOAL_RADIUS = 0.5  # m from the robot's middle within which a goal is reached
 TOUCHING = 0.003  # m; bodies that a simulator holds apart count as touching from here on
 
 
