@@ -106,6 +106,7 @@ class ManagedNode(LifecycleNode):
         self.configured = False
         self.active = False
         self.refused: Counter[str] = Counter()
+        self.contradicted: set[str] = set()  # topics on which more publishers speak than the one that may
         self._said: dict[str, float] = {}
         self._refusals: dict[str, tuple[float, str]] = {}  # of each topic whose newest message was refused
         self._lasting = hints.Lasting()
@@ -173,20 +174,18 @@ class ManagedNode(LifecycleNode):
         sole: of a topic that one publisher alone may speak on; while a second does, each message is refused.
         """
         publishers = Sole()
-        rivals = False
 
         def callback(message: Any, info: Mapping[str, Any] | None = None) -> None:
-            nonlocal rivals
             if info is None:  # the events executor hands both over as one
                 message, info = message
             alone = not sole or publishers.alone(info["publication_sequence_number"], time.monotonic())
             if not self.active:
                 return
-            if rivals == alone:
-                rivals = not alone
-                self.on_rivals(topic, rivals)
+            if alone == (topic in self.contradicted):
+                (self.contradicted.discard if alone else self.contradicted.add)(topic)
+                self.on_contradiction()
             try:
-                if rivals:
+                if not alone:
                     names = [e.node_name for e in self.get_publishers_info_by_topic(subscription.topic_name)]
                     raise ValueError(hints.contradiction(names))
                 put(message)
@@ -199,8 +198,8 @@ class ManagedNode(LifecycleNode):
         subscription = self.listen(kind, topic, callback, profile)
         return subscription
 
-    def on_rivals(self, topic: str, begun: bool) -> None:
-        """Two publishers speak on a topic where one may, or no longer do; hook."""
+    def on_contradiction(self) -> None:
+        """What is in `contradicted` has changed; hook."""
 
     def talk(self, kind: type, topic: str, profile: QoSProfile) -> Any:
         """A publisher until cleanup."""
@@ -279,6 +278,7 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.refused.clear()
+        self.contradicted.clear()
         self._refusals.clear()
         result = self._attempt("configure", self.configure, self._close)
         self.configured = result == TransitionCallbackReturn.SUCCESS

@@ -90,7 +90,6 @@ class ReflexNode(ManagedNode):
         self._commands: Commands | None = None
         self._scan_frame = ""
         self._sensing: Sensing | None = None  # where more than one scan is seen by
-        self._contradicted: set[str] = set()  # topics of those by which it sees, on which two publishers speak
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
         self._late = ""  # the fault that a command was too old
@@ -186,7 +185,7 @@ class ReflexNode(ManagedNode):
         assert commands is not None
         pace.warm()
         reflex.reset()
-        self._contradicted.clear()
+        self.on_contradiction()
         self._scan_frame = self.value("scan_frame")
         if self._sensing is not None:
             self._sensing.reset()
@@ -216,11 +215,9 @@ class ReflexNode(ManagedNode):
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
-    def on_rivals(self, topic: str, begun: bool) -> None:
-        if self._reflex is None or topic not in self._eyes:
-            return
-        (self._contradicted.add if begun else self._contradicted.discard)(topic)
-        self._reflex.doubt_scan(bool(self._contradicted))
+    def on_contradiction(self) -> None:
+        if self._reflex is not None:
+            self._reflex.doubt_scan(not self.contradicted.isdisjoint(self._eyes))
 
     def _put_scan(self, message: LaserScan) -> None:
         assert self._reflex is not None
