@@ -31,10 +31,11 @@ from hybrid_control.navigation.parts import (
 )
 from hybrid_control.navigation.planner.timed import TimedPlanner
 from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.context import CHANNELS
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.world import Judge, SimulatorPart
 from hybrid_control.parameters import Value
-from hybrid_control.signals import PLANNER_POPULATIONS, Goal
+from hybrid_control.signals import Goal
 from hybrid_control.signals.coding import encoder
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import Vehicle
@@ -131,7 +132,7 @@ class Navigator:
                 options = {"seed": seed}
             elif self.code == "latency":
                 options = {"max_rate": self.planner.source.max_rate, "period": WINDOW_NS * 1e-9}
-            spikes = encoder(self.code, sum(p.size for p in PLANNER_POPULATIONS), **options)
+            spikes = encoder(self.code, CHANNELS, **options)
             hybrid.add("spikes", SpikesPart(spikes), WINDOW)
             hybrid.link("planner.rates", "spikes.rates")
             hybrid.link("spikes.spikes", "reflex.spikes")

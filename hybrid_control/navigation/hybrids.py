@@ -18,17 +18,16 @@ from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.navigation.planner.rates import LATENCY, PLANNER_RATE
 from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.context import CHANNELS
 from hybrid_control.navigation.reflex.gains import SETTINGS
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.world import SimulatorPart
 from hybrid_control.parameters import Value, check_all
-from hybrid_control.signals import PLANNER_POPULATIONS, Goal
+from hybrid_control.signals import Goal
 from hybrid_control.signals.coding import encoder
 from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.simulator import Simulator
-
-SPIKES = sum(p.size for p in PLANNER_POPULATIONS)
 
 
 class SeededWorld(SimulatorPart):
@@ -48,7 +47,7 @@ class SeededSpikes(SpikesPart):
     def reset(self, seed: int) -> None:
         """No rates, no spikes."""
         super().reset(seed)
-        self._encoder.restore(encoder("poisson", SPIKES, seed=seed).snapshot())
+        self._encoder.restore(encoder("poisson", CHANNELS, seed=seed).snapshot())
 
 
 def _world(d: Described) -> Part:
@@ -71,7 +70,7 @@ def _planner(d: Described) -> Part:
 
 
 def _spikes(d: Described) -> Part:
-    return SeededSpikes(encoder("poisson", SPIKES))
+    return SeededSpikes(encoder("poisson", CHANNELS))
 
 
 def _reflex(d: Described) -> Part:
