@@ -290,6 +290,27 @@ def test_the_choice_of_propagation_is_told_and_can_be_overridden():
             Engine(net, **bad)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [3, 16, 300])
+@pytest.mark.parametrize("gain", [1.0, 0.3])
+def test_dense_rows_are_added_one_after_another_to_the_bit(dtype, size, gain):
+    rng = np.random.default_rng(size)
+    weights = rng.normal(size=(size, 20)).astype(dtype)
+    net = Network()
+    net.add_input("x", 20)
+    net.add_population("n", nir.IF, size, v_threshold=1e6)
+    net.connect("x", "n", weights, name="w")
+    engine = Engine(net, if_step="one", dtype=dtype, drive={"w": "event"}, storage={"w": "rows"})
+    engine.projection_gain("w")[0] = gain
+    for x in (rng.integers(0, 2, 20), rng.integers(0, 4, 20), rng.normal(size=20), np.zeros(20)):
+        engine.reset()
+        engine.step(x.astype(dtype))
+        total = np.zeros(size, dtype)
+        for i in np.flatnonzero(x):
+            total += (dtype(gain) * dtype(x[i])) * weights[:, i]
+        np.testing.assert_array_equal(engine.read("n", "voltage"), total)
+
+
 def test_the_same_seed_gives_the_same_network_and_results():
     nets = []
     for _ in range(2):
