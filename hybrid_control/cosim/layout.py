@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from hybrid_control.cosim.kernels.records import (
 from hybrid_control.cosim.link import Link, LinkOptions, Ring
 from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.overlap import Side
-from hybrid_control.cosim.part import Array, Part, Runs
+from hybrid_control.cosim.part import Array, CalledPart, Part, Port, Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,14 @@ class Loss:
             raise ValueError(f"lost: {self.share!r} must be within 0 .. 1")
 
 
+class Called(NamedTuple):
+    """Of a `CalledPart`: what it calls, with what, views and zeros; and for each of its ports a row for what came."""
+
+    call: Callable[[Mapping[str, Array], int], Mapping[str, Any]]
+    given: dict[str, Array]
+    rows: list[tuple[str, Port, tuple[int, ...], NDArray[np.float64]]]
+
+
 @dataclass(slots=True)
 class Member:
     """A part in the simulation: its clock, its links, its record among those of all parts, and its ports' rows.
@@ -61,6 +69,7 @@ class Member:
 
     Laid out once: single, what one run sees at the ports that are rows, views that hold (None where it takes states);
     mail, the links of messages into it, by port; gives, its ports' rows; sends, its ports of messages with their links.
+    called: how a `CalledPart` is called (None for any other, and where a run may not take place).
     """
 
     name: str
@@ -79,6 +88,7 @@ class Member:
     seconds: float = 0.0
     kept: NDArray[np.bool_] | None = None
     single: dict[str, Array] | None = None
+    called: Called | None = None
     mail: list[tuple[str, MessageLink]] = field(default_factory=list)
     gives: list[tuple[str, NDArray[np.float64]]] = field(default_factory=list)
     sends: list[tuple[str, list[MessageLink]]] = field(default_factory=list)
@@ -186,6 +196,12 @@ class Layout:
         rows = [port for port, link in taken.items() if isinstance(link, Link)]
         if all(member.part.inputs[port].kind != "states" for port in rows):
             member.single = {port: member.block.inputs[port][:1] for port in rows}
+        if isinstance(member.part, CalledPart) and not member.waits:
+            member.called = Called(
+                member.part.call,
+                {n: member.block.inputs[n][0].reshape(port.shape) for n, port in member.part.inputs.items()},
+                [(n, port, (port.size,), member.block.outputs[n][0]) for n, port in ports.items()],
+            )
         member.gives = [(n, rows) for n, rows in member.block.outputs.items() if ports[n].kind != "messages"]
         member.sends = [
             (n, [c.link for c in member.out if c.source[1] == n and isinstance(c.link, MessageLink)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -123,64 +123,46 @@ class Stateless:
         """It has none."""
 
 
-def call_each(
-    part: Part, runs: Runs, inputs: Mapping[str, Any], call: Callable[[dict[str, Array]], Mapping[str, Any]]
-) -> dict[str, Array]:
-    """The results of a part that is called once a run with its inputs by name, each in its shape; 0 where none is fed.
+class CalledPart:
+    """A part of values, rates and spikes that is called once a run with its inputs by name, each in its shape; 0 where
+    none is fed.
 
-    What a call does not give is not a number, which the scheduler refuses.
+    What a call does not give is not a number, which the scheduler refuses. The scheduler calls `call` itself where one
+    run is due and nobody looks on.
     """
-    if runs.count == 1:
-        return _call_once(part, inputs, call)
-    results = {name: np.empty((runs.count, port.size)) for name, port in part.outputs.items()}
-    ports = part.inputs
-    unfed = (
-        {name: ports[name].shape for name in ports.keys() - inputs.keys()} if len(inputs) < len(ports) else {}
-    )
-    for i in range(runs.count):
-        given = {}
-        for name, rows in inputs.items():
-            shape = ports[name].shape
-            given[name] = rows[i] if len(shape) == 1 else rows[i].reshape(shape)
-        for name, shape in unfed.items():
-            given[name] = np.zeros(shape)
-        try:
-            called = call(given)
-            for name, value in called.items():
-                results[name][i] = (
-                    value if type(value) is np.ndarray and value.ndim == 1 else np.reshape(value, -1)
-                )
-        except Exception as error:
-            raise RunError({name: rows[:i] for name, rows in results.items()}, i) from error
-        if len(called) < len(results):
-            for name in results.keys() - called.keys():
-                results[name][i] = np.nan
-    return results
+
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+
+    def call(self, inputs: Mapping[str, Array], period_ns: int) -> Mapping[str, Any]:
+        """What one run gives, in any shape of the right size."""
+        raise NotImplementedError
+
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
+        """A call a run."""
+        results = {name: np.empty((runs.count, port.size)) for name, port in self.outputs.items()}
+        given = {name: np.zeros(port.shape) for name, port in self.inputs.items()}
+        for i in range(runs.count):
+            for name, rows in inputs.items():
+                given[name] = rows[i].reshape(self.inputs[name].shape)
+            try:
+                called = self.call(given, runs.period_ns)
+                for name, rows in results.items():
+                    rows[i] = flat(name, called.get(name), self.outputs[name])
+            except Exception as error:
+                raise RunError({name: rows[:i] for name, rows in results.items()}, i) from error
+        return results
 
 
-def _call_once(
-    part: Part, inputs: Mapping[str, Any], call: Callable[[dict[str, Array]], Mapping[str, Any]]
-) -> dict[str, Array]:
-    """The same for one run, as most are where a loop is closed: without room for rows to be copied to."""
-    given = {}
-    for name, port in part.inputs.items():
-        if name in inputs:
-            row = inputs[name][0]
-            given[name] = row if len(port.shape) == 1 else row.reshape(port.shape)
-        else:
-            given[name] = np.zeros(port.shape)
-    try:
-        called = call(given)
-    except Exception as error:
-        raise RunError({}, 0) from error
-    results = {}
-    for name, port in part.outputs.items():
-        value = called.get(name)
-        if type(value) is np.ndarray and value.ndim == 1:
-            results[name] = value[None]
-        else:
-            results[name] = np.full((1, port.size), np.nan) if value is None else np.reshape(value, (1, -1))
-    return results
+def flat(name: str, value: Any, port: Port) -> Array:
+    """What one run gives at a port as a row, (size,), NaN for None; ValueError where it is not of that size."""
+    if value is None:
+        return np.full(port.size, np.nan)
+    row = np.asarray(value, np.float64).reshape(-1)
+    if row.size != port.size:
+        shape = ", ".join(map(str, port.shape))
+        raise ValueError(f"{name} has the shape {np.shape(value)}, expected ({shape})")
+    return row
 
 
 class RunError(Exception):

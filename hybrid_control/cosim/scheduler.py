@@ -42,11 +42,11 @@ from hybrid_control.cosim.kernels.records import (
     NOT_FINITE,
     RAN,
 )  # fmt: skip
-from hybrid_control.cosim.layout import Connection, Layout, Loss, Member, Recording
+from hybrid_control.cosim.layout import Called, Connection, Layout, Loss, Member, Recording
 from hybrid_control.cosim.link import Link
 from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.overlap import Overlap, Side
-from hybrid_control.cosim.part import Array, Message, Part, PartError, RunError, Runs
+from hybrid_control.cosim.part import Array, Message, Part, PartError, RunError, Runs, flat
 from hybrid_control.signals.coding.kernels import uniform
 
 __all__ = ["Connection", "EventScheduler", "Loss", "Member", "Recorder", "seed_of"]
@@ -203,8 +203,12 @@ class EventScheduler:
 
     def _begin(self, member: Member) -> bool:
         """Run a part of Python's, here or beside; whether its results stand in its ports."""
+        overlap = self._overlap.get(member.name)
+        if overlap is None and member.called is not None and self._record is None and self._head[H_RUNS] == 1:
+            self._call_once(member, member.called)
+            return True
         runs = self._runs(member)
-        inputs, overlap = self._inputs(member, runs), self._overlap.get(member.name)
+        inputs = self._inputs(member, runs)
         if overlap is None:
             self._end(member, runs, inputs)
             return True
@@ -221,6 +225,16 @@ class EventScheduler:
         self._end(member, runs, inputs)
         overlap.ran(member.seconds, runs.count)
         return True
+
+    def _call_once(self, member: Member, called: Called) -> None:
+        """One run of a part that is called, while nobody looks on: what it gives goes straight to the part's ports."""
+        try:
+            results = called.call(called.given, member.clock.period_ns)
+            for name, port, shape, row in called.rows:
+                value = results.get(name)
+                row[:] = value if type(value) is np.ndarray and value.shape == shape else flat(name, value, port)
+        except Exception as error:
+            raise PartError(f"{member.name}: at {text(self._head[H_FIRST])}: {_line(error)}") from error
 
     def _inputs(self, member: Member, runs: Runs) -> Mapping[str, Any]:
         """What the runs see by port: views, which hold until the part's next run."""

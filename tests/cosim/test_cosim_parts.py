@@ -130,6 +130,46 @@ def test_cosim_a_compiled_plant_that_gives_no_number_ends_in_one_line_with_its_t
         run(hybrid)
 
 
+def called(result):
+    """A scheduler of a function of a clock and of a port that nobody feeds; what it recorded, after ten runs."""
+    shapes = {"clock": (1, 1), "unfed": (2,)}
+    source = FunctionPart(lambda clock, unfed: result(clock[0, 0], unfed), shapes, {"y": (2, 2)})
+    hybrid = Hybrid()
+    hybrid.add("clock", ArraySource(np.arange(20.0)[:, None, None]), "1 ms")
+    hybrid.add("called", source, "1 ms")
+    hybrid.link("clock", "called.clock")
+    hybrid.record = ["called.y"]
+    return hybrid.scheduler()
+
+
+@pytest.mark.parametrize("result", [
+    lambda t, unfed: {"y": np.full((2, 2), t), "more": 1.0}, lambda t, unfed: {"y": [t, t, unfed[0], unfed[1]]},
+    lambda t, unfed: {"y": np.full(4, t, np.float32)}, lambda t, unfed: {"y": np.full((1, 4), t)},
+])  # fmt: skip
+def test_cosim_a_function_gives_the_same_whether_somebody_looks_on_or_not(result):
+    alone, seen = called(result), called(result)
+    seen.observe(lambda *_: None)
+    for scheduler in (alone, seen):
+        scheduler.advance(10 * MS)
+    rows = [scheduler.recordings["called", "y"].rows()[1] for scheduler in (alone, seen)]
+    assert np.array_equal(*rows)
+    assert np.array_equal(rows[0][:, 0], np.arange(10))
+
+
+@pytest.mark.parametrize(("result", "says"), [
+    (lambda t, _: {"y": np.zeros(4 if t < 5 else 3)}, r"y has the shape \(3,\), expected \(2, 2\)"),
+    (lambda t, _: {"y": 1.0 if t >= 5 else np.zeros(4)}, r"y has the shape \(\), expected \(2, 2\)"),
+    (lambda t, _: {"y": np.zeros(4)} if t < 5 else {}, "y is not finite"),
+    (lambda t, _: {"y": np.full(4, 1 / (5 - t) if t < 5 else math.inf)}, "y is not finite"),
+])  # fmt: skip
+def test_cosim_a_function_that_fails_says_the_same_whether_somebody_looks_on_or_not(result, says):
+    alone, seen = called(result), called(result)
+    seen.observe(lambda *_: None)
+    for scheduler in (alone, seen):
+        with pytest.raises(PartError, match=rf"^called: at 5 ms: {says}$"):
+            scheduler.advance(10 * MS)
+
+
 def test_cosim_a_file_has_populations_and_frames_and_says_what_is_wrong_with_them(tmp_path):
     np.save(tmp_path / "v.npy", np.linspace(-1, 1, 20)[:, None])
     content = {

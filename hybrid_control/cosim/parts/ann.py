@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from hybrid_control.cosim.part import Array, Port, Runs, Stateless, call_each
+from hybrid_control.cosim.part import Array, CalledPart, Port, Stateless
 
 
 class Model(Protocol):
@@ -23,7 +23,7 @@ class Model(Protocol):
         """The outputs for one example."""
 
 
-class AnnPart(Stateless):
+class AnnPart(CalledPart, Stateless):
     """A model without a memory of its own: each run sees what its inputs hold."""
 
     def __init__(self, model: Model) -> None:
@@ -31,13 +31,9 @@ class AnnPart(Stateless):
         self.inputs = {name: Port("values", shape) for name, shape in model.inputs.items()}
         self.outputs = {name: Port("values", shape) for name, shape in model.outputs.items()}
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
-        """One inference a run."""
-        return call_each(self, runs, inputs, self._infer)
-
-    def _infer(self, inputs: dict[str, Array]) -> Mapping[str, Array]:
-        given = self._model(inputs)
-        return {name: given[name] for name in self.outputs}
+    def call(self, inputs: Mapping[str, Array], period_ns: int) -> Mapping[str, Array]:
+        """One inference."""
+        return self._model(inputs)
 
     @property
     def model(self) -> Model:

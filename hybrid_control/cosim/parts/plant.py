@@ -10,7 +10,7 @@ import numpy as np
 
 from hybrid_control.cosim.block import CompiledPart, words
 from hybrid_control.cosim.kernels import parts
-from hybrid_control.cosim.part import Array, Port, Runs, Stateless, call_each
+from hybrid_control.cosim.part import Array, CalledPart, Port, Stateless
 
 
 class Plant(Protocol):
@@ -34,7 +34,7 @@ class Plant(Protocol):
         """What is measured now; then go on by dt seconds under the inputs."""
 
 
-class PlantPart:
+class PlantPart(CalledPart):
     """A Plant, stepped once a run."""
 
     def __init__(self, plant: Plant) -> None:
@@ -46,10 +46,9 @@ class PlantPart:
         """To the start."""
         self._plant.reset(seed)
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
-        """A step a run."""
-        dt = runs.period_ns * 1e-9
-        return call_each(self, runs, inputs, lambda given: self._plant.step(dt, given))
+    def call(self, inputs: Mapping[str, Array], period_ns: int) -> Mapping[str, Any]:
+        """A step."""
+        return self._plant.step(period_ns * 1e-9, inputs)
 
     def state(self) -> Any:
         """A copy of its attributes."""
@@ -120,7 +119,7 @@ def plant_part(plant: Plant | CompiledPlant) -> PlantPart | CompiledPlantPart:
     return CompiledPlantPart(plant) if isinstance(plant, CompiledPlant) else PlantPart(plant)
 
 
-class FunctionPart(Stateless):
+class FunctionPart(CalledPart, Stateless):
     """A function of arrays by name, called once a run; it has no memory."""
 
     def __init__(
@@ -133,6 +132,6 @@ class FunctionPart(Stateless):
         self.inputs = {name: Port("values", tuple(shape)) for name, shape in inputs.items()}
         self.outputs = {name: Port("values", tuple(shape)) for name, shape in outputs.items()}
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
-        """A call a run."""
-        return call_each(self, runs, inputs, lambda given: self._function(**given))
+    def call(self, inputs: Mapping[str, Array], period_ns: int) -> Mapping[str, Any]:
+        """A call."""
+        return self._function(**inputs)
