@@ -1,7 +1,8 @@
 """Whether a part of Python's is run in a thread of its own while the others go on: tried both ways, the faster is kept.
 
 The bits are the same either way. What is gained is at most the shorter of the part's own time and that of the others
-up to the time at which its results arrive; handing a run to a thread and back costs some tens of us.
+up to the time at which its results arrive; handing a run to a thread and back costs some tens of us where neither has
+to be woken (`kernels.handover`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from queue import SimpleQueue
 from statistics import median
 from typing import Any
 
+import numpy as np
+
+from hybrid_control.cosim.kernels.handover import say_and_wait, wait_for
+
 TRIED = 12  # runs of each way
 KEPT = 2000  # runs until both are tried again
 LEAST = 50e-6  # s of each side below which a thread is not worth it
 BETTER = 0.97  # share of the time alone that beside must come below
+LOOKING = 200_000  # ns for which who waits for the other thread looks before it sleeps
 
 
 class Overlap:
@@ -70,22 +76,28 @@ class Overlap:
 class Side:
     """A thread that does one call at a time: `begin` hands it over, `result` waits for what came of it.
 
-    A call that never returns holds nothing up at the end.
+    A call that never returns holds nothing up at the end. begun, done: addresses of words for how many calls were;
+    who has called `begin` may write `count` to the first once it has let go of the interpreter's lock.
     """
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._words = np.zeros((2, 16), np.int64)  # lines of the cache of their own
+        self.begun, self._done = (int(word.ctypes.data) for word in self._words)
+        self.count = 0
         self.busy = False
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def begin(self, call: Callable[[], Any]) -> None:
         """Do it. The result of the call before must have been taken."""
         self.busy = True
+        self.count += 1
         self._calls.put(call)
 
     def result(self) -> Any:
         """What the call gave, or its exception."""
+        wait_for(self._done, self.count, LOOKING)
         value, error = self._results.get()
         self.busy = False
         if error is not None:
@@ -97,9 +109,13 @@ class Side:
         self._calls.put(None)
 
     def _run(self) -> None:
+        count = 0
         while (call := self._calls.get()) is not None:
             try:
                 result: tuple[Any, BaseException | None] = call(), None
             except BaseException as error:  # it is raised where the result is taken
                 result = None, error
             self._results.put(result)
+            count += 1
+            del call, result
+            say_and_wait(self._done, self.begun, count, LOOKING)

@@ -33,6 +33,8 @@ from hybrid_control.cosim.kernels.records import (
     DRAIN,
     FAILED,
     GROW,
+    H_BEGUN,
+    H_BEGUN_COUNT,
     H_FIRST,
     H_OBSERVED,
     H_RUNS,
@@ -221,6 +223,7 @@ class EventScheduler:
             member.record["away"], member.record["away_since"] = True, runs.first_ns
             member.away_runs = runs
             member.side.begin(partial(self._call, member, runs, inputs))
+            self._head[H_BEGUN], self._head[H_BEGUN_COUNT] = member.side.begun, member.side.count
             return False
         self._end(member, runs, inputs)
         overlap.ran(member.seconds, runs.count)
@@ -406,6 +409,7 @@ class EventScheduler:
 
     def close(self) -> None:
         """End the threads."""
+        self._head[H_BEGUN] = 0
         for member in self._list:
             if member.side is not None:
                 member.side.close()

@@ -21,7 +21,7 @@ HOUSE = {
     "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
-    "cosim": "ann, sim, snn, signals, files",
+    "cosim": "ann, sim, snn, signals, realtime, files",
     "firmware_bridge": "snn, signals, backends",
     "sim": "signals, geometry, parameters, files",
     "snn": "signals, backends, files",

@@ -71,9 +71,10 @@ MEMBER = np.dtype(
 # The head of a simulation: int64 words.
 (
     H_MEMBERS, H_MEMBER_COUNT, H_LINKS, H_LINK_COUNT, H_INTO, H_OUT, H_ORDER, H_UNTIL, H_OBSERVED,
-    H_WHO, H_FIRST, H_RUNS, H_WHAT,
-) = range(13)  # fmt: skip
+    H_WHO, H_FIRST, H_RUNS, H_WHAT, H_BEGUN, H_BEGUN_COUNT,
+) = range(15)  # fmt: skip
 HEAD_WORDS = 16
+# H_BEGUN: a word that a thread with a call to begin looks at, 0: none; H_BEGUN_COUNT: what is to be written there
 
 # A part's block: int64 words, then two for each port: where its rows are, and bytes from row to row (0: one for all).
 B_COUNT, B_FIRST, B_PERIOD, B_DATA, B_PORTS = 0, 1, 2, 3, 4

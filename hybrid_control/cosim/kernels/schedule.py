@@ -22,6 +22,8 @@ from hybrid_control.cosim.kernels.records import (
     DRAIN,
     FAILED,
     GROW,
+    H_BEGUN,
+    H_BEGUN_COUNT,
     H_FIRST,
     H_INTO,
     H_LINK_COUNT,
@@ -53,6 +55,7 @@ from hybrid_control.cosim.kernels.rings import (
     take_written,
     waits,
 )
+from hybrid_control.realtime.compiled import store_release
 from hybrid_control.signals.coding.kernels import uniform
 from hybrid_control.snn.backends.numba.kernels import values_at
 from hybrid_control.snn.backends.numba.kernels.step import call_at
@@ -211,6 +214,9 @@ def advance(address, delivered):
     out = values_at(head[H_OUT], head[H_LINK_COUNT], _WORD)
     order = values_at(head[H_ORDER], members.size, _WORD)
     until = head[H_UNTIL]
+    if head[H_BEGUN]:
+        store_release(head[H_BEGUN], head[H_BEGUN_COUNT])
+        head[H_BEGUN] = 0
     if delivered:
         code = deliver(address)
         if code != DONE:
