@@ -58,13 +58,14 @@ from hybrid_control.cosim.kernels.rings import (
 from hybrid_control.realtime.compiled import store_release
 from hybrid_control.signals.coding.kernels import uniform
 from hybrid_control.snn.backends.numba.kernels import values_at
+from hybrid_control.snn.backends.numba.kernels.arena import part
 from hybrid_control.snn.backends.numba.kernels.step import call_at
 
 AHEAD = 64  # runs of what takes that a part may be ahead of it
 _WORD, _NUMBER = np.int64(0), np.float64(0)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _ready(members, links, into, out, m, until):
     """How many runs of a part may take place now."""
     me = members[m]
@@ -92,7 +93,7 @@ def _ready(members, links, into, out, m, until):
     return count
 
 
-@njit(cache=True, nogil=True)
+@part
 def _first_beside(members, until):
     """When the next run begins of what is to run in a thread: all before it is done first, so that it begins early."""
     first = until
@@ -102,7 +103,7 @@ def _first_beside(members, until):
     return first
 
 
-@njit(cache=True, nogil=True)
+@part
 def _gather(members, links, into, m, count):
     """What the runs see goes to the part's ports; False where a state that is to be written is not finite."""
     me = members[m]
@@ -133,7 +134,7 @@ def _gather(members, links, into, m, count):
     return True
 
 
-@njit(cache=True, nogil=True)
+@part
 def _wanting(members, links, out, m, count):
     """A link that has no room for what the runs will give, or -1."""
     me = members[m]
@@ -144,7 +145,7 @@ def _wanting(members, links, out, m, count):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@part
 def _not_finite(members, m, count):
     """The first run whose results are not finite, and the port, as run * outputs + port; -1 where there is none."""
     me = members[m]
@@ -154,17 +155,17 @@ def _not_finite(members, m, count):
     for p in range(me["outputs"]):
         size = ports[2 * p + 1] // 8
         values = values_at(ports[2 * p], count * size, _NUMBER)
-        total = 0.0
+        bad = 0
         for i in range(values.size):
-            total += values[i] - values[i]
-        if total != 0.0:
+            bad += values[i] - values[i] != 0.0
+        if bad:
             for i in range(values.size):
                 if values[i] - values[i] != 0.0:
                     return i // size * me["outputs"] + p
     return -1
 
 
-@njit(cache=True, nogil=True)
+@part
 def _deliver(members, links, out, m, first, count):
     """What the runs gave goes on the part's links, but for what is lost; all of it is recorded."""
     me = members[m]
@@ -180,7 +181,7 @@ def _deliver(members, links, out, m, first, count):
                     put(link, time + me["latency"], link["given"], r)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _come_back(head, code, m, first, count, what):
     head[H_WHO], head[H_FIRST], head[H_RUNS], head[H_WHAT] = m, first, count, what
     return code
@@ -264,7 +265,7 @@ def advance(address, delivered):
             return _come_back(head, AWAIT, away, 0, 0, 0)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _skip(members, m):
     """A run that does not take place gives numbers that are none."""
     me = members[m]

@@ -41,10 +41,9 @@ OK, NOT_FINITE, WRONG_SIZE = 0, 1, 2
 
 I64, I32, U16, U8, U64, U32 = np.int64(0), np.int32(0), np.uint16(0), np.uint8(0), np.uint64(0), np.uint32(0)
 
-part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
-"""For the interpreter's parts, which are compiled into `step_pointer`'s function and cached with it."""
-inlined = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]
-"""For what is called once for each neuron."""
+part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]
+"""For parts of a compiled function, such as the interpreter of `step_pointer`: put into it where they are called, and
+cached with it. A call costs more than it seems to: each array goes as seven arguments."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from hybrid_control.snn.backends.numba.kernels.arena import (
     KERNELS,
     U8,
     gather,
-    inlined,
     part,
     scatter,
     values_at,
@@ -37,7 +36,7 @@ def _kernel(model: NeuronModel) -> Any:
     pitch: bytes from one row of coefficients to the next. states_pitch: from one variable to the next.
     listed: 0 where they do not spike.
     """
-    step = inlined(model.step)
+    step = part(model.step)
     rows, variables = len(model.rows), len(model.variables)
 
     @part
