@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ class Stateless:
         """It has none."""
 
 
-class CalledPart:
+class CalledPart(abc.ABC):
     """A part of values, rates and spikes that is called once a run with its inputs by name, each in its shape; 0 where
     none is fed.
 
@@ -134,9 +135,9 @@ class CalledPart:
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
 
+    @abc.abstractmethod
     def call(self, inputs: Mapping[str, Array], period_ns: int) -> Mapping[str, Any]:
         """What one run gives, in any shape of the right size."""
-        raise NotImplementedError
 
     def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """A call a run."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hybrid_control.cosim.clock import text
-from hybrid_control.cosim.part import Array, Port, Runs, Stateless, call_each
+from hybrid_control.cosim.part import Array, CalledPart, Port, Runs, Stateless
 from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.kinematic import STEP_NS, KinematicSimulator
 from hybrid_control.sim.robots.vehicle import Vehicle
@@ -39,7 +39,7 @@ def with_camera(robot: Vehicle, size: Sequence[int] | None) -> Vehicle:
     return replace(robot, camera_width=size[0], camera_height=size[1])
 
 
-class RobotPlant:
+class RobotPlant(CalledPart):
     """A robot in a world, with its sensors: what they say now, then on by a period under a command.
 
     Sensors have their own rates, and their ports hold the newest reading. camera: whether its port is there, and
@@ -106,19 +106,16 @@ class RobotPlant:
         self._simulator.reset()
         self._now_ns, self._readings = 0, {}
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
-        """What is there now, then a period a run."""
-        self.check(runs.period_ns)
-        return call_each(self, runs, inputs, lambda given: self._advance(runs.period_ns, given["command"]))
-
-    def _advance(self, period_ns: int, command: Array) -> Mapping[str, Any]:
+    def call(self, inputs: Mapping[str, Array], period_ns: int) -> Mapping[str, Any]:
+        """What is there now, then a period."""
+        self.check(period_ns)
         simulator = self._simulator
         if self._now_ns == 0:  # before the first of each sensor is due
             self._readings = {"odometry": simulator.truth()}
             for kind in ("scan", *(self.outputs.keys() & {"vertical", "camera"})):
                 self._readings[kind] = getattr(simulator, kind)()
         measured = self._measured()
-        simulator.apply(self._twist(command))
+        simulator.apply(self._twist(inputs["command"]))
         self._now_ns += period_ns
         for kind, _, value in simulator.advance(self._now_ns):
             self._readings[kind] = value
