@@ -253,19 +253,17 @@ class EventScheduler:
         except Exception as error:
             member.calling = Runs(now_ns, member.clock.period_ns, 1)
             raise PartError(f"{member.name}: at {text(now_ns)}: {_line(error)}") from error
-        if not given:
-            return True
-        given_ns, share, lost = now_ns + member.clock.latency_ns, member.loss.share, False
-        if share:
-            lost = uniform(member.record["key"], now_ns // member.clock.period_ns) <= share
-        for port, row in given.items():
-            if row and not lost:
-                for link in member.sends[port]:
-                    link.send(given_ns, row)
-        if self.messages:
-            for port, row in given.items():
-                if (member.name, port) in self.messages:
-                    self.messages[member.name, port].extend(row)
+        share, number = member.loss.share, now_ns // member.clock.period_ns
+        lost = share > 0.0 and uniform(member.record["key"], number) <= share
+        for port, links in member.sends.items():
+            row = given.get(port)
+            if not row:
+                continue
+            if not lost:
+                for link in links:
+                    link.send(now_ns + member.clock.latency_ns, row)
+            if self.messages and (member.name, port) in self.messages:
+                self.messages[member.name, port].extend(row)
         return True
 
     def _inputs(self, member: Member, runs: Runs) -> Mapping[str, Any]:
