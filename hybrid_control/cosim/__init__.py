@@ -4,7 +4,7 @@ from hybrid_control.cosim.compare import first_divergence
 from hybrid_control.cosim.debugger import Debugger
 from hybrid_control.cosim.hybrid import Hybrid, HybridError, load
 from hybrid_control.cosim.link import LinkOptions
-from hybrid_control.cosim.part import Message, Part, PartError, Port, Runs, Updates
+from hybrid_control.cosim.part import Message, MessagePart, Part, PartError, Port, Runs, Updates
 from hybrid_control.cosim.results import Results
 from hybrid_control.cosim.scheduler import EventScheduler
 from hybrid_control.cosim.simulator import HybridCoSimulator, run
@@ -19,6 +19,7 @@ __all__ = [
     "HybridError",
     "LinkOptions",
     "Message",
+    "MessagePart",
     "Part",
     "PartError",
     "Port",

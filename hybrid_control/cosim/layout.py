@@ -29,7 +29,7 @@ from hybrid_control.cosim.kernels.records import (
 from hybrid_control.cosim.link import Link, LinkOptions, Ring
 from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.overlap import Side
-from hybrid_control.cosim.part import Array, CalledPart, Part, Port, Runs
+from hybrid_control.cosim.part import Array, CalledPart, Part, Port, Runs, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ class Member:
 
     Laid out once: single, what one run sees at the ports that are rows, views that hold (None where it takes states);
     mail, the links of messages into it, by port; gives, its ports' rows; sends, its ports of messages with their links.
-    called: how a `CalledPart` is called (None for any other, and where a run may not take place).
+    called: how a `CalledPart` is called (None for any other, and where a run may not take place); step, of a
+    `MessagePart` that never runs beside.
     """
 
     name: str
@@ -91,7 +92,8 @@ class Member:
     called: Called | None = None
     mail: list[tuple[str, MessageLink]] = field(default_factory=list)
     gives: list[tuple[str, NDArray[np.float64]]] = field(default_factory=list)
-    sends: list[tuple[str, list[MessageLink]]] = field(default_factory=list)
+    sends: dict[str, list[MessageLink]] = field(default_factory=dict)
+    step: Step | None = None
 
     @property
     def next_ns(self) -> int:
@@ -203,8 +205,8 @@ class Layout:
                 [(n, port, (port.size,), member.block.outputs[n][0]) for n, port in ports.items()],
             )
         member.gives = [(n, rows) for n, rows in member.block.outputs.items() if ports[n].kind != "messages"]
-        member.sends = [
-            (n, [c.link for c in member.out if c.source[1] == n and isinstance(c.link, MessageLink)])
+        member.sends = {
+            n: [c.link for c in member.out if c.source[1] == n and isinstance(c.link, MessageLink)]
             for n, port in ports.items()
             if port.kind == "messages"
-        ]
+        }

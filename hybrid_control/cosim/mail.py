@@ -14,7 +14,6 @@ from hybrid_control.cosim.link import Link, LinkOptions
 from hybrid_control.cosim.part import Message, PartError, Port, Runs
 
 Messages = Sequence[Message]
-_NONE: list[Messages] = [()]  # what one run sees where none came; nobody writes to it
 
 
 @dataclass(slots=True)
@@ -53,38 +52,32 @@ class MessageLink:
 
     def put(self, runs: Runs, latency_ns: int, rows: Sequence[Messages], kept: Any) -> None:
         """What runs gave that take latency_ns; kept: which of them arrive, None for all."""
-        if runs.count == 1:  # as most are; a range costs as much as all the rest
-            if kept is None or kept[0]:
-                self._send(runs.first_ns + latency_ns, rows[0])
-            return
         for i, begin in enumerate(runs.begins):
             if kept is None or kept[i]:
-                self._send(begin + latency_ns, rows[i])
+                self.send(begin + latency_ns, rows[i])
 
-    def _send(self, given_ns: int, messages: Messages) -> None:
+    def send(self, given_ns: int, messages: Messages) -> None:
+        """What was there at given_ns."""
         mail, delay = self._mail, self.options.delay_ns
         for message in messages:
             if type(message) is not Message:
                 raise PartError(f"{self.name}: {message!r:.100} is no Message(time_ns, value)")
-            leaves = max(given_ns, message.time_ns)
-            if mail:
-                leaves = max(leaves, mail[-1][0] - delay)
-            sent = Message(message.time_ns + delay, message.value) if delay else message
-            mail.append((leaves + delay, sent))
+            time_ns, value = message
+            arrival = (time_ns if time_ns > given_ns else given_ns) + delay
+            if mail and mail[-1][0] > arrival:
+                arrival = mail[-1][0]
+            mail.append((arrival, Message(time_ns + delay, value) if delay else message))
 
     def take(self, runs: Runs) -> list[Messages]:
         """What runs see, a sequence for each."""
-        mail = self._mail
-        if runs.count == 1:
-            if not mail or mail[0][0] > runs.first_ns:
-                return _NONE
-            return [self._due(runs.first_ns)]
-        return [self._due(begin) for begin in runs.begins]
+        return [self.due(begin) for begin in runs.begins]
 
-    def _due(self, time_ns: int) -> list[Message]:
+    def due(self, time_ns: int) -> Messages:
         """What has arrived by a time; it is on its way no more."""
         mail = self._mail
-        row = []
+        if not mail or mail[0][0] > time_ns:
+            return ()
+        row = [mail.popleft()[1]]
         while mail and mail[0][0] <= time_ns:
             row.append(mail.popleft()[1])
         return row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -109,6 +109,29 @@ class Part(Protocol):
 
     def set_state(self, state: Any) -> None:
         """Go on from a state."""
+
+
+Step = Callable[[int, Mapping[str, Sequence[Message]]], Mapping[str, Sequence[Message]]]
+
+
+class MessagePart(abc.ABC):
+    """A part all of whose ports carry messages, and which is called once a run: it says in `step` what one run does."""
+
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+
+    @abc.abstractmethod
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """Of the run at now_ns: by port what came since the run before, to what it gives; a port may be left out."""
+
+    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A step a run."""
+        rows: dict[str, list[Sequence[Message]]] = {port: [] for port in self.outputs}
+        for i, now in enumerate(runs.begins):
+            given = self.step(now, {port: came[i] for port, came in inputs.items()})
+            for port, row in rows.items():
+                row.append(given.get(port, ()))
+        return rows
 
 
 class Stateless:

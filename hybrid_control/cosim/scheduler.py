@@ -48,7 +48,7 @@ from hybrid_control.cosim.layout import Called, Connection, Layout, Loss, Member
 from hybrid_control.cosim.link import Link
 from hybrid_control.cosim.mail import MessageLink
 from hybrid_control.cosim.overlap import Overlap, Side
-from hybrid_control.cosim.part import Array, Message, Part, PartError, RunError, Runs, flat
+from hybrid_control.cosim.part import Array, Message, MessagePart, Part, PartError, RunError, Runs, Step, flat
 from hybrid_control.signals.coding.kernels import uniform
 
 __all__ = ["Connection", "EventScheduler", "Loss", "Member", "Recorder", "seed_of"]
@@ -94,6 +94,9 @@ class EventScheduler:
         }
         self._list = list(self.members.values())
         self._layout = Layout(self._list, self.connections, self.recordings, self._order)
+        for member in self._list:
+            if isinstance(member.part, MessagePart) and member.name not in self._overlap:
+                member.step = member.part.step
         self._head: Any = memoryview(self._layout.head.data)  # its numbers are Python's, and quick to read
         self.observe(record)
         self.now_ns = 0
@@ -178,7 +181,11 @@ class EventScheduler:
             member = self._list[head[H_WHO]]
             delivered = False
             if code == CALL:
-                delivered = self._begin(member)
+                step = member.step
+                if step is not None and head[H_RUNS] == 1 and self._record is None:
+                    delivered = self._meet(member, step, head[H_FIRST])
+                else:
+                    delivered = self._begin(member)
             elif code == AWAIT:
                 self._finish(member)
                 delivered = True
@@ -238,6 +245,26 @@ class EventScheduler:
                 row[:] = value if type(value) is np.ndarray and value.shape == shape else flat(name, value, port)
         except Exception as error:
             raise PartError(f"{member.name}: at {text(self._head[H_FIRST])}: {_line(error)}") from error
+
+    def _meet(self, member: Member, step: Step, now_ns: int) -> bool:
+        """One run of a part of messages alone, to which nobody looks on: what most meetings of the robot's loop are."""
+        try:
+            given = step(now_ns, {port: link.due(now_ns) for port, link in member.mail})
+        except Exception as error:
+            member.calling = Runs(now_ns, member.clock.period_ns, 1)
+            raise PartError(f"{member.name}: at {text(now_ns)}: {_line(error)}") from error
+        share, number = member.loss.share, now_ns // member.clock.period_ns
+        lost = share > 0.0 and uniform(member.record["key"], number) <= share
+        for port, links in member.sends.items():
+            row = given.get(port)
+            if not row:
+                continue
+            if not lost:
+                for link in links:
+                    link.send(now_ns + member.clock.latency_ns, row)
+            if self.messages and (member.name, port) in self.messages:
+                self.messages[member.name, port].extend(row)
+        return True
 
     def _inputs(self, member: Member, runs: Runs) -> Mapping[str, Any]:
         """What the runs see by port: views, which hold until the part's next run."""
@@ -350,17 +377,15 @@ class EventScheduler:
     def _send(self, member: Member, runs: Runs, results: Mapping[str, Any]) -> None:
         """Messages of runs that are not lost."""
         kept = self._arriving(member, runs)
-        for port, links in member.sends:
+        for port, links in member.sends.items():
             rows: Sequence[Sequence[Message]] = results.get(port, ())
             if len(rows) != runs.count:
                 raise PartError(
                     f"{member.name}: at {text(runs.first_ns)}: {port} has no sequence of messages for each run"
                 )
-            if runs.count == 1 and not rows[0]:
-                continue
             for link in links:
                 link.put(runs, member.clock.latency_ns, rows, kept)
-            if self.messages and (member.name, port) in self.messages:
+            if (member.name, port) in self.messages:
                 self.messages[member.name, port].extend(message for row in rows for message in row)
 
     def _observe(self, member: Member, runs: Runs) -> None:

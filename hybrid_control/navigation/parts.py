@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from hybrid_control.cosim import Message, Port, Runs
+from hybrid_control.cosim import Message, MessagePart, Port
+from hybrid_control.navigation.episode import WINDOW_NS
 from hybrid_control.navigation.planner.planner import BlindError
 from hybrid_control.navigation.planner.rates import HeldRates
 from hybrid_control.navigation.planner.timed import PlannerFault, Plans
@@ -44,20 +45,20 @@ class View(NamedTuple):
     aim: Goal
 
 
-def in_order(inputs: Mapping[str, Any], run: int) -> list[tuple[int, int, str, Any]]:
-    """What came for a run at its ports of messages, by time: (time in ns, rank of the kind, kind, value)."""
-    found = [
-        (time_ns, _RANKS[kind], kind, value)
-        for kind, rows in inputs.items()
-        if kind in _RANKS
-        for time_ns, value in rows[run]
-    ]
+def in_order(inputs: Mapping[str, Sequence[Message]]) -> list[tuple[int, int, str, Any]]:
+    """What came for a run, by time: (time in ns, rank of the kind, kind, value); no spikes."""
+    found = []
+    for kind, messages in inputs.items():
+        if messages and kind in _RANKS:
+            rank = _RANKS[kind]
+            for time_ns, value in messages:
+                found.append((time_ns, rank, kind, value))
     if len(found) > 1:
         found.sort(key=_time_and_rank)
     return found
 
 
-class GuidePart:
+class GuidePart(MessagePart):
     """Points on the way for reflex and planner, and what the planner is to look at, at its rate.
 
     guide: the route memory that leads to the goal while the planner lives, where there is one. look_ns: between two
@@ -81,26 +82,25 @@ class GuidePart:
         self._aim, self._next_ns = self._goal, 0
         self._odometry: Odometry | None = None
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """Points and views, with the times of the readings that they follow from."""
-        points: list[list[Message]] = [[] for _ in runs.begins]
-        views: list[list[Message]] = [[] for _ in runs.begins]
-        for i in range(runs.count):
-            for time_ns, _, kind, value in in_order(inputs, i):
-                if kind == "odometry":
-                    self._odometry = value
-                    point = self._point(time_ns)
-                    if point is not None:
-                        self._aim = point
-                        points[i].append(Message(time_ns, point))
-                elif kind == "scan":
-                    if self._guide is not None:
-                        self._guide.put_scan(value)
-                elif self._odometry is not None and time_ns >= self._next_ns:
-                    image = self._look(value, time_ns)
-                    if image is not None:
-                        views[i].append(Message(time_ns, View(image, self._odometry, self._aim)))
-        return {"waypoint": points, "view": views}
+        given: dict[str, list[Message]] = {}
+        for time_ns, _, kind, value in in_order(inputs):
+            if kind == "odometry":
+                self._odometry = value
+                point = self._point(time_ns)
+                if point is not None:
+                    self._aim = point
+                    given.setdefault("waypoint", []).append(Message(time_ns, point))
+            elif kind == "scan":
+                if self._guide is not None:
+                    self._guide.put_scan(value)
+            elif self._odometry is not None and time_ns >= self._next_ns:
+                image = self._look(value, time_ns)
+                if image is not None:
+                    view = View(image, self._odometry, self._aim)
+                    given.setdefault("view", []).append(Message(time_ns, view))
+        return given
 
     def _point(self, time_ns: int) -> Goal | None:
         if self._guide is None or not self._fault.alive(time_ns):
@@ -127,7 +127,7 @@ class GuidePart:
         self._guide, self._fault, self._aim, self._next_ns, self._odometry = copy.deepcopy(state)
 
 
-class PlannerPart:
+class PlannerPart(MessagePart):
     """The ANN: a plan for each view. An image that shows nothing gives none."""
 
     def __init__(self, source: Plans, latency_ns: int) -> None:
@@ -139,15 +139,14 @@ class PlannerPart:
         """As it was made."""
         self.set_state(self._start)
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """Rates, stamped with their image's time, and there a latency after it."""
-        rows: list[list[Message]] = [[] for _ in runs.begins]
-        for i in range(runs.count):
-            for time_ns, (image, odometry, aim) in inputs["view"][i]:
-                with contextlib.suppress(BlindError):
-                    rates = self._source.plan(image, odometry, aim, time_ns)
-                    rows[i].append(Message(time_ns + self._latency_ns, rates))
-        return {"rates": rows}
+        plans = []
+        for time_ns, (image, odometry, aim) in inputs["view"]:
+            with contextlib.suppress(BlindError):
+                rates = self._source.plan(image, odometry, aim, time_ns)
+                plans.append(Message(time_ns + self._latency_ns, rates))
+        return {"rates": plans}
 
     def state(self) -> Any:
         """Of a stand-in that has one."""
@@ -160,7 +159,7 @@ class PlannerPart:
             self._source.set_state(state)  # type: ignore[attr-defined]
 
 
-class SpikesPart:
+class SpikesPart(MessagePart):
     """The encoder: at the end of each window the rates that hold then, as spikes of the window that follows."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -173,19 +172,16 @@ class SpikesPart:
         self._encoder.reset()
         self._held = HeldRates()
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """A window of spikes, while there are rates that hold."""
-        rows: list[tuple[Message, ...]] = []
-        for i, now in enumerate(runs.begins):
-            for _, rates in inputs["rates"][i]:
-                self._held.put(rates, rates.stamp_ns)
-            held = self._held.at(now)
-            if held is None:
-                rows.append(())
-            else:
-                spikes = self._encoder.encode(held.rates, runs.period_ns)
-                rows.append((Message(now, SpikeTrain(now, runs.period_ns, PLANNER_POPULATIONS, *spikes)),))
-        return {"spikes": rows}
+        for _, rates in inputs["rates"]:
+            self._held.put(rates, rates.stamp_ns)
+        held = self._held.at(now_ns)
+        if held is None:
+            return {}
+        spikes = self._encoder.encode(held.rates, WINDOW_NS)
+        train = SpikeTrain(now_ns, WINDOW_NS, PLANNER_POPULATIONS, *spikes)
+        return {"spikes": (Message(now_ns, train),)}
 
     def state(self) -> Any:
         """Of the encoder, and the rates that hold."""
@@ -197,7 +193,7 @@ class SpikesPart:
         self._held = copy.deepcopy(state[1])
 
 
-class ReflexPart:
+class ReflexPart(MessagePart):
     """The SNN: readings, points on the way and spikes in, its ticks up to now, and the command that holds from now on.
 
     reflex: whose clock reads `now_ns` of this part's `clock`; exchange: called with the time in ns after each tick, to
@@ -219,26 +215,10 @@ class ReflexPart:
         self._reflex.activate()
         self._reflex.put_goal(self._goal)
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A command a run."""
-        rows: list[tuple[Message, ...]] = []
-        for i, now in enumerate(runs.begins):
-            self._receive(inputs, i)
-            if now == 0:
-                rows.append(())
-                continue
-            self._clock.now_ns = now
-            if "spikes" in inputs:
-                for _, train in inputs["spikes"][i]:
-                    self._reflex.put_planner_spikes(train, now)
-            self.tick(now, runs.period_ns)
-            command = self._reflex.command()
-            rows.append((Message(now, Command(command.twist, command.mode.name)),))
-        return {"command": rows}
-
-    def _receive(self, inputs: Mapping[str, Any], run: int) -> None:
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """A command, once time has passed."""
         reflex, clock = self._reflex, self._clock
-        for time_ns, _, kind, value in in_order(inputs, run):
+        for time_ns, _, kind, value in in_order(inputs):
             clock.now_ns = max(clock.now_ns, time_ns)
             if kind == "scan":
                 reflex.put_scan(value, time_ns)
@@ -248,14 +228,22 @@ class ReflexPart:
                 reflex.put_waypoint(value, time_ns)
             else:
                 reflex.put_vertical(value, time_ns)
+        if now_ns == 0:
+            return {}
+        clock.now_ns = now_ns
+        for _, train in inputs.get("spikes", ()):
+            reflex.put_planner_spikes(train, now_ns)
+        self.tick(now_ns)
+        command = reflex.command()
+        return {"command": (Message(now_ns, Command(command.twist, command.mode.name)),)}
 
-    def tick(self, now: int, window_ns: int) -> None:
+    def tick(self, now_ns: int) -> None:
         """Run the ticks up to now, with an exchange with the board after each where there is one."""
         if self._exchange is None:
-            self.loop.advance(now)
+            self.loop.advance(now_ns)
             return
         period = self.loop.period_ns
-        for tick_ns in range(now - window_ns + period, now + 1, period):
+        for tick_ns in range(now_ns - WINDOW_NS + period, now_ns + 1, period):
             self._clock.now_ns = tick_ns
             self.loop.advance(tick_ns)
             self._exchange(tick_ns)

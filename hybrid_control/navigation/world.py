@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hybrid_control.cosim import Message, Port, Runs
+from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.geometry.shapes import clearance
 from hybrid_control.navigation.episode import NOTE_WAY, Episode, Rules, Simulator
 from hybrid_control.navigation.parts import MESSAGES
@@ -25,7 +25,7 @@ class Truth(NamedTuple):
     contacts: int
 
 
-class SimulatorPart:
+class SimulatorPart(MessagePart):
     """A simulated robot: its run at t lets time pass up to t under the newest command, and gives what its sensors read
     since the run before, each at its own time, and the truth at t."""
 
@@ -41,22 +41,18 @@ class SimulatorPart:
         if self.simulator.time_ns:
             self.simulator.reset()
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A step a run."""
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """Time passes up to now."""
         simulator = self.simulator
-        rows: dict[str, list[Sequence[Message]]] = {kind: [] for kind in self.outputs}
-        for i, now in enumerate(runs.begins):
-            for _, command in inputs["command"][i]:
-                simulator.apply(command.twist)
-            given: dict[str, list[Message]] = {kind: [] for kind in rows}
-            for kind, time_ns, value in simulator.advance(now):
-                if kind in given:
-                    seen = Picture(value, simulator.pose) if kind == "camera" else value
-                    given[kind].append(Message(time_ns, seen))
-            given["truth"].append(Message(now, Truth(simulator.pose, len(simulator.contact_events))))
-            for kind, messages in given.items():
-                rows[kind].append(messages)
-        return rows
+        for _, command in inputs["command"]:
+            simulator.apply(command.twist)
+        given: dict[str, list[Message]] = {}
+        for kind, time_ns, value in simulator.advance(now_ns):
+            if kind in self.outputs:
+                seen = Picture(value, simulator.pose) if kind == "camera" else value
+                given.setdefault(kind, []).append(Message(time_ns, seen))
+        given["truth"] = [Message(now_ns, Truth(simulator.pose, len(simulator.contact_events)))]
+        return given
 
     def state(self) -> Any:
         """Of the simulator."""
@@ -67,7 +63,7 @@ class SimulatorPart:
         self.simulator.set_state(state)
 
 
-class Judge:
+class Judge(MessagePart):
     """Looks at every command and at the truth at its time, and says when an episode is `over`, and how it went."""
 
     def __init__(self, simulator: Simulator, rules: Rules) -> None:
@@ -83,12 +79,11 @@ class Judge:
         self._modes: dict[str, int] = {}
         self._way: list[tuple[float, float, float]] = []
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A look a run; nothing counts before the first command, nor after the end."""
-        for i in range(runs.count):
-            commands = inputs["command"][i]
-            if commands and not self.over:
-                self._look(commands[-1].value.mode, inputs["truth"][i][-1].value)
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """A look; nothing counts before the first command, nor after the end."""
+        commands = inputs["command"]
+        if commands and not self.over:
+            self._look(commands[-1].value.mode, inputs["truth"][-1].value)
         return {}
 
     def _look(self, mode: str, truth: Truth) -> None:

@@ -34,7 +34,7 @@ class RangeScan:
     def __post_init__(self) -> None:
         ranges = frozen(self.ranges, np.float32, "ranges")
         values = (self.angle_min, self.angle_increment, self.range_min)
-        if not all(math.isfinite(v) for v in values):
+        if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
             raise ValueError(f"scan: angles and range_min {values} must be finite")
         if math.isnan(self.range_max) or self.range_min < 0 or self.range_max <= self.range_min:
             raise ValueError(f"scan: limits {self.range_min} .. {self.range_max} m are no range")

@@ -250,6 +250,8 @@ class KinematicSimulator:
 
     def _run_until(self, until_ns: int) -> None:
         steps = (until_ns - self.time_ns) // STEP_NS
+        if not steps:
+            return
         state, *place = self.plane
         made = _advance(state, steps, self.time_ns * 1e-9, STEP_NS * 1e-9, *place)
         self.time_ns += made * STEP_NS
@@ -271,12 +273,12 @@ class KinematicSimulator:
         if kind == "scan":
             return self.scan()
         if kind == "odometry":
-            return self.odometry.update(self.time_ns, self._state[[LEFT, RIGHT]])
+            return self.odometry.update(self.time_ns, self._state[LEFT : RIGHT + 1])
         return self.pose
 
     def scan(self) -> RangeScan:
         """A sweep of the lidar from where the robot is now."""
-        x, y, yaw = self._state[[X, Y, YAW]].tolist()
+        x, y, yaw = self._state[: YAW + 1].tolist()
         reach = self.robot.lidar_range_max + 1.0
         obstacles = (self.plane.cylinders, self.plane.boxes)
         return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))

@@ -327,9 +327,9 @@ def test_cosim_a_message_arrives_once_at_its_own_time_in_order_and_later_by_the_
     early, late, after = Message(3, "a scan"), Message(12, "rates"), Message(4, "given after them")
     link.put(Runs(0, 10, 2), 2, [[early, late], [after]], None)
     # the run at 0 takes until 2; the second message leaves at its own time, and what comes after it not before it
-    assert link.take(Runs(0, 1, 8)) == [[]] * 8
+    assert link.take(Runs(0, 1, 8)) == [()] * 8
     assert link.take(Runs(8, 1, 1)) == [[Message(8, "a scan")]]
-    assert link.take(Runs(9, 8, 2)) == [[], [Message(17, "rates"), Message(9, "given after them")]]
+    assert link.take(Runs(9, 8, 2)) == [(), [Message(17, "rates"), Message(9, "given after them")]]
     assert link.waiting == 0
 
 

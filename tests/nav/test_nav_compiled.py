@@ -76,6 +76,14 @@ def test_so_it_is_where_the_planner_dies_and_where_the_centre_counts(pair):
     assert one.modes["REFLEX_ONLY"] > 0.1
 
 
+@pytest.mark.parametrize("policy", ["reflex", "memoryless"])
+def test_without_route_memory_a_row_of_the_kinematic_level_is_that_of_the_planar_one(policy):
+    (scene,) = load_scenes("field:1", 31)
+    levels = [Harness(Setup(level=level, seed=31, duration=4.0)) for level in ("kinematic", "planar")]
+    one, other = (harness.run(policy, scene, 0, 0) for harness in levels)
+    assert one == other
+
+
 def test_an_episode_does_not_depend_on_the_one_before_it():
     scenes = load_scenes("field:2", 3)
     setup = Setup(level="kinematic", rules="barn", gains=GAINS)

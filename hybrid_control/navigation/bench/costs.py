@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_control.ann import ModelError, multiply_accumulates
-from hybrid_control.cosim import Hybrid
+from hybrid_control.cosim import Hybrid, MessagePart
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.scenes import Scene
 from hybrid_control.navigation.drive import Driver
@@ -63,7 +63,8 @@ def _instrument(driver: Driver, timers: dict[str, _Timer]) -> None:
         command = join(hybrid, robot, goal, seed)
         for name, part in hybrid.parts.items():
             if name != "world":
-                part.run = timers["driver"].wrap(part.run)  # type: ignore[method-assign]
+                assert isinstance(part, MessagePart)
+                part.step = timers["driver"].wrap(part.step)  # type: ignore[method-assign]
         reflex: Any = hybrid.parts.get("reflex")
         if reflex is not None:
             reflex.tick = timers["ticks"].wrap(reflex.tick)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hybrid_control.cosim import Hybrid, Runs
-from hybrid_control.navigation.bench.scan_driver import STOPPED, commands, driving, turn_to
+from hybrid_control.cosim import Hybrid, Message, MessagePart
+from hybrid_control.navigation.bench.scan_driver import STOPPED, driving, turn_to
 from hybrid_control.navigation.drive import WINDOW, add_planner
 from hybrid_control.navigation.parts import MESSAGES, Command
 from hybrid_control.navigation.planner.contract import decode_heading, decode_speed
@@ -34,7 +34,7 @@ class PlannerAlone:
         return "driver.command"
 
 
-class _Obedient:
+class _Obedient(MessagePart):
     """The rates that hold, decoded to a heading and a speed."""
 
     def __init__(self, robot: Vehicle) -> None:
@@ -46,13 +46,13 @@ class _Obedient:
         """No rates yet."""
         self._held = HeldRates()
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A command a run."""
-        return {"command": commands(runs, lambda i, now: self._command(inputs["rates"][i], now))}
-
-    def _command(self, came: Any, now_ns: int) -> Command:
-        for _, rates in came:
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """A command, once time has passed."""
+        for _, rates in inputs["rates"]:
             self._held.put(rates, rates.stamp_ns)
+        return {"command": (Message(now_ns, self._command(now_ns)),)} if now_ns else {}
+
+    def _command(self, now_ns: int) -> Command:
         held = self._held.at(now_ns)
         if held is None:
             return Command(Twist(now_ns), STOPPED)

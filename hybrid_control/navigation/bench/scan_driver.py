@@ -5,13 +5,13 @@ from __future__ import annotations
 import abc
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hybrid_control.cosim import Hybrid, Message, Port, Runs
+from hybrid_control.cosim import Hybrid, Message, MessagePart, Port
 from hybrid_control.geometry.shapes import FloatArray
 from hybrid_control.navigation.drive import WINDOW
 from hybrid_control.navigation.parts import MESSAGES, Command
@@ -52,12 +52,7 @@ def driving(now_ns: int, command: tuple[float, float]) -> Command:
     return Command(Twist(now_ns, linear_x=linear, angular_z=angular), DRIVING)
 
 
-def commands(runs: Runs, command: Callable[[int, int], Command]) -> list[Sequence[Message]]:
-    """What a driver gives: of each run, by its place and time in ns, a command. Before any time has passed none."""
-    return [[Message(now, command(i, now))] if now else [] for i, now in enumerate(runs.begins)]
-
-
-class ScanDriver(abc.ABC):
+class ScanDriver(MessagePart):
     """A Driver, and a part, that steers by scan, odometry and goal alone; a baseline says how in `steer`."""
 
     planner = reflex = None
@@ -80,24 +75,20 @@ class ScanDriver(abc.ABC):
         self._due = 0
         self.prepare(self._seed)
 
-    def prepare(self, seed: int) -> None:  # noqa: B027 - some baselines keep nothing
+    def prepare(self, seed: int) -> None:
         """What a baseline has to forget or to draw anew at the start of an episode."""
 
     @abc.abstractmethod
     def steer(self, view: View) -> tuple[float, float]:
         """The command in m/s and rad/s."""
 
-    def run(self, runs: Runs, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A command a run, by the newest scan and odometry."""
-        return {"command": commands(runs, lambda i, now: self._see(inputs, i, now))}
-
-    def _see(self, inputs: Mapping[str, Any], run: int, now_ns: int) -> Command:
-        scans, odometry = inputs["scan"][run], inputs["odometry"][run]
-        if scans:
-            self._scan = scans[-1].value
-        if odometry:
-            self._odometry = odometry[-1].value
-        return self.command(now_ns)
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """A command by the newest scan and odometry, once time has passed."""
+        if inputs["scan"]:
+            self._scan = inputs["scan"][-1].value
+        if inputs["odometry"]:
+            self._odometry = inputs["odometry"][-1].value
+        return {"command": (Message(now_ns, self.command(now_ns)),)} if now_ns else {}
 
     def state(self) -> Any:
         """Its attributes."""

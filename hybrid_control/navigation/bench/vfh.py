@@ -22,8 +22,11 @@ GOAL, PRESENT, PREVIOUS = 5.0, 2.0, 2.0  # the paper's mu 1, 2 and 3 for a goal-
 
 
 def difference(a: Any, b: Any) -> Any:
-    """How far two angles are apart, 0 .. pi rad."""
-    return np.abs((np.asarray(a) - b + math.pi) % (2.0 * math.pi) - math.pi)
+    """How far two angles are apart, 0 .. pi rad; each within a turn of the other."""
+    turned = np.asarray(a) - b + math.pi
+    # as a remainder by a turn, to the bit, which takes several times as long
+    turned = turned + 2.0 * math.pi * (turned < 0.0) - 2.0 * math.pi * (turned >= 2.0 * math.pi)
+    return np.abs(turned - math.pi)
 
 
 def primary_histogram(points: FloatArray, radius: float, reach: float) -> FloatArray:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hybrid_control.geometry.outline import nearest_distance
 from hybrid_control.navigation.reflex.context import (
     BOARD_LOG,
+    COMMAND,
     CONTEXT,
     MAX_SPIKES,
     PLAYOUT,
@@ -69,6 +70,7 @@ _SPIKE_PLACE = np.concatenate(
         if p.name == name
     ]
 )
+_MODE, _TICK = (list(COMMAND.fields or ()).index(name) for name in ("mode", "tick"))
 LONGEST_WINDOW_NS = 2_000_000_000  # of a window of spikes that is sent; a SpikeTrain holds up to 4.3 s
 
 
@@ -230,15 +232,8 @@ class Reflex:
         with self._lock:
             received = self._received("odometry", odometry.stamp_ns, now_ns, "odometry_timeout")
             record = self._boxes["motion"].new()
-            for name, value in (
-                ("x", odometry.pose.x),
-                ("y", odometry.pose.y),
-                ("yaw", odometry.pose.yaw),
-                ("linear_x", odometry.twist.linear_x),
-                ("linear_y", odometry.twist.linear_y),
-                ("angular_z", odometry.twist.angular_z),
-            ):
-                record[name] = value
+            pose, twist = odometry.pose, odometry.twist
+            record[...] = (pose.x, pose.y, pose.yaw, twist.linear_x, twist.linear_y, twist.angular_z)
             self._target.lapse()
             self._sight.put_motion(odometry.stamp_ns, record[()])
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
@@ -391,10 +386,9 @@ class Reflex:
 
     def command(self) -> Command:
         """The newest command; zero before the first tick."""
-        entry = self._boxes["command"].read()
-        value = entry["value"]
-        twist = Twist(int(entry["stamp_ns"]), *value.item()[:4])  # with which a COMMAND begins
-        return Command(twist, Mode(int(value["mode"])), int(value["tick"]))
+        _, stamp_ns, _, value = self._boxes["command"].read().item()
+        # a COMMAND begins with the velocities
+        return Command(Twist(stamp_ns, *value[:4]), Mode(value[_MODE]), value[_TICK])
 
     def spikes(self, stamp_ns: int, now_ns: int) -> SpikeTrain | None:
         """The spikes of ring and motors since the last call, as one window that ends now; None where there are none.

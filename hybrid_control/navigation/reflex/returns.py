@@ -10,11 +10,13 @@ import math
 import re
 from collections.abc import Mapping
 
+import numba
 import numpy as np
 
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.signals import RangeScan
+from hybrid_control.signals.spikes import Float32Array
 
 MOST_BEAMS = 16_384  # of a sweep; more than MAX_BEAMS are thinned to the nearest of neighbours
 OWN_BODY = -1.0  # m, a reading that is none
@@ -41,6 +43,32 @@ def read_mask(text: str) -> Mask:
     return tuple(parts)
 
 
+@numba.njit(cache=True, nogil=True)
+def _within(ranges: Float32Array, reach: np.float32) -> bool:
+    """Whether any reading lies nearer than that."""
+    found = False
+    for r in ranges:
+        found |= 0.0 < r <= reach
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _read(
+    ranges: Float32Array, nearest: np.float32, farthest: np.float32, nan_is_free: bool, zero_is_free: bool
+) -> Float32Array:
+    """A sweep with +inf for nothing in range, -inf for too close, NaN for nothing valid, and hits as they are."""
+    out = np.empty(ranges.size, np.float32)
+    for k in range(ranges.size):
+        r = ranges[k]
+        if r > farthest or (nan_is_free and math.isnan(r)) or (zero_is_free and r == 0.0):
+            out[k] = np.inf
+        elif (r >= nearest and r > 0.0) or r == -np.inf:
+            out[k] = r
+        else:
+            out[k] = np.nan
+    return out
+
+
 class Returns:
     """Reads sweeps as a reflex with these settings does: `no_echo`, `body_mask`, its outline and its lidar's mount.
 
@@ -57,7 +85,7 @@ class Returns:
     def read(self, scan: RangeScan) -> RangeScan:
         """`echoes`; and what lies in the outline is the robot's own body, which hides what is behind: nothing valid."""
         reach = math.hypot(*self._half) + abs(self._mount[0])
-        if bool(((scan.ranges > 0.0) & (scan.ranges <= reach)).any()):
+        if _within(scan.ranges, np.float32(reach)):
             angle = scan.angle_min + scan.angle_increment * np.arange(scan.ranges.size)
             r = np.where(np.isfinite(scan.ranges), scan.ranges, np.float32(FARTHEST_ECHO))
             x = self._mount[0] + r * np.cos(angle + self._mount[1])
@@ -70,24 +98,16 @@ class Returns:
         """The sweep with hits in its limits, +inf for nothing in range, -inf for too close, NaN for nothing valid."""
         farthest = min(scan.range_max, FARTHEST_ECHO)
         r = scan.ranges
-        hit = (r >= scan.range_min) & (r <= farthest) & (r > 0.0)
-        free = r > farthest
-        if self._nan:
-            free |= np.isnan(r)
-        if self._zero:
-            free |= r == 0.0
-        ranges = np.where(hit | np.isneginf(r), r, np.float32(np.nan))
+        ranges = _read(r, np.float32(scan.range_min), np.float32(farthest), self._nan, self._zero)
         if self._mask:
+            hit = np.isfinite(ranges)
             angle = scan.angle_min + scan.angle_increment * np.arange(r.size)
             for low, high, distance in self._mask:
                 ranges[hit & ((angle - low) % (2 * math.pi) <= high - low) & (r < distance)] = np.nan
-        ranges[free] = np.inf
         group = -(-r.size // MAX_BEAMS)
         first, step = scan.angle_min, scan.angle_increment
         if group > 1:
             ranges = np.append(ranges, np.full(-r.size % group, np.nan, np.float32)).reshape(-1, group)
             ranges = np.fmin.reduce(ranges, axis=1)
             first, step = first + 0.5 * (group - 1) * step, step * group
-        return dataclasses.replace(
-            scan, angle_min=first, angle_increment=step, range_max=farthest, ranges=ranges
-        )
+        return RangeScan(scan.stamp_ns, first, step, scan.range_min, farthest, ranges)
