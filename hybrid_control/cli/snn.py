@@ -1,4 +1,4 @@
-"""The subcommands `hybrid-control snn info`, `run` and `plot`."""
+"""The subcommands `hybrid-control snn info`, `run` and `plot`; `convert` is in a file of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hybrid_control.cli import convert
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "--dt", type=float, default=None, metavar="SECONDS", help="length of a tick, if not as stored"
     )
     plot.set_defaults(run=plot_command)
+    convert.add_command(commands)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

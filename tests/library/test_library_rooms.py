@@ -17,7 +17,7 @@ HOUSE = {
     "realtime, parameters, backends, files",
     "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends, "
     "files",
-    "bench": "bringup, cosim, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
+    "bench": "bringup, cosim, learning, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
     "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
@@ -61,6 +61,8 @@ AT_HOME = {
         "hybrid_control/navigation/planner/training/",
         "hybrid_control/bench/peers.py",
         "hybrid_control/bench/closed_loop/tools.py",
+        "hybrid_control/bench/conversion/train.py",
+        "hybrid_control/bench/conversion/peers.py",
     ),
     "mujoco": ("hybrid_control/sim/",),
 }

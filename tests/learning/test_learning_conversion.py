@@ -1,0 +1,301 @@
+"""From ANN to SNN: every kind of layer, and what can't be converted."""
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from hybrid_control.ann import multiply_accumulates  # noqa: E402
+from hybrid_control.cli import main  # noqa: E402
+from hybrid_control.learning.conversion.compare import compare  # noqa: E402
+from hybrid_control.learning.conversion.convert import convert  # noqa: E402
+from hybrid_control.learning.conversion.onnx_file import ConversionError, OnnxFile  # noqa: E402
+from hybrid_control.learning.conversion.reading import Reader  # noqa: E402
+from hybrid_control.learning.conversion.scales import scales  # noqa: E402
+from hybrid_control.learning.conversion.spiking import OPTIONS, Builder  # noqa: E402
+from hybrid_control.snn import Engine, Network  # noqa: E402
+
+RNG = np.random.default_rng(0)
+
+
+class Net:
+    """An ONNX file, node by node; each method gives the name of what it adds."""
+
+    def __init__(self, shape):
+        self.nodes, self.initializers, self.count = [], [], 0
+        self.input = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *shape])
+
+    def const(self, values, dtype=np.float32):
+        name = f"c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def add(self, kind, *inputs, **attributes):
+        self.count += 1
+        name = f"{kind.lower()}{self.count}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def conv(self, x, inputs, outputs, kernel=(3, 3), group=1, **attributes):
+        attributes.setdefault("pads", [k // 2 for k in kernel] * 2)
+        size = inputs // group * int(np.prod(kernel))
+        weight = RNG.normal(0, 1.4 / np.sqrt(size), (outputs, inputs // group, *kernel))
+        bias = self.const(RNG.normal(0, 0.1, outputs))
+        return self.add("Conv", x, self.const(weight), bias, group=group, **attributes)
+
+    def dense(self, x, inputs, outputs):
+        weight = self.const(RNG.normal(0, 1.4 / np.sqrt(inputs), (outputs, inputs)))
+        return self.add("Gemm", x, weight, self.const(RNG.normal(0, 0.1, outputs)), transB=1)
+
+    def save(self, path, *outputs):
+        out = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+        graph = helper.make_graph(self.nodes, "net", [self.input], out, self.initializers)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.save(model, path)
+        return path
+
+
+def errors(path, data, ticks, **cuts):
+    """Root mean square of what the SNN gives less what the ANN gives, after each of `ticks`, and of the latter."""
+    reader = Reader(OnnxFile(path, **cuts))
+    built = Builder(reader, scales(reader, {"x": data}, 100))
+    engine = Engine.load(built.network, OPTIONS)
+    file, gaps, size = reader.file, [], []
+    for found in file.values({"x": data}, file.start + file.end):
+        engine.reset()
+        for tensor, layer in zip(file.start, reader.layers, strict=False):
+            engine.input(layer.name)[...] = found[tensor][0]
+        result = engine.run(max(ticks))
+        result = result if isinstance(result, dict) else {engine.output_names[0]: result}
+        for tensor in file.end:
+            wanted = found[tensor].reshape(-1)
+            got = result[built.outputs[tensor]].reshape(max(ticks), -1)
+            gaps.append([got[t - 1] / t - wanted for t in ticks])
+            size.append(wanted)
+    rms = np.sqrt((np.concatenate(gaps, axis=1) ** 2).mean(axis=1))
+    return rms, float(np.sqrt((np.concatenate(size) ** 2).mean()))
+
+
+def images(n=3, shape=(2, 9, 8)):
+    return RNG.uniform(0, 1, (n, *shape)).astype(np.float32)
+
+
+def plain(net):
+    return net.add("Relu", net.conv("x", 2, 4))
+
+
+def depthwise(net):
+    x = net.add("Relu", net.conv("x", 2, 6))
+    x = net.add("Relu", net.conv(x, 6, 6, group=6))
+    return net.conv(x, 6, 3, kernel=(1, 1))
+
+
+def multiplied(net):
+    return net.conv(net.add("Relu", net.conv("x", 2, 4, group=2)), 4, 8, group=4)
+
+
+def strided(net):
+    x = net.add("Relu", net.conv("x", 2, 4, strides=[2, 1], pads=[1, 0, 1, 2]))
+    return net.conv(x, 4, 3, strides=[2, 2], pads=[0, 0, 1, 1])
+
+
+def same_padding(net):
+    x = net.add("Relu", net.conv("x", 2, 4, strides=[2, 2], pads=[0] * 4))
+    weight = net.const(RNG.normal(0, 0.3, (3, 4, 3, 3)))
+    return net.add("Conv", x, weight, auto_pad="SAME_UPPER", strides=[2, 2])
+
+
+def dilated(net):
+    return net.conv(net.add("Relu", net.conv("x", 2, 4, dilations=[2, 2], pads=[2] * 4)), 4, 3)
+
+
+def residual(net):
+    x = net.add("Relu", net.conv("x", 2, 4))
+    y = net.conv(net.add("Relu", net.conv(x, 4, 4)), 4, 4)
+    x = net.add("Relu", net.add("Add", y, x))
+    y = net.conv(net.add("Relu", net.conv(x, 4, 6, strides=[2, 2])), 6, 6)
+    return net.add("Relu", net.add("Add", net.conv(x, 4, 6, (1, 1), strides=[2, 2]), y))
+
+
+def normalised(net):
+    def norm(x, channels):
+        return net.add(
+            "BatchNormalization", x, net.const(RNG.uniform(0.5, 2, channels)), net.const(RNG.normal(0, 0.3, channels)),
+            net.const(RNG.normal(0, 0.3, channels)), net.const(RNG.uniform(0.5, 2, channels)),
+        )  # fmt: skip
+
+    x = net.add("Relu", norm(net.conv("x", 2, 4), 4))
+    y = net.conv(net.add("Relu", norm(x, 4)), 4, 4)  # a normalisation that follows no weights
+    return norm(net.add("Add", x, y), 4)
+
+
+def pooled(net):
+    x = net.add("AveragePool", net.add("Relu", net.conv("x", 2, 4)), kernel_shape=[2, 2], strides=[2, 2])
+    x = net.add("GlobalAveragePool", net.add("Relu", net.conv(x, 4, 5)))
+    return net.dense(net.add("Flatten", x), 5, 3)
+
+
+def most(net):
+    x = net.add("Relu", net.conv("x", 2, 4))
+    x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = net.add("MaxPool", net.conv(x, 4, 4), kernel_shape=[2, 2], strides=[2, 2])
+    return net.conv(x, 4, 3, (1, 1))
+
+
+def mean(net):
+    x = net.add("ReduceMean", net.add("Relu", net.conv("x", 2, 4)), axes=[2, 3], keepdims=0)
+    x = net.add("MatMul", x, net.const(RNG.normal(0, 1, (4, 6))))
+    x = net.add("Relu", net.add("Add", x, net.const(RNG.normal(0, 0.1, 6))))
+    return net.dense(x, 6, 3)
+
+
+def clipped(net):
+    x = net.add("Clip", net.conv("x", 2, 4), net.const(0.0), net.const(0.4))
+    return net.conv(x, 4, 2)
+
+
+def factors(net):
+    x = net.add("Div", net.add("Sub", "x", net.const([[[0.5]], [[0.4]]])), net.const(0.3))
+    x = net.add("Relu", net.add("Mul", net.conv(x, 2, 4), net.const(0.5)))
+    return net.add("Sub", net.const(1.0), net.conv(x, 4, 2))
+
+
+def flattened(net):
+    x = net.add("Flatten", net.add("Relu", net.conv("x", 2, 4)))
+    return net.dense(net.add("Relu", net.dense(x, 288, 10)), 10, 3)
+
+
+def joined(net):
+    x = net.add("Relu", net.conv("x", 2, 4))
+    y = net.add("Relu", net.conv(net.add("Concat", x, "x", axis=1), 6, 3))
+    return net.dense(net.add("Flatten", net.add("Concat", y, x, axis=1)), 504, 3)
+
+
+def around(net):
+    """A ring: what is beyond the end is what is at the start."""
+    x = net.add("Reshape", net.add("Relu", net.conv("x", 2, 4)), net.const([1, 4, 72], np.int64))
+    one, end, axis = (net.const([v], np.int64) for v in (2, 72, 2))
+    tail = net.add("Slice", x, net.const([70], np.int64), end, axis)
+    head = net.add("Slice", x, net.const([0], np.int64), one, axis)
+    y = net.conv(net.add("Concat", tail, x, head, axis=2), 4, 4, (5,), pads=[0, 0])
+    x = net.add("Relu", net.add("Add", x, y))
+    matrix = net.const(RNG.normal(0, 0.1, (72, 6)))
+    return net.add("Relu", net.conv(net.add("MatMul", x, matrix), 4, 3, (3,)))
+
+
+def differences(net):
+    x, y = (net.add("Relu", net.conv("x", 2, 4)) for _ in range(2))
+    return net.add("Relu", net.add("Sub", x, y))
+
+
+def apart(net):
+    x = net.add("Transpose", net.add("Relu", net.conv("x", 2, 4)), perm=[0, 2, 3, 1])
+    x = net.add("Pad", x, net.const([0, 1, 0, 0, 0, 0, 0, 0], np.int64))
+    return net.dense(net.add("Reshape", x, net.const([1, -1], np.int64)), 4 * 80, 3)
+
+
+KINDS = (
+    plain, depthwise, multiplied, strided, same_padding, dilated, residual, normalised, pooled, most, mean, clipped,
+    factors, flattened, joined, around, differences, apart,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_learning_conversion_comes_to_what_the_ann_gives_as_the_ticks_grow(kind, tmp_path):
+    net = Net((2, 9, 8))
+    path = net.save(tmp_path / "net.onnx", kind(net))
+    (few, some, many), size = errors(path, images(), (16, 128, 768))
+    assert few < 0.5 * size
+    assert some < 0.3 * few
+    assert many < 0.4 * some
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda net: net.add("Tanh", net.conv("x", 2, 4)),
+            "'tanh2' (Tanh) cannot be converted: a ReLU in its place",
+        ),
+        (lambda net: net.add("Mul", plain(net), net.conv("x", 2, 4)), "'mul4' (Mul) cannot be converted"),
+        (lambda net: net.add("Clip", "x", net.const(-1.0), net.const(1.0)), "'clip1' (Clip): clips from -1"),
+        (lambda net: net.add("Conv", "x", net.add("Relu", "x")), "its weights are no constants"),
+        (lambda net: net.add("MaxPool", "x", kernel_shape=[3, 3], pads=[1] * 4), "a Relu before it"),
+    ],
+)
+def test_learning_conversion_names_the_node_that_cannot_be_converted(make, words, tmp_path):
+    net = Net((2, 9, 8))
+    path = net.save(tmp_path / "net.onnx", net.add("Relu", make(net)))
+    with pytest.raises(ConversionError) as error:
+        Reader(OnnxFile(path))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_learning_conversion_takes_no_data_of_another_shape_or_with_holes(tmp_path):
+    net = Net((2, 9, 8))
+    path = net.save(tmp_path / "net.onnx", plain(net))
+    for data, words in (
+        (np.zeros((3, 2, 9, 9)), "expected (examples, *(2, 9, 8))"),
+        (np.full((3, 2, 9, 8), np.nan), "not all finite"),
+        ({"y": images()}, "the file's inputs are x"),
+    ):
+        with pytest.raises(ConversionError) as error:
+            convert(path, data)
+        assert words in str(error.value)
+
+
+def test_learning_conversion_counts_the_multiply_accumulates_of_the_ann(tmp_path):
+    net = Net((2, 9, 8))
+    path = net.save(tmp_path / "net.onnx", residual(net))
+    assert convert(path, images(), calibrated=False).macs == multiply_accumulates(path)
+
+
+def test_learning_conversion_sets_initial_potentials_that_bring_few_ticks_nearer(tmp_path):
+    net = Net((2, 9, 8))
+    path, data = net.save(tmp_path / "net.onnx", residual(net)), images(16)
+    plainly, calibrated = (
+        compare(convert(path, data, 16, calibrated=calibrated), images(16), (16,))
+        for calibrated in (False, True)
+    )
+    assert calibrated.error[0] < plainly.error[0]
+
+
+def test_learning_conversion_command_writes_a_network_that_the_engine_runs(tmp_path, capsys):
+    net = Net((2, 9, 8))
+    path = net.save(tmp_path / "net.onnx", net.add("Softmax", pooled(net)))
+    data = images(6)
+    np.save(tmp_path / "data.npy", data)
+    out, svg = tmp_path / "net.nir", tmp_path / "net.svg"
+    arguments = [
+        "snn",
+        "convert",
+        str(path),
+        "--data",
+        str(tmp_path / "data.npy"),
+        "--out",
+        str(out),
+        "--svg",
+        str(svg),
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "integrate and fire" in said
+    assert "multiply-accumulates" in said
+    assert svg.read_text().startswith("<svg")
+    engine = Engine(Network.load(out), reset="subtract")
+    got = engine.run(np.broadcast_to(data[0], (256, *data[0].shape)))[-1] / 256
+    file = OnnxFile(path)
+    (wanted,) = (found[file.end[0]][0] for found in file.values({"x": data[:1]}, file.end))
+    assert np.abs(got - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+def test_learning_conversion_command_says_in_one_line_what_it_cannot_convert(tmp_path, capsys):
+    net = Net((2, 9, 8))
+    path = net.save(tmp_path / "net.onnx", net.conv(net.add("Sigmoid", plain(net)), 4, 2))
+    np.save(tmp_path / "data.npy", images())
+    assert main(["snn", "convert", str(path), "--data", str(tmp_path / "data.npy"), "--out", "x.nir"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "(Sigmoid) cannot be converted: a ReLU in its place" in said
+    assert "\n" not in said
