@@ -17,7 +17,6 @@ from hybrid_control.snn import Engine, Network
 
 TICKS = 64
 EXAMPLES = 32  # that the initial potentials are set by
-ROUNDS = 3
 FARTHEST = 4.0  # spikes' worth that a start may lie from 1/2
 
 
@@ -94,33 +93,31 @@ def convert(
     return conversion
 
 
-def calibrate(conversion: Conversion, data: Mapping[str, Array], ticks: int, rounds: int = ROUNDS) -> None:
+def calibrate(conversion: Conversion, data: Mapping[str, Array], ticks: int) -> None:
     """Set each channel's initial potential so that its units fire as often in `ticks` ticks as the ANN's values say.
 
     What a spiking layer gives too much or too little comes from its first ticks and does not grow with time, so it is
-    put right at the start, where it is forgotten as the ticks grow. All layers at once, a few rounds.
+    put right at the start, where it is forgotten as the ticks grow. Layer by layer, each after those before it.
     """
-    layers = [layer for layer in conversion.reader.layers if isinstance(layer, Spikes) and layer.times == 1.0]
-    layers = [layer for layer in layers if layer.name in conversion.network.nodes]
-    file = conversion.reader.file
-    for _ in range(rounds):
-        engine = conversion.engine()
-        lacking = {layer.name: np.zeros(layer.shape) for layer in layers}
-        count = 0
-        for tensors in conversion.examples(data, [layer.tensor for layer in layers]):
+    file, engine = conversion.reader.file, conversion.engine()
+    populations = [layer for layer in conversion.reader.layers if isinstance(layer, Spikes)]
+    layers = [p for p in populations if p.times == 1.0 and p.name in conversion.network.nodes]
+    examples = list(conversion.examples(data))
+    wanted = {layer.name: np.zeros(layer.shape) for layer in layers}
+    for found in file.values(data, [layer.tensor for layer in layers]):
+        for layer in layers:
+            rate = found[layer.tensor].reshape(layer.shape) / conversion.scales[layer.name]
+            wanted[layer.name] += ticks * np.minimum(rate, 1.0) / len(examples)
+    for layer in layers:
+        given = np.zeros(layer.shape)
+        for tensors in examples:
             conversion.present(engine, tensors)
             for _ in range(ticks):
                 engine.step()
-                for layer in layers:
-                    lacking[layer.name] -= engine.read(layer.name)
-            for layer in layers:
-                wanted = tensors[layer.tensor].reshape(layer.shape) / conversion.scales[layer.name]
-                lacking[layer.name] += ticks * np.minimum(wanted, 1.0)
-            count += 1
-        for layer in layers:
-            channels = file.shapes[layer.tensor][1]
-            gap = (lacking[layer.name] / count).reshape(channels, -1).mean(axis=1)
-            wide = np.repeat(gap, layer.size // channels).reshape(layer.shape)
-            shift = np.asarray(conversion.shifts.get(layer.name, 0.0)) - wide
-            conversion.shifts[layer.name] = np.clip(shift, -FARTHEST, FARTHEST)
-        conversion.build()
+                given += engine.read(layer.name)
+        channels = file.shapes[layer.tensor][1]
+        gap = (wanted[layer.name] - given / len(examples)).reshape(channels, -1).mean(axis=1)
+        shift = -np.repeat(np.clip(gap, -FARTHEST, FARTHEST), layer.size // channels).reshape(layer.shape)
+        conversion.shifts[layer.name] = shift
+        engine.set_parameter(layer.name, v_threshold=0.5 + shift, v_reset=shift - 0.5)
+    conversion.build()

@@ -75,7 +75,8 @@ class Reader:
 
     def free_name(self, wanted: str) -> str:
         """A name for a node that no layer has; what other files may not take in names is replaced."""
-        name = "".join(c if c.isalnum() or c in "_-" else "_" for c in wanted).strip("_") or "node"
+        last = wanted.split(";")[-1]  # of the names that an exporter has joined
+        name = "".join(c if c.isalnum() or c in "_-" else "_" for c in last).strip("_") or "node"
         taken = {layer.name for layer in self.layers}
         return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 1 << 20))) if n not in taken)
 
