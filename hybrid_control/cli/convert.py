@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if args.svg:
         args.svg.write_text(picture({args.model.stem: comparison}), encoding="utf-8")
         print(args.svg)
-    print(f"{args.out}: run it with --reset subtract; an output over the ticks is the ANN's value")
+    print(f"{args.out}: run it with --reset subtract; what an output grows by in a tick is the ANN's value")
     return 0
 
 

@@ -168,7 +168,8 @@ def flattened(net):
 
 def joined(net):
     x = net.add("Relu", net.conv("x", 2, 4))
-    y = net.add("Relu", net.conv(net.add("Concat", x, "x", axis=1), 6, 3))
+    same = net.const(RNG.normal(0, 1, (1, 1, 9, 8)))
+    y = net.add("Relu", net.conv(net.add("Concat", x, "x", same, axis=1), 7, 3))
     return net.dense(net.add("Flatten", net.add("Concat", y, x, axis=1)), 504, 3)
 
 

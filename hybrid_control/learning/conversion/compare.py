@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import nir
 import numpy as np
@@ -24,26 +24,69 @@ class Comparison:
     """Means over examples. Lists have an entry for each of `marks`, numbers of ticks.
 
     error: root mean square of the difference to the ANN, over that of the ANN's values around their mean. agreement:
-    share of examples of the same class (the greatest value). right: share that is right, where labels were given;
-    ann_right: of the ANN. events: synapses reached by spikes in so many ticks; value_macs: multiply-accumulates of
-    what values drive (the input, and what follows a pooling), zeros left out; spikes: of all neurons. macs: the ANN's.
-    seconds: the engine's time for an example and all ticks. given: for each example what the network gave at each
-    mark, by tensor (examples, marks, values).
+    share of examples of the same class (the greatest value). Both twice: of the mean of all ticks, and (late) of the
+    mean of their second half alone, which leaves out what the first ticks were still wrong about. right: share that is
+    right by the second half, where labels were given; ann_right: of the ANN. events: synapses reached by spikes in so
+    many ticks; value_macs: multiply-accumulates of what values drive (the input, and what follows a pooling), zeros
+    left out; spikes: of all neurons. macs: the ANN's. seconds: the engine's time for an example and all ticks. given,
+    late: what the network gave at each mark, by tensor (examples, marks, values); wanted: the ANN (examples, values).
     """
 
     marks: tuple[int, ...]
     examples: int
     macs: int
     neurons: int
-    error: list[float] = field(default_factory=list)
-    agreement: list[float] = field(default_factory=list)
-    right: list[float] = field(default_factory=list)
-    ann_right: float = math.nan
-    events: list[float] = field(default_factory=list)
-    value_macs: list[float] = field(default_factory=list)
-    spikes: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    given: dict[str, Array] = field(default_factory=dict)
+    events: list[float]
+    value_macs: list[float]
+    spikes: list[float]
+    seconds: float
+    given: dict[str, Array]
+    late: dict[str, Array]
+    wanted: dict[str, Array]
+    labels: Array | None = None
+
+    def _error(self, given: Mapping[str, Array]) -> list[float]:
+        squares = sum(((given[t] - ann[:, None]) ** 2).mean(axis=(0, 2)) for t, ann in self.wanted.items())
+        around = sum(float(ann.var()) for ann in self.wanted.values())
+        return [float(v) for v in np.sqrt(squares / max(around, 1e-300))]
+
+    def _shares(self, given: Mapping[str, Array], classes: Array) -> list[float]:
+        said = next(iter(given.values())).argmax(axis=2)
+        return [float(v) for v in (said == classes[:, None]).mean(axis=0)]
+
+    @property
+    def _first(self) -> Array:
+        return np.asarray(next(iter(self.wanted.values())).argmax(axis=1))
+
+    @property
+    def error(self) -> list[float]:
+        """Of the mean of all ticks."""
+        return self._error(self.given)
+
+    @property
+    def late_error(self) -> list[float]:
+        """Of the mean of the second half."""
+        return self._error(self.late)
+
+    @property
+    def agreement(self) -> list[float]:
+        """By the mean of all ticks."""
+        return self._shares(self.given, self._first)
+
+    @property
+    def late_agreement(self) -> list[float]:
+        """By the mean of the second half."""
+        return self._shares(self.late, self._first)
+
+    @property
+    def right(self) -> list[float]:
+        """By the mean of the second half; empty without labels."""
+        return [] if self.labels is None else self._shares(self.late, self.labels)
+
+    @property
+    def ann_right(self) -> float:
+        """Of the ANN; NaN without labels."""
+        return math.nan if self.labels is None else float((self._first == self.labels).mean())
 
     def joules(self, mark: int, constants: EnergyConstants = HOROWITZ_45NM) -> tuple[float, float]:
         """Of the ANN, and of the spiking network in so many ticks."""
@@ -59,43 +102,39 @@ def compare(
     labels: Array | None = None,
 ) -> Comparison:
     """Run both on data for the file's inputs, (n, *shape) each. labels (n,): classes of the first tensor of the end."""
-    engine, file = conversion.engine(), conversion.reader.file
+    engine, ends = conversion.engine(), conversion.reader.file.end
     data, marks = by_input(conversion.reader, data), tuple(sorted(set(marks)))
-    given: dict[str, list[Array]] = {tensor: [] for tensor in file.end}
-    wanted: dict[str, list[Array]] = {tensor: [] for tensor in file.end}
-    by_spikes, counts, seconds = _by_spikes(engine), np.zeros((len(marks), 3)), 0.0
+    stops = sorted({*marks, *(mark // 2 for mark in marks)} - {0})
+    rows: dict[str, list[Array]] = {tensor: [] for tensor in ends}  # sums at each stop, of each example
+    wanted: dict[str, list[Array]] = {tensor: [] for tensor in ends}
+    by_spikes, counts, seconds = _by_spikes(engine), np.zeros((len(stops) + 1, 3)), 0.0
     for tensors in conversion.examples(data):
         conversion.present(engine, tensors)
-        rows: dict[str, list[Array]] = {tensor: [] for tensor in file.end}
-        for i, (before, mark) in enumerate(zip((0, *marks), marks, strict=False)):
+        sums: dict[str, list[Array]] = {t: [np.zeros(tensors[t].size, engine.dtype)] for t in ends}
+        for i, (before, stop) in enumerate(zip((0, *stops), stops, strict=False)):
             start = time.perf_counter()
-            engine.run(mark - before)
+            engine.run(stop - before)
             seconds += time.perf_counter() - start
-            counts[i] += _counts(engine, by_spikes)
-            for tensor in file.end:
-                rows[tensor].append(engine.output(conversion.outputs[tensor]).reshape(-1) / mark)
-        for tensor in file.end:
-            given[tensor].append(np.stack(rows[tensor]))
+            counts[i + 1] += _counts(engine, by_spikes)
+            for tensor in ends:
+                sums[tensor].append(engine.output(conversion.outputs[tensor]).reshape(-1).copy())
+        for tensor in ends:
+            rows[tensor].append(np.stack(sums[tensor]))
             wanted[tensor].append(tensors[tensor].reshape(-1))
-    number = len(given[file.end[0]])
-    result = Comparison(
-        marks, number, conversion.macs, sum(engine.node(n).size_out for n in _spiking(engine))
-    )
-    result.given = {tensor: np.stack(rows) for tensor, rows in given.items()}
-    result.events, result.value_macs, result.spikes = (
-        list(map(float, counts[:, k] / number)) for k in range(3)
-    )
-    result.seconds = seconds / number
-    ann = {tensor: np.stack(rows) for tensor, rows in wanted.items()}
-    squares = sum(((result.given[t] - ann[t][:, None]) ** 2).mean(axis=(0, 2)) for t in file.end)
-    around = sum(float(ann[t].var()) for t in file.end)
-    result.error = [float(v) for v in np.sqrt(squares / max(around, 1e-300))]
-    said, first = result.given[file.end[0]].argmax(axis=2), ann[file.end[0]].argmax(axis=1)
-    result.agreement = [float(v) for v in (said == first[:, None]).mean(axis=0)]
-    if labels is not None:
-        result.right = [float(v) for v in (said == np.asarray(labels)[:, None]).mean(axis=0)]
-        result.ann_right = float((first == labels).mean())
-    return result
+    places = [0, *stops]
+    at, half = ([places.index(mark // divisor) for mark in marks] for divisor in (1, 2))
+    ticks, late = np.array(marks)[:, None], np.array([mark - mark // 2 for mark in marks])[:, None]
+    every = {tensor: np.stack(values) for tensor, values in rows.items()}
+    number = len(rows[ends[0]])
+    events, macs, spikes = (list(map(float, counts[at, k] / number)) for k in range(3))
+    return Comparison(
+        marks, number, conversion.macs, sum(engine.node(name).size_out for name in _spiking(engine)),
+        events, macs, spikes, seconds / number,
+        {tensor: values[:, at] / ticks for tensor, values in every.items()},
+        {tensor: (values[:, at] - values[:, half]) / late for tensor, values in every.items()},
+        {tensor: np.stack(values) for tensor, values in wanted.items()},
+        None if labels is None else np.asarray(labels),
+    )  # fmt: skip
 
 
 def _spiking(engine: Engine) -> list[str]:

@@ -16,7 +16,7 @@ from hybrid_control.learning.conversion.spiking import OPTIONS, Builder
 from hybrid_control.snn import Engine, Network
 
 TICKS = 64
-EXAMPLES = 32  # that the initial potentials are set by
+EXAMPLES = 16  # that the initial potentials are set by
 FARTHEST = 4.0  # spikes' worth that a start may lie from 1/2
 
 
@@ -99,8 +99,8 @@ def calibrate(conversion: Conversion, data: Mapping[str, Array], ticks: int) -> 
     What a spiking layer gives too much or too little comes from its first ticks and does not grow with time, so it is
     put right at the start, where it is forgotten as the ticks grow. Layer by layer, each after those before it.
     """
-    file, engine = conversion.reader.file, conversion.engine()
-    populations = [layer for layer in conversion.reader.layers if isinstance(layer, Spikes)]
+    reader, file = conversion.reader, conversion.reader.file
+    populations = [layer for layer in reader.layers if isinstance(layer, Spikes)]
     layers = [p for p in populations if p.times == 1.0 and p.name in conversion.network.nodes]
     examples = list(conversion.examples(data))
     wanted = {layer.name: np.zeros(layer.shape) for layer in layers}
@@ -110,6 +110,7 @@ def calibrate(conversion: Conversion, data: Mapping[str, Array], ticks: int) -> 
             wanted[layer.name] += ticks * np.minimum(rate, 1.0) / len(examples)
     for layer in layers:
         given = np.zeros(layer.shape)
+        engine = Engine.load(Builder(reader, conversion.scales, conversion.shifts, layer).network, OPTIONS)
         for tensors in examples:
             conversion.present(engine, tensors)
             for _ in range(ticks):
@@ -119,5 +120,4 @@ def calibrate(conversion: Conversion, data: Mapping[str, Array], ticks: int) -> 
         gap = (wanted[layer.name] - given / len(examples)).reshape(channels, -1).mean(axis=1)
         shift = -np.repeat(np.clip(gap, -FARTHEST, FARTHEST), layer.size // channels).reshape(layer.shape)
         conversion.shifts[layer.name] = shift
-        engine.set_parameter(layer.name, v_threshold=0.5 + shift, v_reset=shift - 0.5)
     conversion.build()

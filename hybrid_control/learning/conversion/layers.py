@@ -18,7 +18,7 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 
-@dataclass
+@dataclass(eq=False)
 class Layer:
     """What is the same for all: a name, the shape of what it gives (no batch axis), and the number of its first value.
 
@@ -42,14 +42,14 @@ class Layer:
         return np.arange(self.first, self.first + self.size, dtype=np.int64).reshape(1, *self.shape)
 
 
-@dataclass
+@dataclass(eq=False)
 class Given(Layer):
     """An input: currents that stand."""
 
     tensor: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Weighted(Layer):
     """Conv: weight (out, in / groups, *kernel), bias (out,). Dense: weight (*rows, out, in), bias (*rows, out)."""
 
@@ -58,7 +58,7 @@ class Weighted(Layer):
     bias: Array = field(default_factory=lambda: np.zeros(0))
 
 
-@dataclass
+@dataclass(eq=False)
 class Conv(Weighted):
     """A convolution, over one direction or two; padding (before, after) of each direction."""
 
@@ -73,7 +73,7 @@ class Conv(Weighted):
         self.bias = self.bias * gain + offset
 
 
-@dataclass
+@dataclass(eq=False)
 class Dense(Weighted):
     """A product with a matrix, along the last axis."""
 
@@ -83,7 +83,7 @@ class Dense(Weighted):
         self.bias = self.bias * gain + offset
 
 
-@dataclass
+@dataclass(eq=False)
 class Average(Layer):
     """Means over windows of (channels, rows, columns), without padding."""
 
@@ -92,7 +92,7 @@ class Average(Layer):
     stride: Shape = (1, 1)
 
 
-@dataclass
+@dataclass(eq=False)
 class Synapses(Layer):
     """Any linear map, one by one: value number `pre` times weight to output `post`; bias (size,) or none."""
 
@@ -107,14 +107,14 @@ class Synapses(Layer):
         self.bias = self.bias * gain + offset
 
 
-@dataclass
+@dataclass(eq=False)
 class Sum(Layer):
     """Layers of one shape added up, each times +1 or -1."""
 
     terms: Sequence[tuple[Layer, int]] = ()
 
 
-@dataclass
+@dataclass(eq=False)
 class Spikes(Layer):
     """ReLU units: a population of neurons. cap: the most that they give (ReLU6: 6).
 

@@ -13,10 +13,11 @@ COLOURS = ("#0b6e99", "#c2571a", "#4c8c2b", "#8a3f8f", "#946b00", "#5b6770")
 
 
 def picture(comparisons: Mapping[str, Comparison]) -> str:
-    """Lines of the error by name, over the ticks."""
-    points = {
-        n: [(m, e) for m, e in zip(c.marks, c.error, strict=True) if e > 0] for n, c in comparisons.items()
-    }
+    """Lines of the error by name, over the ticks: of the mean of all, and of their second half."""
+    points = {}
+    for name, c in comparisons.items():
+        for label, errors in ((name, c.error), (f"{name}, late", c.late_error)):
+            points[label] = [(m, e) for m, e in zip(c.marks, errors, strict=True) if e > 0]
     every = [point for line in points.values() for point in line] or [(1, 1.0)]
     first, last = min(m for m, _ in every), max(m for m, _ in every)
     low = math.floor(math.log10(min(e for _, e in every)))

@@ -116,6 +116,14 @@ class Reader:
         )  # fmt: skip
         return self.layers[-1]
 
+    def _standing(self, value: Array, name: str) -> Array:
+        """Numbers of a constant: of a layer that gives it in every tick, or -1 where it is 0."""
+        if not value.any():
+            return np.full(value.shape, -1, np.int64)
+        bias = np.array(value, np.float64).reshape(-1)
+        numbers = self._add(Synapses(self.free_name(name), (bias.size,), self._next, "constant", bias=bias))
+        return numbers.reshape(value.shape)
+
     # nodes
 
     def _node(self, node: OnnxNode) -> None:
@@ -156,11 +164,9 @@ class Reader:
             if name in self._numbers:
                 feed[name] = self._numbers[name]
             elif name:
-                value = self.file.constants[name]
-                moved = node.kind in ("Concat", "Pad") and np.asarray(value).dtype.kind == "f"
-                if moved and np.any(value):
-                    raise ConversionError(f"{node}: constants other than 0 are put beside what comes in")
-                feed[name] = np.full(np.shape(value), -1, np.int64) if moved else np.asarray(value)
+                value = np.asarray(self.file.constants[name])
+                beside = node.kind in ("Concat", "Pad") and value.dtype.kind == "f"
+                feed[name] = self._standing(value, name) if beside else value
         if node.kind == "Cast":
             self._numbers[node.outputs[0]] = feed[node.inputs[0]]
             return

@@ -38,11 +38,16 @@ OPTIONS = Options(dt=DT, reset="subtract")
 class Builder:
     """The network of a reader's layers. outputs: the network's output of each tensor of the end.
 
-    scales: of each population, in its shape or one that spreads over it. shifts: how far its start is below 1/2.
+    scales: of each population, in its shape or one that spreads over it. shifts: how far its start is below 1/2. last:
+    the layer after which it stops, without outputs; None for all.
     """
 
     def __init__(
-        self, reader: Reader, scales: Mapping[str, Array], shifts: Mapping[str, Array] | None = None
+        self,
+        reader: Reader,
+        scales: Mapping[str, Array],
+        shifts: Mapping[str, Array] | None = None,
+        last: Layer | None = None,
     ) -> None:
         self.reader, self.network = reader, Network()
         self._values = {name: np.asarray(scale, np.float64) for name, scale in scales.items()}
@@ -52,10 +57,11 @@ class Builder:
         self._users = Counter(
             source.name for layer in reader.layers for source in _sources(layer, reader)
         ) + Counter(layer.name for layer in reader.ends.values())
-        for layer in reader.layers:
+        until = last if last is not None else reader.layers[-1]
+        for layer in reader.layers[: reader.layers.index(until) + 1]:
             if self._users[layer.name] or isinstance(layer, Given):
                 self._layer(layer)
-        for tensor, layer in reader.ends.items():
+        for tensor, layer in reader.ends.items() if last is None else ():
             self._end(tensor, layer)
         self.network.metadata.update({"reset": "subtract", "dt": str(DT)})
 

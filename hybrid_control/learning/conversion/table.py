@@ -52,18 +52,15 @@ def layer_lines(conversion: Conversion) -> list[str]:
 
 
 def comparison_lines(comparison: Comparison, ticks: int) -> list[str]:
-    """A line for each number of ticks, and what it costs at `ticks`, the ANN beside it."""
-    right = [f"{100 * v:.1f} %" for v in comparison.right] or [""] * len(comparison.marks)
-    rows = [
-        ("ticks", "error", "same class", "right" if comparison.right else "", "spikes", "events", "by values")
-    ]
+    """A line for each number of ticks, and what it costs at `ticks`, the ANN beside it; late: by their second half."""
+    names = ("error", "late", "same class", "late", "right", "spikes", "events", "by values")
+    rows = [("ticks", *(name for name in names if comparison.right or name != "right"))]
     for i, mark in enumerate(comparison.marks):
-        rows.append(
-            (
-                str(mark), f"{100 * comparison.error[i]:.2f} %", f"{100 * comparison.agreement[i]:.1f} %", right[i],
-                f"{comparison.spikes[i]:,.0f}", f"{comparison.events[i]:,.0f}", f"{comparison.value_macs[i]:,.0f}",
-            )
-        )  # fmt: skip
+        errors = [f"{100 * v[i]:.2f} %" for v in (comparison.error, comparison.late_error)]
+        lists = (comparison.agreement, comparison.late_agreement, comparison.right)
+        shares = [f"{100 * v[i]:.1f} %" for v in lists if v]
+        counts = (comparison.spikes, comparison.events, comparison.value_macs)
+        rows.append((str(mark), *errors, *shares, *(f"{v[i]:,.0f}" for v in counts)))
     ann, snn = comparison.joules(ticks)
     at = comparison.marks.index(ticks)
     lines = _aligned(rows)

@@ -160,17 +160,19 @@ def _convolve(base, q, tick, like):
             channel = i // (rows * columns)
             row, column = (i // columns) % rows, i % columns
             group, c = channel // per_group, channel % per_group
-            for o in range(group * out_per_group, (group + 1) * out_per_group):
-                for a in range(kernel_rows):
-                    y = row + top - a * spread_rows
-                    if y < 0 or y % down != 0 or y // down >= out_rows:
+            first, last = group * out_per_group, (group + 1) * out_per_group
+            for a in range(kernel_rows):
+                y = row + top - a * spread_rows
+                if y < 0 or y % down != 0 or y // down >= out_rows:
+                    continue
+                for b in range(kernel_columns):
+                    z = column + left - b * spread_columns
+                    if z < 0 or z % right != 0 or z // right >= out_columns:
                         continue
-                    for b in range(kernel_columns):
-                        z = column + left - b * spread_columns
-                        if z < 0 or z % right != 0 or z // right >= out_columns:
-                            continue
-                        weight = w[(o * per_group + c) * window + a * kernel_columns + b]
-                        dst[o * plane + (y // down) * out_columns + z // right] += value * weight
+                    target = (y // down) * out_columns + z // right
+                    tap = c * window + a * kernel_columns + b
+                    for o in range(first, last):
+                        dst[o * plane + target] += value * w[o * per_group * window + tap]
     values_at(base + q.events, 1, I64)[0] += events
     if q.clear:
         x[:] = 0
