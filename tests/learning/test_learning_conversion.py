@@ -8,6 +8,8 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from hybrid_control.ann import multiply_accumulates  # noqa: E402
 from hybrid_control.cli import main  # noqa: E402
+from hybrid_control.cosim.part import Runs  # noqa: E402
+from hybrid_control.cosim.parts.snn import SnnPart  # noqa: E402
 from hybrid_control.learning.conversion.compare import compare  # noqa: E402
 from hybrid_control.learning.conversion.convert import convert  # noqa: E402
 from hybrid_control.learning.conversion.onnx_file import ConversionError, OnnxFile  # noqa: E402
@@ -15,6 +17,9 @@ from hybrid_control.learning.conversion.reading import Reader  # noqa: E402
 from hybrid_control.learning.conversion.scales import scales  # noqa: E402
 from hybrid_control.learning.conversion.spiking import OPTIONS, Builder  # noqa: E402
 from hybrid_control.snn import Engine, Network  # noqa: E402
+from hybrid_control.snn.backends.capabilities import BoardRefusal  # noqa: E402
+from hybrid_control.snn.backends.loihi.form import loihi_form  # noqa: E402
+from hybrid_control.snn.backends.spinnaker.form import spinnaker_form  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -196,9 +201,16 @@ def apart(net):
     return net.dense(net.add("Reshape", x, net.const([1, -1], np.int64)), 4 * 80, 3)
 
 
+def aside(net):
+    """What is scaled here is taken as it is there, past a node that only moves it."""
+    x = net.conv("x", 2, 4)
+    scaled = net.add("Relu", net.add("Mul", net.add("Identity", x), net.const(-2.0)))
+    return net.add("Add", scaled, net.add("Relu", net.add("Identity", x)))
+
+
 KINDS = (
     plain, depthwise, multiplied, strided, same_padding, dilated, residual, normalised, pooled, most, mean, clipped,
-    factors, flattened, joined, around, differences, apart,
+    factors, flattened, joined, around, differences, apart, aside,
 )  # fmt: skip
 
 
@@ -210,6 +222,69 @@ def test_learning_conversion_comes_to_what_the_ann_gives_as_the_ticks_grow(kind,
     assert few < 0.5 * size
     assert some < 0.3 * few
     assert many < 0.4 * some
+
+
+def line(tmp_path, *values):
+    """Conversion of a Relu alone, whose scale is 1, and what it gives after each of 64 ticks for a value."""
+    net = Net((1,))
+    path = net.save(tmp_path / "relu.onnx", net.add("Relu", "x"))
+    conversion = convert(path, np.array([[1.0]], np.float32), percentile=100, calibrated=False)
+    engine, rows = conversion.engine(), []
+    for value in values:
+        conversion.present(engine, {"x": np.array([value], np.float32)})
+        rows.append(engine.run(64)[:, 0])
+    return np.array(rows)
+
+
+def test_learning_conversion_of_one_unit_fires_when_its_sum_passes_every_half(tmp_path):
+    """3/8 a tick: 3/8, 6/8 (fires), 9/8, 12/8 (not above), 15/8 (fires), 18/8, 21/8 (fires), 24/8."""
+    assert line(tmp_path, 0.375)[0, :8].tolist() == [0, 1, 1, 1, 2, 2, 3, 3]
+
+
+def test_learning_conversion_of_one_unit_is_never_further_off_than_half_a_spike(tmp_path):
+    """ceil(T x - 1/2) spikes in T ticks; none for what is below 0, one a tick for what is above the scale."""
+    values = np.array([0.0625, 0.28125, 0.5, 0.84375, 1.0])  # exact in binary
+    given, ticks = line(tmp_path, *values, -0.75, 1.75), np.arange(1, 65)
+    assert given[:5].tolist() == np.ceil(values[:, None] * ticks - 0.5).tolist()
+    assert not given[5].any()
+    assert given[6].tolist() == ticks.tolist()
+
+
+def test_learning_conversion_counts_events_and_energy(tmp_path):
+    """Units with 1/2 and 1 a tick, three synapses each: in 8 ticks 4 + 8 spikes and 36 events; the ANN: 6 products."""
+    net = Net((2,))
+    path = net.save(tmp_path / "net.onnx", net.dense(net.add("Relu", "x"), 2, 3))
+    data = np.array([[0.5, 1.0]], np.float32)
+    conversion = convert(path, data, percentile=100, by="layer", calibrated=False)
+    comparison = compare(conversion, data, (8,))
+    assert comparison.spikes == [4 + 8]
+    assert comparison.events == [36]
+    assert comparison.value_macs == [0]
+    assert comparison.joules(8) == pytest.approx((6 * 4.6e-12, 36 * 0.9e-12))
+
+
+def test_learning_conversion_runs_in_the_cosimulator_as_in_the_engine(tmp_path):
+    net = Net((2, 9, 8))
+    data = images(2)
+    conversion = convert(net.save(tmp_path / "net.onnx", residual(net)), data, calibrated=False)
+    conversion.network.save(tmp_path / "net.nir")
+    (given,), (output,) = conversion.inputs.values(), conversion.outputs.values()
+    part = SnnPart(Engine.load(Network.load(tmp_path / "net.nir"), OPTIONS))
+    part.reset(0)
+    rows = np.tile(data[0].reshape(1, -1), (32, 1))
+    got = part.run(Runs(0, 1_000_000, 32), {given: rows})[output]
+    wanted = conversion.engine().run(np.tile(data[0], (32, 1, 1, 1)))
+    assert np.array_equal(got, wanted.reshape(32, -1))
+
+
+def test_learning_conversion_is_refused_by_boards_that_reset_to_a_value_in_one_line(tmp_path):
+    net = Net((6,))
+    path = net.save(tmp_path / "net.onnx", net.dense(net.add("Relu", net.dense("x", 6, 4)), 4, 3))
+    network = convert(path, images(3, (6,)), calibrated=False).network
+    for form in (loihi_form, spinnaker_form):
+        with pytest.raises(BoardRefusal) as error:
+            form(network)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +306,7 @@ def test_learning_conversion_names_the_node_that_cannot_be_converted(make, words
     with pytest.raises(ConversionError) as error:
         Reader(OnnxFile(path))
     assert words in str(error.value)
+    assert str(error.value).startswith(f"{path}: node ")
     assert "\n" not in str(error.value)
 
 

@@ -1,6 +1,6 @@
 """Measures conversions of networks with their data: trained ones, published ones on photographs, and the planner.
 
-`python -m hybrid_control.bench.conversion.measure digits NETS` takes what `train` wrote. `... photographs FILE.onnx
+`python -m hybrid_control.bench.conversion.measure digits NETS ERRORS.svg` takes what `train` wrote. `... photographs FILE.onnx
 PHOTOGRAPHS.zip SIZE WHITE` takes a network of images with SIZE pixels a side whose white is WHITE (255, or 1). `...
 planner` draws frames of random worlds for the package's own planner. Each prints a table; docs/learning.md has them.
 """
@@ -34,8 +34,8 @@ PLANNER_CUTS = (
 GOAL_CAP = 10.0  # m
 
 
-def digits(folder: Path, examples: int = 500) -> None:
-    """Of each network of `train`: the first examples of its test."""
+def digits(folder: Path, svg: Path, examples: int = 2000) -> None:
+    """Of each network of `train`: the first examples of its test; the errors over the ticks as a picture."""
     found = {}
     for path in sorted(folder.glob("*_*.npz")):
         with np.load(path) as file:
@@ -44,7 +44,7 @@ def digits(folder: Path, examples: int = 500) -> None:
         test = slice(examples)
         found[path.stem] = compare(conversion, data["test_x"][test], MARKS, data["test_y"][test])
         _say(path.stem, comparison_lines(found[path.stem], TICKS))
-    Path("conversion.svg").write_text(picture(found), encoding="utf-8")
+    svg.write_text(picture(found), encoding="utf-8")
 
 
 def photographs(model: Path, archive: Path, size: int, white: float, examples: int = 1000) -> None:
@@ -110,7 +110,7 @@ def _say(name: str, lines: Sequence[str]) -> None:
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "digits":
-        digits(Path(rest[0]))
+        digits(Path(rest[0]), Path(rest[1]))
     elif what == "photographs":
         photographs(Path(rest[0]), Path(rest[1]), int(rest[2]), float(rest[3]))
     else:

@@ -35,6 +35,25 @@ class OnnxNode:
     def __str__(self) -> str:
         return f"node {self.name!r} ({self.kind})"
 
+    def padding(
+        self, size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+    ) -> tuple[tuple[int, int], ...]:
+        """Of a convolution or pooling over `size`: (before, after) in each direction."""
+        directions = len(size)
+        auto = self.attributes.get("auto_pad", b"NOTSET")
+        auto = auto.decode() if isinstance(auto, bytes) else auto
+        if auto in ("SAME_UPPER", "SAME_LOWER"):
+            found = []
+            for n, k, s, d in zip(size, kernel, stride, dilation, strict=True):
+                total = max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
+                less, more = total // 2, total - total // 2
+                found.append((less, more) if auto == "SAME_UPPER" else (more, less))
+            return tuple(found)
+        pads = [0] * 2 * directions
+        if auto == "NOTSET":
+            pads = list(self.attributes.get("pads", pads))
+        return tuple((int(pads[i]), int(pads[directions + i])) for i in range(directions))
+
 
 class OnnxFile:
     """The nodes of a file from `start` to `end`, tensors by name, in order of evaluation.

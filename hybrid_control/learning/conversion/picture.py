@@ -8,17 +8,18 @@ from collections.abc import Mapping
 
 from hybrid_control.learning.conversion.compare import Comparison
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 64, 150, 20, 48
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 680, 360, 64, 190, 20, 48
+NOTES = (("— mean of all ticks", "#333"), ("- - of their second half", "#333"))
 COLOURS = ("#0b6e99", "#c2571a", "#4c8c2b", "#8a3f8f", "#946b00", "#5b6770")
 
 
 def picture(comparisons: Mapping[str, Comparison]) -> str:
-    """Lines of the error by name, over the ticks: of the mean of all, and of their second half."""
-    points = {}
+    """Two lines of a colour by name, over the ticks: of the mean of all, and, dashed, of their second half."""
+    lines = []  # name, dashes, points
     for name, c in comparisons.items():
-        for label, errors in ((name, c.error), (f"{name}, late", c.late_error)):
-            points[label] = [(m, e) for m, e in zip(c.marks, errors, strict=True) if e > 0]
-    every = [point for line in points.values() for point in line] or [(1, 1.0)]
+        for dashes, errors in (("", c.error), (' stroke-dasharray="5 4"', c.late_error)):
+            lines.append((name, dashes, [(m, e) for m, e in zip(c.marks, errors, strict=True) if e > 0]))
+    every = [point for _, _, points in lines for point in points] or [(1, 1.0)]
     first, last = min(m for m, _ in every), max(m for m, _ in every)
     low = math.floor(math.log10(min(e for _, e in every)))
     high = max(low + 1, math.ceil(math.log10(max(e for _, e in every))))
@@ -46,11 +47,13 @@ def picture(comparisons: Mapping[str, Comparison]) -> str:
         f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">'
         "error, of the ANN's spread</text>"
     )
-    for i, (name, line) in enumerate(points.items()):
-        colour = COLOURS[i % len(COLOURS)]
-        places = " ".join(f"{x(m):.1f},{y(e):.1f}" for m, e in line)
-        parts.append(f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x(m):.1f}" cy="{y(e):.1f}" r="3" fill="{colour}"/>' for m, e in line]
-        label = html.escape(name)
+    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(comparisons)}
+    for name, dashes, points in lines:
+        places = " ".join(f"{x(m):.1f},{y(e):.1f}" for m, e in points)
+        parts.append(
+            f'<polyline points="{places}" fill="none" stroke="{colours[name]}" stroke-width="2"{dashes}/>'
+        )
+    labels = [*((html.escape(name), colours[name]) for name in comparisons), *NOTES]
+    for i, (label, colour) in enumerate(labels):
         parts.append(f'<text x="{WIDTH - RIGHT + 10}" y="{TOP + 16 + 18 * i}" fill="{colour}">{label}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"

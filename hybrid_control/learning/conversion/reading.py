@@ -50,6 +50,7 @@ class Reader:
         self.file = file
         self.layers: list[Layer] = []
         self._numbers: dict[str, Array] = {}
+        self._makers = {name: node for node in file.nodes for name in node.outputs}
         self._users = Counter(name for node in file.nodes for name in node.inputs)
         self._users.update(file.end)
         for tensor in file.start:
@@ -58,7 +59,10 @@ class Reader:
                 Given(self.free_name(tensor), shape, self._next, "input", tensor=tensor)
             )
         for node in file.nodes:
-            self._node(node)
+            try:
+                self._node(node)
+            except ConversionError as error:
+                raise ConversionError(f"{file.path}: {error}") from None
         self.ends: dict[str, Layer] = {}
         for name in file.end:
             self.ends[name] = self._layer(self._numbers[name], f"{name}_end")
@@ -135,11 +139,10 @@ class Reader:
         handler: Callable[[OnnxNode, Shape], Array] | None = None
         if node.kind in ("Conv", "Gemm", "MatMul") and not all(fixed[1:]):
             raise ConversionError(f"{node}: its weights are no constants; expected weights that stand")
+        factors = {"Neg": True, "BatchNormalization": all(fixed[1:])}
         if node.kind in ("Add", "Sub") and not any(fixed):
             handler = self._sum
-        elif node.kind in ("Add", "Sub", "Mul", "Div", "BatchNormalization", "Neg") and all(fixed[1:]) | any(
-            fixed
-        ):
+        elif factors.get(node.kind, node.kind in ("Add", "Sub", "Mul", "Div") and any(fixed)):
             handler = self._affine
         else:
             handler = {
@@ -151,6 +154,12 @@ class Reader:
             hint = HINTS.get(node.kind, f"converted are {NEIGHBOURS}")
             raise ConversionError(f"{node} cannot be converted: {hint}")
         self._numbers[node.outputs[0]] = handler(node, shape).reshape(1, *shape)
+
+    def _own(self, tensor: str) -> bool:
+        """Whether a tensor has one user alone, and so has what was only moved to make it."""
+        maker = self._makers.get(tensor)
+        moved = maker.inputs if maker is not None and maker.kind in MOVES else ()
+        return self._users[tensor] == 1 and all(self._own(name) for name in moved if name in self._numbers)
 
     def _constant(self, node: OnnxNode, place: int) -> Array:
         return np.asarray(self.file.constants[node.inputs[place]], np.float64)
@@ -212,19 +221,27 @@ class Reader:
             stride=tuple(a.get("strides", (1,) * size)), dilation=tuple(a.get("dilations", (1,) * size)),
             groups=int(a.get("group", 1)),
         )  # fmt: skip
-        conv.padding = _padding(node, numbers.shape[2:], weight.shape[2:], conv.stride, conv.dilation)
+        conv.padding = node.padding(numbers.shape[2:], weight.shape[2:], conv.stride, conv.dilation)
         layer = self.whole(numbers)
         if layer is not None and layer.shape == numbers.shape[1:]:
             conv.source = layer
             return self._add(conv)
-        return self._synapses(conv, *unrolled(numbers, conv), bias=np.repeat(conv.bias, math.prod(shape[1:])))
+        return self._unrolled(numbers, conv, node)
+
+    def _bounded(self, node: str, synapses: int) -> None:
+        if synapses > SYNAPSES_LIMIT:
+            raise ConversionError(
+                f"{node}: {synapses:,} synapses one by one, for it takes what others have moved; at most "
+                f"{SYNAPSES_LIMIT:,} are written: cut with --from after what moves it"
+            )
+
+    def _unrolled(self, numbers: Array, conv: Conv, node: OnnxNode) -> Array:
+        """A convolution over values that were moved, synapse by synapse."""
+        self._bounded(str(node), conv.size * math.prod(conv.weight.shape[1:]))
+        bias = np.repeat(conv.bias, math.prod(conv.shape[1:]))
+        return self._synapses(conv, *unrolled(numbers, conv), bias=bias)
 
     def _synapses(self, like: Layer, pre: Array, post: Array, weight: Array, bias: Array) -> Array:
-        if pre.size > SYNAPSES_LIMIT:
-            raise ConversionError(
-                f"{like.from_node} {like.name!r}: {pre.size:,} synapses one by one, for it takes what others have "
-                f"moved; at most {SYNAPSES_LIMIT:,} are written: cut with --from after what moves it"
-            )
         return self._add(
             Synapses(like.name, (like.size,), like.first, like.from_node, like.macs, pre, post, weight, bias)
         )
@@ -255,6 +272,7 @@ class Reader:
             elif len(shape) > 1:
                 raise ConversionError(f"{node}: gives {shape}; expected one row of values")
             return self._add(Dense(name, shape, first, node.kind, macs, layer, weight, np.array(bias)))
+        self._bounded(str(node), macs)
         flat = np.repeat(numbers.reshape(rows, 1, -1), shape[-1], axis=1)
         every = np.broadcast_to(weight, flat.shape)
         keep = (flat >= 0) & (every != 0)
@@ -268,7 +286,7 @@ class Reader:
         numbers = self._numbers[node.inputs[at]]
         gain, offset = self._gain_offset(node, at, shape)
         layer = self.whole(numbers)
-        own = self._users[node.inputs[at]] == 1
+        own = self._own(node.inputs[at])
         channels = shape[0] if len(shape) > 1 else shape[-1]
         per_channel = _by_channel(gain, shape), _by_channel(offset, shape)
         if own and isinstance(layer, Synapses) and numbers.shape[1:] == shape:
@@ -380,7 +398,7 @@ class Reader:
             raise ConversionError(
                 f"{node}: ceil_mode and dilations of a pooling cannot be converted; leave them out"
             )
-        padding = _padding(node, inner, kernel, stride, (1,) * size)
+        padding = node.padding(inner, kernel, stride, (1,) * size)
         if np.any(padding) and not a.get("count_include_pad", 0):
             raise ConversionError(
                 f"{node}: means without the padding; expected count_include_pad=1 or no padding"
@@ -391,10 +409,10 @@ class Reader:
             return self._add(Average(name, shape, self._next, node.kind, 0, layer, tuple(kernel), stride))
         weight = np.full((shape[0], 1, *kernel), 1.0 / math.prod(kernel))
         conv = Conv(
-            self.free_name(node.name), shape, self._next, node.kind, weight=weight, stride=stride, padding=padding,
-            dilation=(1,) * size, groups=shape[0],
+            self.free_name(node.name), shape, self._next, node.kind, weight=weight, bias=np.zeros(shape[0]),
+            stride=stride, padding=padding, dilation=(1,) * size, groups=shape[0],
         )  # fmt: skip
-        return self._synapses(conv, *unrolled(numbers, conv), bias=np.zeros(math.prod(shape)))
+        return self._unrolled(numbers, conv, node)
 
     def _mean(self, node: OnnxNode, shape: Shape) -> Array:
         """ReduceMean over all that follows the channels."""
@@ -421,7 +439,7 @@ class Reader:
             raise ConversionError(
                 f"{node}: ceil_mode and indices of a pooling cannot be converted; leave them out"
             )
-        padding = _padding(node, numbers.shape[2:], kernel, stride, dilation)
+        padding = node.padding(numbers.shape[2:], kernel, stride, dilation)
         layer = self.whole(numbers)
         if np.any(padding) and not isinstance(layer, Spikes):
             raise ConversionError(
@@ -442,7 +460,7 @@ class Reader:
                 np.zeros(shape[0]), stride, padding, dilation, shape[0],
             )  # fmt: skip
             if layer is None or layer.shape != numbers.shape[1:]:
-                self._synapses(conv, *unrolled(numbers, conv), bias=np.zeros(conv.size))
+                self._unrolled(numbers, conv, node)
             else:
                 conv.source = layer
                 self._add(conv)
@@ -479,21 +497,3 @@ def _by_channel(value: Array, shape: Shape) -> Array | None:
     if wide.size not in (1, wide.shape[1]):
         return None
     return np.array(np.broadcast_to(wide.reshape(-1), (shape[0],)))
-
-
-def _padding(
-    node: OnnxNode, size: Shape, kernel: Shape, stride: Shape, dilation: Shape
-) -> tuple[tuple[int, int], ...]:
-    """(before, after) in each direction."""
-    a, d = node.attributes, len(size)
-    auto = a.get("auto_pad", b"NOTSET")
-    auto = auto.decode() if isinstance(auto, bytes) else auto
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        found = []
-        for n, k, s, w in zip(size, kernel, stride, dilation, strict=True):
-            total = max(0, (-(-n // s) - 1) * s + w * (k - 1) + 1 - n)
-            less, more = total // 2, total - total // 2
-            found.append((less, more) if auto == "SAME_UPPER" else (more, less))
-        return tuple(found)
-    pads = list(a.get("pads", (0,) * 2 * d)) if auto == "NOTSET" else [0] * 2 * d
-    return tuple((int(pads[i]), int(pads[d + i])) for i in range(d))

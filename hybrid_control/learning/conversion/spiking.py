@@ -27,6 +27,7 @@ from hybrid_control.learning.conversion.layers import (
     Synapses,
     Weighted,
 )
+from hybrid_control.learning.conversion.onnx_file import ConversionError
 from hybrid_control.learning.conversion.reading import Reader
 from hybrid_control.snn import Network, Options, SparseLinear
 
@@ -117,7 +118,10 @@ class Builder:
         for (before, after), dilation in zip(layer.padding, layer.dilation, strict=True):
             more, rest = divmod(abs(after - before), dilation)
             if rest:
-                raise ValueError(f"{layer.name}: padding {before}, {after} with dilation {dilation}")
+                raise ConversionError(
+                    f"{self.reader.file.path}: node {layer.name!r} ({layer.from_node}): padding {before} and {after} "
+                    f"beside a dilation of {dilation}; expected a difference of whole dilations"
+                )
             around.append((more, 0) if after > before else (0, more))
         weight = _single(np.pad(weight, around))
         padding = [max(pair) for pair in layer.padding]
