@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-MIB = 1 << 20
-DATA_LIMIT = 4096 * MIB
+DATA_LIMIT = 4096  # MiB
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -17,23 +16,27 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="make a spiking network of a ReLU network",
         description="Turns an ONNX file (Conv, depthwise too, pooling, batch normalisation, residual additions, dense "
         "layers, ReLU) into a NIR file whose neurons' rates say its values, normalised by data, and prints what became "
-        "of each layer and how near the result is after 1, 2, 4, ... ticks. docs/learning.md says how.",
+        "of each layer and how near the result is after 1, 2, 4, ... ticks. Networks of a million products take "
+        "seconds, larger ones minutes. What can't be converted is named. docs/learning.md says how.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="the trained network")
     parser.add_argument(
         "--data", type=Path, required=True, metavar="SAMPLES.npy|.npz",
         help="examples of its inputs, (examples, ...): an array, or arrays by the inputs' names",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="MODEL.nir")
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL.nir", help="is written")
     parser.add_argument("--ticks", type=int, default=64, help="after which it is read (%(default)s)")
     parser.add_argument(
         "--percentile",
         type=float,
         default=99.9,
-        help="of a unit's values: more than that is cut (%(default)s)",
+        help="of a unit's values above 0, which is one spike a tick; more is cut (%(default)s)",
     )
     parser.add_argument(
-        "--by", choices=("channel", "layer"), default="channel", help="what has a scale of its own"
+        "--by",
+        choices=("channel", "layer"),
+        default="channel",
+        help="what has a scale of its own (%(default)s)",
     )
     parser.add_argument(
         "--from", dest="start", action="append", default=[], metavar="TENSOR",
@@ -96,10 +99,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _samples(path: Path) -> Any:
     """Examples by input; or an array, of the one input."""
-    from hybrid_control.files import read_npy, read_npz
+    from hybrid_control.files import MIB, read_npy, read_npz
 
     with path.open("rb") as file:
         single = file.read(6) == b"\x93NUMPY"
-    return (
-        read_npy(path, DATA_LIMIT) if single else read_npz(path, "a .npy or .npz file of numbers", DATA_LIMIT)
-    )
+    if single:
+        return read_npy(path, DATA_LIMIT * MIB)
+    return read_npz(path, "a .npy or .npz file of numbers", DATA_LIMIT * MIB)

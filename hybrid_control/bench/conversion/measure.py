@@ -1,8 +1,9 @@
 """Measures conversions of networks with their data: trained ones, published ones on photographs, and the planner.
 
-`python -m hybrid_control.bench.conversion.measure digits NETS ERRORS.svg` takes what `train` wrote. `... photographs FILE.onnx
-PHOTOGRAPHS.zip SIZE WHITE` takes a network of images with SIZE pixels a side whose white is WHITE (255, or 1). `...
-planner` draws frames of random worlds for the package's own planner. Each prints a table; docs/learning.md has them.
+`python -m hybrid_control.bench.conversion.measure digits NETS ERRORS.svg` takes what `train` wrote. `... photographs
+FILE.onnx PHOTOGRAPHS.zip SIZE WHITE` takes a network of images with SIZE pixels a side whose white is WHITE (255, or
+1). `... planner` draws frames of random worlds for the package's own planner. Each prints a table; docs/learning.md has
+them.
 """
 
 from __future__ import annotations

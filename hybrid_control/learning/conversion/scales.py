@@ -19,28 +19,28 @@ def by_input(reader: Reader, data: Mapping[str, Array] | Array) -> dict[str, Arr
 
     ConversionError where they are not (n, *shape) finite numbers for each of them.
     """
-    inputs = reader.file.inputs
+    path, inputs = reader.file.path, reader.file.inputs
     if not isinstance(data, Mapping):
         if len(inputs) != 1:
             raise ConversionError(
-                f"data are one array; expected one for each of {', '.join(inputs)}, by name"
+                f"{path}: data are one array; expected one for each of {', '.join(inputs)}, by name"
             )
         data = {next(iter(inputs)): data}
     if set(data) != set(inputs):
         raise ConversionError(
-            f"data are of {', '.join(sorted(data))}; the file's inputs are {', '.join(inputs)}"
+            f"{path}: data are of {', '.join(sorted(data))}; the file's inputs are {', '.join(inputs)}"
         )
     for name, shape in inputs.items():
         rows = data[name]
         if rows.shape[1:] != shape or not len(rows):
             raise ConversionError(
-                f"data of {name!r} have the shape {rows.shape}; expected (examples, *{shape})"
+                f"{path}: data of {name!r} have the shape {rows.shape}; expected (examples, *{shape})"
             )
         if rows.dtype.kind not in "biuf" or not np.isfinite(rows).all():
-            raise ConversionError(f"data of {name!r} are not all finite numbers")
+            raise ConversionError(f"{path}: data of {name!r} are not all finite numbers")
     if len({len(rows) for rows in data.values()}) > 1:
         numbers = ", ".join(f"{len(rows)} of {name}" for name, rows in data.items())
-        raise ConversionError(f"data have {numbers}; expected as many of each")
+        raise ConversionError(f"{path}: data have {numbers}; expected as many of each")
     return dict(data)
 
 
