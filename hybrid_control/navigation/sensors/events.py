@@ -12,11 +12,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.signals.events import EVENT, unpack_mono
 from hybrid_control.signals.headings import SECTORS, sectors_of
 
 MAX_BYTES = 8_000_000  # of a packet
 MAX_PIXELS = 4_000_000
-EVENT = np.dtype([("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("on", np.uint8)])  # t: ns
 ENCODINGS = ("mono", "evt3")
 _MEMORY = 0.05  # s; edges that passed longer ago are no longer of the same motion
 _WINDOW = 3  # pixels around an event whose times make the plane
@@ -54,12 +54,7 @@ class EventDecoder:
                 f"{len(data)} bytes of {encoding}, expected a multiple of {size}, at most {MAX_BYTES}"
             )
         if encoding == "mono":
-            words = np.frombuffer(data, "<u8")
-            events = np.empty(words.size, EVENT)
-            # 32 bits of ns after time_base, 16 of x, 15 of y, 1 of polarity
-            events["t"] = np.int64(time_base & 0x7FFFFFFFFFFFFFFF) + (words & 0xFFFFFFFF).astype(np.int64)
-            events["x"], events["y"] = (words >> 32) & 0xFFFF, (words >> 48) & 0x7FFF
-            events["on"] = words >> 63
+            events = unpack_mono(data, time_base)
             return events[(events["x"] < width) & (events["y"] < height)]
         words = np.frombuffer(data, "<u2")
         events = np.empty(12 * words.size, EVENT)

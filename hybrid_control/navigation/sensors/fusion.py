@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.guard import DEAD, KNOWN, UNLOOKED
 from hybrid_control.navigation.reflex.percept import APPROACH_SMOOTHING, approach_speeds
-from hybrid_control.navigation.sensors.events import ENCODINGS, EVENT, EventDecoder, Looming
+from hybrid_control.navigation.sensors.events import ENCODINGS, EventDecoder, Looming
 from hybrid_control.navigation.sensors.mounts import Mount
 from hybrid_control.navigation.sensors.readings import (
     DepthImage,
@@ -23,6 +23,7 @@ from hybrid_control.navigation.sensors.readings import (
 from hybrid_control.navigation.sensors.sources import Source, read_sources
 from hybrid_control.navigation.sensors.views import View
 from hybrid_control.signals import RangeScan
+from hybrid_control.signals.events import EVENT
 from hybrid_control.signals.headings import SECTORS, sectors_of
 from hybrid_control.signals.stamps import MAX_FUTURE_NS, age_of
 
