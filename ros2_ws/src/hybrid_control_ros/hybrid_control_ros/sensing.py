@@ -13,18 +13,9 @@ from hybrid_control.navigation.reflex.gains import SETTINGS
 from hybrid_control.navigation.reflex.returns import Returns
 from hybrid_control.navigation.sensors import Frames, Fused, Fusion, Mount, Source, readings, views, warm
 from hybrid_control.navigation.sensors.events import EventDecoder, Looming
-from hybrid_control.parameters import ParameterError
 from hybrid_control_ros import convert, qos
+from hybrid_control_ros.convert import message_of
 from hybrid_control_ros.node import ManagedNode
-
-
-def message_of(module: str, name: str, why: str) -> Any:
-    """A message type of a package that need not be there; ParameterError where it is not."""
-    try:
-        return getattr(__import__(f"{module}.msg", fromlist=[name]), name)
-    except ImportError:
-        package = module.replace("_", "-")
-        raise ParameterError(f"{why} needs {module} (apt install ros-$ROS_DISTRO-{package})") from None
 
 
 class Sensing:
