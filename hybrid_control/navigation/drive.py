@@ -4,6 +4,7 @@ The parts are those that the ROS nodes run, and what passes between them are mes
 
     world.scan, .odometry, .camera -> guide      guide.view -> planner      planner.rates -> spikes
     world.scan, .odometry, .vertical -> reflex   guide.waypoint -> reflex   spikes.spikes -> reflex
+    world.events, .odometry -> events            events.crossing -> reflex  (of a robot with an event camera)
     world.truth -> judge                         reflex.command -> judge    reflex.command -> world, 1 ns later
 
 Every part runs at 0, WINDOW_NS, 2 WINDOW_NS, ... At t the world comes first: under the newest command it lets time pass
@@ -24,6 +25,7 @@ from hybrid_control.cosim import Hybrid, LinkOptions
 from hybrid_control.navigation.episode import WINDOW_NS, Episode, Rules, Simulator
 from hybrid_control.navigation.parts import (
     Clock,
+    EventsPart,
     GuidePart,
     PlannerPart,
     ReflexPart,
@@ -118,6 +120,11 @@ class Navigator:
         hybrid.add("reflex", ReflexPart(self.reflex, self._clock, goal, self.exchange), WINDOW)
         for kind in ("scan", "odometry", *(["vertical"] if robot.vertical is not None else [])):
             hybrid.link(f"world.{kind}", f"reflex.{kind}")
+        if robot.event_camera is not None and robot.wheels is not None:  # what flies does not look where it goes
+            hybrid.add("events", EventsPart(robot.event_camera), WINDOW)
+            for kind in ("events", "odometry"):
+                hybrid.link(f"world.{kind}", f"events.{kind}")
+            hybrid.link("events.crossing", "reflex.crossing")
         guide = None
         if self.memory:
             settings = self.reflex.settings

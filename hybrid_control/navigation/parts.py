@@ -21,12 +21,14 @@ from hybrid_control.navigation.planner.rates import HeldRates
 from hybrid_control.navigation.planner.timed import PlannerFault, Plans
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.sensors.crossing import Crossing
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import PLANNER_POPULATIONS, Goal, Odometry, SpikeTrain, Twist
 from hybrid_control.signals.coding import Encoder
+from hybrid_control.sim.robots.vehicle import EventSensor
 
 MESSAGES = Port("messages", ())
-_RANKS = {kind: rank for rank, kind in enumerate(("odometry", "waypoint", "scan", "vertical", "camera"))}
+_RANKS = {kind: rank for rank, kind in enumerate(("odometry", "waypoint", "scan", "vertical", "events", "crossing", "camera"))}
 _time_and_rank = itemgetter(0, 1)
 
 
@@ -193,6 +195,42 @@ class SpikesPart(MessagePart):
         self._held = copy.deepcopy(state[1])
 
 
+class EventsPart(MessagePart):
+    """What comes into the way, by the event camera's packets: the sectors, a message for each packet that shows some."""
+
+    def __init__(self, eye: EventSensor) -> None:
+        self._eye = eye
+        self.inputs, self.outputs = {"events": MESSAGES, "odometry": MESSAGES}, {"crossing": MESSAGES}
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Nothing was seen."""
+        eye = self._eye
+        self._crossing = Crossing(eye.width, eye.height, eye.hfov, eye.pitch)
+        self._speed = self._turn = 0.0
+
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """Sectors, with the time of their packet."""
+        seen: list[Message] = []
+        for time_ns, _, kind, value in in_order(inputs):
+            if kind == "odometry":
+                self._speed, self._turn = value.twist.linear_x, value.twist.angular_z
+                continue
+            self._crossing.put(value, time_ns, self._speed, self._turn)
+            sectors = self._crossing.sectors()
+            if sectors.any():
+                seen.append(Message(time_ns, sectors))
+        return {"crossing": seen}
+
+    def state(self) -> Any:
+        """What was seen."""
+        return copy.deepcopy((self._crossing, self._speed, self._turn))
+
+    def set_state(self, state: Any) -> None:
+        """Go on from there."""
+        self._crossing, self._speed, self._turn = copy.deepcopy(state)
+
+
 class ReflexPart(MessagePart):
     """The SNN: readings, points on the way and spikes in, its ticks up to now, and the command that holds from now on.
 
@@ -204,7 +242,8 @@ class ReflexPart(MessagePart):
         self, reflex: Reflex, clock: Clock, goal: Goal, exchange: Callable[[int], None] | None = None
     ) -> None:
         self._reflex, self._clock, self._goal, self._exchange = reflex, clock, goal, exchange
-        self.inputs = dict.fromkeys(("scan", "odometry", "vertical", "waypoint", "spikes"), MESSAGES)
+        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes")
+        self.inputs = dict.fromkeys(kinds, MESSAGES)
         self.outputs = {"command": MESSAGES}
 
     def reset(self, seed: int) -> None:
@@ -226,6 +265,8 @@ class ReflexPart(MessagePart):
                 reflex.put_odometry(value, time_ns)
             elif kind == "waypoint":
                 reflex.put_waypoint(value, time_ns)
+            elif kind == "crossing":
+                reflex.put_crossing(value, time_ns, time_ns)
             else:
                 reflex.put_vertical(value, time_ns)
         if now_ns == 0:

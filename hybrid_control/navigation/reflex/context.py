@@ -51,6 +51,8 @@ TRAIN = np.dtype(
     align=True,
 )
 VERTICAL = np.dtype([("up", np.float64), ("down", np.float64)], align=True)  # m, inf for nothing in range
+# of each sector, whether something comes into the way there, as an event camera sees it
+CROSSING = np.dtype([("sectors", np.uint8, (SECTORS,))], align=True)
 GOAL = np.dtype(
     [
         ("x", np.float64),  # m, where to go now
@@ -94,6 +96,7 @@ def mailboxes() -> dict[str, Mailbox]:
         "train": TRAIN,
         "motion": MOTION,
         "vertical": VERTICAL,
+        "crossing": CROSSING,
         "goal": GOAL,
         "gains": GAIN_SET,
         "board": BOARD,
@@ -153,6 +156,7 @@ CONTEXT = np.dtype(
         ("driving", np.int64),  # whether the mode lets the network drive
         ("fastest", np.float64),  # m/s, in this tick
         ("play_end", np.int64),  # tick up to which planner spikes are scheduled
+        ("crossed", np.int64),  # whether what crosses the way counts now
         ("seen_ns", np.int64),  # the loop's clock at the frame of what the scan saw
         ("guard", GUARD),
         ("stuck", np.float64),

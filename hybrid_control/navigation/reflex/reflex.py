@@ -246,6 +246,16 @@ class Reflex:
             record["up"], record["down"] = ranges.up, ranges.down
             self._boxes["vertical"].write(record, ranges.stamp_ns, received)
 
+    def put_crossing(self, sectors: NDArray[np.bool_], stamp_ns: int, now_ns: int) -> None:
+        """Where something comes into the way, as an event camera sees it between scans: (SECTORS,). It counts as near
+        and approaching from there to straight ahead, where the scan has anything within `gains.avoidance_distance`, for
+        `feed.CROSSING_LASTS`. now_ns: the ROS clock. Stamps as `gains.scan_timeout` says."""
+        with self._lock:
+            received = self._received("crossing", stamp_ns, now_ns, "scan_timeout")
+            record = self._boxes["crossing"].new()
+            record["sectors"] = sectors
+            self._boxes["crossing"].write(record, stamp_ns, received)
+
     def put_goal(self, goal: Goal) -> None:
         """Where to go, in the odometry's frame.
 

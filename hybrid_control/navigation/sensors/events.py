@@ -167,44 +167,54 @@ class Looming:
 
 
 @numba.njit(cache=True, nogil=True)
+def normal_flow(times: Any, t: int, x: int, y: int, on: int) -> tuple[bool, float, float, float]:
+    """Note an event in the surface of newest times, (2, height, width) ns; how the edge goes that made it: whether that
+    is known, its direction (a unit vector) and its speed in pixels/s."""
+    height, width = times.shape[1], times.shape[2]
+    times[on, y, x] = t
+    if not (_WINDOW <= x < width - _WINDOW and _WINDOW <= y < height - _WINDOW):
+        return False, 0.0, 0.0, 0.0
+    # plane t = a dx + b dy + c through the newest times around
+    n = sx = sy = st = sxx = sxy = syy = sxt = syt = 0.0
+    for dy in range(-_WINDOW, _WINDOW + 1):
+        for dx in range(-_WINDOW, _WINDOW + 1):
+            age = (t - times[on, y + dy, x + dx]) * 1e-9
+            if 0.0 <= age <= _MEMORY:
+                n += 1.0
+                sx += dx
+                sy += dy
+                st -= age
+                sxx += dx * dx
+                sxy += dx * dy
+                syy += dy * dy
+                sxt -= dx * age
+                syt -= dy * age
+    if n < _LEAST:
+        return False, 0.0, 0.0, 0.0
+    cxx, cxy, cyy = sxx - sx * sx / n, sxy - sx * sy / n, syy - sy * sy / n
+    cxt, cyt = sxt - sx * st / n, syt - sy * st / n
+    determinant = cxx * cyy - cxy * cxy
+    if determinant < 1e-6:
+        return False, 0.0, 0.0, 0.0
+    a = (cyy * cxt - cxy * cyt) / determinant
+    b = (cxx * cyt - cxy * cxt) / determinant
+    slope = math.hypot(a, b)  # s / pixel
+    if slope * _FASTEST < 1.0:
+        return False, 0.0, 0.0, 0.0
+    return True, a / slope, b / slope, 1.0 / slope
+
+
+@numba.njit(cache=True, nogil=True)
 def _flow(events: Any, times: Any, sector: Any, sums: Any) -> None:
     """Add each event's normal flow to its sector's sums: the 3 x 3 normal equations, their right side, the weight."""
     height, width = times.shape[1], times.shape[2]
     for i in range(events.size):
-        t, x, y, on = events[i].t, int(events[i].x), int(events[i].y), int(events[i].on) & 1
+        x, y = int(events[i].x), int(events[i].y)
         if x >= width or y >= height:
             continue
-        times[on, y, x] = t
-        if not (_WINDOW <= x < width - _WINDOW and _WINDOW <= y < height - _WINDOW):
+        known, nx, ny, speed = normal_flow(times, events[i].t, x, y, int(events[i].on) & 1)
+        if not known:
             continue
-        # plane t = a dx + b dy + c through the newest times around
-        n = sx = sy = st = sxx = sxy = syy = sxt = syt = 0.0
-        for dy in range(-_WINDOW, _WINDOW + 1):
-            for dx in range(-_WINDOW, _WINDOW + 1):
-                age = (t - times[on, y + dy, x + dx]) * 1e-9
-                if 0.0 <= age <= _MEMORY:
-                    n += 1.0
-                    sx += dx
-                    sy += dy
-                    st -= age
-                    sxx += dx * dx
-                    sxy += dx * dy
-                    syy += dy * dy
-                    sxt -= dx * age
-                    syt -= dy * age
-        if n < _LEAST:
-            continue
-        cxx, cxy, cyy = sxx - sx * sx / n, sxy - sx * sy / n, syy - sy * sy / n
-        cxt, cyt = sxt - sx * st / n, syt - sy * st / n
-        determinant = cxx * cyy - cxy * cxy
-        if determinant < 1e-6:
-            continue
-        a = (cyy * cxt - cxy * cyt) / determinant
-        b = (cxx * cyt - cxy * cxt) / determinant
-        slope = math.hypot(a, b)  # s / pixel
-        if slope * _FASTEST < 1.0:
-            continue
-        nx, ny, speed = a / slope, b / slope, 1.0 / slope
         px, py = x - 0.5 * (width - 1), y - 0.5 * (height - 1)
         u = nx * px + ny * py
         s = sums[sector[x]]

@@ -62,8 +62,8 @@ class EventSensor(NamedTuple):
     z: float = 0.28
     pitch: float = 0.0
     hfov: float = math.radians(90.0)
-    width: int = 64
-    height: int = 48
+    width: int = 128
+    height: int = 96
     rate: float = 250.0
     pixels: EventPixels = EventPixels()
 
