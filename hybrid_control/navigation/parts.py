@@ -28,7 +28,8 @@ from hybrid_control.signals.coding import Encoder
 from hybrid_control.sim.robots.vehicle import EventSensor
 
 MESSAGES = Port("messages", ())
-_RANKS = {kind: rank for rank, kind in enumerate(("odometry", "waypoint", "scan", "vertical", "events", "crossing", "camera"))}
+_ORDER = ("odometry", "waypoint", "scan", "vertical", "events", "crossing", "camera")
+_RANKS = {kind: rank for rank, kind in enumerate(_ORDER)}
 _time_and_rank = itemgetter(0, 1)
 
 
@@ -196,7 +197,7 @@ class SpikesPart(MessagePart):
 
 
 class EventsPart(MessagePart):
-    """What comes into the way, by the event camera's packets: the sectors, a message for each packet that shows some."""
+    """What comes into the way, by the event camera's packets: the sectors, a message for each that shows some."""
 
     def __init__(self, eye: EventSensor) -> None:
         self._eye = eye

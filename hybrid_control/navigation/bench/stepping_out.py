@@ -1,16 +1,14 @@
-"""How much earlier the robot brakes for somebody who steps out 1 m ahead where an event camera tells of it between scans.
+"""`hybrid-control bench stepping-out`: how much earlier a robot with an event camera brakes for somebody who steps out.
 
-    python -m hybrid_control.navigation.bench.stepping_out [SEEDS]
-
-The same drives with and without an event camera: past a gap in a wall, out of which somebody steps when the robot's nose
-is 1 m before it; past the same gap with nobody in it; and through `default` worlds in which nothing moves. A plan straight
-to the goal takes the planner's place.
+The same drives with and without an event camera, which tells of it between scans: past a gap in a wall, out of which
+somebody steps when the robot's nose is 1 m before it; past the same gap with nobody in it; and through `default` worlds
+in which nothing moves. A plan straight to the goal takes the planner's place.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,18 +25,23 @@ from hybrid_control.sim.robots.vehicle import EventSensor
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import Mover, World, generate
 
-FIRST = 100  # seed; the thresholds of `sensors.crossing` were chosen on others
+FIRST = 100  # seed by default; the thresholds of `sensors.crossing` were chosen on others
 SCAN_RATE = 20.0  # Hz
 AHEAD = 1.0  # m before the robot's nose at which somebody steps out
 BRAKED = 0.1  # m/s by which the command must fall
 STANDS = 0.05  # m/s
 WINDOW = WINDOW_NS * 1e-9
-BEFORE, SINCE = 0.4, 0.6  # s before and after stepping out that are looked at: who comes is seen through the gap
+BEFORE, SINCE = (
+    0.4,
+    0.6,
+)  # s before and after stepping out that are looked at: who comes is seen through the gap
 
 
 def gap_in_a_wall(seed: int, steps_out: float | None) -> tuple[World, float]:
-    """A wall beside the way to the goal with a gap in it, and x in m of its middle. steps_out: s at which somebody's edge
-    comes out of it; None for nobody."""
+    """A wall beside the way to the goal with a gap in it, and x in m of its middle.
+
+    steps_out: s at which somebody's edge comes out of it; None for nobody.
+    """
     rng = np.random.default_rng([seed, 41])
     x, side = 2.3 + rng.uniform(0.0, 0.5), rng.choice((-1.0, 1.0))
     speed, radius, face = rng.uniform(1.0, 1.8), rng.uniform(0.15, 0.25), rng.uniform(0.65, 0.8)
@@ -71,8 +74,8 @@ class _Straight:
 
 
 class Drive(NamedTuple):
-    """Speeds commanded and x, (n,) m/s and m at each end of a window, how often an obstacle was touched, and in how many
-    windows what events told of counted."""
+    """Speeds commanded and x, (n,) m/s and m at each end of a window, how often an obstacle was touched, and in how
+    many windows what events told of counted."""
 
     speeds: FloatArray
     x: FloatArray
@@ -138,19 +141,21 @@ def stepping_out(seed: int) -> Pair:
     return Pair((early.brakes(at), late.brakes(at)), (early.contacts, late.contacts))
 
 
-def _report(seeds: range) -> None:
+def report(seeds: Sequence[int], say: Callable[[str], None]) -> None:
+    """Drive all, and say what came of each and of all."""
     pairs = []
     for seed in seeds:
         pairs.append(pair := stepping_out(seed))
         (early, late), (touched, touched_without) = pair
-        print(f"{seed}: brakes after {early:.2f} s with, {late:.2f} s without; contacts {touched}, {touched_without}")
+        say(f"{seed}: brakes after {early:.2f} s with, {late:.2f} s without; contacts {touched}, {touched_without}")
     ms = 1e3 * np.array([pair.gain for pair in pairs])
     never = np.isnan([pair.brakes for pair in pairs]).sum(0)
     contacts = np.sum([pair.contacts for pair in pairs], 0)
-    print(
-        f"brakes {ms.mean():.0f} ms earlier in the mean (median {np.median(ms):.0f}, {ms.min():.0f} .. {ms.max():.0f}); of "
-        f"{len(ms)} not within {SINCE} s: {never[0]} with, {never[1]} without; contacts: {contacts[0]}, {contacts[1]}"
+    say(
+        f"brakes {ms.mean():.0f} ms earlier in the mean (median {np.median(ms):.0f}, {ms.min():.0f} .. {ms.max():.0f})"
     )
+    say(f"of {len(ms)} not within {SINCE} s: {never[0]} with, {never[1]} without")
+    say(f"contacts: {contacts[0]} with, {contacts[1]} without")
     for name, seconds in (("gap", 4.0), ("default", 8.0)):
         stops, told = np.zeros(2, int), 0
         for seed in seeds:
@@ -158,9 +163,4 @@ def _report(seeds: range) -> None:
             drives = [drive(world, seed, seconds, eye) for eye in (EventSensor(), None)]
             stops += [d.stops for d in drives]
             told += drives[0].told
-        print(f"{name}, nothing moves: {stops[0]} stops with, {stops[1]} without; windows with something told: {told}")
-
-
-if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    _report(range(FIRST, FIRST + count))
+        say(f"{name}, nothing moves: {stops[0]} stops with, {stops[1]} without; windows with something told: {told}")

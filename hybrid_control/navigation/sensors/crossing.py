@@ -1,8 +1,8 @@
-"""What crosses the way ahead of a robot that drives straight, by its event camera, long before scans can tell that it moves.
+"""What crosses the way ahead of a robot that drives straight, by its event camera, before scans can tell that it moves.
 
-As the robot drives on, whatever stands drifts outward, away from straight ahead; the robot's own turn moves all alike and
-is taken off. What goes inward all the same moves by itself, and towards the way. Only what lies above the horizon counts:
-below, the ground shows edges of every direction.
+As the robot drives on, whatever stands drifts outward, away from straight ahead; the robot's own turn moves all alike
+and is taken off. What goes inward all the same moves by itself, and towards the way. Only what lies above the horizon
+counts: below, the ground shows edges of every direction.
 """
 
 from __future__ import annotations
@@ -31,14 +31,18 @@ _LONG_AGO = -(2**62)
 class Crossing:
     """The sectors in which something comes into the way of a robot whose event camera looks straight ahead.
 
-    width, height: pixels; fov: rad across the image; pitch: rad, positive looks down. Tried with 128 x 96 pixels over 90
-    degrees; with 64 x 48 it errs.
+    width, height: pixels; fov: rad across the image; pitch: rad, positive looks down. Tried with 128 x 96 pixels over
+    90 degrees; with 64 x 48 it errs.
     """
 
     def __init__(self, width: int, height: int, fov: float, pitch: float = 0.0) -> None:
         focal = width / 2 / math.tan(fov / 2)
-        self._bearings = np.arctan2((width - 1) / 2 - np.arange(width), focal)  # of each column, left is positive
-        self._turns = focal / (focal**2 + ((width - 1) / 2 - np.arange(width)) ** 2)  # rad by which a pixel differs
+        self._bearings = np.arctan2(
+            (width - 1) / 2 - np.arange(width), focal
+        )  # of each column, left is positive
+        self._turns = focal / (
+            focal**2 + ((width - 1) / 2 - np.arange(width)) ** 2
+        )  # rad by which a pixel differs
         self._sector = sectors_of(self._bearings)
         rows = min(max(int(height / 2 - focal * math.tan(pitch)), 0), height)  # above the horizon
         self._times = np.full((2, rows, width), _LONG_AGO, np.int64)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.guard import DEAD, KNOWN, UNLOOKED
 from hybrid_control.navigation.reflex.percept import APPROACH_SMOOTHING, approach_speeds
-from hybrid_control.navigation.sensors.events import ENCODINGS, EventDecoder, Looming
+from hybrid_control.navigation.sensors.events import ENCODINGS, EventDecoder
+from hybrid_control.navigation.sensors.eye import Eye
 from hybrid_control.navigation.sensors.mounts import Mount
 from hybrid_control.navigation.sensors.readings import (
     DepthImage,
@@ -186,8 +187,9 @@ def warm() -> None:
     fusion = Fusion(read_sources("scan laser"))
     fusion.put_points("scan", points, 1, 1)
     fusion.fuse(1, 1.0)
-    looming = Looming(8, 8, 1.0, 0.0)
+    eye = Eye((8, 8), 1.0, (1.0, 0.0, 0.0))
     for encoding in ENCODINGS:
-        looming.put(EventDecoder().decode(encoding, bytes(8), 8, 8, 0))
-    looming.put(np.zeros(1, EVENT))
-    looming.rates()
+        eye.put(EventDecoder().decode(encoding, bytes(8), 8, 8, 0), 1, 1.0, 0.0)
+    eye.put(np.zeros(1, EVENT), 2, 1.0, 0.0)
+    eye.rates()
+    eye.crossing()

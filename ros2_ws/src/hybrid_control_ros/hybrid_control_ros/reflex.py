@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from hybrid_control_msgs.msg import ReflexStatus
 from nav_msgs.msg import Odometry as OdometryMessage
+from numpy.typing import NDArray
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
@@ -89,6 +91,7 @@ class ReflexNode(ManagedNode):
         self._pace: RealTime | SimulatedTime | None = None
         self._commands: Commands | None = None
         self._scan_frame = ""
+        self._motion = 0.0, 0.0  # m/s, rad/s of the newest odometry
         self._sensing: Sensing | None = None  # where more than one scan is seen by
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
@@ -139,7 +142,9 @@ class ReflexNode(ManagedNode):
         else:
             sources = read_sources(str(self.value("sensors")))
             horizon = partial(self.value, "avoidance_distance")
-            self._sensing = Sensing(self, sources, self._base_frame, horizon, self._on_fused)
+            self._sensing = Sensing(
+                self, sources, self._base_frame, horizon, self._on_fused, self._on_crossing, lambda: self._motion
+            )
         if self.value("holonomic") and self.value("hover_height") > 0:
             VerticalInput(self, self._on_vertical)
         frame, now_ns = self.value("odom_frame"), self.now_ns
@@ -231,6 +236,7 @@ class ReflexNode(ManagedNode):
     def _put_odometry(self, odometry: Odometry) -> None:
         assert self._reflex is not None
         self._reflex.put_odometry(odometry, self.now_ns())
+        self._motion = odometry.twist.linear_x, odometry.twist.angular_z
         self._errand.way.moved(odometry.pose.x, odometry.pose.y)
 
     def _put_goal(self, goal: Goal) -> None:
@@ -244,6 +250,10 @@ class ReflexNode(ManagedNode):
                 fused.points, fused.sectors, fused.approach, fused.states, fused.sight, fused.stamps, now_ns
             )
             self._pace.wake()
+
+    def _on_crossing(self, sectors: NDArray[np.bool_], stamp_ns: int) -> None:
+        if self.active and self._reflex is not None:
+            self._reflex.put_crossing(sectors, stamp_ns, self.now_ns())
 
     def _on_vertical(self, ranges: VerticalRanges) -> None:
         if self.active and self._reflex is not None:
