@@ -39,7 +39,7 @@ HOUSE = {
 #: The same among the rooms of one folder; the folder's own files go by its name.
 INSIDE = {
     "navigation/bench": "navigation, navigation/planner, navigation/reflex",
-    "navigation": "navigation/planner, navigation/reflex, navigation/route",
+    "navigation": "navigation/planner, navigation/reflex, navigation/route, navigation/sensors",
     "navigation/sensors": "navigation/reflex",
     "navigation/planner": "",
     "navigation/reflex": "",

@@ -205,14 +205,14 @@ def seeing(**options):
 def test_event_camera_is_silent_where_nothing_moves_and_sees_a_mover_where_it_is():
     # 2.75 m before the camera; the focal length is 32 pixels: 1 m to the left is 11.6 pixels left of the middle
     still = world(cylinders=[(3.0, 1.0, 0.2)])
-    with Simulator(still, seeing(), camera=False) as sim:
+    with Simulator(still, seeing(width=64, height=48), camera=False) as sim:
         packets = [e for e in sim.advance(500_000_000) if e.kind == "events"]
     assert [p.time_ns for p in packets[:3]] == [4_000_000, 8_000_000, 12_000_000]
     assert len(packets) == 125
     assert sum(p.value.size for p in packets) == 0
     walker = Mover(0.2, (3.0, 1.0), (3.0, -1.0), 0.5)
     moves = replace(still, cylinders=np.empty((0, 3)), movers=(walker,))
-    with Simulator(moves, seeing(), camera=False) as sim:
+    with Simulator(moves, seeing(width=64, height=48), camera=False) as sim:
         events = np.concatenate([e.value for e in sim.advance(2_000_000_000) if e.kind == "events"])
     assert events.size > 200
     assert (np.diff(events["t"]) >= 0).all()

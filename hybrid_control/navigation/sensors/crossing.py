@@ -24,7 +24,8 @@ _TURNING = 0.3  # rad/s, a robot that turns faster sees nothing by this, nor for
 _MOVING = 0.3  # m/s, nor one that is slower
 _FORGET = 0.03  # s, time constant of the sums
 _MANY = 60.0  # events that must have gone inward, in a sector and its neighbours,
-_ALIKE = 0.95  # and share of all there
+_ALIKE = 0.95  # and share of all there,
+_LASTING = 20_000_000  # ns for which that must have been so: what errs does so for a packet or two
 _LONG_AGO = -(2**62)
 
 
@@ -47,7 +48,7 @@ class Crossing:
         rows = min(max(int(height / 2 - focal * math.tan(pitch)), 0), height)  # above the horizon
         self._times = np.full((2, rows, width), _LONG_AGO, np.int64)
         self._sums = np.zeros((2, SECTORS))  # events that went inward, and all whose flow is known
-        self._time_ns = 0
+        self._time_ns = self._since_ns = 0  # of the newest packet, and since when there has been something
 
     def put(self, events: NDArray[Any], time_ns: int, speed: float, turn: float) -> None:
         """Take in the events up to a time, in order; speed, turn: m/s and rad/s of the robot, by odometry."""
@@ -55,13 +56,19 @@ class Crossing:
         if not 0.0 <= passed < 1.0 or abs(turn) > _TURNING or speed < _MOVING:
             self._times[:] = _LONG_AGO
             self._sums[:] = 0.0
+            self._since_ns = time_ns
             return
         self._sums *= math.exp(-passed / _FORGET)
         columns = self._bearings, self._turns, self._sector
         _inward(events, self._times, columns, turn, self._sums)
+        if not self._coming().any():
+            self._since_ns = time_ns
 
     def sectors(self) -> NDArray[np.bool_]:
         """(SECTORS,), true where something comes into the way."""
+        return self._coming() & (self._time_ns - self._since_ns > _LASTING)
+
+    def _coming(self) -> NDArray[np.bool_]:
         inward, known = (sums + np.roll(sums, 1) + np.roll(sums, -1) for sums in self._sums)
         return np.asarray((inward > _MANY) & (inward > _ALIKE * known))
 

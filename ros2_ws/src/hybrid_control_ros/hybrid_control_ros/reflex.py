@@ -91,7 +91,6 @@ class ReflexNode(ManagedNode):
         self._pace: RealTime | SimulatedTime | None = None
         self._commands: Commands | None = None
         self._scan_frame = ""
-        self._motion = 0.0, 0.0  # m/s, rad/s of the newest odometry
         self._sensing: Sensing | None = None  # where more than one scan is seen by
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
@@ -142,9 +141,8 @@ class ReflexNode(ManagedNode):
         else:
             sources = read_sources(str(self.value("sensors")))
             horizon = partial(self.value, "avoidance_distance")
-            self._sensing = Sensing(
-                self, sources, self._base_frame, horizon, self._on_fused, self._on_crossing, lambda: self._motion
-            )
+            put, cross = self._on_fused, self._on_crossing
+            self._sensing = Sensing(self, sources, self._base_frame, horizon, put, cross)
         if self.value("holonomic") and self.value("hover_height") > 0:
             VerticalInput(self, self._on_vertical)
         frame, now_ns = self.value("odom_frame"), self.now_ns
@@ -236,7 +234,8 @@ class ReflexNode(ManagedNode):
     def _put_odometry(self, odometry: Odometry) -> None:
         assert self._reflex is not None
         self._reflex.put_odometry(odometry, self.now_ns())
-        self._motion = odometry.twist.linear_x, odometry.twist.angular_z
+        if self._sensing is not None:
+            self._sensing.moved(odometry.twist.linear_x, odometry.twist.angular_z)
         self._errand.way.moved(odometry.pose.x, odometry.pose.y)
 
     def _put_goal(self, goal: Goal) -> None:

@@ -23,8 +23,8 @@ class Sensing:
     """Listens to sources until the node's cleanup.
 
     put: takes what all sources see together, each time that one of them has spoken; its ValueError counts as a refusal.
-    cross: takes the sectors in which an event camera sees something come into the way, and the stamp, ns. motion: m/s
-    and rad/s of the robot. horizon: m, as for `Fusion.fuse`.
+    cross: takes the sectors in which an event camera sees something come into the way, and the stamp, ns. horizon:
+    m, as for `Fusion.fuse`.
     """
 
     def __init__(
@@ -35,10 +35,9 @@ class Sensing:
         horizon: Callable[[], float],
         put: Callable[[Fused, int], None],
         cross: Callable[[NDArray[np.bool_], int], None],
-        motion: Callable[[], tuple[float, float]],
     ) -> None:
         self._node, self._base, self._horizon, self._put = node, base_frame, horizon, put
-        self._cross, self._motion = cross, motion
+        self._cross, self._motion = cross, (0.0, 0.0)
         warm()
         self.topics = tuple(s.topic for s in sources)
         settings = node.values(SETTINGS)
@@ -58,6 +57,10 @@ class Sensing:
         """Forget every reading; frames stay."""
         self.fusion.reset()
         self._eyes.clear()
+
+    def moved(self, speed: float, turn: float) -> None:
+        """How the robot moves, by odometry: m/s and rad/s."""
+        self._motion = speed, turn
 
     def report(self, now_ns: int) -> dict[str, object]:
         """For diagnostics."""
@@ -177,7 +180,7 @@ class Sensing:
             message.time_base, message.is_bigendian,
         )  # fmt: skip
         stamp = convert.to_ns(message.header.stamp)
-        eye.put(events, stamp, *self._motion())
+        eye.put(events, stamp, *self._motion)
         self.fusion.put_rates(source.topic, eye.rates(), stamp, self._node.now_ns())
         crossing = eye.crossing()
         if crossing.any():
