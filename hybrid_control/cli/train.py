@@ -1,4 +1,4 @@
-"""The subcommands `train planner` and `planner info`."""
+"""The subcommands `train planner`, `train states` and `planner info`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
-    """Adds both to the command line of hybrid-control."""
-    train_what = subparsers.add_parser("train", help="train a network")
-    train = train_what.add_subparsers(metavar="WHAT", required=True).add_parser(
+    """Adds them to the command line of hybrid-control."""
+    kinds = subparsers.add_parser("train", help="train a network").add_subparsers(metavar="WHAT", required=True)
+    _add_states(kinds)
+    train = kinds.add_parser(
         "planner",
         help="train the planner's model",
         description="Draws camera images and the answers of an expert in random worlds of the simulator, "
@@ -37,6 +38,42 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     info.add_argument("model", type=Path, metavar="FILE.onnx")
     info.set_defaults(run=_info)
+
+
+def _add_states(kinds: argparse._SubParsersAction) -> None:
+    states = kinds.add_parser(
+        "states",
+        help="teach a planner the initial states of the reflex's network",
+        description="Runs the reflex's network on drawn plans until it has settled, fits a map from plan and goal to "
+        "the potentials that it has then, and adds it to the planner, whose other outputs stay the same. Needs onnx.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    states.add_argument("--planner", type=Path, required=True, metavar="IN.onnx", help="a planner without states")
+    states.add_argument("--network", type=Path, metavar="FILE.nir", help="the reflex's network, if not the built-in")
+    states.add_argument(
+        "--params", type=Path, metavar="FILE", help="ROS parameter file with the reflex's gains, if not the defaults"
+    )
+    states.add_argument("--out", type=Path, required=True, metavar="OUT.onnx", help="where the planner goes")
+    states.add_argument("--plans", type=int, default=2000, help="plans that are drawn")
+    states.add_argument("--seed", type=int, default=1, help="of plans and spikes")
+    states.set_defaults(run=_states)
+
+
+def _states(arguments: argparse.Namespace) -> int:
+    from hybrid_control.cli.nav import reflex_gains
+    from hybrid_control.navigation import states
+    from hybrid_control.navigation.planner import contract
+    from hybrid_control.navigation.reflex import Reflex
+
+    if not 50 <= arguments.plans <= 1_000_000:
+        raise ValueError(f"--plans {arguments.plans}: expected 50 .. 1000000")
+    _, info = contract.load(arguments.planner)
+    settings = {"network_file": str(arguments.network)} if arguments.network else {}
+    network = Reflex(settings, reflex_gains(arguments.params)).board_network()
+    learnt, line = states.learn(network, arguments.plans, arguments.seed, info.max_rate)
+    states.write(arguments.planner, learnt, arguments.out)
+    sys.stdout.write(f"{line}\n{arguments.out}: {arguments.out.stat().st_size:,} bytes\n")
+    return 0
 
 
 def _train(arguments: argparse.Namespace) -> int:

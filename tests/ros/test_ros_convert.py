@@ -24,7 +24,17 @@ from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.modes import Mode
-from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
+from hybrid_control.signals import (
+    Goal,
+    Odometry,
+    Pose,
+    RangeScan,
+    RateVector,
+    SpikeTrain,
+    StateVector,
+    Twist,
+    layout,
+)
 
 finite = st.floats(-1e6, 1e6)
 stamps = st.integers(0, 2**31 * 10**9 - 1)
@@ -62,6 +72,16 @@ def test_ros_rates_come_back_as_they_were(counts, stamp, data):
     assert back.stamp_ns == stamp
     assert back.populations == rates.populations
     np.testing.assert_array_equal(back.rates, rates.rates)
+
+
+@given(sizes, stamps, st.data())
+def test_ros_states_come_back_as_they_were(counts, stamp, data):
+    n = sum(counts)
+    values = data.draw(st.lists(st.floats(-1000, 1000, width=32), min_size=n, max_size=n))
+    states = StateVector(stamp, values, populations(counts))
+    back = convert.state_vector(over_the_wire(convert.state_vector_message(states)))
+    assert (back.stamp_ns, back.populations) == (stamp, states.populations)
+    np.testing.assert_array_equal(back.values, states.values)
 
 
 @given(sizes, stamps, st.integers(1, 2**32 - 1), st.data())

@@ -1,0 +1,1 @@
+"""What makes networks learn: initial states, gradients, plasticity, evolution."""
