@@ -28,11 +28,12 @@ from hybrid_control.signals.headings import SECTORS
 
 RIGHT = math.radians(10.0)
 STAYS = 100  # ms for which it is within RIGHT
+TURN = 2.0 * math.pi
 TICK_NS, WINDOW_NS = 1_000_000, 10_000_000
 SCAN, ODOMETRY, PLAN = 50, 20, round(1000 / PLANNER_RATE)  # ms from one to the next
 BEFORE, AFTER, REFERENCE = 700, 1200, 400  # ms: until it happens, after it, and the last of them: where it settles
 FAR = 20.0  # m to a goal
-CASES = ("new plan", "new goal", "activation")
+CASES = ("new plan", "new goal", "new goal, round", "activation", "activation, round")
 OPEN = np.full(360, 8.0, np.float32)
 
 
@@ -64,7 +65,7 @@ class Blocks:
         self._loop.advance(self.now)
         self._encoder = encoder("poisson", SECTORS + contract.SPEED_NEURONS, seed=seed)
         self._held, self._turned = HeldRates(), NewDirection()
-        self._ms, self._phase = 0, phase
+        self.ms, self._phase = 0, phase
         self._coming: list[tuple[int, Plan]] = []
         self.arrived: list[tuple[int, float]] = []  # ms and direction of the plans that came
 
@@ -79,20 +80,20 @@ class Blocks:
         reflex, command = self.reflex, self.reflex.context["command"]
         for i in range(ms):
             now = self.now
-            if self._ms % ODOMETRY == 0:
+            if self.ms % ODOMETRY == 0:
                 reflex.put_odometry(Odometry(now, Pose(), Twist(now)), now)
-            if self._ms % SCAN == 0:
+            if self.ms % SCAN == 0:
                 reflex.put_scan(RangeScan(now, -math.pi, math.radians(1.0), 0.05, 20.0, OPEN), now)
-            if wish is not None and self._ms % PLAN == self._phase:
-                self._coming.append((self._ms + round(LATENCY * 1e3), self._plan(wish)))
-            while self._coming and self._coming[0][0] <= self._ms:
+            if wish is not None and self.ms % PLAN == self._phase:
+                self._coming.append((self.ms + round(LATENCY * 1e3), self._plan(wish)))
+            while self._coming and self._coming[0][0] <= self.ms:
                 self._arrive(self._coming.pop(0)[1])
-            held = self._held.at(now) if self._ms % (WINDOW_NS // TICK_NS) == 0 else None
+            held = self._held.at(now) if self.ms % (WINDOW_NS // TICK_NS) == 0 else None
             if held is not None:
                 spikes = self._encoder.encode(held.rates, WINDOW_NS)
                 reflex.put_planner_spikes(SpikeTrain(now, WINDOW_NS, PLANNER_POPULATIONS, *spikes), now)
             self.now += TICK_NS
-            self._ms += 1
+            self.ms += 1
             self._loop.advance(self.now)
             headings[i] = command["heading"][0]
         return headings
@@ -107,22 +108,26 @@ class Blocks:
 
     def _arrive(self, plan: Plan) -> None:
         self._held.put(plan, plan.stamp_ns)
-        self.arrived.append((self._ms, contract.decode_heading(plan.of("heading"))))
+        self.arrived.append((self.ms, contract.decode_heading(plan.of("heading"))))
         states = self._turned.states(plan, 0.0)
         if states is not None:
             self.reflex.put_states(states, self.now)
 
 
 def wishes(case: str, rng: np.random.Generator) -> tuple[Wish | None, Wish]:
-    """What is wished before and after: the way round an obstacle changes sides; another goal; nothing before."""
+    """What is wished before and after: the way round an obstacle changes sides; another goal; nothing before.
+
+    The plan leads to the goal, or ("round") to one side of it.
+    """
     side = float(rng.choice([-1.0, 1.0]))
     widths = np.radians(rng.uniform(*WIDTHS, 2))
+    aside = rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.1) if case.endswith("round") else rng.normal(0.0, 0.25)
     if case == "new plan":
         sides = side * rng.uniform(0.4, 1.1), -side * rng.uniform(0.4, 1.1)
         return Wish(0.0, sides[0], widths[0]), Wish(0.0, sides[1], widths[1])
     goal = side * rng.uniform(1.0, 2.6)
-    after = Wish(goal, goal + rng.normal(0.0, 0.25), widths[1])
-    return (Wish(0.0, rng.normal(0.0, 0.25), widths[0]) if case == "new goal" else None), after
+    before = Wish(0.0, rng.normal(0.0, 0.25), widths[0]) if case.startswith("new goal") else None
+    return before, Wish(goal, goal + aside, widths[1])
 
 
 def right_after(headings: NDArray[np.float64]) -> tuple[float, float]:
@@ -144,15 +149,15 @@ def trial(blocks: Blocks, case: str, seed: int) -> dict[str, float]:
         blocks.reflex.activate()
         blocks.tell(before.goal)
         blocks.run(BEFORE, before)
-    if case == "activation":
+    if before is None:
         blocks.reflex.activate()
     if case != "new plan":
         blocks.tell(after.goal)
-    told = blocks._ms
+    told = blocks.ms
     came = len(blocks.arrived)
     headings = blocks.run(AFTER, after)
     # the first plan that knows of it
-    first = next(t for t, direction in blocks.arrived[came:] if abs(direction - after.plan) < 0.1)
+    first = next(t for t, direction in blocks.arrived[came:] if abs(math.remainder(direction - after.plan, TURN)) < 0.1)
     ms, end = right_after(headings)
     return {"event_ms": ms, "plan_ms": ms - (first - told), "settles": end}
 
@@ -179,7 +184,7 @@ def table(result: Mapping[str, Any]) -> str:
     lines = [
         f"ms to the first command that stays within {math.degrees(RIGHT):.0f} degrees of where it settles, "
         f"{result['trials']} trials: median (p90)",
-        f"{'':12} {'from':6} {'without':>12} {'with':>12} {'ratio':>6}  settles elsewhere",
+        f"{'':17} {'from':6} {'without':>12} {'with':>12} {'ratio':>6}  settles elsewhere",
     ]
     for case, runs in result["cases"].items():
         ends = [np.array([row["settles"] for row in runs[name]]) for name in ("without", "with")]
@@ -188,5 +193,5 @@ def table(result: Mapping[str, Any]) -> str:
             values = [np.array([row[f"{since}_ms"] for row in runs[name]]) for name in ("without", "with")]
             cells = [f"{np.nanmedian(v):5.0f} ({np.nanpercentile(v, 90):4.0f})" for v in values]
             ratio = np.nanmedian(values[1]) / np.nanmedian(values[0])
-            lines.append(f"{case:12} {since:6} {cells[0]:>12} {cells[1]:>12} {ratio:6.2f}  {100 * apart.mean():.0f} %")
+            lines.append(f"{case:17} {since:6} {cells[0]:>12} {cells[1]:>12} {ratio:6.2f}  {100 * apart.mean():.0f} %")
     return "\n".join(lines)
