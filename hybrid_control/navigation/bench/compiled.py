@@ -395,7 +395,7 @@ class CompiledRunner:
         record, nothing = np.zeros(1, STATES), np.zeros(SECTORS)
         if self._settled is None:
             return Start(record[0], np.zeros((2, SECTORS)), nothing, nothing)
-        fill(record[0], StateVector(0, np.zeros(2 * SECTORS), POPULATIONS), self.reflex.engine)
+        fill(record[0], StateVector(0, np.zeros(2 * SECTORS, np.float32), POPULATIONS), self.reflex.engine)
         ring = self._settled.ring
         return Start(record[0], ring.drive, ring.compete, ring.answer)
 

@@ -7,7 +7,9 @@ settles somewhere. A command is right from when the ring's heading stays within 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,6 @@ from hybrid_control.navigation.planner.rates import LATENCY, PLANNER_RATE, HeldR
 from hybrid_control.navigation.planner.states import NewDirection, Plan
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.states import WIDTHS, Settled, bumps
-from hybrid_control.parameters import Value
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import PLANNER_POPULATIONS, Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist
 from hybrid_control.signals.coding import encoder
@@ -51,11 +52,11 @@ class Blocks:
     settled: the planner's initial states, None for a planner without.
     """
 
-    def __init__(self, settled: Settled | None, gains: Mapping[str, Value]) -> None:
+    def __init__(self, settled: Settled | None) -> None:
         self.now = 0  # ns
         self._settled = settled
         settings = {"planner_states": settled is not None}
-        self.reflex = Reflex(settings, gains, clock=lambda: self.now)
+        self.reflex = Reflex(settings, clock=lambda: self.now)
 
     def begin(self, seed: int, phase: int) -> None:
         """As new. phase: ms at which the planner looks first."""
@@ -145,38 +146,48 @@ def trial(blocks: Blocks, case: str, seed: int) -> dict[str, float]:
     rng = np.random.default_rng([seed, CASES.index(case)])
     before, after = wishes(case, rng)
     blocks.begin(seed, int(rng.integers(PLAN)))
+    blocks.reflex.activate()
     if before is not None:
-        blocks.reflex.activate()
         blocks.tell(before.goal)
         blocks.run(BEFORE, before)
-    if before is None:
-        blocks.reflex.activate()
     if case != "new plan":
         blocks.tell(after.goal)
-    told = blocks.ms
-    came = len(blocks.arrived)
+    told, came = blocks.ms, len(blocks.arrived)
     headings = blocks.run(AFTER, after)
-    # the first plan that knows of it
-    first = next(t for t, direction in blocks.arrived[came:] if abs(math.remainder(direction - after.plan, TURN)) < 0.1)
     ms, end = right_after(headings)
-    return {"event_ms": ms, "plan_ms": ms - (first - told), "settles": end}
+    return {"event_ms": ms, "plan_ms": ms - (first_plan(blocks.arrived[came:], after) - told), "settles": end}
 
 
-def measure(
-    settled: Settled, trials: int, seed: int, gains: Mapping[str, Value] | None = None
-) -> dict[str, Any]:
+def first_plan(arrived: Sequence[tuple[int, float]], wish: Wish) -> int:
+    """When the first plan came that knows of a wish; arrived: times of plans, and their directions in rad."""
+    return next(at for at, heading in arrived if abs(math.remainder(heading - wish.plan, TURN)) < 0.1)
+
+
+#: Opens what a trial runs in, with states or without, and gives the trial: of a case and a seed, its numbers.
+Trials = Callable[[bool], AbstractContextManager[Callable[[str, int], dict[str, float]]]]
+
+
+def measured(trials_of: Trials, trials: int, seed: int) -> dict[str, Any]:
     """Every case with and without states: each trial's numbers; with a bar on stderr."""
-    result: dict[str, Any] = {"trials": trials, "seed": seed, "cases": {}}
+    result: dict[str, Any] = {"trials": trials, "seed": seed, "cases": {case: {} for case in CASES}}
     with tqdm(total=2 * len(CASES) * trials, unit="trial") as bar:
-        for name, states in (("without", None), ("with", settled)):
-            blocks = Blocks(states, gains or {})
-            for case in CASES:
-                rows = []
-                for k in range(trials):
-                    rows.append(trial(blocks, case, seed + k))
-                    bar.update()
-                result["cases"].setdefault(case, {})[name] = rows
+        for name in ("without", "with"):
+            with trials_of(name == "with") as run:
+                for case in CASES:
+                    rows = result["cases"][case][name] = []
+                    for k in range(trials):
+                        rows.append(run(case, seed + k))
+                        bar.update()
     return result
+
+
+def measure(settled: Settled, trials: int, seed: int) -> dict[str, Any]:
+    """`measured` in lock step: the same numbers wherever it runs."""
+
+    def in_lock_step(states: bool) -> AbstractContextManager[Callable[[str, int], dict[str, float]]]:
+        return nullcontext(partial(trial, Blocks(settled if states else None)))
+
+    return measured(in_lock_step, trials, seed)
 
 
 def table(result: Mapping[str, Any]) -> str:
