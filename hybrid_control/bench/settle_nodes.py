@@ -44,6 +44,7 @@ from hybrid_control.navigation.reflex.decode import MOTOR_TIME_CONSTANT
 from hybrid_control.navigation.states import BUMP, Settled
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 
+NAMESPACE = "bench_settle"  # so that no robot on this machine hears of any of it
 HEIGHT, WIDTH = 24, 32  # pixels of the picture
 MAX_RATE = 100.0  # Hz, of the planner
 NEUTRAL = 10.0  # m to a goal that the planner heads for
@@ -150,7 +151,7 @@ class Robot:
 
         self._context = rclpy.context.Context()
         rclpy.init(context=self._context)
-        node = self._node = rclpy.create_node("bench_settle", context=self._context)
+        node = self._node = rclpy.create_node("robot", context=self._context, namespace=NAMESPACE)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(node)
         scan = LaserScan(
@@ -280,8 +281,8 @@ def graph(model: Path, takes_states: bool) -> Iterator[Robot]:
     nodes = []
     for name, values in settings.items():
         words = (w for item in {"autostart": "true", **values}.items() for w in ("-p", f"{item[0]}:={item[1]}"))
-        command = [sys.executable, "-m", "hybrid_control_ros", name, "--ros-args", *words]
-        nodes.append(subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE, text=True))
+        start = [sys.executable, "-m", "hybrid_control_ros", name, "--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
+        nodes.append(subprocess.Popen([*start, *words], env=dict(os.environ), stderr=subprocess.PIPE, text=True))
     robot = Robot()
     try:
         robot.show(0.0, BUMP)

@@ -75,7 +75,7 @@ class World:
             now = time.time_ns() + self.clock_offset_ns
             if "planner/spikes" in self.sending:
                 window = window + 10_000_000 if abs(now - window) < 50_000_000 else now
-                self._send("planner/spikes", convert.spike_train_message(self.spikes(window)))
+                self._send("planner/spikes", convert.spike_train_message(spikes(window, self._rng)))
             if k % 3 == 0 and "scan" in self.sending:
                 self._send("scan", scan(now, **self.lidar))
             if k % 3 == 1 and "odom" in self.sending:
@@ -83,9 +83,6 @@ class World:
             if k % 50 == 2 and "goal_pose" in self.sending:
                 self._send("goal_pose", convert.goal_message(Goal(now, 9.0, 0.0), "odom"))
             k += 1
-
-    def spikes(self, stamp_ns):
-        return spikes(stamp_ns, self._rng)
 
     def _send(self, topic, message):
         self.publishers[topic].publish(message)

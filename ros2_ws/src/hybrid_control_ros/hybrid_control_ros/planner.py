@@ -62,14 +62,15 @@ class States:
         self._hand_over = hand_over
         self._topic: Any = None  # where the model has no states, there is no topic
         self._turned = NewDirection()
+        self.errand = self._said_for = 0  # which of those that the reflex was sent on; and for which states were said
 
     def open(self, node: ManagedNode, has_states: bool) -> None:
         """Until the node's cleanup."""
         self._topic = node.talk(StateVectorMessage, "planner/state", qos.STREAM) if has_states else None
 
     def begin(self) -> None:
-        """The next plan's states are said."""
-        self._turned.reset()
+        """The states of the next plan that begins from now on are said; from any thread."""
+        self.errand += 1
 
     @property
     def wanted(self) -> bool:
@@ -78,14 +79,19 @@ class States:
             self._hand_over is not None or self._topic.get_subscription_count() > 0
         )
 
-    def say(self, plan: RateVector, yaw: float) -> None:
-        """Those of a plan, if its direction is new. yaw: rad, by odometry."""
+    def say(self, plan: RateVector, yaw: float, errand: int) -> None:
+        """Those of a plan, if its direction is new. yaw: rad, by odometry; errand: what it was when the plan began."""
+        if errand != self.errand:
+            return  # the reflex was sent elsewhere meanwhile
+        if errand != self._said_for:
+            self._turned.reset()
+            self._said_for = errand
         states = self._turned.states(plan, yaw)
         if states is None:
             return
         if self._hand_over is not None:
             self._hand_over(states)
-        if self._topic.get_subscription_count():
+        if self._topic is not None and self._topic.get_subscription_count():
             self._topic.publish(convert.state_vector_message(states))
 
 
@@ -175,8 +181,8 @@ class PlannerNode(ManagedNode):
 
     def _on_reflex_goal(self, message: PoseStamped) -> None:
         """The reflex was sent somewhere else, or begins anew: it has not settled on anything yet."""
-        self._states.begin()
         self._on_goal(message)
+        self._states.begin()
 
     def _enter(self, message: LaserScan) -> None:
         """Enter a scan into the memory, and send the next point on the way when it is due."""
@@ -222,6 +228,7 @@ class PlannerNode(ManagedNode):
         self._images.pause(begun + 1.0 / self.value("rate") - time.monotonic())
 
     def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int) -> None:
+        errand = self._states.errand  # read before the goal and counted after it, so that it is no newer than the goal
         odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
             goal is None
@@ -241,7 +248,7 @@ class PlannerNode(ManagedNode):
             self._hand_over(rates)
         self._rates.publish(convert.rate_vector_message(rates))
         if wanted:
-            self._states.say(rates, odometry.pose.yaw)
+            self._states.say(rates, odometry.pose.yaw, errand)
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         values, new = self._tally.report()
