@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from hybrid_control.bench.machine import machine
 from hybrid_control.bringup.dds import without_shared_memory
 from hybrid_control.navigation import states
+from hybrid_control.navigation.bench.map_planner import MAX_RATE
 from hybrid_control.navigation.bench.settle import (
     AFTER,
     BEFORE,
@@ -46,7 +47,6 @@ from hybrid_control.signals.headings import HEADINGS, SECTORS
 
 NAMESPACE = "bench_settle"  # so that no robot on this machine hears of any of it
 HEIGHT, WIDTH = 24, 32  # pixels of the picture
-MAX_RATE = 100.0  # Hz, of the planner
 NEUTRAL = 10.0  # m to a goal that the planner heads for
 PATIENCE = 60.0  # s for which nodes may compile
 MS = 1_000_000  # ns
