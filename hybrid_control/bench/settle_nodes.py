@@ -278,20 +278,22 @@ def graph(model: Path, takes_states: bool) -> Iterator[Robot]:
         "rate_to_spike_node": {},
         "planner_node": {"model_file": str(model), "route_memory": "false"},
     }
-    nodes = []
-    for name, values in settings.items():
-        words = (w for item in {"autostart": "true", **values}.items() for w in ("-p", f"{item[0]}:={item[1]}"))
-        start = [sys.executable, "-m", "hybrid_control_ros", name, "--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
-        nodes.append(subprocess.Popen([*start, *words], env=dict(os.environ), stderr=subprocess.PIPE, text=True))
     robot = Robot()
+    nodes: list[tuple[subprocess.Popen[bytes], Path]] = []
     try:
+        for name, values in settings.items():
+            words = (w for item in {"autostart": "true", **values}.items() for w in ("-p", f"{item[0]}:={item[1]}"))
+            start = [sys.executable, "-m", "hybrid_control_ros", name, "--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
+            log = model.parent / f"{name}.log"
+            with log.open("wb") as file:
+                nodes.append((subprocess.Popen([*start, *words], stdout=file, stderr=file), log))
         robot.show(0.0, BUMP)
 
         def up() -> bool:
-            for node in nodes:
+            for node, log in nodes:
                 if node.poll() is not None:
-                    said = node.stderr.read().strip().splitlines() if node.stderr else []
-                    raise ValueError(f"a node ended by itself with status {node.returncode}: {(said or [''])[-1]}")
+                    said = log.read_text(errors="replace").strip().splitlines() or [""]
+                    raise ValueError(f"a node ended by itself with status {node.returncode}: {said[-1]}")
             return bool(robot.plans) and bool(robot.spikes)
 
         until = time.monotonic() + PATIENCE
@@ -303,14 +305,14 @@ def graph(model: Path, takes_states: bool) -> Iterator[Robot]:
         yield robot
     finally:
         robot.close()
-        for node in nodes:
+        for node, _ in nodes:
             node.terminate()
-        for node in nodes:
+        for node, _ in nodes:
             try:
-                node.communicate(timeout=5.0)
+                node.wait(5.0)
             except subprocess.TimeoutExpired:
                 node.kill()
-                node.communicate()
+                node.wait()
 
 
 def measure(settled: Settled, trials: int, seed: int) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def test_settle_a_ring_that_stays_silent_or_never_settles_is_never_right():
 
 def test_settle_counts_from_the_first_plan_that_knows_of_the_wish():
     assert first_plan([(40, 0.5), (107, -0.48 + math.tau), (173, -0.5)], Wish(0.0, -0.5, BUMP)) == 107
+    with pytest.raises(ValueError, match="none of 1 plans leads -29 degrees off"):
+        first_plan([(40, 0.5)], Wish(0.0, -0.5, BUMP))
 
 
 def test_settle_headings_are_put_together_again_from_spikes_as_the_reflex_has_them():

@@ -159,8 +159,14 @@ def trial(blocks: Blocks, case: str, seed: int) -> dict[str, float]:
 
 
 def first_plan(arrived: Sequence[tuple[int, float]], wish: Wish) -> int:
-    """When the first plan came that knows of a wish; arrived: times of plans, and their directions in rad."""
-    return next(at for at, heading in arrived if abs(math.remainder(heading - wish.plan, TURN)) < 0.1)
+    """When the first plan came that knows of a wish; ValueError where none did.
+
+    arrived: times of plans, and their directions in rad.
+    """
+    for at, heading in arrived:
+        if abs(math.remainder(heading - wish.plan, TURN)) < 0.1:
+            return at
+    raise ValueError(f"none of {len(arrived)} plans leads {math.degrees(wish.plan):.0f} degrees off the robot's front")
 
 
 #: Opens what a trial runs in, with states or without, and gives the trial: of a case and a seed, its numbers.
