@@ -37,8 +37,8 @@ def add_closed_loop_commands(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "cosim-cost",
         help="what a meeting of parts costs, and what a tick's cost grows with",
-        description="64-256-8 LIF neurons between meetings and at each; 1 to 64 parts, all or one of them active; "
-        "10 to 100,000 neurons; and 10,000 neurons that spike more and more.",
+        description="64-256-8 LIF neurons between meetings and at each; an ANN in a thread of its own; 1 to 64 parts, "
+        "all or one of them active; 10 to 100,000 neurons; and 10,000 neurons that spike more and more.",
     )
     parser.add_argument(
         "--repeats", type=int, default=10, metavar="N", help="turns of each (default: %(default)s)"

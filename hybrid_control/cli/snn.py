@@ -23,7 +23,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
 
     info = commands.add_parser("info", help="print the graph of a NIR file as a table")
     info.add_argument("file", type=Path, metavar="FILE.nir")
-    _add_options(info)
+    add_options(info)
     info.set_defaults(run=info_command)
 
     run = commands.add_parser(
@@ -40,7 +40,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     run.add_argument(
         "--record", action="append", default=[], metavar="NODE", help="may be given several times"
     )
-    _add_options(run)
+    add_options(run)
     run.set_defaults(run=run_command)
 
     plot = commands.add_parser("plot", help="draw a raster of spikes from what `snn run` wrote")
@@ -54,7 +54,8 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     plot.set_defaults(run=plot_command)
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The fields of `snn.Options` as arguments."""
     parser.add_argument(
         "--dt", type=float, default=1e-3, metavar="SECONDS", help="length of a tick (%(default)s)"
     )
@@ -69,29 +70,33 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
 
 
+def options_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_options` read, by the fields of `snn.Options`."""
+    import numpy as np
+
+    return {
+        "dt": args.dt,
+        "dtype": np.dtype(args.dtype).type,
+        "scheme": args.scheme,
+        "reset": args.reset,
+        "order": args.order,
+        "if_step": args.if_step,
+        "initial": args.initial,
+        "recurrent_delay": args.recurrent_delay,
+    }
+
+
 def _engine(args: argparse.Namespace) -> Engine:
     """The engine of a file, its warnings one line each."""
     import sys
     import warnings
-
-    import numpy as np
 
     from hybrid_control.snn import Engine
     from hybrid_control.snn.nir.files import read
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        engine = Engine(
-            read(args.file),
-            dt=args.dt,
-            dtype=np.dtype(args.dtype).type,
-            scheme=args.scheme,
-            reset=args.reset,
-            order=args.order,
-            if_step=args.if_step,
-            initial=args.initial,
-            recurrent_delay=args.recurrent_delay,
-        )
+        engine = Engine(read(args.file), **options_of(args))
     for warning in said:
         print(f"hybrid-control: warning: {warning.message}", file=sys.stderr)
     return engine

@@ -1,4 +1,4 @@
-"""The subcommands `train planner`, `train states` and `planner info`."""
+"""The subcommands `train planner`, `train snn`, `train states` and `planner info`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from hybrid_control.cli.snn import add_options, options_of
+
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
     """Adds them to the command line of hybrid-control."""
-    kinds = subparsers.add_parser("train", help="train a network").add_subparsers(metavar="WHAT", required=True)
-    _add_states(kinds)
-    train = kinds.add_parser(
+    train_what = subparsers.add_parser("train", help="train a network")
+    what = train_what.add_subparsers(metavar="WHAT", required=True)
+    _add_snn(what)
+    _add_states(what)
+    train = what.add_parser(
         "planner",
         help="train the planner's model",
         description="Draws camera images and the answers of an expert in random worlds of the simulator, "
@@ -38,6 +42,81 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     info.add_argument("model", type=Path, metavar="FILE.onnx")
     info.set_defaults(run=_info)
+
+
+def _add_snn(what: argparse._SubParsersAction) -> None:
+    snn = what.add_parser(
+        "snn",
+        help="train a spiking network by surrogate gradients",
+        description="Trains a NIR file by backpropagation through time and writes OUT/trained.nir, which the engine "
+        "runs with the spikes of the training, OUT/training.html with the curves, and OUT/history.json. DATA.npz holds "
+        "'inputs' (samples, ticks, channels...), or 'inputs.NAME' for each of several Inputs, and 'targets': "
+        "class numbers (samples,) for cross_entropy, rates in Hz (samples, outputs...) for mse_rate, and "
+        "(samples, ticks, outputs...) for mse_voltage and van_rossum. OUT/checkpoint.pt is written after every epoch. "
+        "Needs the extra train. docs/learning.md says more.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    snn.add_argument("file", type=Path, metavar="GRAPH.nir")
+    snn.add_argument("--data", type=Path, required=True, metavar="DATA.npz", help="what it is trained on")
+    snn.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for all that is written")
+    snn.add_argument(
+        "--loss", default="cross_entropy", help="cross_entropy, mse_rate, mse_voltage or van_rossum"
+    )
+    snn.add_argument(
+        "--readout", metavar="NODE", help="Output or population that the loss sees; the only Output"
+    )
+    snn.add_argument(
+        "--free", default="weights", help="what is trained: weights, tau, threshold, initial, by commas"
+    )
+    snn.add_argument(
+        "--frozen", default="", metavar="NODES", help="nodes of which nothing is trained, by commas"
+    )
+    snn.add_argument("--surrogate", default="atan", help="atan, fast_sigmoid or superspike")
+    snn.add_argument("--slope", type=float, help="the surrogate's; its usual one")
+    snn.add_argument("--van-rossum-tau", type=float, default=10e-3, metavar="SECONDS", help="of that loss")
+    snn.add_argument("--epochs", type=int, default=20, help="passes over the samples")
+    snn.add_argument("--batch", type=int, default=32, help="samples at once")
+    snn.add_argument(
+        "--window", type=int, metavar="TICKS", help="where backpropagation is cut; whole samples"
+    )
+    snn.add_argument("--rate", type=float, default=1e-2, help="of learning, Adam's")
+    snn.add_argument("--clip", type=float, default=1.0, help="largest norm of the gradient")
+    snn.add_argument(
+        "--held-out", type=float, default=0.0, metavar="SHARE", help="last samples, measured alone"
+    )
+    snn.add_argument("--seed", type=int, default=0, help="of the order of samples")
+    snn.add_argument("--jobs", type=int, default=1, help="threads")
+    snn.add_argument("--resume", action="store_true", help="go on with what is in FOLDER")
+    add_options(snn)
+    snn.set_defaults(run=_train_snn)
+
+
+def _train_snn(arguments: argparse.Namespace) -> int:
+    from hybrid_control.report import training as report
+    from hybrid_control.snn import Options
+    from hybrid_control.snn.nir.files import read
+
+    try:
+        from hybrid_control.learning.losses import Loss
+        from hybrid_control.learning.mirror import Mirror
+        from hybrid_control.learning.samples import Samples
+        from hybrid_control.learning.surrogates import Surrogate
+        from hybrid_control.learning.training import Settings, Task, fit
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ValueError("torch is not installed: pip install 'hybrid-control[train]'") from None
+    a = arguments
+    settings = Settings(a.epochs, a.batch, a.window, a.rate, a.clip, a.seed, a.held_out, a.jobs)
+    loss, surrogate = Loss(a.loss, a.van_rossum_tau), Surrogate(a.surrogate, a.slope)
+    free, frozen = ([name for name in text.split(",") if name] for text in (a.free, a.frozen))
+    mirror = Mirror(read(a.file), Options(**options_of(a)), free, frozen, surrogate)
+    task = Task(mirror, Samples.load(a.data, mirror.input_names), loss, a.readout)
+    rows = fit(task, settings, a.out, a.resume)
+    asked = {key: str(value) for key, value in sorted(vars(a).items()) if key not in ("run", "out", "resume")}
+    (a.out / "training.html").write_text(report.page(a.file.name, rows, asked), encoding="utf-8")
+    sys.stdout.write(f"{a.out / 'trained.nir'}\n{a.out / 'training.html'}\n")
+    return 0
 
 
 def _add_states(kinds: argparse._SubParsersAction) -> None:

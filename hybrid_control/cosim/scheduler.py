@@ -212,29 +212,33 @@ class EventScheduler:
 
     def _begin(self, member: Member) -> bool:
         """Run a part of Python's, here or beside; whether its results stand in its ports."""
-        overlap = self._overlap.get(member.name)
-        if overlap is None and member.called is not None and self._record is None and self._head[H_RUNS] == 1:
-            self._call_once(member, member.called)
-            return True
-        runs = self._runs(member)
-        inputs = self._inputs(member, runs)
-        if overlap is None:
-            self._end(member, runs, inputs)
-            return True
-        beside = overlap.beside(runs.count)
+        overlap, count = self._overlap.get(member.name), self._head[H_RUNS]
+        beside = overlap is not None and overlap.beside(count)
         if beside != member.beside:
             member.beside = member.record["beside"] = beside
         if beside:
-            if member.side is None:
-                member.side = Side(f"cosim {member.name}")
-            member.record["away"], member.record["away_since"] = True, runs.first_ns
-            member.away_runs = runs
-            member.side.begin(partial(self._call, member, runs, inputs))
-            self._head[H_BEGUN], self._head[H_BEGUN_COUNT] = member.side.begun, member.side.count
+            self._hand_over(member)
             return False
-        self._end(member, runs, inputs)
-        overlap.ran(member.seconds, runs.count)
+        if member.called is not None and count == 1 and self._record is None:
+            begun = time.perf_counter()
+            self._call_once(member, member.called)
+            member.seconds = time.perf_counter() - begun
+        else:
+            runs = self._runs(member)
+            self._end(member, runs, self._inputs(member, runs))
+        if overlap is not None:
+            overlap.ran(member.seconds, count)
         return True
+
+    def _hand_over(self, member: Member) -> None:
+        """Begin runs in the part's own thread."""
+        if member.side is None:
+            member.side = Side(f"cosim {member.name}")
+        runs = self._runs(member)
+        member.record["away"], member.record["away_since"] = True, runs.first_ns
+        member.away_runs = runs
+        member.side.begin(partial(self._call, member, runs, self._inputs(member, runs)))
+        self._head[H_BEGUN], self._head[H_BEGUN_COUNT] = member.side.begun, member.side.count
 
     def _call_once(self, member: Member, called: Called) -> None:
         """One run of a part that is called, while nobody looks on: what it gives goes straight to the part's ports."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid_control.bench.closed_loop import cost, plot
+from hybrid_control.cosim import run
 
 
 def test_cosim_cost_picture_has_decades_and_every_point_in_its_place():
@@ -49,3 +50,16 @@ def test_cosim_cost_network_between_meetings_does_what_the_engine_alone_does():
     counts = [hybrid.parts["snn"].backend.counters for hybrid in hybrids.values()]
     assert counts[0] == counts[1] == engine.counters
     assert engine.counters.spikes["hidden"] > 0
+
+
+@pytest.mark.parametrize("beside", [True, None])
+def test_cosim_cost_ann_and_plant_give_the_same_in_turn_and_overlapped(beside):
+    def record(way):
+        hybrid = cost.two_sides(1000, way)
+        hybrid.record, hybrid.until_ns = ["ann.y", "plant.x"], 500_000_000
+        return run(hybrid)
+
+    in_turn, overlapped = record(False), record(beside)
+    for name, runs in (("ann.y", 50), ("plant.x", 500)):
+        assert in_turn[name].shape == (runs, 1)
+        assert np.array_equal(in_turn[name], overlapped[name])

@@ -13,8 +13,8 @@ ROOMS = runpy.run_path(str(ROOT / "scripts" / "rooms.py"))
 
 #: What each room may import; whatever else is an arrow that does not belong in the house.
 HOUSE = {
-    "cli": "ros nodes, bench, report, bringup, navigation, cosim, firmware_bridge, sim, snn, signals, realtime, "
-    "parameters, backends, files",
+    "cli": "ros nodes, bench, report, bringup, navigation, cosim, learning, firmware_bridge, sim, snn, signals, "
+    "realtime, parameters, backends, files",
     "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends, "
     "files",
     "bench": "bringup, cosim, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
@@ -22,7 +22,7 @@ HOUSE = {
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "learning, cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, sim, snn, signals, realtime, files",
-    "learning": "snn",
+    "learning": "snn, ann, sim, signals, files",
     "firmware_bridge": "snn, signals, backends",
     "sim": "signals, geometry, parameters, files",
     "snn": "signals, backends, files",
@@ -55,8 +55,9 @@ INSIDE = {
 }
 #: Packages that belong in few places: whose files may import them.
 AT_HOME = {
-    # the planner's training, and the tools that `bench snn` is measured against
+    # learning, the planner's training, and the tools that `bench snn` is measured against
     "torch": (
+        "hybrid_control/learning/",
         "hybrid_control/navigation/planner/training/",
         "hybrid_control/bench/peers.py",
         "hybrid_control/bench/closed_loop/tools.py",

@@ -468,3 +468,13 @@ def test_a_population_that_takes_nothing_but_a_late_bias_has_it_in_the_first_tic
     graph = nir.NIRGraph(nodes, [("n", "w"), ("w", "n"), ("n", "y")], type_check=False)
     # v = v + y of the tick before, y = 1 - 2 for a spike: v = 1, 2 (spike, 0), -1, 0, 1, 2 (spike)
     assert Engine(graph, if_step="one").run(6)[:, 0].tolist() == [0, 1, 0, 0, 0, 1]
+
+
+def test_a_late_bias_that_leads_to_two_populations_is_there_once():
+    nodes = {name: nir.IF(np.ones(1), np.full(1, 9.0)) for name in "ab"}
+    nodes |= {"w": nir.Affine(np.zeros((1, 1)), np.array([3.0])), "y": nir.Output(np.array([1]))}
+    edges = [("a", "w"), ("b", "w"), ("w", "a"), ("w", "b"), ("a", "y")]
+    engine = Engine(nir.NIRGraph(nodes, edges, type_check=False), if_step="one")
+    for voltage in (3.0, 6.0):
+        engine.step()
+        assert engine.voltage("a")[0] == engine.voltage("b")[0] == voltage

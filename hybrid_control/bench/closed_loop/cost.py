@@ -1,10 +1,12 @@
 """`hybrid-control bench cosim-cost`: what a meeting and a tick between two of them cost, and what that grows with.
 
-Figures are medians over turns, in time of the processor, so that what else the machine does meets all of them.
+Figures are medians over turns, in time of the processor, so that what else the machine does meets all of them; those
+of two threads are of the wall, and want two idle cores.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +32,7 @@ Run = Callable[[], int]  # a turn: how many ticks it did
 LINKS, PARTS = (1, 4, 16), (1, 2, 4, 8, 16, 32, 64)
 NEURONS, SHARES = (10, 100, 1000, 10_000, 100_000), (0.0, 1e-3, 1e-2, 0.1, 0.3, 1.0)
 MEETING_TICKS = 330
+SIDES = (20, 50, 200, 500, 1000)  # us
 PANELS = (
     ("parts", "parts of 100 neurons, linked in a row", "parts"),
     ("neurons", "one part, 100 synapses a neuron", "neurons"),
@@ -141,6 +144,77 @@ def meetings(plant: Any, ticks: int) -> Run:
     return cosim(hybrid, ticks)
 
 
+# an ANN in a thread of its own
+
+ANN_TICKS = 10
+
+
+@njit(nogil=True)
+def _work(rounds):  # type: ignore[no-untyped-def]
+    x = 1.0
+    for _ in range(rounds):
+        x = x * 1.0000001 + 1e-9
+    return x
+
+
+@njit
+def _busy(state, inputs, outputs, dt):  # type: ignore[no-untyped-def]
+    outputs[:] = inputs[0] + 0.0 * _work(np.int64(state[0]))
+
+
+class _BusyPlant:
+    inputs: Mapping[str, tuple[int, ...]] = {"u": (1,)}
+    outputs: Mapping[str, tuple[int, ...]] = {"x": (1,)}
+
+    def __init__(self, rounds: int) -> None:
+        self.kernel, self._rounds = _busy, rounds
+
+    def start(self, seed: int) -> NDArray[np.float64]:
+        return np.array([self._rounds], np.float64)
+
+
+def rounds_a_us() -> float:
+    """Of `_work`, at the machine's best."""
+    rounds, best = 100_000, math.inf
+    _work(1)
+    for _ in range(200):
+        begin = time.perf_counter()
+        _work(rounds)
+        best = min(best, time.perf_counter() - begin)
+    return rounds / best * 1e-6
+
+
+def two_sides(rounds: int, beside: bool | None) -> Hybrid:
+    """An ANN every 10 ms that has as long to arrive, and a compiled plant at 1 kHz: each takes so many rounds in 10 ms.
+
+    beside: whether the ANN has a thread; None: as it finds best.
+    """
+    hybrid = Hybrid()
+    ann = FunctionPart(lambda x: {"y": x + 0.0 * _work(rounds)}, {"x": (1,)}, {"y": (1,)})
+    hybrid.add("ann", ann, ANN_TICKS * DT, latency=ANN_TICKS * DT)
+    hybrid.add("plant", plant_part(_BusyPlant(rounds // ANN_TICKS)), DT)
+    hybrid.link("ann", "plant")
+    hybrid.link("plant", "ann")
+    if beside is not None:
+        hybrid.beside["ann"] = beside
+    return hybrid
+
+
+def overlapped(side_us: float, repeats: int, rounds: float) -> dict[str, float]:
+    """us of the wall each 10 ms, one after the other, with a thread, and as the scheduler finds best: medians."""
+    ways = {"in turn": False, "beside": True, "by itself": None}
+    schedulers = {name: two_sides(round(side_us * rounds), way).scheduler() for name, way in ways.items()}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    periods = max(round(20_000 / side_us), 30)
+    for turn in range(repeats + 1):
+        for name, scheduler in schedulers.items():
+            begin = time.perf_counter_ns()
+            scheduler.advance(scheduler.now_ns + periods * ANN_TICKS * TICK)
+            if turn:
+                times[name].append((time.perf_counter_ns() - begin) / periods * 1e-3)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
 # what it grows with
 
 
@@ -204,6 +278,10 @@ def measure(repeats: int, show: Callable[[str], None] = lambda text: None) -> di
         "between_us": {n: float(np.median(found[f"links {n}"] - found["alone"])) for n in LINKS},
         "meeting_us": float(np.median(found["python"] - found["compiled"])),
     }
+    rounds, result["overlap"] = rounds_a_us(), []
+    for side in SIDES:
+        show(f"{side} us a side")
+        result["overlap"].append((side, overlapped(side, 2 * repeats, rounds)))
     kinds = ("active", "silent", "not due")
     result["parts"] = {kind: [] for kind in kinds}
     for n in PARTS:
@@ -238,6 +316,13 @@ def table(result: Mapping[str, Any]) -> str:
         "".join(f"  {n} link{'s' if n > 1 else ''} {us:+.3f} us" for n, us in result["between_us"].items()),
         f"a meeting with a part of Python's, without its own call: {result['meeting_us']:.1f} us",
     ]
+    lines += [
+        "",
+        f"an ANN and {ANN_TICKS} ticks of a plant, in turn and overlapped, us of the wall: by us a side",
+    ]
+    for way in ("in turn", "beside", "by itself"):
+        lines.append(_row(way, [(side, us[way]) for side, us in result["overlap"]], ".0f"))
+    lines.append(_row("gain", [(side, us["in turn"] / us["by itself"]) for side, us in result["overlap"]]))
     for name, title, what in PANELS:
         lines += ["", f"us a tick, {title}: by {what}"]
         lines += [_row(kind, points) for kind, points in result[name].items()]
@@ -252,5 +337,5 @@ def picture(result: Mapping[str, Any]) -> str:
     return figure([Panel(title, what, seen[name]) for name, title, what in PANELS])
 
 
-def _row(name: str, points: Sequence[tuple[float, float]]) -> str:
-    return f"{name:16}" + "".join(f"  {x:.0f}: {us:.2f}" for x, us in points)
+def _row(name: str, points: Sequence[tuple[float, float]], digits: str = ".2f") -> str:
+    return f"{name:16}" + "".join(f"  {x:.0f}: {us:{digits}}" for x, us in points)

@@ -47,17 +47,9 @@ class Program:
         for name in sorted(flat.nodes):
             if isinstance(flat.nodes[name].nir, nir.Input):
                 self.wiring.values[name] = Value(self.memory.input(flat.nodes[name].size_out))
-        delayed = [name for name in schedule.order if name in schedule.starters]
-        for name in delayed:
-            self.rings.take(name)
-        for name in delayed:
-            self.wiring.push(name)
-        for name in schedule.order:
-            if name not in schedule.starters:
-                self._add(name)
-                self.wiring.push(name)
-        for name in delayed:
-            self._put(name)
+        does = {"take": self.rings.take, "push": self.wiring.push, "add": self._add, "put": self._put}
+        for action, name in schedule.actions():
+            does[action](name)
         silent = _silent(schedule, options)
         self.wiring.begin(silent)
         self.rings.begin(silent)
@@ -77,13 +69,8 @@ class Program:
 
     def _add(self, name: str) -> None:
         node = self.schedule.nodes[name]
-        if isinstance(node.nir, nir.Input):
-            return
         if model_of(node.nir) is not None:
             self._populations.add(node)
-        elif isinstance(node.nir, nir.Delay) or (isinstance(node.nir, SparseLinear) and delays(node)):
-            self._put(name)
-            self.rings.take(name)
         elif isinstance(node.nir, (nir.Linear, nir.Affine, SparseLinear)):
             self._projections.add_linear(node)
         elif isinstance(node.nir, (nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d)):
@@ -118,28 +105,35 @@ def _silent(schedule: Schedule, options: Options) -> dict[str, Array]:
     It is there in the first tick, as if the network had been silent before: the bias of an Affine, for instance.
     The maps alone are run for one tick, with each recurrent edge cut.
     """
-    sources = {a for a, _ in schedule.late} | set(schedule.lengthened.values())
-    maps, waiting = dict[str, Node](), sorted(sources)
+    graph = silent_maps(schedule)
+    if not any(_offset(node) for node in graph.nodes.values()):
+        return {}
+    program = Program(graph, replace(options, recurrent_delay=1), {}, {}, {})
+    arena = program.memory.finish()
+    step_arena(int(arena.words.ctypes.data))
+    return {
+        name: arena.view(
+            program.wiring.values[name].out, (graph.nodes[name].size_out,), program.memory.dtype
+        ).copy()
+        for name in schedule.recurrent & set(graph.nodes)
+    }
+
+
+def silent_maps(schedule: Schedule) -> FlatGraph:
+    """The maps that lead to recurrent edges, with these edges cut: one tick of it is what they give for silence."""
+    maps, waiting = dict[str, Node](), sorted(schedule.recurrent)
     while waiting:
         name = waiting.pop()
         node = schedule.nodes[name]
         if name not in maps and not delays(node) and (_is_map(node) or schedule.passes(name)):
             maps[name] = node
             waiting += schedule.sources[name]
-    if not any(_offset(node) for node in maps.values()):
-        return {}
     edges = [(a, b) for a, b in schedule.edges if a in maps and b in maps and (a, b) not in schedule.late]
-    for source in sources & set(maps):  # something to read it from, where it adds straight to a target
+    for source in schedule.recurrent & set(maps):  # something to read it from, where it adds straight to a target
         shape = maps[source].shape_out
         maps[f"{source}->"] = Node(f"{source}->", None, shape, shape)
         edges.append((source, f"{source}->"))
-    program = Program(FlatGraph(maps, tuple(edges)), replace(options, recurrent_delay=1), {}, {}, {})
-    arena = program.memory.finish()
-    step_arena(int(arena.words.ctypes.data))
-    return {
-        name: arena.view(program.wiring.values[name].out, (maps[name].size_out,), program.memory.dtype).copy()
-        for name in sources & set(maps)
-    }
+    return FlatGraph(maps, tuple(edges))
 
 
 def _is_map(node: Node) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import nir
 import numpy as np
@@ -13,6 +14,8 @@ from hybrid_control.snn.neurons import model_of
 from hybrid_control.snn.nir.graph import Edge, FlatGraph, Node
 from hybrid_control.snn.nir.sparse import SparseLinear
 from hybrid_control.snn.options import Options
+
+Action = Literal["take", "push", "add", "put"]
 
 MAX_DELAY_LINE = 1 << 28  # values that one delay may have to keep
 MAPS = (nir.Linear, nir.Affine, nir.Scale, nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d, SparseLinear)
@@ -61,6 +64,31 @@ class Schedule:
             self.edges.remove((a, b))
             self.edges += [(a, name), (name, b)]
             self.lengthened[name] = a
+
+    @property
+    def recurrent(self) -> set[str]:
+        """The sources of the edges that close a cycle."""
+        return {a for a, _ in self.late} | set(self.lengthened.values())
+
+    def actions(self) -> Iterator[tuple[Action, str]]:
+        """What is done in a tick, in this order, and with which node.
+
+        take: what arrives from a delay. put: what a delay takes. add: any other node's own work. push: what a node
+        gives goes to the targets that gather from several.
+        """
+        delayed = [name for name in self.order if name in self.starters]
+        yield from (("take", name) for name in delayed)
+        yield from (("push", name) for name in delayed)
+        for name in self.order:
+            if name in self.starters:
+                continue
+            if delays(self.nodes[name]):
+                yield "put", name
+                yield "take", name
+            elif not isinstance(self.nodes[name].nir, nir.Input):
+                yield "add", name
+            yield "push", name
+        yield from (("put", name) for name in delayed)
 
     def steps(self, name: str) -> np.ndarray:
         """Delays in whole ticks: of each neuron for a Delay, of each synapse for a SparseLinear."""

@@ -113,7 +113,10 @@ class Wiring:
         """What late edges deliver in the first tick, by their source."""
         first, schedule = self.memory.first, self.schedule
         for a, b in sorted(edge for edge in schedule.late if edge[0] in silent):
-            place = self.value(a).out if schedule.pulls(b) else self.gathered(b)
+            if schedule.pulls(b):
+                first[self.value(a).out] = silent[a]
+                continue
+            place = self.gathered(b)
             first[place] = silent[a] + first[place] if place in first else silent[a]
 
     def pass_on(self, name: str) -> None:
