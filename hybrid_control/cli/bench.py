@@ -14,6 +14,7 @@ from hybrid_control.backends import BACKENDS
 from hybrid_control.bench.loop import DRIVERS, LOADS
 from hybrid_control.cli.closed_loop import add_closed_loop_commands
 from hybrid_control.cli.nav import add_nav_command
+from hybrid_control.cli.settle import add_settle_command
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -24,6 +25,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_latency_command(kinds)
     _add_snn_command(kinds)
     add_nav_command(kinds)
+    add_settle_command(kinds)
     _add_boards_command(kinds)
     _add_faults_command(kinds)
     _add_stepping_out_command(kinds)

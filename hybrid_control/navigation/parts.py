@@ -18,8 +18,10 @@ from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.navigation.episode import WINDOW_NS
 from hybrid_control.navigation.planner.planner import BlindError
 from hybrid_control.navigation.planner.rates import HeldRates
+from hybrid_control.navigation.planner.states import NewDirection
 from hybrid_control.navigation.planner.timed import PlannerFault, Plans
 from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.inputs import InputRefused
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.sensors.crossing import Crossing
 from hybrid_control.realtime import SteppedLoop
@@ -131,11 +133,17 @@ class GuidePart(MessagePart):
 
 
 class PlannerPart(MessagePart):
-    """The ANN: a plan for each view. An image that shows nothing gives none."""
+    """The ANN: a plan for each view. An image that shows nothing gives none.
 
-    def __init__(self, source: Plans, latency_ns: int) -> None:
+    states: whether it also gives the initial states of plans in a new direction.
+    """
+
+    def __init__(self, source: Plans, latency_ns: int, states: bool = False) -> None:
         self._source, self._latency_ns = source, latency_ns
+        self._turned = NewDirection() if states else None
         self.inputs, self.outputs = {"view": MESSAGES}, {"rates": MESSAGES}
+        if states:
+            self.outputs["states"] = MESSAGES
         self._start = self.state()
 
     def reset(self, seed: int) -> None:
@@ -144,22 +152,31 @@ class PlannerPart(MessagePart):
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """Rates, stamped with their image's time, and there a latency after it."""
-        plans = []
+        given: dict[str, list[Message]] = {}
+        turned = self._turned
+        more = {"states": True} if turned is not None else {}
         for time_ns, (image, odometry, aim) in inputs["view"]:
             with contextlib.suppress(BlindError):
-                rates = self._source.plan(image, odometry, aim, time_ns)
-                plans.append(Message(time_ns + self._latency_ns, rates))
-        return {"rates": plans}
+                rates = self._source.plan(image, odometry, aim, time_ns, **more)
+                given.setdefault("rates", []).append(Message(time_ns + self._latency_ns, rates))
+                states = turned.states(rates, odometry.pose.yaw) if turned is not None else None
+                if states is not None:
+                    given.setdefault("states", []).append(Message(time_ns + self._latency_ns, states))
+        return given
 
     def state(self) -> Any:
-        """Of a stand-in that has one."""
+        """Of a stand-in that has one, and the direction whose states were said last."""
         state = getattr(self._source, "state", None)
-        return state() if state is not None else None
+        turned = self._turned.state() if self._turned is not None else None
+        return state() if state is not None else None, turned
 
     def set_state(self, state: Any) -> None:
-        """Of a stand-in that has one."""
-        if state is not None:
-            self._source.set_state(state)  # type: ignore[attr-defined]
+        """Go on from there."""
+        of_source, turned = state
+        if of_source is not None:
+            self._source.set_state(of_source)  # type: ignore[attr-defined]
+        if self._turned is not None:
+            self._turned.set_state(turned)
 
 
 class SpikesPart(MessagePart):
@@ -243,7 +260,7 @@ class ReflexPart(MessagePart):
         self, reflex: Reflex, clock: Clock, goal: Goal, exchange: Callable[[int], None] | None = None
     ) -> None:
         self._reflex, self._clock, self._goal, self._exchange = reflex, clock, goal, exchange
-        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes")
+        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes", "states")
         self.inputs = dict.fromkeys(kinds, MESSAGES)
         self.outputs = {"command": MESSAGES}
 
@@ -273,6 +290,9 @@ class ReflexPart(MessagePart):
         if now_ns == 0:
             return {}
         clock.now_ns = now_ns
+        for _, states in inputs.get("states", ()):
+            with contextlib.suppress(InputRefused):  # too late, such as those of a planner that lags
+                reflex.put_states(states, now_ns)
         for _, train in inputs.get("spikes", ()):
             reflex.put_planner_spikes(train, now_ns)
         self.tick(now_ns)

@@ -20,7 +20,7 @@ HOUSE = {
     "bench": "bringup, cosim, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
     "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
-    "navigation": "cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
+    "navigation": "learning, cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, sim, snn, signals, realtime, files",
     "learning": "snn, ann, sim, signals, files",
     "firmware_bridge": "snn, signals, backends",

@@ -27,7 +27,17 @@ from std_msgs.msg import Header
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.sensors.events import EventDecoder
-from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
+from hybrid_control.signals import (
+    Goal,
+    Odometry,
+    Pose,
+    RangeScan,
+    RateVector,
+    SpikeTrain,
+    StateVector,
+    Twist,
+    layout,
+)
 from hybrid_control.signals.events import EVENT
 
 finite = st.floats(-1e6, 1e6)
@@ -66,6 +76,16 @@ def test_ros_rates_come_back_as_they_were(counts, stamp, data):
     assert back.stamp_ns == stamp
     assert back.populations == rates.populations
     np.testing.assert_array_equal(back.rates, rates.rates)
+
+
+@given(sizes, stamps, st.data())
+def test_ros_states_come_back_as_they_were(counts, stamp, data):
+    n = sum(counts)
+    values = data.draw(st.lists(st.floats(-1000, 1000, width=32), min_size=n, max_size=n))
+    states = StateVector(stamp, values, populations(counts))
+    back = convert.state_vector(over_the_wire(convert.state_vector_message(states)))
+    assert (back.stamp_ns, back.populations) == (stamp, states.populations)
+    np.testing.assert_array_equal(back.values, states.values)
 
 
 @given(sizes, stamps, st.integers(1, 2**32 - 1), st.data())

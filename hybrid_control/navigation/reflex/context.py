@@ -14,6 +14,7 @@ from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.navigation.reflex.guard import GUARD
 from hybrid_control.navigation.reflex.network import GAINED, MOTOR, SPEED
 from hybrid_control.navigation.reflex.scan import MOTION, SCAN
+from hybrid_control.navigation.reflex.states import STATES
 from hybrid_control.realtime import Mailbox
 from hybrid_control.signals.headings import SECTORS
 from hybrid_control.snn.backends.numba import kernels
@@ -94,6 +95,7 @@ def mailboxes() -> dict[str, Mailbox]:
     kinds = {
         "scan": SCAN,
         "train": TRAIN,
+        "states": STATES,
         "motion": MOTION,
         "vertical": VERTICAL,
         "crossing": CROSSING,
@@ -140,6 +142,7 @@ CONTEXT = np.dtype(
         ("backend", np.int64),  # 0: the network runs here; 1: on a board, and here in its shadow
         ("stop_without_board", np.int64),
         ("board_timeout", np.float64),
+        ("takes_states", np.int64),  # whether the planner may set potentials of the network
         # written by the Python side, one word each
         ("active", np.int64),
         ("failed", np.int64),

@@ -13,6 +13,7 @@ from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.network import BANDS
 from hybrid_control.navigation.reflex.percept import sector_directions
 from hybrid_control.navigation.reflex.scan import bring_along
+from hybrid_control.navigation.reflex.states import take_up
 from hybrid_control.realtime import address_of, read_mailbox
 from hybrid_control.signals.headings import SECTORS
 
@@ -50,6 +51,8 @@ def receive(c: Any, now_ns: int) -> None:
     read_mailbox(c.goal_box, address_of(c.goal))
     if read_mailbox(c.train_box, address_of(c.train)):
         _listen(c, 1e-9 / c.dt)
+    if c.takes_states and read_mailbox(c.states_box, address_of(c.states)):
+        take_up(c, now_ns)
     if c.backend:
         _from_board(c, now_ns)
 
@@ -154,6 +157,12 @@ def _from_board(c: Any, now_ns: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def goal_share(cosine: float) -> float:
+    """Current of a goal neuron above its threshold, as a share of the greatest: by the cosine of how far it is off."""
+    return math.exp(2.0 * (cosine - 1.0))
+
+
+@njit(cache=True, nogil=True)
 def feed(c: Any) -> None:
     """Set the network's inputs for this tick: the planner's spikes, the goal's bearing, arousal, and being stuck."""
     slot = c.tick % PLAYOUT
@@ -169,6 +178,6 @@ def feed(c: Any) -> None:
         sine = STRAIGHT_BEHIND  # both ways round are alike, and the ring, pulled to both, would never decide
     for i in range(SECTORS):
         off = cosine * COSINES[i] + sine * SINES[i]  # the cosine of how far the sector lies off the bearing
-        goal[i] = 1.0 + 2.0 * math.exp(2.0 * (off - 1.0)) if c.driving and c.goal_known else 0.0
+        goal[i] = 1.0 + 2.0 * goal_share(off) if c.driving and c.goal_known else 0.0
     view(c.arousal_in, 1, F32)[0] = 1.0 if c.driving else 0.0
     view(c.stuck_in, 1, F32)[0] = BACK_OFF_CURRENT if c.driving and c.back_off > 0.0 else 0.0

@@ -42,6 +42,7 @@ from hybrid_control.navigation.reflex.returns import Returns
 from hybrid_control.navigation.reflex.scan import take_points, take_scan
 from hybrid_control.navigation.reflex.sight import Sight
 from hybrid_control.navigation.reflex.spike_log import SpikeLog
+from hybrid_control.navigation.reflex.states import fill
 from hybrid_control.navigation.reflex.status import REASONS, Command, Meter, Status
 from hybrid_control.navigation.reflex.target import Target
 from hybrid_control.navigation.reflex.tick import tick
@@ -54,6 +55,7 @@ from hybrid_control.signals import (
     Pose,
     RangeScan,
     SpikeTrain,
+    StateVector,
     Twist,
     VerticalRanges,
 )
@@ -99,6 +101,8 @@ class Reflex:
             raise ParameterError(
                 "min_turning_radius: is for a base that steers; a holonomic one turns on the spot, leave it at 0"
             )
+        if self.settings["planner_states"] and self.settings["backend"] != "numba":
+            raise ParameterError("planner_states: needs the network on this processor, backend numba")
         self._gains = check_all(GAINS, gains or {})
         self._clock = clock
         self._lock = threading.Lock()  # among writers; the loop never takes it
@@ -226,6 +230,23 @@ class Reflex:
             record["neuron"][: train.neuron.size] = train.neuron
             record["offset_ns"][: train.neuron.size] = train.offset_ns
             self._boxes["train"].write(record, train.stamp_ns, received)
+
+    def put_states(self, states: StateVector, now_ns: int) -> None:
+        """Membrane potentials that the network is to go on from: the next tick begins with all of them, or with none.
+
+        Refused: everything while the setting planner_states is off, populations that the network does not have or of
+        another size, potentials beyond `states.MOST_POTENTIAL`, stamps as `gains.planner_timeout` says.
+        """
+        with self._lock:
+            record = self._boxes["states"].new()
+            try:
+                if not self.settings["planner_states"]:
+                    raise ValueError("the setting planner_states is off")
+                fill(record, states, self.engine)
+            except ValueError as error:
+                raise self._inputs.refuse("states", str(error)) from None
+            received = self._received("states", states.stamp_ns, now_ns, "planner_timeout")
+            self._boxes["states"].write(record, states.stamp_ns, received)
 
     def put_odometry(self, odometry: Odometry, now_ns: int) -> None:
         """Pose and speed, by which the goal's bearing is known. Stamps as `gains.odometry_timeout` says."""

@@ -18,6 +18,7 @@ from geometry_msgs.msg import Twist as TwistMessage
 from hybrid_control_msgs.msg import RateVector as RateVectorMessage
 from hybrid_control_msgs.msg import ReflexStatus as ReflexStatusMessage
 from hybrid_control_msgs.msg import SpikeTrain as SpikeTrainMessage
+from hybrid_control_msgs.msg import StateVector as StateVectorMessage
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
@@ -30,6 +31,7 @@ from hybrid_control.signals import (
     RangeScan,
     RateVector,
     SpikeTrain,
+    StateVector,
     Twist,
 )
 from hybrid_control.signals.events import pack_mono
@@ -95,6 +97,22 @@ def rate_vector_message(rates: RateVector) -> RateVectorMessage:
     message.populations = [p.name for p in rates.populations]
     message.sizes = array("I", [p.size for p in rates.populations])
     message.rates = _array(rates.rates, "f")
+    return message
+
+
+def state_vector(message: StateVectorMessage) -> StateVector:
+    """The states of a message."""
+    populations = _populations(message.populations, message.sizes, "states")
+    return StateVector(to_ns(message.header.stamp), np.frombuffer(message.values, np.float32), populations)
+
+
+def state_vector_message(states: StateVector) -> StateVectorMessage:
+    """States as a message."""
+    message = StateVectorMessage()
+    message.header.stamp = to_stamp(states.stamp_ns)
+    message.populations = [p.name for p in states.populations]
+    message.sizes = array("I", [p.size for p in states.populations])
+    message.values = _array(states.values, "f")
     return message
 
 

@@ -31,10 +31,10 @@ from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime.loop import PeriodicLoop
 from hybrid_control.realtime.stepped import SteppedLoop
-from hybrid_control.signals import Goal, Odometry, SpikeTrain, VerticalRanges
+from hybrid_control.signals import Goal, Odometry, SpikeTrain, StateVector, VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.commands import Commands
-from hybrid_control_ros.convert import SpikeTrainMessage
+from hybrid_control_ros.convert import SpikeTrainMessage, StateVectorMessage
 from hybrid_control_ros.errand import Errand
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.pacing import RealTime, SimulatedTime
@@ -68,7 +68,8 @@ class ReflexNode(ManagedNode):
 
     In real time the loop has its own thread, and another one sends commands at command_rate and one more right after
     the tick that has seen a new scan. With use_sim_time the same tick is stepped by /clock, and commands fall due in
-    simulated time. listens: whether planner/spikes come over the topic; without, by put_spikes.
+    simulated time. listens: whether planner/spikes and planner/state come over their topics; without, by put_spikes and
+    put_states.
     direct: what the loop sends wheel speeds by, beside cmd_vel. board_topics: whether a board that runs the network is
     met over reflex/inputs and board/spikes; without, by the mailboxes of `reflex`.
     """
@@ -168,6 +169,14 @@ class ReflexNode(ManagedNode):
                 qos.SENSOR,
                 sole=True,
             )
+        if self._listens and self.value("planner_states"):
+            self.take(
+                StateVectorMessage,
+                "planner/state",
+                lambda m: self.put_states(convert.state_vector(m)),
+                qos.COMMAND,
+                sole=True,
+            )
         if self._board_topics and self.value("backend") != "numba":
             self._inputs_topic = self.talk(SpikeTrainMessage, "reflex/inputs", qos.STREAM)
             self.take(
@@ -262,6 +271,11 @@ class ReflexNode(ManagedNode):
         """The planner's spikes of one window; ValueError where the reflex can't use them."""
         if self.active and self._reflex is not None:
             self._reflex.put_planner_spikes(train, self.now_ns())
+
+    def put_states(self, states: StateVector) -> None:
+        """The planner's initial states; ValueError where the reflex can't use them."""
+        if self.active and self._reflex is not None:
+            self._reflex.put_states(states, self.now_ns())
 
     def _send_inputs(self) -> None:
         """What the newest ticks have for the board."""
