@@ -66,7 +66,9 @@ class _Straight:
 
     max_rate = 100.0
 
-    def plan(self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
+    def plan(
+        self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
+    ) -> RateVector:
         """Rates of heading and speed."""
         pose = odometry.pose
         bearing = math.atan2(goal.y - pose.y, goal.x - pose.x) - pose.yaw
