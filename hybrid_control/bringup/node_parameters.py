@@ -38,6 +38,10 @@ SIM: tuple[Parameter, ...] = (
     ),
     Parameter("clock_rate", 100.0, "Hz", "messages a simulated second on /clock", 10.0, 1000.0),
     Parameter("camera", True, "", "whether the camera is drawn"),
+    Parameter(
+        "event_camera", False, "",
+        "whether the robot has an event camera too, on the topic events; needs event_camera_msgs",
+    ),
     Parameter("viewer", False, "", "whether MuJoCo's window opens"),
     Parameter(
         "wheel_port", 0, "", "UDP port of this machine at which an emulated firmware tells how fast its wheels turn, "

@@ -14,6 +14,7 @@ from hybrid_control.backends import BACKENDS
 from hybrid_control.bench.loop import DRIVERS, LOADS
 from hybrid_control.cli.closed_loop import add_closed_loop_commands
 from hybrid_control.cli.nav import add_nav_command
+from hybrid_control.cli.settle import add_settle_command
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -24,8 +25,10 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_latency_command(kinds)
     _add_snn_command(kinds)
     add_nav_command(kinds)
+    add_settle_command(kinds)
     _add_boards_command(kinds)
     _add_faults_command(kinds)
+    _add_stepping_out_command(kinds)
     _add_cosim_command(kinds)
     add_closed_loop_commands(kinds)
 
@@ -326,4 +329,28 @@ def _cosim(arguments: argparse.Namespace) -> int:
     if arguments.picture is not None:
         arguments.picture.write_text(picture(result), encoding="utf-8")
     _write(arguments.json, result)
+    return 0
+
+
+def _add_stepping_out_command(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``stepping-out`` to the benchmarks."""
+    parser = subparsers.add_parser(
+        "stepping-out",
+        help="how much earlier a robot with an event camera brakes for somebody who steps out",
+        description="The simulated Jackal with scans at 20 Hz passes a gap in a wall, and somebody steps out of it 1 m "
+        "ahead: when the command falls, with an event camera and without. Then the same with nobody, and default "
+        "worlds, in which each stop is a false one. Needs OpenGL; some 15 s a seed.",
+    )
+    add = parser.add_argument
+    add("--seeds", type=int, default=30, metavar="N", help="so many (default: %(default)s)")
+    add("--first", type=int, default=100, metavar="SEED", help="the first of them (default: %(default)s)")
+    parser.set_defaults(run=_stepping_out)
+
+
+def _stepping_out(arguments: argparse.Namespace) -> int:
+    from hybrid_control.navigation.bench.stepping_out import report
+
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds {arguments.seeds}: expected 1 or more")
+    report(range(arguments.first, arguments.first + arguments.seeds), lambda line: print(line, flush=True))
     return 0

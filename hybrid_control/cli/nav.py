@@ -81,6 +81,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         "--hold", type=float, default=0.0, metavar="S",
         help="time that the planner's rates hold at most while next to nothing changes (0: each image is planned on)",
     )
+    add("--states", action="store_true", help="the reflex takes up the planner's initial states (docs/learning.md)")
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
     add(
         "--fault",
@@ -192,6 +193,7 @@ def _run(args: argparse.Namespace) -> int:
         fault=faults[0],
         model=str(args.model or ""),
         hold=args.hold,
+        states=args.states,
         gains=reflex_gains(params),
         settings=baseline_settings(baselines),
     )

@@ -1,4 +1,4 @@
-"""The subcommands `train planner`, `train snn` and `planner info`."""
+"""The subcommands `train planner`, `train snn`, `train states` and `planner info`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     train_what = subparsers.add_parser("train", help="train a network")
     what = train_what.add_subparsers(metavar="WHAT", required=True)
     _add_snn(what)
+    _add_states(what)
     train = what.add_parser(
         "planner",
         help="train the planner's model",
@@ -118,6 +119,42 @@ def _train_snn(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_states(kinds: argparse._SubParsersAction) -> None:
+    states = kinds.add_parser(
+        "states",
+        help="teach a planner the initial states of the reflex's network",
+        description="Runs the reflex's network on drawn plans until it has settled, fits a map from plan and goal to "
+        "the potentials that it has then, and adds it to the planner, whose other outputs stay the same. Needs onnx.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    states.add_argument("--planner", type=Path, required=True, metavar="IN.onnx", help="a planner without states")
+    states.add_argument("--network", type=Path, metavar="FILE.nir", help="the reflex's network, if not the built-in")
+    states.add_argument(
+        "--params", type=Path, metavar="FILE", help="ROS parameter file with the reflex's gains, if not the defaults"
+    )
+    states.add_argument("--out", type=Path, required=True, metavar="OUT.onnx", help="where the planner goes")
+    states.add_argument("--plans", type=int, default=2000, help="plans that are drawn")
+    states.add_argument("--seed", type=int, default=1, help="of plans and spikes")
+    states.set_defaults(run=_states)
+
+
+def _states(arguments: argparse.Namespace) -> int:
+    from hybrid_control.cli.nav import reflex_gains
+    from hybrid_control.navigation import states
+    from hybrid_control.navigation.planner import contract
+    from hybrid_control.navigation.reflex import Reflex
+
+    if not 50 <= arguments.plans <= 1_000_000:
+        raise ValueError(f"--plans {arguments.plans}: expected 50 .. 1000000")
+    _, info = contract.load(arguments.planner)
+    settings = {"network_file": str(arguments.network)} if arguments.network else {}
+    network = Reflex(settings, reflex_gains(arguments.params)).board_network()
+    learnt, line = states.learn(network, arguments.plans, arguments.seed, info.max_rate)
+    states.write(arguments.planner, learnt, arguments.out)
+    sys.stdout.write(f"{line}\n{arguments.out}: {arguments.out.stat().st_size:,} bytes\n")
+    return 0
+
+
 def _train(arguments: argparse.Namespace) -> int:
     from hybrid_control.navigation.planner.training.dataset import Plan
 
@@ -143,7 +180,8 @@ def _info(arguments: argparse.Namespace) -> int:
         f"  input     image uint8 (1, {info.height}, {info.width}, 3)",
         *(f"  optional  {spec}" for spec in info.optional),
         *(f"  output    {spec}" for spec in contract.OUTPUTS),
-        *(f"  unused    {spec}" for spec in info.extra_outputs),
+        *(f"  states    {p.name} of {p.size} neurons, their initial potentials" for p in info.states),
+        *(f"  unused    {spec}" for spec in info.extra_outputs if spec.name not in {p.name for p in info.states}),
         f"  rates     0 .. {info.max_rate:g} Hz",
         f"  goal      distance cut at {info.goal_cap:g} m",
         f"  size      {arguments.model.stat().st_size:,} bytes",

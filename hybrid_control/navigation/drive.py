@@ -4,7 +4,9 @@ The parts are those that the ROS nodes run, and what passes between them are mes
 
     world.scan, .odometry, .camera -> guide      guide.view -> planner      planner.rates -> spikes
     world.scan, .odometry, .vertical -> reflex   guide.waypoint -> reflex   spikes.spikes -> reflex
+    world.events, .odometry -> events            events.crossing -> reflex  (of a robot with an event camera)
     world.truth -> judge                         reflex.command -> judge    reflex.command -> world, 1 ns later
+    planner.states -> reflex, where its setting planner_states is on
 
 Every part runs at 0, WINDOW_NS, 2 WINDOW_NS, ... At t the world comes first: under the newest command it lets time pass
 up to t, and gives the readings of the window that ends then, each with its own time. At the same t guide and reflex
@@ -24,6 +26,7 @@ from hybrid_control.cosim import Hybrid, LinkOptions
 from hybrid_control.navigation.episode import WINDOW_NS, Episode, Rules, Simulator
 from hybrid_control.navigation.parts import (
     Clock,
+    EventsPart,
     GuidePart,
     PlannerPart,
     ReflexPart,
@@ -64,9 +67,13 @@ class Driver(Protocol):
 
 
 def add_planner(
-    hybrid: Hybrid, planner: TimedPlanner | None, goal: Goal, guide: Guide | None = None
+    hybrid: Hybrid,
+    planner: TimedPlanner | None,
+    goal: Goal,
+    guide: Guide | None = None,
+    states: bool = False,
 ) -> None:
-    """Add guide and planner, as far as there are any."""
+    """Add guide and planner, as far as there are any. states: whether the planner gives initial states too."""
     looks = (planner.period_ns, planner.fault) if planner is not None else ()
     hybrid.add("guide", GuidePart(goal, guide, *looks), WINDOW)
     for kind in ("odometry", *(["scan"] if guide else []), *(["camera"] if planner else [])):
@@ -74,7 +81,7 @@ def add_planner(
     if planner is not None:
         # it counts from the image, which may be a window older than the run that sees it
         least = f"{max(planner.latency_ns - WINDOW_NS, 0)} ns"
-        part = PlannerPart(planner.source, planner.latency_ns)
+        part = PlannerPart(planner.source, planner.latency_ns, states)
         hybrid.add("planner", part, WINDOW, least, lost=planner.fault.lost)
         hybrid.link("guide.view", "planner.view")
 
@@ -118,12 +125,17 @@ class Navigator:
         hybrid.add("reflex", ReflexPart(self.reflex, self._clock, goal, self.exchange), WINDOW)
         for kind in ("scan", "odometry", *(["vertical"] if robot.vertical is not None else [])):
             hybrid.link(f"world.{kind}", f"reflex.{kind}")
+        if robot.event_camera is not None and robot.wheels is not None:  # what flies does not look where it goes
+            hybrid.add("events", EventsPart(robot.event_camera), WINDOW)
+            for kind in ("events", "odometry"):
+                hybrid.link(f"world.{kind}", f"events.{kind}")
+            hybrid.link("events.crossing", "reflex.crossing")
         guide = None
         if self.memory:
             settings = self.reflex.settings
             guide = Guide(float(settings["lidar_x"]), float(settings["lidar_yaw"]))
         if guide is not None or self.planner is not None:
-            add_planner(hybrid, self.planner, goal, guide)
+            add_planner(hybrid, self.planner, goal, guide, bool(self.reflex.settings["planner_states"]))
         if guide is not None:
             hybrid.link("guide.waypoint", "reflex.waypoint")
         if self.planner is not None:
@@ -136,6 +148,8 @@ class Navigator:
             hybrid.add("spikes", SpikesPart(spikes), WINDOW)
             hybrid.link("planner.rates", "spikes.rates")
             hybrid.link("spikes.spikes", "reflex.spikes")
+            if self.reflex.settings["planner_states"]:
+                hybrid.link("planner.states", "reflex.states")
         return "reflex.command"
 
 

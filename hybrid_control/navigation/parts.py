@@ -18,15 +18,20 @@ from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.navigation.episode import WINDOW_NS
 from hybrid_control.navigation.planner.planner import BlindError
 from hybrid_control.navigation.planner.rates import HeldRates
+from hybrid_control.navigation.planner.states import NewDirection
 from hybrid_control.navigation.planner.timed import PlannerFault, Plans
 from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.reflex.inputs import InputRefused
 from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.sensors.crossing import Crossing
 from hybrid_control.realtime import SteppedLoop
 from hybrid_control.signals import PLANNER_POPULATIONS, Goal, Odometry, SpikeTrain, Twist
 from hybrid_control.signals.coding import Encoder
+from hybrid_control.sim.robots.vehicle import EventSensor
 
 MESSAGES = Port("messages", ())
-_RANKS = {kind: rank for rank, kind in enumerate(("odometry", "waypoint", "scan", "vertical", "camera"))}
+_ORDER = ("odometry", "waypoint", "scan", "vertical", "events", "crossing", "camera")
+_RANKS = {kind: rank for rank, kind in enumerate(_ORDER)}
 _time_and_rank = itemgetter(0, 1)
 
 
@@ -128,11 +133,17 @@ class GuidePart(MessagePart):
 
 
 class PlannerPart(MessagePart):
-    """The ANN: a plan for each view. An image that shows nothing gives none."""
+    """The ANN: a plan for each view. An image that shows nothing gives none.
 
-    def __init__(self, source: Plans, latency_ns: int) -> None:
+    states: whether it also gives the initial states of plans in a new direction.
+    """
+
+    def __init__(self, source: Plans, latency_ns: int, states: bool = False) -> None:
         self._source, self._latency_ns = source, latency_ns
+        self._turned = NewDirection() if states else None
         self.inputs, self.outputs = {"view": MESSAGES}, {"rates": MESSAGES}
+        if states:
+            self.outputs["states"] = MESSAGES
         self._start = self.state()
 
     def reset(self, seed: int) -> None:
@@ -141,22 +152,31 @@ class PlannerPart(MessagePart):
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """Rates, stamped with their image's time, and there a latency after it."""
-        plans = []
+        given: dict[str, list[Message]] = {}
+        turned = self._turned
+        more = {"states": True} if turned is not None else {}
         for time_ns, (image, odometry, aim) in inputs["view"]:
             with contextlib.suppress(BlindError):
-                rates = self._source.plan(image, odometry, aim, time_ns)
-                plans.append(Message(time_ns + self._latency_ns, rates))
-        return {"rates": plans}
+                rates = self._source.plan(image, odometry, aim, time_ns, **more)
+                given.setdefault("rates", []).append(Message(time_ns + self._latency_ns, rates))
+                states = turned.states(rates, odometry.pose.yaw) if turned is not None else None
+                if states is not None:
+                    given.setdefault("states", []).append(Message(time_ns + self._latency_ns, states))
+        return given
 
     def state(self) -> Any:
-        """Of a stand-in that has one."""
+        """Of a stand-in that has one, and the direction whose states were said last."""
         state = getattr(self._source, "state", None)
-        return state() if state is not None else None
+        turned = self._turned.state() if self._turned is not None else None
+        return state() if state is not None else None, turned
 
     def set_state(self, state: Any) -> None:
-        """Of a stand-in that has one."""
-        if state is not None:
-            self._source.set_state(state)  # type: ignore[attr-defined]
+        """Go on from there."""
+        of_source, turned = state
+        if of_source is not None:
+            self._source.set_state(of_source)  # type: ignore[attr-defined]
+        if self._turned is not None:
+            self._turned.set_state(turned)
 
 
 class SpikesPart(MessagePart):
@@ -193,6 +213,42 @@ class SpikesPart(MessagePart):
         self._held = copy.deepcopy(state[1])
 
 
+class EventsPart(MessagePart):
+    """What comes into the way, by the event camera's packets: the sectors, a message for each that shows some."""
+
+    def __init__(self, eye: EventSensor) -> None:
+        self._eye = eye
+        self.inputs, self.outputs = {"events": MESSAGES, "odometry": MESSAGES}, {"crossing": MESSAGES}
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Nothing was seen."""
+        eye = self._eye
+        self._crossing = Crossing(eye.width, eye.height, eye.hfov, eye.pitch)
+        self._speed = self._turn = 0.0
+
+    def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
+        """Sectors, with the time of their packet."""
+        seen: list[Message] = []
+        for time_ns, _, kind, value in in_order(inputs):
+            if kind == "odometry":
+                self._speed, self._turn = value.twist.linear_x, value.twist.angular_z
+                continue
+            self._crossing.put(value, time_ns, self._speed, self._turn)
+            sectors = self._crossing.sectors()
+            if sectors.any():
+                seen.append(Message(time_ns, sectors))
+        return {"crossing": seen}
+
+    def state(self) -> Any:
+        """What was seen."""
+        return copy.deepcopy((self._crossing, self._speed, self._turn))
+
+    def set_state(self, state: Any) -> None:
+        """Go on from there."""
+        self._crossing, self._speed, self._turn = copy.deepcopy(state)
+
+
 class ReflexPart(MessagePart):
     """The SNN: readings, points on the way and spikes in, its ticks up to now, and the command that holds from now on.
 
@@ -204,7 +260,8 @@ class ReflexPart(MessagePart):
         self, reflex: Reflex, clock: Clock, goal: Goal, exchange: Callable[[int], None] | None = None
     ) -> None:
         self._reflex, self._clock, self._goal, self._exchange = reflex, clock, goal, exchange
-        self.inputs = dict.fromkeys(("scan", "odometry", "vertical", "waypoint", "spikes"), MESSAGES)
+        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes", "states")
+        self.inputs = dict.fromkeys(kinds, MESSAGES)
         self.outputs = {"command": MESSAGES}
 
     def reset(self, seed: int) -> None:
@@ -226,11 +283,16 @@ class ReflexPart(MessagePart):
                 reflex.put_odometry(value, time_ns)
             elif kind == "waypoint":
                 reflex.put_waypoint(value, time_ns)
+            elif kind == "crossing":
+                reflex.put_crossing(value, time_ns, time_ns)
             else:
                 reflex.put_vertical(value, time_ns)
         if now_ns == 0:
             return {}
         clock.now_ns = now_ns
+        for _, states in inputs.get("states", ()):
+            with contextlib.suppress(InputRefused):  # too late, such as those of a planner that lags
+                reflex.put_states(states, now_ns)
         for _, train in inputs.get("spikes", ()):
             reflex.put_planner_spikes(train, now_ns)
         self.tick(now_ns)

@@ -15,7 +15,7 @@ from hybrid_control.navigation.parts import MESSAGES
 from hybrid_control.navigation.planner.timed import Picture
 from hybrid_control.signals import Pose
 
-SENSORS = ("scan", "odometry", "vertical", "camera")
+SENSORS = ("scan", "odometry", "vertical", "events", "camera")
 
 
 class Truth(NamedTuple):

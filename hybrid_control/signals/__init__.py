@@ -1,7 +1,14 @@
-"""What travels between the parts of hybrid_control, in memory or over ROS topics: rates, spikes and robot values."""
+"""What travels between the parts of hybrid_control, in memory or over topics: rates, spikes, states, robot values."""
 
 from hybrid_control.signals.robot import Goal, Odometry, Pose, RangeScan, Twist, VerticalRanges
-from hybrid_control.signals.spikes import PLANNER_POPULATIONS, Population, RateVector, SpikeTrain, layout
+from hybrid_control.signals.spikes import (
+    PLANNER_POPULATIONS,
+    Population,
+    RateVector,
+    SpikeTrain,
+    StateVector,
+    layout,
+)
 
 __all__ = [
     "PLANNER_POPULATIONS",
@@ -12,6 +19,7 @@ __all__ = [
     "RangeScan",
     "RateVector",
     "SpikeTrain",
+    "StateVector",
     "Twist",
     "VerticalRanges",
     "layout",

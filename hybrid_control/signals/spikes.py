@@ -1,4 +1,4 @@
-"""Rates and spikes of populations, as they travel between an ANN and an SNN.
+"""Rates, spikes and states of populations, as they travel between an ANN and an SNN.
 
 All are immutable; stamps are nanoseconds of the ROS clock. A constructor that is given something impossible raises
 ValueError with one line that names it, so what exists is valid.
@@ -81,10 +81,39 @@ class RateVector:
 
     def of(self, name: str) -> Float32Array:
         """The rates of one population; KeyError where there is none of that name."""
-        for p in self.populations:
-            if p.name == name:
-                return self.rates[p.slice]
-        raise KeyError(f"no population {name!r}; there are {[p.name for p in self.populations]}")
+        return self.rates[_slice(self.populations, name)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateVector:
+    """States of one or several populations at one time, such as the membrane potentials that they are to begin with.
+
+    values: (n,) in units of the network, finite, n the sum of the populations' sizes.
+    """
+
+    stamp_ns: int
+    values: Float32Array
+    populations: tuple[Population, ...]
+
+    def __post_init__(self) -> None:
+        values = frozen(self.values, np.float32, "states")
+        size = sum(p.size for p in self.populations)
+        if values.size != size:
+            raise ValueError(f"states: {values.size} values for populations of {size} neurons in all")
+        if not np.isfinite(values).all():
+            raise ValueError("states: every value must be finite")
+        object.__setattr__(self, "values", values)
+
+    def of(self, name: str) -> Float32Array:
+        """The states of one population; KeyError where there is none of that name."""
+        return self.values[_slice(self.populations, name)]
+
+
+def _slice(populations: tuple[Population, ...], name: str) -> slice:
+    for p in populations:
+        if p.name == name:
+            return p.slice
+    raise KeyError(f"no population {name!r}; there are {[p.name for p in populations]}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

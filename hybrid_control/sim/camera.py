@@ -1,4 +1,4 @@
-"""Draws what the robot's camera sees, off screen, with whatever OpenGL there is."""
+"""Draws what the robot's cameras see, off screen, with whatever OpenGL there is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hybrid_control.sim.mjcf import OBSTACLE, SCENERY
 from hybrid_control.sim.mujoco_import import GRAPHICS, MuJoCo
-from hybrid_control.sim.robots.vehicle import Vehicle
 
 _of_thread = threading.local()
 
@@ -36,15 +35,15 @@ def _current_context(width: int, height: int) -> None:
 
 
 class Camera:
-    """The camera named 'camera' of a model. Frames must be drawn by the thread that made it.
+    """A camera of a model, by its name, in so many pixels. Frames must be drawn by the thread that made it.
 
     GraphicsError where there is no off-screen GL.
     """
 
-    def __init__(self, mujoco: MuJoCo, robot: Vehicle) -> None:
+    def __init__(self, mujoco: MuJoCo, name: str, width: int, height: int) -> None:
         self._mujoco = mujoco
         library, model, _ = mujoco
-        self._width, self._height = robot.camera_width, robot.camera_height
+        self._width, self._height = width, height
         try:
             _current_context(self._width, self._height)
         # MuJoCo and PyOpenGL say in many ways that a library, a driver or a context is missing.
@@ -64,7 +63,7 @@ class Camera:
         self._options.geomgroup[[SCENERY, OBSTACLE]] = 1
         self._view = library.MjvCamera()
         self._view.type = library.mjtCamera.mjCAMERA_FIXED
-        self._view.fixedcamid = model.camera("camera").id
+        self._view.fixedcamid = model.camera(name).id
         self._pixels = np.empty((self._height, self._width, 3), np.uint8)
 
     def frame(self) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ Vector = tuple[float, float, float]
 
 FOOTPRINT, BASE = "base_footprint", "base_link"
 ODOM, LIDAR, CAMERA, IMU = "odom", "lidar", "camera", "imu"
+EVENTS = "event_camera"
 RANGE_UP, RANGE_DOWN = "range_up", "range_down"
 OPTICAL = "camera_optical"  # the camera's frame as image geometry has it: z ahead, x to the right
 

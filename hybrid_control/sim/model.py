@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid_control.geometry.shapes import FloatArray
 from hybrid_control.sim.mjcf import OBSTACLE, SCENERY, mjcf_text
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.worlds import World
@@ -127,18 +128,28 @@ def _obstacles(world: World, appearance: Appearance) -> str:
     return "\n".join(lines)
 
 
-def _camera(robot: Vehicle, appearance: Appearance) -> str:
-    """MJCF of a robot's camera, in its body."""
+def _cameras(robot: Vehicle, appearance: Appearance) -> str:
+    """MJCF of a robot's camera and, where it has one, of its event camera, in its body."""
     rng = np.random.default_rng([appearance.seed, 3])
     shift, (tilt, zoom) = rng.uniform(-1, 1, 3) * appearance.vary, rng.uniform(-1, 1, 2) * appearance.vary
-    x, y, z = np.array((robot.camera_x, 0.0, robot.camera_z)) + shift * appearance.camera_shift
+    place = np.array((robot.camera_x, 0.0, robot.camera_z)) + shift * appearance.camera_shift
     pitch = robot.camera_pitch + tilt * appearance.camera_tilt
     hfov = robot.camera_hfov * (1.0 + zoom * appearance.camera_zoom)
-    fovy = 2.0 * math.atan(math.tan(hfov / 2) * robot.camera_height / robot.camera_width)
+    place[2] -= robot.mount_height
+    cameras = _camera("camera", place, pitch, hfov, robot.camera_height / robot.camera_width)
+    eye = robot.event_camera
+    if eye is not None:
+        place = np.array((eye.x, 0.0, eye.z - robot.mount_height))
+        cameras += _camera("event_camera", place, eye.pitch, eye.hfov, eye.height / eye.width)
+    return cameras
+
+
+def _camera(name: str, place: FloatArray, pitch: float, hfov: float, aspect: float) -> str:
+    """MJCF of a camera at (x, y, z) m in the body; pitch, hfov: rad; aspect: height by width."""
+    fovy = 2.0 * math.atan(math.tan(hfov / 2) * aspect)
     # A MuJoCo camera looks along its -z axis, y up: its x axis is the body's -y, its y axis the pitched z.
     axes = mjcf_text(0, -1, 0, math.sin(pitch), 0, math.cos(pitch))
-    pos = mjcf_text(x, y, z - robot.mount_height)
-    return f'<camera name="camera" pos="{pos}" xyaxes="{axes}" fovy="{math.degrees(fovy):.9g}"/>'
+    return f'<camera name="{name}" pos="{mjcf_text(*place)}" xyaxes="{axes}" fovy="{math.degrees(fovy):.9g}"/>'
 
 
 def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, timestep: float) -> str:
@@ -148,7 +159,7 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
     """
     appearance = appearance or Appearance(obstacle_height=robot.obstacle_height)
     robot.check_obstacles(appearance.obstacle_height[0])
-    body, actuators = robot.mjcf(world.start, _camera(robot, appearance))
+    body, actuators = robot.mjcf(world.start, _cameras(robot, appearance))
     visual, light, asset = _looks(appearance)
     gx, gy = world.goal
     facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}

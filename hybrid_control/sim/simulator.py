@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist, VerticalRanges
 from hybrid_control.sim.camera import Camera
+from hybrid_control.sim.events import EventCamera
 from hybrid_control.sim.model import Appearance, build_mjcf
 from hybrid_control.sim.mujoco_import import MuJoCo, import_mujoco
 from hybrid_control.sim.rays import Rays
@@ -29,15 +30,26 @@ from hybrid_control.sim.worlds import World
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+ACROSS = 2  # points at which a pixel of the event camera looks, across and along
+LUMINANCE = np.array((0.2126, 0.7152, 0.0722)) / 255  # of red, green and blue: ITU-R BT.709
 NOTE_NS = 10_000_000  # how often odometry, path length and closest approach are brought up to date
 
 
 class Event(NamedTuple):
-    """A sensor's reading when it is due; kind is scan, imu, odometry, vertical or camera, value what it returns."""
+    """A sensor's reading when it is due; kind is scan, imu, odometry, vertical, events or camera, value what the method
+    of that name returns."""
 
     kind: str
     time_ns: int
     value: Any
+
+
+class _Sensors(NamedTuple):
+    """What makes readings of the true state, with its noise."""
+
+    rays: Rays
+    imu: ImuNoise
+    pixels: EventCamera | None
 
 
 class Simulator:
@@ -70,11 +82,13 @@ class Simulator:
         rates = {"odometry": robot.odometry_rate, "imu": robot.imu_rate, "scan": robot.lidar_rate}
         if robot.vertical is not None:
             rates["vertical"] = robot.vertical.rate
+        if robot.event_camera is not None:
+            rates["events"] = robot.event_camera.rate
         if camera:
             rates["camera"] = robot.camera_rate
         self._schedule = Schedule(rates)
         self._footprint = model.geom("footprint").id
-        self._lens: Camera | None = None
+        self._lenses: dict[str, Camera] = {}
         self.reset()
 
     def reset(self, pose: Pose | None = None) -> None:
@@ -84,8 +98,12 @@ class Simulator:
         self.contact_events: list[Contact] = []
         self._score = Score(self.world, self.robot)
         self._schedule.reset()
-        self._rays = Rays(self.mujoco, self.robot, self.seed)
-        self._imu_noise = ImuNoise(self.robot, np.random.default_rng([self.seed, 12]))
+        eye = self.robot.event_camera
+        self._sensors = _Sensors(
+            Rays(self.mujoco, self.robot, self.seed),
+            ImuNoise(self.robot, np.random.default_rng([self.seed, 12])),
+            None if eye is None else EventCamera(eye.width, eye.height, eye.pixels, self.seed),
+        )
         self.mujoco.library.mj_resetData(self.mujoco.model, self.mujoco.data)
         self.locomotion = self.robot.locomotion(self.mujoco, pose, self.seed)
         self.place(pose)
@@ -127,7 +145,7 @@ class Simulator:
 
     def _kept(self) -> dict[int, Any]:
         """What is not copied, but stays as it is."""
-        kept = (self.world, self.robot, self.mujoco, *self.mujoco, self._lens)
+        kept = (self.world, self.robot, self.mujoco, *self.mujoco, self._lenses)
         return {id(one): one for one in kept}
 
     # -- time ----------------------------------------------------------------------------------------------
@@ -146,7 +164,7 @@ class Simulator:
         """Lets time pass until `until_ns`, yielding each sensor's reading when it is due.
 
         Commands set between two events take effect from there on. Readings at the same time come in the order
-        odometry, imu, scan, vertical, camera; the first of each is due one period after time 0.
+        odometry, imu, scan, vertical, events, camera; the first of each is due one period after time 0.
         """
         while True:
             self._until_ns = max(self._until_ns, until_ns)
@@ -200,22 +218,37 @@ class Simulator:
 
     def scan(self) -> RangeScan:
         """A sweep of the lidar from where the robot is now."""
-        return self._rays.scan(self.time_ns)
+        return self._sensors.rays.scan(self.time_ns)
 
     def vertical(self) -> VerticalRanges:
         """The ranges up and down. ValueError where the robot has no such sensors."""
-        return self._rays.vertical(self.time_ns)
+        return self._sensors.rays.vertical(self.time_ns)
 
     def camera(self) -> NDArray[np.uint8]:
         """What the camera sees now, (height, width, 3) uint8 RGB. GraphicsError where there is no GL."""
-        if self._lens is None:
-            self._lens = Camera(self.mujoco, self.robot)
-        return self._lens.frame()
+        return self._look("camera", self.robot.camera_width, self.robot.camera_height)
+
+    def events(self) -> NDArray[Any]:
+        """The event camera's events since it was last read, (n,) of signals.events.EVENT; it remembers what it sees
+        first, and gives none. ValueError where the robot has none; GraphicsError where there is no GL."""
+        eye, pixels = self.robot.event_camera, self._sensors.pixels
+        if eye is None or pixels is None:
+            raise ValueError(f"simulator: the robot {self.robot.name!r} has no event camera")
+        width, height, n = eye.width, eye.height, ACROSS
+        picture = self._look("event_camera", n * width, n * height)
+        # a pixel sees an area
+        seen = (picture @ LUMINANCE).reshape(height, n, width, n).mean((1, 3))
+        return pixels.put(seen, self.time_ns)
+
+    def _look(self, name: str, width: int, height: int) -> NDArray[np.uint8]:
+        if name not in self._lenses:
+            self._lenses[name] = Camera(self.mujoco, name, width, height)
+        return self._lenses[name].frame()
 
     def imu(self) -> Imu:
         """Angular velocity and specific force of the last physics step, with bias and noise."""
         values = self.mujoco.data.sensordata
-        return self._imu_noise.read(self.time_ns, values[0:3], values[3:6])
+        return self._sensors.imu.read(self.time_ns, values[0:3], values[3:6])
 
     # -- ground truth: for the score and the report alone --------------------------------------------------
 
@@ -275,9 +308,9 @@ class Simulator:
 
     def close(self) -> None:
         """Frees what the camera holds of GL; drawing takes it again."""
-        if self._lens is not None:
-            self._lens.close()
-            self._lens = None
+        for lens in self._lenses.values():
+            lens.close()
+        self._lenses.clear()
 
     def __enter__(self) -> Self:
         return self

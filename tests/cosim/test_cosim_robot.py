@@ -17,8 +17,10 @@ from hybrid_control.navigation.bench.planner_alone import PlannerAlone
 from hybrid_control.navigation.bench.scenes import load_scenes
 from hybrid_control.navigation.drive import Navigator, drive, robot_hybrid
 from hybrid_control.navigation.episode import WINDOW_NS, Rules
+from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.navigation.planner.timed import PlannerFault, TimedPlanner
+from hybrid_control.navigation.states import read
 from hybrid_control.sim.kinematic import KinematicSimulator
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.quad import QUAD
@@ -37,6 +39,13 @@ def world():
 def planar(world, **fault):
     planner = TimedPlanner(MapPlanner(world, 5), fault=PlannerFault(**fault))
     return Navigator(planner), KinematicSimulator(world, JACKAL, 5, camera=True)
+
+
+def with_states(world):
+    settled = read(contract.DEFAULT_MODEL)
+    planner = TimedPlanner(MapPlanner(world, 5, settled))
+    driver = Navigator(planner, settings={"planner_states": True})
+    return driver, KinematicSimulator(world, JACKAL, 5, camera=True)
 
 
 def same(one, other):
@@ -61,8 +70,8 @@ def planner_alone(world):
 
 
 @pytest.mark.parametrize(
-    "make", [planar, physics, flying, baseline(Dwa()), baseline(Mppi()), planner_alone],
-    ids=["planar", "physics", "drone", "dwa", "mppi", "planner"],
+    "make", [planar, with_states, physics, flying, baseline(Dwa()), baseline(Mppi()), planner_alone],
+    ids=["planar", "states", "physics", "drone", "dwa", "mppi", "planner"],
 )  # fmt: skip
 def test_cosim_robot_goes_on_from_a_snapshot_to_the_bit(world, make):
     driver, simulator = make(world)
@@ -100,6 +109,21 @@ def test_cosim_robot_what_passes_between_its_parts_is_recorded(world):
     assert arrived <= first < arrived + WINDOW_NS
     assert {scan.stamp_ns for _, scan in messages["world.scan"]} == {t for t, _ in messages["world.scan"]}
     assert messages["guide.waypoint"]
+
+
+def test_cosim_robot_s_planner_says_states_now_and_then_and_the_reflex_takes_them_up(world):
+    driver, simulator = with_states(world)
+    hybrid, _ = robot_hybrid(driver, simulator, JACKAL, RULES, seed=5)
+    hybrid.record = ["planner.states", "planner.rates"]
+    scheduler = hybrid.scheduler()
+    scheduler.reset(5)
+    scheduler.advance(400 * WINDOW_NS + 1)
+    messages = results(scheduler, 0.0).messages
+    said = [states.stamp_ns for _, states in messages["planner.states"]]
+    assert said[0] == messages["planner.rates"][0].value.stamp_ns  # the first plan brings them along
+    assert 1 <= len(said) < len(messages["planner.rates"]) / 4
+    assert int(driver.reflex.context["states"]["sequence"][0]) == len(said)
+    assert driver.reflex.refused == 0
 
 
 def test_cosim_robot_whose_planner_loses_runs_is_led_by_the_rest_and_by_none_where_all_are_lost(world):

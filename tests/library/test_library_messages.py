@@ -15,6 +15,7 @@ from hybrid_control.signals import (
     RangeScan,
     RateVector,
     SpikeTrain,
+    StateVector,
     Twist,
     layout,
 )
@@ -41,6 +42,16 @@ def test_a_layout_lines_populations_up():
 def test_rates_that_cannot_be_are_refused(rates, why):
     with pytest.raises(ValueError, match=why):
         RateVector(0, rates, LAYOUT)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [([1, 2], "2 values for populations of 5"), ([1, 2, 3, 4, np.inf], "finite"), ([[1, 2, 3, 4, 5]], "one dimension")],
+)
+def test_states_that_cannot_be_are_refused(values, why):
+    with pytest.raises(ValueError, match=why):
+        StateVector(0, values, LAYOUT)
+    np.testing.assert_array_equal(StateVector(0, [1, -2, 3, 4, 5], LAYOUT).of("speed"), [4, 5])
 
 
 @pytest.mark.parametrize(

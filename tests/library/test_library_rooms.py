@@ -20,7 +20,7 @@ HOUSE = {
     "bench": "bringup, cosim, learning, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends",
     "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
-    "navigation": "cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
+    "navigation": "learning, cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, sim, snn, signals, realtime, files",
     "learning": "snn, ann, sim, signals, files",
     "firmware_bridge": "snn, signals, backends",
@@ -39,7 +39,7 @@ HOUSE = {
 #: The same among the rooms of one folder; the folder's own files go by its name.
 INSIDE = {
     "navigation/bench": "navigation, navigation/planner, navigation/reflex",
-    "navigation": "navigation/planner, navigation/reflex, navigation/route",
+    "navigation": "navigation/planner, navigation/reflex, navigation/route, navigation/sensors",
     "navigation/sensors": "navigation/reflex",
     "navigation/planner": "",
     "navigation/reflex": "",

@@ -12,9 +12,11 @@ from hybrid_control.navigation.bench.map_planner import MapPlanner, frame_of, wa
 from hybrid_control.navigation.bench.scenes import load_scenes
 from hybrid_control.navigation.drive import Navigator, drive
 from hybrid_control.navigation.episode import Rules
+from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.timed import PlannerFault, TimedPlanner
 from hybrid_control.navigation.planner.training.labels import expert_heading, expert_speed
 from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.states import read
 from hybrid_control.signals import Pose
 from hybrid_control.sim.kinematic import KinematicSimulator, sweep
 from hybrid_control.sim.robots.jackal import JACKAL
@@ -82,6 +84,24 @@ def test_without_route_memory_a_row_of_the_kinematic_level_is_that_of_the_planar
     levels = [Harness(Setup(level=level, seed=31, duration=4.0)) for level in ("kinematic", "planar")]
     one, other = (harness.run(policy, scene, 0, 0) for harness in levels)
     assert one == other
+
+
+def test_initial_states_are_taken_up_in_the_compiled_episode_as_in_the_stepped_one():
+    """Not to the bit: the stepped one reads the direction of its plans off their rates."""
+    settled, on = read(contract.DEFAULT_MODEL), {"planner_states": True}
+    (scene,) = load_scenes("field:1", 7)
+    reflex = Reflex(on, GAINS, clock=lambda: 0)
+    runner = CompiledRunner(reflex, JACKAL, planner=True, route=False, settled=settled)
+    planner = TimedPlanner(MapPlanner(scene.world, 5, settled))
+    stepped = Navigator(planner, JACKAL, settings=on, gains=GAINS, memory=False)
+    rules = Rules(duration=6.0, goal_radius=1.0)
+    one = runner.run(scene.world, way_field(scene.world), 5, rules)
+    other = drive(stepped, KinematicSimulator(scene.world, JACKAL, 5, camera=True), JACKAL, rules, 5)
+    taken = [int(r.context["states"]["sequence"][0]) for r in (reflex, stepped.reflex)]
+    assert 0 < taken[0] <= 2 * taken[1]
+    assert 0 < taken[1] <= 2 * taken[0]
+    assert one.contacts == other.contacts == 0
+    assert one.path == pytest.approx(other.path, rel=0.3)
 
 
 def test_an_episode_does_not_depend_on_the_one_before_it():

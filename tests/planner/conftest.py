@@ -30,13 +30,14 @@ def echo_model(
     offset: float = 5.0,
     divide_by: float | None = None,
     cast: int = TensorProto.FLOAT,
+    states: dict[str, np.ndarray] | None = None,
 ) -> Path:
     """A model that answers with what it is given.
 
     Heading neurons 0 .. 4 say goal and velocity, each plus `offset`; 5 .. 7 half the mean red, green and blue; the
     others are silent. The speed population says 0.5. scale multiplies the heading's rates. divide_by: they are
     divided by |distance - divide_by|, which makes them infinite there. Optional inputs are added to the heading
-    neurons from 8 on, each as its sum.
+    neurons from 8 on, each as its sum. states: further outputs, constant.
     """
     nodes, inputs, initializers = [], [], []
 
@@ -94,6 +95,10 @@ def echo_model(
         helper.make_tensor_value_info(heading[0], cast, heading[1]),
         helper.make_tensor_value_info(speed[0], TensorProto.FLOAT, speed[1]),
     ]
+    for name, value in (states or {}).items():
+        node("Identity", [constant(f"{name}_value", value)], name)
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        outputs.append(helper.make_tensor_value_info(name, kind, list(value.shape)))
     graph = helper.make_graph(nodes, "echo", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     helper.set_model_props(model, METADATA if metadata is None else metadata)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def write_model(path: Path, heading_neurons: int = 72) -> None:
+def write_model(path: Path, heading_neurons: int = 72, states: tuple[str, ...] = ()) -> None:
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -12,8 +12,10 @@ def write_model(path: Path, heading_neurons: int = 72) -> None:
     heading[0, 38:43] = (20, 60, 100, 60, 20)
     speed = np.zeros((1, 8), np.float32)
     speed[0, 7] = 100
+    potentials = numpy_helper.from_array(np.full((1, 72), 0.25, np.float32))
     graph = helper.make_graph(
         [
+            *(helper.make_node("Constant", [], [name], value=potentials) for name in states),
             helper.make_node("Constant", [], ["heading"], value=numpy_helper.from_array(heading)),
             helper.make_node("Constant", [], ["speed"], value=numpy_helper.from_array(speed)),
         ],
@@ -26,6 +28,7 @@ def write_model(path: Path, heading_neurons: int = 72) -> None:
         [
             helper.make_tensor_value_info("heading", TensorProto.FLOAT, heading.shape),
             helper.make_tensor_value_info("speed", TensorProto.FLOAT, speed.shape),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 72)) for name in states),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

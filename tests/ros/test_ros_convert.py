@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,10 +22,23 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from PIL import Image as Picture
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
+from std_msgs.msg import Header
 
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.modes import Mode
-from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, SpikeTrain, Twist, layout
+from hybrid_control.navigation.sensors.events import EventDecoder
+from hybrid_control.signals import (
+    Goal,
+    Odometry,
+    Pose,
+    RangeScan,
+    RateVector,
+    SpikeTrain,
+    StateVector,
+    Twist,
+    layout,
+)
+from hybrid_control.signals.events import EVENT
 
 finite = st.floats(-1e6, 1e6)
 stamps = st.integers(0, 2**31 * 10**9 - 1)
@@ -62,6 +76,16 @@ def test_ros_rates_come_back_as_they_were(counts, stamp, data):
     assert back.stamp_ns == stamp
     assert back.populations == rates.populations
     np.testing.assert_array_equal(back.rates, rates.rates)
+
+
+@given(sizes, stamps, st.data())
+def test_ros_states_come_back_as_they_were(counts, stamp, data):
+    n = sum(counts)
+    values = data.draw(st.lists(st.floats(-1000, 1000, width=32), min_size=n, max_size=n))
+    states = StateVector(stamp, values, populations(counts))
+    back = convert.state_vector(over_the_wire(convert.state_vector_message(states)))
+    assert (back.stamp_ns, back.populations) == (stamp, states.populations)
+    np.testing.assert_array_equal(back.values, states.values)
 
 
 @given(sizes, stamps, st.integers(1, 2**32 - 1), st.data())
@@ -287,3 +311,15 @@ def test_ros_status_of_a_reflex_carries_what_was_wished_and_what_was_allowed():
     assert (message.allowed.linear.x, message.allowed.linear.y, message.allowed.angular.z) == (0.0, 0.125, -0.5)
     assert message.guard_share == 0.75
     assert (message.mode, message.reason) == (int(status.mode), status.reason)
+
+
+def test_ros_convert_events_that_fill_a_packet_are_those_that_the_reflex_decodes():
+    events = np.array([(5_000_000_123, 3, 4, 1), (5_000_000_123, 63, 47, 0), (5_004_000_000, 0, 0, 1)], EVENT)
+    for sent in (events, events[:0]):
+        packet = SimpleNamespace(header=Header())  # event_camera_msgs need not be here
+        convert.fill_packet(packet, 7_000_000_000, "event_camera", sent, (64, 48))
+        assert (packet.width, packet.height, packet.encoding) == (64, 48, "mono")
+        assert convert.to_ns(packet.header.stamp) == 7_000_000_000
+        data = np.frombuffer(packet.events, np.uint8).tobytes()
+        decoded = EventDecoder().decode(packet.encoding, data, 64, 48, packet.time_base, packet.is_bigendian)
+        assert np.array_equal(decoded, sent)

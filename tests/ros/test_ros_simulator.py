@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
@@ -18,6 +19,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu, LaserScan
 from visualization_msgs.msg import MarkerArray
 
+from hybrid_control.navigation.sensors.events import EventDecoder
 from hybrid_control.sim.worlds import load_world
 
 
@@ -152,3 +154,22 @@ def test_ros_simulator_that_cannot_be_configured_says_why_and_stays_unconfigured
     assert graph.state("sim_node") == "unconfigured"
     assert not node.configured
     assert f"configure failed: {said}" in capfd.readouterr().err
+
+
+def test_ros_simulator_without_the_message_package_refuses_an_event_camera_in_a_line(graph, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "event_camera_msgs.msg", None)
+    node = graph.add(SimNode, world="open", camera=False, event_camera=True)
+    assert not node.start()
+    assert "event_camera: true needs event_camera_msgs (apt install" in capfd.readouterr().err
+
+
+def test_ros_simulator_publishes_event_packets_that_the_reflex_can_decode(graph):
+    messages = pytest.importorskip(
+        "event_camera_msgs.msg", reason="event_camera_msgs comes with an installed ROS 2, not from PyPI"
+    )
+    packets = graph.collect(messages.EventPacket, "events")
+    start(graph, world="default", event_camera=True, seed=3)
+    graph.until(lambda: len(packets) > 20, 20)
+    for packet in packets:
+        data = np.frombuffer(packet.events, np.uint8).tobytes()
+        EventDecoder().decode(packet.encoding, data, packet.width, packet.height, packet.time_base)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.navigation.sensors import Fusion, read_sources
-from hybrid_control.navigation.sensors.events import EVENT, EventDecoder, Looming
+from hybrid_control.navigation.sensors.events import EventDecoder, Looming
+from hybrid_control.signals.events import EVENT, pack_mono
 from hybrid_control.signals.headings import SECTORS
 
 MS = 1_000_000
@@ -25,6 +26,22 @@ def test_sensors_mono_packet_is_time_x_y_and_polarity():
     events = EventDecoder().decode("mono", packed, 10, 10, 500)
     assert events.tolist() == [(1500, 5, 7, 1), (2500, 9, 3, 0)]
     assert EventDecoder().decode("mono", packed, 9, 10, 500).tolist() == [(1500, 5, 7, 1)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 639), st.integers(0, 479), st.integers(0, 1))))
+def test_sensors_mono_packet_that_was_packed_here_is_read_back(rows):
+    events = np.array(rows, EVENT)
+    events["t"] += 7_000_000_000
+    assert EventDecoder().decode("mono", pack_mono(events, 7_000_000_000), 640, 480, 7_000_000_000).tolist() == (
+        events.tolist()
+    )
+
+
+def test_sensors_events_that_a_mono_packet_cannot_hold_are_refused():
+    for time in (-1, 2**32):
+        with pytest.raises(ValueError, match=r"within 4\.3 s after the time base, 0 ns"):
+            pack_mono(np.array([(time, 1, 1, 1)], EVENT), 0)
 
 
 def test_sensors_evt3_packet_bit_by_bit_and_on_into_the_next_one():

@@ -3,17 +3,23 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.navigation.world import SimulatorPart
 from hybrid_control.signals import Pose, Twist
+from hybrid_control.signals.events import EVENT
+from hybrid_control.sim.events import EventPixels
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.vehicle import EventSensor
 from hybrid_control.sim.simulator import Simulator
-from hybrid_control.sim.worlds import World, generate
+from hybrid_control.sim.worlds import Mover, World, generate
 
 BOUNDS = (-10.0, -10.0, 20.0, 10.0)
 
@@ -187,6 +193,76 @@ def test_each_thread_draws_with_a_simulator_of_its_own():
     with ThreadPoolExecutor(2) as pool:
         frames = list(pool.map(lambda _: frame(world(cylinders=[(2.0, 0.0, 0.2)])), range(4)))
     assert all(np.array_equal(f, expected) for f in frames)
+
+
+def seeing(**options):
+    """A Jackal with an event camera whose pixels are alike and make no noise."""
+    clean = EventPixels(mismatch=0.0, leak_rate=0.0, noise_rate=0.0)
+    return replace(JACKAL, event_camera=EventSensor(**{"pixels": clean, **options}))
+
+
+@with_gl
+def test_event_camera_is_silent_where_nothing_moves_and_sees_a_mover_where_it_is():
+    # 2.75 m before the camera; the focal length is 32 pixels: 1 m to the left is 11.6 pixels left of the middle
+    still = world(cylinders=[(3.0, 1.0, 0.2)])
+    with Simulator(still, seeing(width=64, height=48), camera=False) as sim:
+        packets = [e for e in sim.advance(500_000_000) if e.kind == "events"]
+    assert [p.time_ns for p in packets[:3]] == [4_000_000, 8_000_000, 12_000_000]
+    assert len(packets) == 125
+    assert sum(p.value.size for p in packets) == 0
+    walker = Mover(0.2, (3.0, 1.0), (3.0, -1.0), 0.5)
+    moves = replace(still, cylinders=np.empty((0, 3)), movers=(walker,))
+    with Simulator(moves, seeing(width=64, height=48), camera=False) as sim:
+        events = np.concatenate([e.value for e in sim.advance(2_000_000_000) if e.kind == "events"])
+    assert events.size > 200
+    assert (np.diff(events["t"]) >= 0).all()
+    y = 1.0 - 0.5 * events["t"] * 1e-9
+    middle, half = 31.5 - 32 * y / 2.75, 32 * 0.2 / 2.55
+    assert (abs(events["x"] - middle) < half + 1.5).all()
+    # its edges, and what is drawn on it; left and right of the middle alike
+    assert abs(np.mean(events["x"] - middle)) < 1.0
+
+
+@with_gl
+def test_event_camera_events_follow_from_the_seed_and_go_on_from_a_state_to_the_bit():
+    scene = generate("crossing", 2)
+
+    def run(sim, until):
+        for event in sim.advance(until):
+            if event.kind == "events":
+                yield event.value
+            sim.apply(Twist(0, linear_x=0.6, angular_z=0.4))
+
+    robot = replace(JACKAL, event_camera=EventSensor())
+    with Simulator(scene, robot, seed=4, camera=False) as sim:
+        first = np.concatenate([*run(sim, 200_000_000)])
+        state = sim.state()
+        rest = np.concatenate([*run(sim, 400_000_000)])
+        sim.set_state(state)
+        assert np.array_equal(np.concatenate([*run(sim, 400_000_000)]), rest)
+        sim.reset()
+        assert np.array_equal(np.concatenate([*run(sim, 200_000_000)]), first)
+    assert min(first.size, rest.size) > 100
+
+
+@with_gl
+def test_event_camera_of_the_robots_hybrid_gives_its_packets_at_the_port_events_each_with_its_time():
+    ms = 1_000_000
+    with Simulator(world(cylinders=[(3.0, 0.0, 0.5)]), seeing(), camera=False) as sim:
+        runs = SimpleNamespace(begins=(0, 10 * ms, 20 * ms))
+        messages = SimulatorPart(sim).run(runs, {"command": ([], [], [])})["events"]
+    assert [[m.time_ns // ms for m in window] for window in messages] == [[], [4, 8], [12, 16, 20]]
+    assert all(m.value.dtype == EVENT for window in messages for m in window)
+
+
+def test_event_camera_that_is_not_there_changes_nothing_and_is_refused_in_a_line():
+    with Simulator(world(), camera=False) as sim:
+        assert {e.kind for e in sim.advance(100_000_000)} == {"scan", "imu", "odometry"}
+        with pytest.raises(ValueError, match="the robot 'jackal' has no event camera"):
+            sim.events()
+    frames = seeing(z=0.5, pitch=0.1).sensor_frames()
+    assert "event_camera" not in JACKAL.sensor_frames()
+    assert frames["event_camera"].xyz == pytest.approx((0.25, 0.0, 0.5 - JACKAL.mount_height))
 
 
 def test_without_gl_everything_but_the_camera_works_and_says_which_packages_are_missing():

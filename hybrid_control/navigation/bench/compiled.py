@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.eikonal import GeodesicField
 from hybrid_control.geometry.shapes import FloatArray, clearance
+from hybrid_control.learning.initial_states import potentials_of
 from hybrid_control.navigation.bench.map_planner import (
     ERROR,
     erring,
@@ -27,6 +28,7 @@ from hybrid_control.navigation.bench.map_planner import (
 )
 from hybrid_control.navigation.episode import NOTE_WAY, WINDOW_NS, Episode, Rules
 from hybrid_control.navigation.planner.rates import LATENCY, PENDING, PLANNER_RATE, RATES_TIMEOUT
+from hybrid_control.navigation.planner.states import TURN
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex import context as t
 from hybrid_control.navigation.reflex.evasion import ROBOT, robot_of
@@ -34,10 +36,15 @@ from hybrid_control.navigation.reflex.ground import mark_passed
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.percept import SWEEP
 from hybrid_control.navigation.reflex.scan import new_view, take_scan
+from hybrid_control.navigation.reflex.states import STATES, fill
 from hybrid_control.navigation.reflex.tick import run_tick
+from hybrid_control.navigation.states import POPULATIONS, Settled
+from hybrid_control.navigation.states import channels as drives
 from hybrid_control.realtime import address_of, write_mailbox
+from hybrid_control.signals import StateVector
 from hybrid_control.signals.coding import encoder
 from hybrid_control.signals.coding.kernels import encode
+from hybrid_control.signals.headings import SECTORS, wrapped
 from hybrid_control.sim.kinematic import (
     LEFT,
     RIGHT,
@@ -76,6 +83,7 @@ RUN = np.dtype(
         ("planner_latency_ns", np.int64),
         ("waypoint_lasts_ns", np.int64),  # without a next one
         ("planner", np.int64),  # whether there is one
+        ("states", np.int64),  # whether its plans bring initial states along
         ("route", np.int64),  # whether points on the way stand in for the goal
         ("planner_dies_within", np.float64),  # m from the goal, -1 for never
         ("goal_radius", np.float64),
@@ -111,6 +119,15 @@ class Mail(NamedTuple):
     motion: Any
     goal: Any
     view: Any
+
+
+class Start(NamedTuple):
+    """The planner's initial states: the record of the mailbox, and the map that they come of (`RingMap`)."""
+
+    record: Any
+    drive: FloatArray
+    compete: FloatArray
+    answer: FloatArray
 
 
 class Way(NamedTuple):
@@ -168,11 +185,13 @@ def _episode(
     to_goal: Way,
     channels: Any,
     rngs: Any,
+    start: Start,
     way: FloatArray,
 ) -> int:
     """Drives until the goal, a contact or the end; fills `run` and `way`. Returns how many points the way has.
 
-    c: the reflex's context; channels: the encoder's state; rngs: of the lidar and of the planner.
+    c: the reflex's context; channels: the encoder's state; rngs: of the lidar and of the planner; start: of initial
+    states, where run.states has them.
     """
     scan, train, motion, goal, view = mail
     state, base, cylinders, movers, boxes = plane
@@ -184,6 +203,8 @@ def _episode(
     counts = np.zeros(2)
     pending, pending_ns = np.empty((PENDING, t.CHANNELS), np.float32), np.zeros(PENDING, np.int64)
     first_pending = last_pending = 0
+    pending_states = np.zeros((PENDING, 2 * SECTORS), np.float32)
+    said, direction = np.zeros(PENDING, np.bool_), math.nan
     rates, rates_ns = np.zeros(t.CHANNELS, np.float32), -1
     sent_scan = sent_odometry = sent_camera = 0
     scan_ns = odometry_ns = 0
@@ -247,6 +268,15 @@ def _episode(
                         )
                         pending[last_pending % PENDING] = planner_rates(heading + error, speed)
                         pending_ns[last_pending % PENDING] = now
+                        turned = not abs(wrapped(heading + error + motion.yaw - direction)) < TURN
+                        said[last_pending % PENDING] = run.states != 0 and turned
+                        if said[last_pending % PENDING]:
+                            direction = heading + error + motion.yaw
+                            bearing = math.atan2(goal.y - motion.y, goal.x - motion.x) - motion.yaw
+                            inputs = drives(pending[last_pending % PENDING].astype(np.float64), bearing)
+                            pending_states[last_pending % PENDING] = potentials_of(
+                                inputs, start.drive, start.compete, start.answer
+                            ).ravel()
                         last_pending += 1
 
         while first_pending < last_pending:
@@ -255,6 +285,9 @@ def _episode(
                 break
             rates[:] = pending[first_pending % PENDING]
             rates_ns = stamp
+            if said[first_pending % PENDING] and until - stamp <= run.waypoint_lasts_ns:
+                start.record.values[: 2 * SECTORS] = pending_states[first_pending % PENDING]
+                write_mailbox(c.states_box, address_of(start.record), stamp, stamp)
             first_pending += 1
         if rates_ns >= 0 and until - rates_ns > RATES_LAST_NS:
             rates_ns = -1
@@ -295,12 +328,14 @@ class CompiledRunner:
 
     reflex: with its settings and gains; its clock does not matter. planner: whether the stand-in of the ANN drives it;
     route: whether a stand-in of the route memory does, as long as the planner lives. The goal's place and the way to
-    it come from `way_field`.
+    it come from `way_field`. settled: the initial states that plans bring along, if any.
     """
 
-    def __init__(self, reflex: Reflex, robot: Vehicle, *, planner: bool, route: bool) -> None:
+    def __init__(
+        self, reflex: Reflex, robot: Vehicle, *, planner: bool, route: bool, settled: Settled | None = None
+    ) -> None:
         self.reflex, self.robot = reflex, robot
-        self.planner, self.route = planner, route
+        self.planner, self.route, self._settled = planner, route, settled
 
     def run(
         self,
@@ -340,6 +375,7 @@ class CompiledRunner:
             Way(field.field, field.free, frame),
             encoder("poisson", t.CHANNELS, seed=seed).state,
             (simulator.lidar.rng, np.random.default_rng([seed, 31])),
+            self._start(),
             way,
         )
         made = int(run["made"][0])
@@ -354,6 +390,15 @@ class CompiledRunner:
             standing_contacts=int(run["standing"][0]),
         )
 
+    def _start(self) -> Start:
+        """Where initial states go, and what they come of; zeros where there are none."""
+        record, nothing = np.zeros(1, STATES), np.zeros(SECTORS)
+        if self._settled is None:
+            return Start(record[0], np.zeros((2, SECTORS)), nothing, nothing)
+        fill(record[0], StateVector(0, np.zeros(2 * SECTORS, np.float32), POPULATIONS), self.reflex.engine)
+        ring = self._settled.ring
+        return Start(record[0], ring.drive, ring.compete, ring.answer)
+
     def _numbers(self, simulator: KinematicSimulator, rules: Rules) -> Any:
         """The numbers of an episode, (1,) of RUN."""
         robot, gains, settings = self.robot, self.reflex.gains, self.reflex.settings
@@ -366,6 +411,7 @@ class CompiledRunner:
         run["planner_period_ns"] = round(1e9 / PLANNER_RATE)
         run["waypoint_lasts_ns"] = round(float(gains["planner_timeout"]) * 1e9)
         run["planner"], run["route"] = self.planner, self.route
+        run["states"] = self._settled is not None
         run["goal_radius"] = rules.goal_radius
         run["centre_contact"] = -1.0 if rules.centre_contact is None else rules.centre_contact
         run["half_track"] = simulator.plane.base[3]

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.navigation.planner.timed import TimedPlanner
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.gains import GAINS
+from hybrid_control.navigation.states import Settled, read
 from hybrid_control.parameters import Value
 from hybrid_control.sim.kinematic import KinematicSimulator
 from hybrid_control.sim.robots import vehicle
@@ -43,7 +45,8 @@ class Setup:
     gains: of the reflex, over its defaults; settings: of baselines, over theirs, by policy, where max_speed may be
     among them; model: ONNX file of the planner, empty for the package's own; fault: what befalls the hybrid's planner
     half way to the goal (see `faults`); duration: s after which an episode ends, the rules' own where None; hold: s
-    that the planner's rates hold at most while next to nothing changes (`planner.need`), 0: each image is planned on.
+    that the planner's rates hold at most while next to nothing changes (`planner.need`), 0: each image is planned on;
+    states: whether the reflex takes up the planner's initial states, which the model must have.
     """
 
     robot: str = "jackal"
@@ -55,6 +58,7 @@ class Setup:
     duration: float | None = None
     model: str = ""
     hold: float = 0.0
+    states: bool = False
     gains: Mapping[str, Value] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -102,7 +106,10 @@ class Harness:
             if find_policy(name).planner:
                 source = Planner(self.setup.model or contract.DEFAULT_MODEL)
                 planner = TimedPlanner(PlannerOnNeed(source, self.setup.hold) if self.setup.hold else source)
-            settings = self.setup.settings.get(name, {})
+            if find_policy(name).reflex:
+                settings: dict[str, Value] = {"planner_states": self.setup.states}
+            else:
+                settings = dict(self.setup.settings.get(name, {}))
             self._drivers[name] = make_driver(name, self.robot, planner, self._gains(), settings)
         return self._drivers[name]
 
@@ -129,6 +136,12 @@ class Harness:
         for reflex in reflexes:
             reflex.set_gains(whole)
 
+    def _settled(self) -> Settled | None:
+        """What the model says that the reflex settles at, where that is wanted."""
+        if not self.setup.states:
+            return None
+        return read(Path(self.setup.model or contract.DEFAULT_MODEL))
+
     def _field(self, scene: Scene, index: int) -> GeodesicField:
         if index not in self._fields:
             if len(self._fields) >= FIELDS_KEPT:
@@ -140,9 +153,13 @@ class Harness:
         """An episode at the kinematic level of what the reflex drives."""
         if name not in self._runners:
             policy = find_policy(name)
-            reflex = Reflex(self.robot.reflex_settings, self._gains(), clock=lambda: 0)
+            settings = {**self.robot.reflex_settings, "planner_states": self.setup.states}
             self._runners[name] = CompiledRunner(
-                reflex, self.robot, planner=policy.planner, route=policy.memory
+                Reflex(settings, self._gains(), clock=lambda: 0),
+                self.robot,
+                planner=policy.planner,
+                route=policy.memory,
+                settled=self._settled() if policy.planner else None,
             )
         runner = self._runners[name]
         fault = self.setup.fault
@@ -164,7 +181,7 @@ class Harness:
         with contextlib.closing(kind(scene.world, self.robot, seed, camera=looks)) as simulator:
             if driver.planner is not None:
                 if self.setup.level != "physics":
-                    driver.planner.source = MapPlanner(scene.world, seed)
+                    driver.planner.source = MapPlanner(scene.world, seed, self._settled())
                 if isinstance(driver.planner.source, PlannerOnNeed):
                     driver.planner.source.reset()
                 driver.planner.fault = planner_fault(self.setup.fault, scene.world)

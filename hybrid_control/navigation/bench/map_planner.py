@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hybrid_control.geometry.eikonal import descend, interpolate, line_free
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance
 from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.states import Plan
 from hybrid_control.navigation.planner.training.labels import (
     BRAKING,
     BUMP_PEAK,
@@ -26,6 +27,7 @@ from hybrid_control.navigation.planner.training.labels import (
     SLOW_FRACTION,
     TURN_IN_PLACE,
 )
+from hybrid_control.navigation.states import Settled
 from hybrid_control.signals import Goal, Odometry, Pose, RateVector
 from hybrid_control.signals.headings import HEADINGS
 from hybrid_control.sim.worlds import World
@@ -151,24 +153,33 @@ class MapPlanner:
     """Heading and speed of the expert that the planner is trained on, from the true pose, with errors in the heading.
 
     It knows the whole map, so it never enters a dead end: it says how well the reflex follows a good planner, not how
-    good the planner is. Its images are true poses. Without any way to the goal it names the bearing.
+    good the planner is. Its images are true poses. Without any way to the goal it names the bearing. settled: the
+    initial states that its plans bring along.
     """
 
     max_rate = MAX_RATE
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, settled: Settled | None = None) -> None:
         self._field = way_field(world)
         self._frame = frame_of(self._field)
         self._frame[3:] = world.goal
         self._obstacles = np.array(world.cylinders), np.array(world.boxes)
         self._rng = np.random.default_rng([seed, 31])
         self._error = 0.0
+        self._settled = settled
 
-    def plan(self, image: Pose, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
+    def plan(
+        self, image: Pose, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
+    ) -> RateVector:
         """Rates of the heading and speed populations, as `planner.Planner.plan` gives them."""
         self._error = erring(self._error, float(self._rng.normal(0.0, ERROR)))
         heading, speed = self.wish(image)
-        return RateVector(stamp_ns, planner_rates(heading + self._error, speed), contract.POPULATIONS)
+        rates = planner_rates(heading + self._error, speed)
+        begin = None
+        if states and self._settled is not None:
+            bearing = odometry.pose.to_body(goal.x, goal.y)[1]
+            begin = self._settled(rates[: HEADINGS.size], bearing, stamp_ns)
+        return Plan(stamp_ns, rates, contract.POPULATIONS, begin)
 
     def state(self) -> Any:
         """The error, and what the next ones are drawn from."""

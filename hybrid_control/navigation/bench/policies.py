@@ -54,15 +54,16 @@ def make_driver(
     robot: Vehicle,
     planner: TimedPlanner | None,
     gains: Mapping[str, Value],
-    settings: Mapping[str, float],
+    settings: Mapping[str, Value],
 ) -> Driver:
-    """A driver of a robot. planner: for those policies that have one; gains: of the reflex; settings: of a baseline.
+    """A driver of a robot. planner: for those policies that have one; gains: of the reflex; settings: of the reflex, or
+    of a baseline.
 
     ValueError for a baseline that has no such setting, or a robot that baselines do not drive.
     """
     policy = find_policy(name)
     if policy.reflex:
-        return Navigator(planner, robot, gains=gains, memory=policy.memory)
+        return Navigator(planner, robot, settings=settings, gains=gains, memory=policy.memory)
     if robot.flies:
         taken = ", ".join(n for n, p in POLICIES.items() if p.reflex)
         raise ValueError(f"--policy {name}: drives rovers; {robot.name} takes {taken}")

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from hybrid_control import ann
-from hybrid_control.signals import PLANNER_POPULATIONS
+from hybrid_control.signals import PLANNER_POPULATIONS, Population, layout
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.signals.spikes import Float32Array
 
@@ -89,6 +89,17 @@ class ModelInfo:
     extra_outputs: tuple[TensorSpec, ...]
     metadata: Mapping[str, str]
 
+    @property
+    def states(self) -> tuple[Population, ...]:
+        """The populations whose initial potentials it gives: outputs float (1, n) beside those of the contract."""
+        return layout(
+            **{
+                spec.name: spec.shape[1]
+                for spec in self.extra_outputs
+                if spec.dtype == "float" and len(spec.shape) == 2 and spec.shape[0] <= 1 <= spec.shape[1]
+            }
+        )
+
 
 def open_session(
     path: str | os.PathLike[str], providers: Sequence[str] | None = None
@@ -147,18 +158,22 @@ def load(
 
 
 def infer(
-    session: ort.InferenceSession, info: ModelInfo, feed: Mapping[str, NDArray]
-) -> tuple[Float32Array, Float32Array]:
+    session: ort.InferenceSession, info: ModelInfo, feed: Mapping[str, NDArray], states: bool = False
+) -> tuple[Float32Array, ...]:
     """Run the model once: heading (72,) and speed (8,) rates in Hz, finite and within 0 .. max_rate.
+
+    states: whether the potentials of info.states follow, finite, one population after another, (0,) where it has none.
 
     Raises PlannerError where the model fails or answers outside its contract.
     """
+    more = [TensorSpec(p.name, "float", (1, p.size)) for p in info.states] if states else []
+    wanted = [*OUTPUTS, *more]
     try:
-        answers = session.run([spec.name for spec in OUTPUTS], dict(feed))
+        answers = session.run([spec.name for spec in wanted], dict(feed))
     except ann.ORT_ERRORS as error:
         raise PlannerError(f"{info.path}: the model failed ({_one_line(error)})") from None
     checked = []
-    for spec, answer in zip(OUTPUTS, answers, strict=True):
+    for spec, answer in zip(wanted, answers, strict=True):
         if answer.shape != spec.shape:
             raise PlannerError(
                 f"{info.path}: output {spec.name!r} has shape {answer.shape}, not {spec.shape}"
@@ -166,6 +181,9 @@ def infer(
         rates = answer[0]
         if not np.isfinite(rates).all():
             raise PlannerError(f"{info.path}: output {spec.name!r} is not finite")
+        if spec in more:
+            checked.append(rates)
+            continue
         slack = _RATE_TOLERANCE * info.max_rate
         if rates.min() < -slack or rates.max() > info.max_rate + slack:
             raise PlannerError(
@@ -173,7 +191,8 @@ def infer(
                 f"outside 0 .. {info.max_rate:g} Hz"
             )
         checked.append(np.clip(rates, 0.0, info.max_rate))
-    return checked[0], checked[1]
+    potentials = [np.concatenate([np.empty(0, np.float32), *checked[2:]])] if states else []
+    return checked[0], checked[1], *potentials
 
 
 def encode_speed(fraction: float, max_rate: float) -> Float32Array:
@@ -285,6 +304,6 @@ def _try_out(session: ort.InferenceSession, info: ModelInfo) -> None:
             "velocity": np.array([velocity], np.float32),
         }
         try:
-            infer(session, info, feed)
+            infer(session, info, feed, states=True)
         except PlannerError as error:
             raise ContractError(f"{error} (on a test image)") from None

@@ -55,28 +55,29 @@ class PlannerOnNeed:
         """The planner's, in Hz."""
         return self._planner.max_rate
 
-    def plan(self, image: UInt8Array, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
-        """As `Planner.plan`."""
+    def plan(
+        self, image: UInt8Array, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
+    ) -> RateVector:
+        """As `Planner.plan`; rates that hold bring no states along, for nothing has turned."""
         self.images += 1
         last = self._last
         if not self._hold_ns or not isinstance(image, np.ndarray) or image.ndim != 3 or 0 in image.shape:
-            return self._ask(image, odometry, goal, stamp_ns, None)
+            return self._ask((image, odometry, goal, stamp_ns), states, None)
         pixels = _pixels(image)
         if last is not None and self._same(last, pixels, odometry, goal, stamp_ns):
             return RateVector(stamp_ns, last.rates.rates, last.rates.populations)
-        return self._ask(image, odometry, goal, stamp_ns, pixels)
+        return self._ask((image, odometry, goal, stamp_ns), states, pixels)
 
     def _ask(
         self,
-        image: UInt8Array,
-        odometry: Odometry,
-        goal: Goal,
-        stamp_ns: int,
+        seen: tuple[UInt8Array, Odometry, Goal, int],
+        states: bool,
         pixels: NDArray[np.float32] | None,
     ) -> RateVector:
         self.inferences += 1
         self._last = None
-        rates = self._planner.plan(image, odometry, goal, stamp_ns)
+        rates = self._planner.plan(*seen, states=states)
+        _, odometry, goal, stamp_ns = seen
         if pixels is not None:
             pose = odometry.pose
             bearing = pose.to_body(goal.x, goal.y)[1]

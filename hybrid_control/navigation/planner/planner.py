@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.contract import ModelInfo, PlannerError
 from hybrid_control.navigation.planner.images import UInt8Array, contrast, resize
-from hybrid_control.signals import Goal, Odometry, RateVector
+from hybrid_control.navigation.planner.states import Plan
+from hybrid_control.signals import Goal, Odometry, StateVector
 
 #: Least contrast (images.contrast of the resized image, grey levels) of an image that shows something.
 MIN_CONTRAST = 2.0
@@ -66,11 +67,13 @@ class Planner:
         goal: Goal,
         stamp_ns: int,
         optional: Mapping[str, NDArray] | None = None,
-    ) -> RateVector:
+        states: bool = False,
+    ) -> Plan:
         """Where to go, as rates in Hz of the populations heading (72) and speed (8), stamped stamp_ns.
 
         image: (h, w, 3) uint8 RGB of any size, stretched to the model's; goal: in the frame of the odometry;
-        optional: values for inputs that the model offers beyond the contract (info.optional).
+        optional: values for inputs that the model offers beyond the contract (info.optional); states: whether the plan
+        is to bring the model's initial states along, if it has any (info.states).
         Raises BlindError where the image shows nothing, PlannerError where an argument or the model's answer
         cannot be used.
         """
@@ -99,8 +102,9 @@ class Planner:
         }
         for name, value in (optional or {}).items():
             feed[name] = self._checked_optional(name, value)
-        heading, speed = contract.infer(self._session, self._info, feed)
-        return RateVector(stamp_ns, np.concatenate([heading, speed]), contract.POPULATIONS)
+        heading, speed, *potentials = contract.infer(self._session, self._info, feed, states)
+        begin = StateVector(stamp_ns, potentials[0], self._info.states) if states and self._info.states else None
+        return Plan(stamp_ns, np.concatenate([heading, speed]), contract.POPULATIONS, begin)
 
     def _checked_optional(self, name: str, value: NDArray) -> NDArray:
         spec = self._optional.get(name)

@@ -28,8 +28,13 @@ class Plans(Protocol):
     def max_rate(self) -> float:
         """The highest rate in Hz."""
 
-    def plan(self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int) -> RateVector:
-        """Rates of the populations heading (72) and speed (8) in Hz; BlindError where the image shows nothing."""
+    def plan(
+        self, image: Any, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
+    ) -> RateVector:
+        """Rates of the populations heading (72) and speed (8) in Hz; BlindError where the image shows nothing.
+
+        states: whether it is to be a `states.Plan` that brings initial states along, where it can.
+        """
 
 
 @dataclass

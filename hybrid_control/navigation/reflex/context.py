@@ -14,6 +14,7 @@ from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.navigation.reflex.guard import GUARD
 from hybrid_control.navigation.reflex.network import GAINED, MOTOR, SPEED
 from hybrid_control.navigation.reflex.scan import MOTION, SCAN
+from hybrid_control.navigation.reflex.states import STATES
 from hybrid_control.realtime import Mailbox
 from hybrid_control.signals.headings import SECTORS
 from hybrid_control.snn.backends.numba import kernels
@@ -51,6 +52,8 @@ TRAIN = np.dtype(
     align=True,
 )
 VERTICAL = np.dtype([("up", np.float64), ("down", np.float64)], align=True)  # m, inf for nothing in range
+# of each sector, whether something comes into the way there, as an event camera sees it
+CROSSING = np.dtype([("sectors", np.uint8, (SECTORS,))], align=True)
 GOAL = np.dtype(
     [
         ("x", np.float64),  # m, where to go now
@@ -92,8 +95,10 @@ def mailboxes() -> dict[str, Mailbox]:
     kinds = {
         "scan": SCAN,
         "train": TRAIN,
+        "states": STATES,
         "motion": MOTION,
         "vertical": VERTICAL,
+        "crossing": CROSSING,
         "goal": GOAL,
         "gains": GAIN_SET,
         "board": BOARD,
@@ -137,6 +142,7 @@ CONTEXT = np.dtype(
         ("backend", np.int64),  # 0: the network runs here; 1: on a board, and here in its shadow
         ("stop_without_board", np.int64),
         ("board_timeout", np.float64),
+        ("takes_states", np.int64),  # whether the planner may set potentials of the network
         # written by the Python side, one word each
         ("active", np.int64),
         ("failed", np.int64),
@@ -153,6 +159,7 @@ CONTEXT = np.dtype(
         ("driving", np.int64),  # whether the mode lets the network drive
         ("fastest", np.float64),  # m/s, in this tick
         ("play_end", np.int64),  # tick up to which planner spikes are scheduled
+        ("crossed", np.int64),  # whether what crosses the way counts now
         ("seen_ns", np.int64),  # the loop's clock at the frame of what the scan saw
         ("guard", GUARD),
         ("stuck", np.float64),

@@ -13,10 +13,12 @@ from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.network import BANDS
 from hybrid_control.navigation.reflex.percept import sector_directions
 from hybrid_control.navigation.reflex.scan import bring_along
+from hybrid_control.navigation.reflex.states import take_up
 from hybrid_control.realtime import address_of, read_mailbox
 from hybrid_control.signals.headings import SECTORS
 
 BACK_OFF_CURRENT = 3.0
+CROSSING_LASTS = 0.25  # s for which what crosses the way counts as near: by then scans tell that it moves
 NOMINAL_HALF_WIDTH = 0.30  # m, clearance included, for which the network's closing kernels are made
 
 DIRECTIONS = sector_directions().astype(np.float64)
@@ -32,9 +34,14 @@ def receive(c: Any, now_ns: int) -> None:
     """Take in what has come since the last tick, from mailboxes and from a board."""
     if read_mailbox(c.gains_box, address_of(c.gains)):
         _apply_gains(c)
-    if read_mailbox(c.scan_box, address_of(c.scan)):
-        _see(c)
+    scanned = read_mailbox(c.scan_box, address_of(c.scan))
+    if scanned:
         c.seen_ns = c.scan.received_ns
+    crossing = read_mailbox(c.crossing_box, address_of(c.crossing))
+    crossed = c.crossing.sequence > 0 and now_ns - c.crossing.received_ns <= CROSSING_LASTS * 1e9
+    if scanned or (c.scan.sequence > 0 and (crossing or crossed != c.crossed)):
+        c.crossed = crossed
+        _see(c)
     read_mailbox(c.motion_box, address_of(c.motion))
     if c.scan.value.posed and c.motion.received_ns > c.seen_ns:
         bring_along(c.scan.value, c.motion.value, (c.motion.received_ns - c.seen_ns) * 1e-9)
@@ -44,6 +51,8 @@ def receive(c: Any, now_ns: int) -> None:
     read_mailbox(c.goal_box, address_of(c.goal))
     if read_mailbox(c.train_box, address_of(c.train)):
         _listen(c, 1e-9 / c.dt)
+    if c.takes_states and read_mailbox(c.states_box, address_of(c.states)):
+        take_up(c, now_ns)
     if c.backend:
         _from_board(c, now_ns)
 
@@ -73,7 +82,7 @@ def _drive(strength: float, share: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _see(c: Any) -> None:
-    """Turn the newest scan into the currents of the obstacle and approach populations."""
+    """Turn the newest scan, and what crosses the way, into the currents of the obstacle and approach populations."""
     g = c.gains.value
     near = view(c.near_in, SECTORS, F32)
     mid = view(c.mid_in, SECTORS, F32)
@@ -81,6 +90,7 @@ def _see(c: Any) -> None:
     approach = view(c.approach_in, SECTORS, F32)
     # a robot that is to keep more clearance sees everything nearer by as much as it is wider
     scale = NOMINAL_HALF_WIDTH / (c.guard.outline.half_width + g.clearance)
+    first, last = _crossed(c, g.avoidance_distance / scale) if c.crossed else (SECTORS, -1)
     for i in range(SECTORS):
         r = float(c.scan.value.sectors[i]) * scale
         n = m = f = a = 0.0
@@ -94,10 +104,26 @@ def _see(c: Any) -> None:
         if r < 1.5 * g.avoidance_distance:
             # the inverse of the time to contact
             a = 0.25 * float(c.scan.value.approach[i]) / max(r - NOMINAL_HALF_WIDTH, 0.1)
+        if first <= i <= last:
+            n = a = 1.0
         near[i] = _drive(NEAR_DRIVE, n)
         mid[i] = _drive(MID_DRIVE, m)
         far[i] = _drive(FAR_DRIVE, f)
         approach[i] = _drive(2.0, min(a, 1.0) if a > 0.075 else 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _crossed(c: Any, reach: float) -> tuple[int, int]:
+    """The first and last sector that something is about to cross: from where it is to straight ahead.
+
+    What the scan does not have within reach (m) does not count: it is far away, or an error.
+    """
+    first, last, seen = SECTORS, -1, c.scan.value.sectors
+    for i in range(SECTORS):
+        nearest = min(seen[i - 1], seen[i], seen[(i + 1) % SECTORS])
+        if c.crossing.value.sectors[i] and nearest < reach:
+            first, last = min(first, i, SECTORS // 2), max(last, i, SECTORS // 2 - 1)
+    return first, last
 
 
 @njit(cache=True, nogil=True)
@@ -131,6 +157,12 @@ def _from_board(c: Any, now_ns: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def goal_share(cosine: float) -> float:
+    """Current of a goal neuron above its threshold, as a share of the greatest: by the cosine of how far it is off."""
+    return math.exp(2.0 * (cosine - 1.0))
+
+
+@njit(cache=True, nogil=True)
 def feed(c: Any) -> None:
     """Set the network's inputs for this tick: the planner's spikes, the goal's bearing, arousal, and being stuck."""
     slot = c.tick % PLAYOUT
@@ -146,6 +178,6 @@ def feed(c: Any) -> None:
         sine = STRAIGHT_BEHIND  # both ways round are alike, and the ring, pulled to both, would never decide
     for i in range(SECTORS):
         off = cosine * COSINES[i] + sine * SINES[i]  # the cosine of how far the sector lies off the bearing
-        goal[i] = 1.0 + 2.0 * math.exp(2.0 * (off - 1.0)) if c.driving and c.goal_known else 0.0
+        goal[i] = 1.0 + 2.0 * goal_share(off) if c.driving and c.goal_known else 0.0
     view(c.arousal_in, 1, F32)[0] = 1.0 if c.driving else 0.0
     view(c.stuck_in, 1, F32)[0] = BACK_OFF_CURRENT if c.driving and c.back_off > 0.0 else 0.0

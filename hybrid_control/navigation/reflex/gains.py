@@ -55,6 +55,8 @@ SETTINGS: tuple[Parameter, ...] = (
     Parameter("without_planner", "goal", "",
               "what the reflex does while the planner is dead: steer by the goal's bearing at half speed, or stop",
               choices=("goal", "stop")),
+    Parameter("planner_states", False, "",
+              "the planner's states (planner/state) become the network's membrane potentials, between two ticks"),
     Parameter("network_file", "", "", "NIR file of the network; empty for the one that comes with hybrid_control"),
     Parameter("backend", "numba", "",
               "what runs the network: this processor, or a board behind the board bridge (never on hardware so far)",

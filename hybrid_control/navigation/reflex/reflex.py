@@ -42,6 +42,7 @@ from hybrid_control.navigation.reflex.returns import Returns
 from hybrid_control.navigation.reflex.scan import take_points, take_scan
 from hybrid_control.navigation.reflex.sight import Sight
 from hybrid_control.navigation.reflex.spike_log import SpikeLog
+from hybrid_control.navigation.reflex.states import fill
 from hybrid_control.navigation.reflex.status import REASONS, Command, Meter, Status
 from hybrid_control.navigation.reflex.target import Target
 from hybrid_control.navigation.reflex.tick import tick
@@ -54,6 +55,7 @@ from hybrid_control.signals import (
     Pose,
     RangeScan,
     SpikeTrain,
+    StateVector,
     Twist,
     VerticalRanges,
 )
@@ -62,14 +64,8 @@ from hybrid_control.snn import Engine, Network
 __all__ = ["Command", "InputRefused", "Mode", "Reflex", "Status"]
 
 # place in SPIKE_LAYOUT of each neuron of BOARD_OUTPUTS
-_SPIKE_PLACE = np.concatenate(
-    [
-        np.arange(p.first, p.first + p.size)
-        for name in (q.name.removesuffix("_out") for q in BOARD_OUTPUTS)
-        for p in SPIKE_LAYOUT
-        if p.name == name
-    ]
-)
+_PLACES = {f"{p.name}_out": np.arange(p.first, p.first + p.size) for p in SPIKE_LAYOUT}
+_SPIKE_PLACE = np.concatenate([_PLACES[population.name] for population in BOARD_OUTPUTS])
 _MODE, _TICK = (list(COMMAND.fields or ()).index(name) for name in ("mode", "tick"))
 LONGEST_WINDOW_NS = 2_000_000_000  # of a window of spikes that is sent; a SpikeTrain holds up to 4.3 s
 
@@ -99,6 +95,8 @@ class Reflex:
             raise ParameterError(
                 "min_turning_radius: is for a base that steers; a holonomic one turns on the spot, leave it at 0"
             )
+        if self.settings["planner_states"] and self.settings["backend"] != "numba":
+            raise ParameterError("planner_states: needs the network on this processor, backend numba")
         self._gains = check_all(GAINS, gains or {})
         self._clock = clock
         self._lock = threading.Lock()  # among writers; the loop never takes it
@@ -227,30 +225,55 @@ class Reflex:
             record["offset_ns"][: train.neuron.size] = train.offset_ns
             self._boxes["train"].write(record, train.stamp_ns, received)
 
+    def put_states(self, states: StateVector, now_ns: int) -> None:
+        """Membrane potentials that the network is to go on from: the next tick begins with all of them, or with none.
+
+        Refused: everything while the setting planner_states is off, populations that the network does not have or of
+        another size, potentials beyond `states.MOST_POTENTIAL`, stamps as `gains.planner_timeout` says.
+        """
+        with self._lock:
+            record = self._boxes["states"].new()
+            try:
+                if not self.settings["planner_states"]:
+                    raise ValueError("the setting planner_states is off")
+                fill(record, states, self.engine)
+            except ValueError as error:
+                raise self._inputs.refuse("states", str(error)) from None
+            received = self._received("states", states.stamp_ns, now_ns, "planner_timeout")
+            self._boxes["states"].write(record, states.stamp_ns, received)
+
     def put_odometry(self, odometry: Odometry, now_ns: int) -> None:
         """Pose and speed, by which the goal's bearing is known. Stamps as `gains.odometry_timeout` says."""
         with self._lock:
             received = self._received("odometry", odometry.stamp_ns, now_ns, "odometry_timeout")
             record = self._boxes["motion"].new()
-            pose, twist = odometry.pose, odometry.twist
-            record[...] = (pose.x, pose.y, pose.yaw, twist.linear_x, twist.linear_y, twist.angular_z)
+            at, twist = odometry.pose, odometry.twist
+            record[...] = (at.x, at.y, at.yaw, twist.linear_x, twist.linear_y, twist.angular_z)
             self._target.lapse()
             self._sight.put_motion(odometry.stamp_ns, record[()])
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
 
     def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:
         """Ranges up and down of a holonomic vehicle. now_ns: the ROS clock. Stamps as `gains.scan_timeout` says."""
+        self._put("vertical", "vertical ranges", (ranges.up, ranges.down), ranges.stamp_ns, now_ns)
+
+    def put_crossing(self, sectors: NDArray[np.bool_], stamp_ns: int, now_ns: int) -> None:
+        """Where something comes into the way by an event camera, (SECTORS,): what the scan has near there counts as
+        near up to straight ahead, for `feed.CROSSING_LASTS`. now_ns, stamps: as of `put_vertical`."""
+        self._put("crossing", "crossing", (sectors,), stamp_ns, now_ns)
+
+    def _put(self, box: str, what: str, value: tuple[object, ...], stamp_ns: int, now_ns: int) -> None:
         with self._lock:
-            received = self._received("vertical ranges", ranges.stamp_ns, now_ns, "scan_timeout")
-            record = self._boxes["vertical"].new()
-            record["up"], record["down"] = ranges.up, ranges.down
-            self._boxes["vertical"].write(record, ranges.stamp_ns, received)
+            received = self._received(what, stamp_ns, now_ns, "scan_timeout")
+            record = self._boxes[box].new()
+            record[...] = value
+            self._boxes[box].write(record, stamp_ns, received)
 
     def put_goal(self, goal: Goal) -> None:
         """Where to go, in the odometry's frame.
 
-        The same goal again changes nothing on the way there, nor at it; where the robot had arrived and the newest
-        odometry says that it is no longer there, it is driven to again.
+        The same goal again changes nothing on the way there, nor at it; it is driven to again where the robot had
+        arrived and has left by odometry.
         """
         with self._lock:
             self._target.set_goal(goal, lambda wish: self._carried_away(goal, wish))
@@ -258,10 +281,9 @@ class Reflex:
     def _carried_away(self, goal: Goal, wish: int) -> bool:
         """Whether the robot had reached a goal, the wish of that number, and was taken from it."""
         motion = self._boxes["motion"].read()
-        if self.context["fulfilled"][0] != wish or not motion["sequence"]:
-            return False
-        at = motion["value"]
-        return math.hypot(goal.x - at["x"], goal.y - at["y"]) >= float(self.settings["goal_tolerance"])
+        away = math.hypot(goal.x - motion["value"]["x"], goal.y - motion["value"]["y"])
+        arrived = self.context["fulfilled"][0] == wish and bool(motion["sequence"])
+        return arrived and away >= float(self.settings["goal_tolerance"])
 
     def put_waypoint(self, point: Goal, now_ns: int) -> None:
         """A point on the way to the goal, or where the goal lies by a better reckoning, in the odometry's frame.

@@ -54,6 +54,7 @@ def _forget_later(c: Any, now_ns: int) -> None:
     _forget_if_later(c.scan, now_ns)
     _forget_if_later(c.motion, now_ns)
     _forget_if_later(c.vertical, now_ns)
+    _forget_if_later(c.crossing, now_ns)
     _forget_if_later(c.train, now_ns)
     _forget_if_later(c.board, now_ns)
 

@@ -59,6 +59,7 @@ def connect(
     c["max_climb"] = float(settings["max_climb"])
     c["backend"] = settings["backend"] != "numba"
     c["stop_without_board"] = settings["without_board"] == "stop"
+    c["takes_states"] = bool(settings["planner_states"])
     c["board_timeout"] = float(settings["board_timeout"])
     for node in ("approach", "far", "goal", "mid", "near") if settings["backend"] != "numba" else ():
         c[f"{node}_spikes"] = engine.spikes(node).ctypes.data

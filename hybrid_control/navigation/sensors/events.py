@@ -12,11 +12,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.signals.events import EVENT, unpack_mono
 from hybrid_control.signals.headings import SECTORS, sectors_of
 
 MAX_BYTES = 8_000_000  # of a packet
 MAX_PIXELS = 4_000_000
-EVENT = np.dtype([("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("on", np.uint8)])  # t: ns
 ENCODINGS = ("mono", "evt3")
 _MEMORY = 0.05  # s; edges that passed longer ago are no longer of the same motion
 _WINDOW = 3  # pixels around an event whose times make the plane
@@ -54,12 +54,7 @@ class EventDecoder:
                 f"{len(data)} bytes of {encoding}, expected a multiple of {size}, at most {MAX_BYTES}"
             )
         if encoding == "mono":
-            words = np.frombuffer(data, "<u8")
-            events = np.empty(words.size, EVENT)
-            # 32 bits of ns after time_base, 16 of x, 15 of y, 1 of polarity
-            events["t"] = np.int64(time_base & 0x7FFFFFFFFFFFFFFF) + (words & 0xFFFFFFFF).astype(np.int64)
-            events["x"], events["y"] = (words >> 32) & 0xFFFF, (words >> 48) & 0x7FFF
-            events["on"] = words >> 63
+            events = unpack_mono(data, time_base)
             return events[(events["x"] < width) & (events["y"] < height)]
         words = np.frombuffer(data, "<u2")
         events = np.empty(12 * words.size, EVENT)
@@ -172,44 +167,54 @@ class Looming:
 
 
 @numba.njit(cache=True, nogil=True)
+def normal_flow(times: Any, t: int, x: int, y: int, on: int) -> tuple[bool, float, float, float]:
+    """Note an event in the surface of newest times, (2, height, width) ns; how the edge goes that made it: whether that
+    is known, its direction (a unit vector) and its speed in pixels/s."""
+    height, width = times.shape[1], times.shape[2]
+    times[on, y, x] = t
+    if not (_WINDOW <= x < width - _WINDOW and _WINDOW <= y < height - _WINDOW):
+        return False, 0.0, 0.0, 0.0
+    # plane t = a dx + b dy + c through the newest times around
+    n = sx = sy = st = sxx = sxy = syy = sxt = syt = 0.0
+    for dy in range(-_WINDOW, _WINDOW + 1):
+        for dx in range(-_WINDOW, _WINDOW + 1):
+            age = (t - times[on, y + dy, x + dx]) * 1e-9
+            if 0.0 <= age <= _MEMORY:
+                n += 1.0
+                sx += dx
+                sy += dy
+                st -= age
+                sxx += dx * dx
+                sxy += dx * dy
+                syy += dy * dy
+                sxt -= dx * age
+                syt -= dy * age
+    if n < _LEAST:
+        return False, 0.0, 0.0, 0.0
+    cxx, cxy, cyy = sxx - sx * sx / n, sxy - sx * sy / n, syy - sy * sy / n
+    cxt, cyt = sxt - sx * st / n, syt - sy * st / n
+    determinant = cxx * cyy - cxy * cxy
+    if determinant < 1e-6:
+        return False, 0.0, 0.0, 0.0
+    a = (cyy * cxt - cxy * cyt) / determinant
+    b = (cxx * cyt - cxy * cxt) / determinant
+    slope = math.hypot(a, b)  # s / pixel
+    if slope * _FASTEST < 1.0:
+        return False, 0.0, 0.0, 0.0
+    return True, a / slope, b / slope, 1.0 / slope
+
+
+@numba.njit(cache=True, nogil=True)
 def _flow(events: Any, times: Any, sector: Any, sums: Any) -> None:
     """Add each event's normal flow to its sector's sums: the 3 x 3 normal equations, their right side, the weight."""
     height, width = times.shape[1], times.shape[2]
     for i in range(events.size):
-        t, x, y, on = events[i].t, int(events[i].x), int(events[i].y), int(events[i].on) & 1
+        x, y = int(events[i].x), int(events[i].y)
         if x >= width or y >= height:
             continue
-        times[on, y, x] = t
-        if not (_WINDOW <= x < width - _WINDOW and _WINDOW <= y < height - _WINDOW):
+        known, nx, ny, speed = normal_flow(times, events[i].t, x, y, int(events[i].on) & 1)
+        if not known:
             continue
-        # plane t = a dx + b dy + c through the newest times around
-        n = sx = sy = st = sxx = sxy = syy = sxt = syt = 0.0
-        for dy in range(-_WINDOW, _WINDOW + 1):
-            for dx in range(-_WINDOW, _WINDOW + 1):
-                age = (t - times[on, y + dy, x + dx]) * 1e-9
-                if 0.0 <= age <= _MEMORY:
-                    n += 1.0
-                    sx += dx
-                    sy += dy
-                    st -= age
-                    sxx += dx * dx
-                    sxy += dx * dy
-                    syy += dy * dy
-                    sxt -= dx * age
-                    syt -= dy * age
-        if n < _LEAST:
-            continue
-        cxx, cxy, cyy = sxx - sx * sx / n, sxy - sx * sy / n, syy - sy * sy / n
-        cxt, cyt = sxt - sx * st / n, syt - sy * st / n
-        determinant = cxx * cyy - cxy * cxy
-        if determinant < 1e-6:
-            continue
-        a = (cyy * cxt - cxy * cyt) / determinant
-        b = (cxx * cyt - cxy * cxt) / determinant
-        slope = math.hypot(a, b)  # s / pixel
-        if slope * _FASTEST < 1.0:
-            continue
-        nx, ny, speed = a / slope, b / slope, 1.0 / slope
         px, py = x - 0.5 * (width - 1), y - 0.5 * (height - 1)
         u = nx * px + ny * py
         s = sums[sector[x]]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.guard import DEAD, KNOWN, UNLOOKED
 from hybrid_control.navigation.reflex.percept import APPROACH_SMOOTHING, approach_speeds
-from hybrid_control.navigation.sensors.events import ENCODINGS, EVENT, EventDecoder, Looming
+from hybrid_control.navigation.sensors.events import ENCODINGS, EventDecoder
+from hybrid_control.navigation.sensors.eye import Eye
 from hybrid_control.navigation.sensors.mounts import Mount
 from hybrid_control.navigation.sensors.readings import (
     DepthImage,
@@ -23,6 +24,7 @@ from hybrid_control.navigation.sensors.readings import (
 from hybrid_control.navigation.sensors.sources import Source, read_sources
 from hybrid_control.navigation.sensors.views import View
 from hybrid_control.signals import RangeScan
+from hybrid_control.signals.events import EVENT
 from hybrid_control.signals.headings import SECTORS, sectors_of
 from hybrid_control.signals.stamps import MAX_FUTURE_NS, age_of
 
@@ -185,8 +187,9 @@ def warm() -> None:
     fusion = Fusion(read_sources("scan laser"))
     fusion.put_points("scan", points, 1, 1)
     fusion.fuse(1, 1.0)
-    looming = Looming(8, 8, 1.0, 0.0)
+    eye = Eye((8, 8), 1.0, (1.0, 0.0, 0.0))
     for encoding in ENCODINGS:
-        looming.put(EventDecoder().decode(encoding, bytes(8), 8, 8, 0))
-    looming.put(np.zeros(1, EVENT))
-    looming.rates()
+        eye.put(EventDecoder().decode(encoding, bytes(8), 8, 8, 0), 1, 1.0, 0.0)
+    eye.put(np.zeros(1, EVENT), 2, 1.0, 0.0)
+    eye.rates()
+    eye.crossing()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from hybrid_control.sim.description import (
     BASE,
     CAMERA,
+    EVENTS,
     IMU,
     LIDAR,
     OPTICAL,
@@ -19,6 +20,7 @@ from hybrid_control.sim.description import (
     Link,
     Placement,
 )
+from hybrid_control.sim.events import EventPixels
 
 if TYPE_CHECKING:
     from hybrid_control.parameters import Value
@@ -49,6 +51,21 @@ class VerticalSensor(NamedTuple):
     rate: float
     range_max: float
     noise: float
+
+
+class EventSensor(NamedTuple):
+    """An event camera, pinhole, in the body's frame as the camera is: place in m, pitch (positive looks down) and width
+    of view in rad, pixels. rate: packets/s, and frames that are drawn for it, between which the logarithm of the
+    intensity runs straight: enough that an edge goes on by less than a pixel from one to the next."""
+
+    x: float = 0.25
+    z: float = 0.28
+    pitch: float = 0.0
+    hfov: float = math.radians(90.0)
+    width: int = 128
+    height: int = 96
+    rate: float = 250.0
+    pixels: EventPixels = EventPixels()
 
 
 class Plugin(NamedTuple):
@@ -130,6 +147,7 @@ class Vehicle(ABC):
     camera_width: int = 160
     camera_height: int = 120
     camera_rate: float = 15.0  # Hz
+    event_camera: EventSensor | None = None
     # lidar
     lidar_z: float = 0.30
     lidar_beams: int = 360  # over the full circle, beam 0 points backwards
@@ -176,12 +194,13 @@ class Vehicle(ABC):
         """Its links, joints and sensors."""
 
     def sensor_frames(self) -> dict[str, Placement]:
-        """Where lidar, camera (looking along its x) and IMU stand in base_link."""
-        floor = self.mount_height
+        """Where lidar, cameras (looking along their x) and IMU stand in base_link."""
+        floor, eye = self.mount_height, self.event_camera
         return {
             LIDAR: Placement((0.0, 0.0, self.lidar_z - floor)),
             CAMERA: Placement((self.camera_x, 0.0, self.camera_z - floor), (0.0, self.camera_pitch, 0.0)),
             IMU: Placement(),
+            **({} if eye is None else {EVENTS: Placement((eye.x, 0.0, eye.z - floor), (0.0, eye.pitch, 0.0))}),
         }
 
     # -- the reflex -----------------------------------------------------------------------------------------

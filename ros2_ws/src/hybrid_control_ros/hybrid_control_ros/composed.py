@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hybrid_control.parameters import Value
-from hybrid_control.signals import SpikeTrain
+from hybrid_control.signals import SpikeTrain, StateVector
 from hybrid_control_ros.encoder import RateToSpikeNode
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.planner import PlannerNode
@@ -22,6 +22,13 @@ def build(values: Mapping[str, Mapping[str, Value]]) -> list[ManagedNode]:
         except ValueError as error:
             reflex.refuse("planner/spikes", error)
 
+    def put_states(states: StateVector) -> None:
+        try:
+            reflex.put_states(states)
+        except ValueError as error:
+            reflex.refuse("planner/state", error)
+
     encoder = RateToSpikeNode(values[RateToSpikeNode.kind], put_spikes, listens=False)
-    planner = PlannerNode(values[PlannerNode.kind], encoder.put_rates)
+    takes_states = reflex.value("planner_states")
+    planner = PlannerNode(values[PlannerNode.kind], encoder.put_rates, put_states if takes_states else None)
     return [reflex, encoder, planner]

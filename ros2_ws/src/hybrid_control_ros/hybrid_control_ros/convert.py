@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -18,9 +18,11 @@ from geometry_msgs.msg import Twist as TwistMessage
 from hybrid_control_msgs.msg import RateVector as RateVectorMessage
 from hybrid_control_msgs.msg import ReflexStatus as ReflexStatusMessage
 from hybrid_control_msgs.msg import SpikeTrain as SpikeTrainMessage
+from hybrid_control_msgs.msg import StateVector as StateVectorMessage
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
+from hybrid_control.parameters import ParameterError
 from hybrid_control.signals import (
     Goal,
     Odometry,
@@ -29,8 +31,10 @@ from hybrid_control.signals import (
     RangeScan,
     RateVector,
     SpikeTrain,
+    StateVector,
     Twist,
 )
+from hybrid_control.signals.events import pack_mono
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +43,15 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 UNMEASURED = 1e9  # a variance from which on drivers mean that they do not measure it
+
+
+def message_of(module: str, name: str, why: str) -> Any:
+    """A message type of a package that need not be there; ParameterError where it is not."""
+    try:
+        return getattr(__import__(f"{module}.msg", fromlist=[name]), name)
+    except ImportError:
+        package = module.replace("_", "-")
+        raise ParameterError(f"{why} needs {module} (apt install ros-$ROS_DISTRO-{package})") from None
 
 
 def to_ns(stamp: Time) -> int:
@@ -87,6 +100,22 @@ def rate_vector_message(rates: RateVector) -> RateVectorMessage:
     return message
 
 
+def state_vector(message: StateVectorMessage) -> StateVector:
+    """The states of a message."""
+    populations = _populations(message.populations, message.sizes, "states")
+    return StateVector(to_ns(message.header.stamp), np.frombuffer(message.values, np.float32), populations)
+
+
+def state_vector_message(states: StateVector) -> StateVectorMessage:
+    """States as a message."""
+    message = StateVectorMessage()
+    message.header.stamp = to_stamp(states.stamp_ns)
+    message.populations = [p.name for p in states.populations]
+    message.sizes = array("I", [p.size for p in states.populations])
+    message.values = _array(states.values, "f")
+    return message
+
+
 def spike_train(message: SpikeTrainMessage) -> SpikeTrain:
     """The spikes of a message."""
     return SpikeTrain(
@@ -117,6 +146,18 @@ def image(message: Image | CompressedImage) -> NDArray[np.uint8]:
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data)
     return decode(message.data, message.encoding, message.height, message.width, message.step)
+
+
+def fill_packet(
+    message: Any, stamp_ns: int, frame_id: str, events: NDArray[Any], size: tuple[int, int]
+) -> None:
+    """Events, (n,) of signals.events.EVENT, in an event_camera_msgs/EventPacket in the encoding `mono`; size: pixels,
+    width and height. The events' own clock stays: time_base is of it."""
+    message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame_id
+    message.width, message.height = size
+    message.encoding, message.is_bigendian = "mono", False
+    message.time_base = int(events["t"][0]) if events.size else 0
+    message.events = array("B", pack_mono(events, message.time_base))
 
 
 def image_message(stamp_ns: int, frame: str, picture: NDArray[np.uint8]) -> Image:

@@ -13,8 +13,8 @@ from nav_msgs.msg import Odometry as OdometryMessage
 
 from hybrid_control.parameters import Value
 from hybrid_control_ros import convert, qos
+from hybrid_control_ros.convert import message_of
 from hybrid_control_ros.node import ManagedNode
-from hybrid_control_ros.sensing import message_of
 
 
 class FramesNode(ManagedNode):

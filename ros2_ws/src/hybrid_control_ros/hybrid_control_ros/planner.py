@@ -1,10 +1,11 @@
-"""The planner node: camera, scan, odometry and goal in, planner/rates and planner/waypoint out."""
+"""The planner node: camera, scan, odometry and goal in, planner/rates, planner/state and planner/waypoint out."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -15,13 +16,14 @@ from sensor_msgs.msg import CompressedImage, Image, LaserScan
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
 from hybrid_control.navigation.planner.need import PlannerOnNeed
 from hybrid_control.navigation.planner.planner import BlindError, Planner
+from hybrid_control.navigation.planner.states import NewDirection
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.route.memory import warm
 from hybrid_control.parameters import Value
 from hybrid_control.realtime.worker import Worker
-from hybrid_control.signals import Goal, Odometry, RateVector
+from hybrid_control.signals import Goal, Odometry, RateVector, StateVector
 from hybrid_control_ros import convert, qos
-from hybrid_control_ros.convert import RateVectorMessage
+from hybrid_control_ros.convert import RateVectorMessage, StateVectorMessage
 from hybrid_control_ros.node import ManagedNode
 
 
@@ -50,12 +52,56 @@ class Tally:
         return values, done - done_before
 
 
+class States:
+    """Says the initial states of plans in a new direction, where the model has any and somebody takes them.
+
+    hand_over: gets each StateVector in memory, in the planner's thread.
+    """
+
+    def __init__(self, hand_over: Callable[[StateVector], None] | None) -> None:
+        self._hand_over = hand_over
+        self._topic: Any = None  # where the model has no states, there is no topic
+        self._turned = NewDirection()
+        self.errand = self._said_for = 0  # which of those that the reflex was sent on; and for which states were said
+
+    def open(self, node: ManagedNode, has_states: bool) -> None:
+        """Until the node's cleanup."""
+        self._topic = node.talk(StateVectorMessage, "planner/state", qos.STREAM) if has_states else None
+
+    def begin(self) -> None:
+        """The states of the next plan that begins from now on are said; from any thread."""
+        self.errand += 1
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody takes them."""
+        return self._topic is not None and (
+            self._hand_over is not None or self._topic.get_subscription_count() > 0
+        )
+
+    def say(self, plan: RateVector, yaw: float, errand: int) -> None:
+        """Those of a plan, if its direction is new. yaw: rad, by odometry; errand: what it was when the plan began."""
+        if errand != self.errand:
+            return  # the reflex was sent elsewhere meanwhile
+        if errand != self._said_for:
+            self._turned.reset()
+            self._said_for = errand
+        states = self._turned.states(plan, yaw)
+        if states is None:
+            return
+        if self._hand_over is not None:
+            self._hand_over(states)
+        if self._topic is not None and self._topic.get_subscription_count():
+            self._topic.publish(convert.state_vector_message(states))
+
+
 class PlannerNode(ManagedNode):
     """Plans on the newest image, in a thread of its own, never on a queue of old ones.
 
     With route_memory another thread enters the newest scan into a memory of the way, and the points on the way that
     come of it go to the reflex and stand in for the goal here.
-    hand_over: gets each RateVector in memory, in the planner's thread.
+    hand_over, hand_over_states: get each RateVector, and the states of a plan in a new direction, in memory, in the
+    planner's thread.
     """
 
     kind = "planner_node"
@@ -64,10 +110,12 @@ class PlannerNode(ManagedNode):
         self,
         values: Mapping[str, Value] | None = None,
         hand_over: Callable[[RateVector], None] | None = None,
+        hand_over_states: Callable[[StateVector], None] | None = None,
         **options: object,
     ) -> None:
         super().__init__(values, **options)
         self._hand_over = hand_over
+        self._states = States(hand_over_states)
         self._planner: PlannerOnNeed | None = None
         self._odometry: Odometry | None = None
         self._goal: Goal | None = None
@@ -85,12 +133,13 @@ class PlannerNode(ManagedNode):
         self._planner = PlannerOnNeed(planner, self.value("hold"))
         self._odometry = self._goal = self._aim = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
+        self._states.open(self, bool(planner.info.states))
         kind = CompressedImage if self.value("compressed") else Image
         self.take(kind, "camera/image_raw", self._images.put, qos.SENSOR, sole=True)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
         # the reflex's goal, also for a planner that was not there when it was told
-        self.listen(PoseStamped, "reflex/goal", self._on_goal, qos.LATCHED)
+        self.listen(PoseStamped, "reflex/goal", self._on_reflex_goal, qos.LATCHED)
         if self.value("route_memory"):
             warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
@@ -101,6 +150,7 @@ class PlannerNode(ManagedNode):
         self._scan_frame = ""
         self._newest_ns, self._blind = 0, False
         self._tally = Tally()
+        self._states.begin()
         self._images.start()
         if self.value("route_memory"):
             self._guide = Guide(self.value("lidar_x"), self.value("lidar_yaw"))
@@ -128,6 +178,11 @@ class PlannerNode(ManagedNode):
         if self._goal is None or (goal.x, goal.y) != (self._goal.x, self._goal.y):
             self._aim = None
         self._goal = goal
+
+    def _on_reflex_goal(self, message: PoseStamped) -> None:
+        """The reflex was sent somewhere else, or begins anew: it has not settled on anything yet."""
+        self._on_goal(message)
+        self._states.begin()
 
     def _enter(self, message: LaserScan) -> None:
         """Enter a scan into the memory, and send the next point on the way when it is due."""
@@ -173,6 +228,7 @@ class PlannerNode(ManagedNode):
         self._images.pause(begun + 1.0 / self.value("rate") - time.monotonic())
 
     def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int) -> None:
+        errand = self._states.errand  # read before the goal and counted after it, so that it is no newer than the goal
         odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
             goal is None
@@ -182,7 +238,8 @@ class PlannerNode(ManagedNode):
         ):
             return
         begun = time.monotonic()
-        rates = planner.plan(image, odometry, goal, stamp_ns)
+        wanted = self._states.wanted
+        rates = planner.plan(image, odometry, goal, stamp_ns, states=wanted)
         self._tally.add(time.monotonic() - begun)
         self._blind = False
         if self._images.ending:
@@ -190,6 +247,8 @@ class PlannerNode(ManagedNode):
         if self._hand_over is not None:
             self._hand_over(rates)
         self._rates.publish(convert.rate_vector_message(rates))
+        if wanted:
+            self._states.say(rates, odometry.pose.yaw, errand)
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         values, new = self._tally.report()

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from hybrid_control_msgs.msg import ReflexStatus
 from nav_msgs.msg import Odometry as OdometryMessage
+from numpy.typing import NDArray
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
@@ -29,10 +31,10 @@ from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime.loop import PeriodicLoop
 from hybrid_control.realtime.stepped import SteppedLoop
-from hybrid_control.signals import Goal, Odometry, SpikeTrain, VerticalRanges
+from hybrid_control.signals import Goal, Odometry, SpikeTrain, StateVector, VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.commands import Commands
-from hybrid_control_ros.convert import SpikeTrainMessage
+from hybrid_control_ros.convert import SpikeTrainMessage, StateVectorMessage
 from hybrid_control_ros.errand import Errand
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.pacing import RealTime, SimulatedTime
@@ -66,7 +68,8 @@ class ReflexNode(ManagedNode):
 
     In real time the loop has its own thread, and another one sends commands at command_rate and one more right after
     the tick that has seen a new scan. With use_sim_time the same tick is stepped by /clock, and commands fall due in
-    simulated time. listens: whether planner/spikes come over the topic; without, by put_spikes.
+    simulated time. listens: whether planner/spikes and planner/state come over their topics; without, by put_spikes and
+    put_states.
     direct: what the loop sends wheel speeds by, beside cmd_vel. board_topics: whether a board that runs the network is
     met over reflex/inputs and board/spikes; without, by the mailboxes of `reflex`.
     """
@@ -139,7 +142,8 @@ class ReflexNode(ManagedNode):
         else:
             sources = read_sources(str(self.value("sensors")))
             horizon = partial(self.value, "avoidance_distance")
-            self._sensing = Sensing(self, sources, self._base_frame, horizon, self._on_fused)
+            put, cross = self._on_fused, self._on_crossing
+            self._sensing = Sensing(self, sources, self._base_frame, horizon, put, cross)
         if self.value("holonomic") and self.value("hover_height") > 0:
             VerticalInput(self, self._on_vertical)
         frame, now_ns = self.value("odom_frame"), self.now_ns
@@ -163,6 +167,14 @@ class ReflexNode(ManagedNode):
                 "planner/spikes",
                 lambda m: self.put_spikes(convert.spike_train(m)),
                 qos.SENSOR,
+                sole=True,
+            )
+        if self._listens and self.value("planner_states"):
+            self.take(
+                StateVectorMessage,
+                "planner/state",
+                lambda m: self.put_states(convert.state_vector(m)),
+                qos.COMMAND,
                 sole=True,
             )
         if self._board_topics and self.value("backend") != "numba":
@@ -231,6 +243,8 @@ class ReflexNode(ManagedNode):
     def _put_odometry(self, odometry: Odometry) -> None:
         assert self._reflex is not None
         self._reflex.put_odometry(odometry, self.now_ns())
+        if self._sensing is not None:
+            self._sensing.moved(odometry.twist.linear_x, odometry.twist.angular_z)
         self._errand.way.moved(odometry.pose.x, odometry.pose.y)
 
     def _put_goal(self, goal: Goal) -> None:
@@ -245,6 +259,10 @@ class ReflexNode(ManagedNode):
             )
             self._pace.wake()
 
+    def _on_crossing(self, sectors: NDArray[np.bool_], stamp_ns: int) -> None:
+        if self.active and self._reflex is not None:
+            self._reflex.put_crossing(sectors, stamp_ns, self.now_ns())
+
     def _on_vertical(self, ranges: VerticalRanges) -> None:
         if self.active and self._reflex is not None:
             self._reflex.put_vertical(ranges, self.now_ns())
@@ -253,6 +271,11 @@ class ReflexNode(ManagedNode):
         """The planner's spikes of one window; ValueError where the reflex can't use them."""
         if self.active and self._reflex is not None:
             self._reflex.put_planner_spikes(train, self.now_ns())
+
+    def put_states(self, states: StateVector) -> None:
+        """The planner's initial states; ValueError where the reflex can't use them."""
+        if self.active and self._reflex is not None:
+            self._reflex.put_states(states, self.now_ns())
 
     def _send_inputs(self) -> None:
         """What the newest ticks have for the board."""

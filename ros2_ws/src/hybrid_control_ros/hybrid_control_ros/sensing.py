@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
 
 from hybrid_control.navigation.reflex.gains import SETTINGS
 from hybrid_control.navigation.reflex.returns import Returns
 from hybrid_control.navigation.sensors import Frames, Fused, Fusion, Mount, Source, readings, views, warm
-from hybrid_control.navigation.sensors.events import EventDecoder, Looming
-from hybrid_control.parameters import ParameterError
+from hybrid_control.navigation.sensors.events import EventDecoder
+from hybrid_control.navigation.sensors.eye import Eye
 from hybrid_control_ros import convert, qos
+from hybrid_control_ros.convert import message_of
 from hybrid_control_ros.node import ManagedNode
-
-
-def message_of(module: str, name: str, why: str) -> Any:
-    """A message type of a package that need not be there; ParameterError where it is not."""
-    try:
-        return getattr(__import__(f"{module}.msg", fromlist=[name]), name)
-    except ImportError:
-        package = module.replace("_", "-")
-        raise ParameterError(f"{why} needs {module} (apt install ros-$ROS_DISTRO-{package})") from None
 
 
 class Sensing:
     """Listens to sources until the node's cleanup.
 
     put: takes what all sources see together, each time that one of them has spoken; its ValueError counts as a refusal.
-    horizon: m, as for `Fusion.fuse`.
+    cross: takes the sectors in which an event camera sees something come into the way, and the stamp, ns. horizon:
+    m, as for `Fusion.fuse`.
     """
 
     def __init__(
@@ -41,8 +34,10 @@ class Sensing:
         base_frame: str,
         horizon: Callable[[], float],
         put: Callable[[Fused, int], None],
+        cross: Callable[[NDArray[np.bool_], int], None],
     ) -> None:
         self._node, self._base, self._horizon, self._put = node, base_frame, horizon, put
+        self._cross, self._motion = cross, (0.0, 0.0)
         warm()
         self.topics = tuple(s.topic for s in sources)
         settings = node.values(SETTINGS)
@@ -52,7 +47,7 @@ class Sensing:
         self._frames = Frames()
         self._mounts: dict[tuple[str, str], Mount] = {}
         self._cameras: dict[str, tuple[float, float, float, float]] = {}
-        self._decoders: dict[str, tuple[EventDecoder, Looming]] = {}
+        self._eyes: dict[str, tuple[EventDecoder, Eye]] = {}
         if any(s.mount is None for s in sources):
             self._listen_to_frames([s.topic for s in sources if s.mount is None])
         for source in sources:
@@ -61,7 +56,11 @@ class Sensing:
     def reset(self) -> None:
         """Forget every reading; frames stay."""
         self.fusion.reset()
-        self._decoders.clear()
+        self._eyes.clear()
+
+    def moved(self, speed: float, turn: float) -> None:
+        """How the robot moves, by odometry: m/s and rad/s."""
+        self._motion = speed, turn
 
     def report(self, now_ns: int) -> dict[str, object]:
         """For diagnostics."""
@@ -167,24 +166,22 @@ class Sensing:
         self._points(source, message, points, views.depth_view(image.metres(), camera, mount, source.max))
 
     def _on_events(self, source: Source, message: Any) -> None:
-        mount = self._mount(source, message.header.frame_id)
-        if source.topic not in self._decoders:
+        if source.topic not in self._eyes:
+            mount = self._mount(source, message.header.frame_id)
             # by TF the frame is the optical one: its z looks ahead
-            ahead = mount.rotation[:, 0 if source.mount is not None else 2]
-            yaw = math.atan2(ahead[1], ahead[0])
-            self._decoders[source.topic] = (
-                EventDecoder(),
-                Looming(message.width, message.height, source.fov, yaw),
-            )
-        decoder, looming = self._decoders[source.topic]
-        if (message.width, message.height) != (looming.width, looming.height):
+            axis = mount.rotation[:, 0 if source.mount is not None else 2]
+            size = message.width, message.height
+            self._eyes[source.topic] = EventDecoder(), Eye(size, source.fov, axis.tolist())
+        decoder, eye = self._eyes[source.topic]
+        if (message.width, message.height) != eye.size:
             raise ValueError(f"a picture of {message.width} x {message.height}, before of another size")
-        looming.put(
-            decoder.decode(
-                message.encoding, np.frombuffer(message.events, np.uint8).tobytes(), message.width, message.height,
-                message.time_base, message.is_bigendian,
-            )
+        events = decoder.decode(
+            message.encoding, np.frombuffer(message.events, np.uint8).tobytes(), message.width, message.height,
+            message.time_base, message.is_bigendian,
         )  # fmt: skip
-        self.fusion.put_rates(
-            source.topic, looming.rates(), convert.to_ns(message.header.stamp), self._node.now_ns()
-        )
+        stamp = convert.to_ns(message.header.stamp)
+        eye.put(events, stamp, *self._motion)
+        self.fusion.put_rates(source.topic, eye.rates(), stamp, self._node.now_ns())
+        crossing = eye.crossing()
+        if crossing.any():
+            self._cross(crossing, stamp)

@@ -10,6 +10,7 @@ import threading
 import time
 from array import array
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,14 +26,14 @@ from visualization_msgs.msg import Marker, MarkerArray
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.signals import Twist
 from hybrid_control.sim.robots import vehicle
-from hybrid_control.sim.robots.vehicle import Vehicle
+from hybrid_control.sim.robots.vehicle import EventSensor, Vehicle
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, load_world
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.vertical import range_message
 
-MAP, BASE, LIDAR, CAMERA, IMU = "map", "base_link", "lidar", "camera", "imu"
+MAP, BASE, LIDAR, CAMERA, IMU, EVENTS = "map", "base_link", "lidar", "camera", "imu", "event_camera"
 _WHEEL_SPEEDS = struct.Struct("=2d")  # rad/s, left and right
 Size = tuple[float, float, float]
 _STEP_NS = 5_000_000  # simulated time between two looks at cmd_vel
@@ -53,6 +54,9 @@ class SensorTopics:
         topics = {"scan": LaserScan, "camera/image_raw": Image, "imu": Imu}
         if robot.vertical is not None:
             topics |= {"range/up": Range, "range/down": Range}
+        if robot.event_camera is not None:
+            self._packet = convert.message_of("event_camera_msgs", "EventPacket", "event_camera: true")
+            topics["events"] = self._packet
         if odom_frame:
             topics["odom"] = OdometryMessage
         self._topics = {topic: node.talk(kind, topic, qos.SENSOR) for topic, kind in topics.items()}
@@ -97,6 +101,13 @@ class SensorTopics:
         for side, distance in (("up", ranges.up), ("down", ranges.down)):
             message = range_message(stamp_ns, side, distance, 0.02, self._robot.vertical.range_max)
             self._topics[f"range/{side}"].publish(message)
+
+    def _events(self, stamp_ns: int, events: Any) -> None:
+        eye = self._robot.event_camera
+        assert eye is not None
+        message = self._packet()
+        convert.fill_packet(message, stamp_ns, EVENTS, events, (eye.width, eye.height))
+        self._topics["events"].publish(message)
 
     def _imu(self, stamp_ns: int, reading: Any) -> None:
         message = Imu()
@@ -179,6 +190,8 @@ class SimNode(ManagedNode):
             raise ParameterError("use_sim_time: must be false, the simulator makes the time")
         self._world = load_world(self.value("world"), self.value("seed"))
         self._robot = vehicle(self.value("robot"))
+        if self.value("event_camera"):
+            self._robot = replace(self._robot, event_camera=EventSensor())
         if self.value("wheel_port") and self._robot.wheels is None:
             raise ParameterError(f"wheel_port: the robot {self._robot.name!r} has no wheels; it must be 0")
         self._faults |= {"camera": self.value("camera_fault"), "scan": self.value("scan_fault")}
@@ -253,6 +266,8 @@ class SimNode(ManagedNode):
         step = min(_STEP_NS, clock_period)
         if self.value("camera"):
             simulator.camera()  # the first picture takes long, so it is drawn before time begins
+        if self._robot.event_camera is not None:
+            simulator.events()
         ros_ns = self.now_ns() if self.value("stamps") == "ros" else None
         self._pace.begin()
         next_clock, next_view = clock_period, 0
