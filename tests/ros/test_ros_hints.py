@@ -18,11 +18,12 @@ from hybrid_control_msgs.msg import ReflexStatus
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.encoder import RateToSpikeNode
 from hybrid_control_ros.reflex import ReflexNode
+from hybrid_control_ros.vertical import range_message
 from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from reflex_bench import World
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import LaserScan
+from sensor_msgs.msg import LaserScan, Range
 
 from hybrid_control.signals import Goal, Odometry, Pose
 from hybrid_control.signals import Twist as Velocity
@@ -142,6 +143,19 @@ def test_two_publishers_of_a_sensor_of_the_list_or_of_odometry_are_not_believed(
         assert "more than one publisher speaks on it (base, tester)" in graph.until(send)
     ears.until_reason("contradicted: scan refused")
     world.end()
+
+
+def test_two_publishers_of_a_range_of_a_drone_are_not_believed(graph, peer):
+    node = graph.start(ReflexNode, priority=0, holonomic=True, hover_height=1.0, open_space=True)
+    publishers = [each.create_publisher(Range, "range/down", qos.SENSOR) for each in (graph.tester, peer)]
+    graph.until(lambda: all(p.get_subscription_count() > 0 for p in publishers))
+
+    def send():
+        for publisher in publishers:
+            publisher.publish(range_message(time.time_ns(), "down", 1.0, 0.05, 4.0))
+        return node.refusal("range/down", 1.0)
+
+    assert "more than one publisher speaks on it (base, tester)" in graph.until(send)
 
 
 def test_hint_of_a_goal_that_is_sent_best_effort(graph):

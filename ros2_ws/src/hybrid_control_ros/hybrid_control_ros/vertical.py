@@ -26,24 +26,21 @@ class VerticalInput:
     """Listens to range/up and range/down for a node. put: takes the two, as old as the older of them."""
 
     def __init__(self, node: ManagedNode, put: Callable[[VerticalRanges], None]) -> None:
-        self._node, self._put = node, put
+        self._put = put
         self._newest: dict[str, tuple[int, float]] = {}
         self._told = -1
         for side in ("up", "down"):
-            node.listen(Range, f"range/{side}", partial(self._on_range, side), qos.SENSOR)
+            node.take(Range, f"range/{side}", partial(self._on_range, side), qos.SENSOR, sole=True)
 
     def _on_range(self, side: str, message: Range) -> None:
-        try:
-            self._newest[side] = (convert.to_ns(message.header.stamp), distance(message))
-            if len(self._newest) < 2:
-                return
-            (up_ns, up), (down_ns, down) = self._newest["up"], self._newest["down"]
-            stamp_ns = min(up_ns, down_ns)
-            if stamp_ns > self._told:
-                self._put(VerticalRanges(stamp_ns, up, down))
-                self._told = stamp_ns
-        except ValueError as error:
-            self._node.refuse(f"range/{side}", error)
+        self._newest[side] = (convert.to_ns(message.header.stamp), distance(message))
+        if len(self._newest) < 2:
+            return
+        (up_ns, up), (down_ns, down) = self._newest["up"], self._newest["down"]
+        stamp_ns = min(up_ns, down_ns)
+        if stamp_ns > self._told:
+            self._put(VerticalRanges(stamp_ns, up, down))
+            self._told = stamp_ns
 
 
 def range_message(stamp_ns: int, side: str, value: float, low: float, high: float) -> Range:
