@@ -255,7 +255,6 @@ class EventScheduler:
         try:
             given = step(now_ns, {port: link.due(now_ns) for port, link in member.mail})
         except Exception as error:
-            member.calling = Runs(now_ns, member.clock.period_ns, 1)
             raise PartError(f"{member.name}: at {text(now_ns)}: {_line(error)}") from error
         share, number = member.loss.share, now_ns // member.clock.period_ns
         lost = share > 0.0 and uniform(member.record["key"], number) <= share

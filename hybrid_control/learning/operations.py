@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,15 +30,15 @@ Step = Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, tuple[Tensor, ...]]]
 """(what comes in, variables) to (what a population gives, variables)."""
 
 
-class Operation:
+class Operation(abc.ABC):
     """A node's work, apart from where it reads and writes; `bind` gives it with the parameters as they are now."""
 
     def __init__(self, node: Node, parameters: Parameters) -> None:
         self.node, self.parameters = node, parameters
 
+    @abc.abstractmethod
     def bind(self) -> Any:
         """A Map, a Step or a Scatter."""
-        raise NotImplementedError
 
 
 class Pass(Operation):

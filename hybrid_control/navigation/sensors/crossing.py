@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.sensors.events import normal_flow
+from hybrid_control.navigation.sensors.events import LONG_AGO, columns, normal_flow
 from hybrid_control.signals.headings import SECTORS, sectors_of
 
 _UPRIGHT = 0.9  # of the flow that is sideways: an edge that slants shows its motion up and down as one aside
@@ -26,7 +26,6 @@ _FORGET = 0.03  # s, time constant of the sums
 _MANY = 100.0  # events that must have gone inward, in a sector and its neighbours,
 _ALIKE = 0.95  # and share of all there,
 _LASTING = 20_000_000  # ns for which that must have been so: what errs does so for a packet or two
-_LONG_AGO = -(2**62)
 
 
 class Crossing:
@@ -37,40 +36,35 @@ class Crossing:
     """
 
     def __init__(self, width: int, height: int, fov: float, pitch: float = 0.0) -> None:
-        focal = width / 2 / math.tan(fov / 2)
-        self._bearings = np.arctan2(
-            (width - 1) / 2 - np.arange(width), focal
-        )  # of each column, left is positive
-        self._turns = focal / (
-            focal**2 + ((width - 1) / 2 - np.arange(width)) ** 2
-        )  # rad by which a pixel differs
+        focal, beside = columns(width, fov)
+        self._bearings = np.arctan2(beside, focal)
+        self._turns = focal / (focal**2 + beside**2)  # rad by which a pixel differs
         self._sector = sectors_of(self._bearings)
         rows = min(max(int(height / 2 - focal * math.tan(pitch)), 0), height)  # above the horizon
-        self._times = np.full((2, rows, width), _LONG_AGO, np.int64)
+        self._times = np.full((2, rows, width), LONG_AGO, np.int64)
         self._sums = np.zeros((2, SECTORS))  # events that went inward, and all whose flow is known
+        self._coming = np.zeros(SECTORS, np.bool_)  # where enough of them agree
         self._time_ns = self._since_ns = 0  # of the newest packet, and since when there has been something
 
     def put(self, events: NDArray[Any], time_ns: int, speed: float, turn: float) -> None:
         """Take in the events up to a time, in order; speed, turn: m/s and rad/s of the robot, by odometry."""
         passed, self._time_ns = (time_ns - self._time_ns) * 1e-9, time_ns
         if not 0.0 <= passed < 1.0 or abs(turn) > _TURNING or speed < _MOVING:
-            self._times[:] = _LONG_AGO
+            self._times[:] = LONG_AGO
             self._sums[:] = 0.0
+            self._coming[:] = False
             self._since_ns = time_ns
             return
         self._sums *= math.exp(-passed / _FORGET)
-        columns = self._bearings, self._turns, self._sector
-        _inward(events, self._times, columns, turn, self._sums)
-        if not self._coming().any():
+        _inward(events, self._times, (self._bearings, self._turns, self._sector), turn, self._sums)
+        inward, known = (sums + np.roll(sums, 1) + np.roll(sums, -1) for sums in self._sums)
+        self._coming = (inward > _MANY) & (inward > _ALIKE * known)
+        if not self._coming.any():
             self._since_ns = time_ns
 
     def sectors(self) -> NDArray[np.bool_]:
         """(SECTORS,), true where something comes into the way."""
-        return self._coming() & (self._time_ns - self._since_ns > _LASTING)
-
-    def _coming(self) -> NDArray[np.bool_]:
-        inward, known = (sums + np.roll(sums, 1) + np.roll(sums, -1) for sums in self._sums)
-        return np.asarray((inward > _MANY) & (inward > _ALIKE * known))
+        return self._coming & (self._time_ns - self._since_ns > _LASTING)
 
 
 @numba.njit(cache=True, nogil=True)

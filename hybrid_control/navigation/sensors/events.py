@@ -18,6 +18,7 @@ from hybrid_control.signals.headings import SECTORS, sectors_of
 MAX_BYTES = 8_000_000  # of a packet
 MAX_PIXELS = 4_000_000
 ENCODINGS = ("mono", "evt3")
+LONG_AGO = -(2**62)  # ns, of an edge that never passed
 _MEMORY = 0.05  # s; edges that passed longer ago are no longer of the same motion
 _WINDOW = 3  # pixels around an event whose times make the plane
 _LEAST = 8  # of these that must be fresh
@@ -105,6 +106,11 @@ def _evt3(words: Any, width: int, height: int, state: Any, events: Any) -> int:
     return count
 
 
+def columns(width: int, fov: float) -> tuple[float, NDArray[np.floating]]:
+    """By the pinhole model, in pixels: the focal length, and how far left of the middle each column is, (width,)."""
+    return width / 2 / math.tan(fov / 2), (width - 1) / 2 - np.arange(width)
+
+
 class Looming:
     """How fast what is in front of an event camera comes nearer, for each sector of the robot's ring.
 
@@ -120,14 +126,13 @@ class Looming:
         if not 0 < width * height <= MAX_PIXELS:
             raise ValueError(f"a picture of {width} x {height} pixels")
         self.width, self.height = width, height
-        self._times = np.full((2, height, width), -(2**62), np.int64)
-        # bearing of each column by the pinhole model, left is positive
-        focal = width / 2 / math.tan(fov / 2)
-        bearing = yaw + np.arctan2((width - 1) / 2 - np.arange(width), focal)
+        self._times = np.full((2, height, width), LONG_AGO, np.int64)
+        focal, beside = columns(width, fov)
+        bearing = yaw + np.arctan2(beside, focal)
         bearing = np.arctan2(np.sin(bearing), np.cos(bearing))
         self._sector = sectors_of(bearing)
         self._sums = np.zeros((SECTORS, 10))
-        self._newest = -(2**62)
+        self._newest = LONG_AGO
 
     def put(self, events: NDArray[Any]) -> None:
         """Take in events, in order of time."""
@@ -135,7 +140,7 @@ class Looming:
             first = int(events["t"][0])
             if not 0 <= first - self._newest < 1_000_000_000:
                 self._sums[:] = 0.0  # the first ones, or the clock was set
-                self._times[:] = -(2**62)
+                self._times[:] = LONG_AGO
             else:
                 self._sums *= math.exp(-(int(events["t"][-1]) - self._newest) * 1e-9 / _FORGET)
             _flow(events, self._times, self._sector, self._sums)

@@ -84,6 +84,13 @@ def _array(values: NDArray, code: str) -> array:
     return result
 
 
+def _head(message: Any, stamp_ns: int, populations: Sequence[Population]) -> None:
+    """Stamp and populations of a message of rates, states or spikes."""
+    message.header.stamp = to_stamp(stamp_ns)
+    message.populations = [p.name for p in populations]
+    message.sizes = array("I", [p.size for p in populations])
+
+
 def rate_vector(message: RateVectorMessage) -> RateVector:
     """The rates of a message."""
     populations = _populations(message.populations, message.sizes, "rates")
@@ -93,9 +100,7 @@ def rate_vector(message: RateVectorMessage) -> RateVector:
 def rate_vector_message(rates: RateVector) -> RateVectorMessage:
     """Rates as a message."""
     message = RateVectorMessage()
-    message.header.stamp = to_stamp(rates.stamp_ns)
-    message.populations = [p.name for p in rates.populations]
-    message.sizes = array("I", [p.size for p in rates.populations])
+    _head(message, rates.stamp_ns, rates.populations)
     message.rates = _array(rates.rates, "f")
     return message
 
@@ -109,9 +114,7 @@ def state_vector(message: StateVectorMessage) -> StateVector:
 def state_vector_message(states: StateVector) -> StateVectorMessage:
     """States as a message."""
     message = StateVectorMessage()
-    message.header.stamp = to_stamp(states.stamp_ns)
-    message.populations = [p.name for p in states.populations]
-    message.sizes = array("I", [p.size for p in states.populations])
+    _head(message, states.stamp_ns, states.populations)
     message.values = _array(states.values, "f")
     return message
 
@@ -130,10 +133,8 @@ def spike_train(message: SpikeTrainMessage) -> SpikeTrain:
 def spike_train_message(train: SpikeTrain) -> SpikeTrainMessage:
     """Spikes as a message."""
     message = SpikeTrainMessage()
-    message.header.stamp = to_stamp(train.stamp_ns)
+    _head(message, train.stamp_ns, train.populations)
     message.duration_ns = train.duration_ns
-    message.populations = [p.name for p in train.populations]
-    message.sizes = array("I", [p.size for p in train.populations])
     message.neuron = _array(train.neuron, "I")
     message.offset_ns = _array(train.offset_ns, "I")
     return message
