@@ -23,8 +23,9 @@ from geometry_msgs.msg import TwistStamped
 from hybrid_control_msgs.msg import ReflexStatus
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.reflex import ReflexNode
-from reflex_bench import World
+from reflex_bench import World, scan
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import LaserScan
 
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.tick import tick as reflex_tick
@@ -333,6 +334,25 @@ def test_ros_fault_simulated_clock_that_stands_still_stops_and_says_so_until_it_
     assert graph.until(lambda: commands)[-1].twist.linear.x == 0.0
     clock.publish(Clock(clock=convert.to_stamp(10_700 * MS)))
     graph.until(lambda: len(commands) > count and not node._fault)
+
+
+def test_ros_fault_sensors_before_the_first_clock_are_neither_refused_nor_taken(graph):
+    """As a simulation that began before the node does it: its stamps can be judged from the first /clock on."""
+    node = graph.add(ReflexNode, use_sim_time=True)
+    scans = graph.publisher(LaserScan, "scan")
+    clock = graph.publisher(Clock, "/clock", 10)
+    assert node.start()
+    graph.until(lambda: scans.get_subscription_count() == 1 and clock.get_subscription_count() >= 2)
+    for k in range(10):
+        scans.publish(scan(4_800 * MS + k * 10 * MS, frame="base_link"))
+        time.sleep(0.02)
+    assert not node.refused and node._reflex._boxes["scan"].read()["sequence"] == 0
+    clock.publish(Clock(clock=convert.to_stamp(5_000 * MS)))
+    graph.until(lambda: node.now_ns() == 5_000 * MS)
+    scans.publish(scan(5_000 * MS, frame="base_link"))
+    graph.until(lambda: node._reflex._boxes["scan"].read()["sequence"] == 1)
+    scans.publish(scan(1_000 * MS, frame="base_link"))
+    graph.until(lambda: node.refused["scan"] == 1)
 
 
 def test_ros_fault_simulated_clock_that_jumps_leaves_out_the_commands_that_it_made_too_old(graph):

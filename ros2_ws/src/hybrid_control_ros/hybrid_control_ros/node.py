@@ -171,6 +171,7 @@ class ManagedNode(LifecycleNode):
     ) -> Any:
         """Subscribe until cleanup for what counts only while active; a ValueError of `put` refuses a message.
 
+        A sensor's message that came before the first /clock is left: it cannot be dated, and the next one follows.
         sole: of a topic that one publisher alone may speak on; while a second does, each message is refused.
         """
         publishers = Sole()
@@ -179,7 +180,7 @@ class ManagedNode(LifecycleNode):
             if info is None:  # the events executor hands both over as one
                 message, info = message
             alone = not sole or publishers.alone(info["publication_sequence_number"], time.monotonic())
-            if not self.active:
+            if not self.active or (profile is qos.SENSOR and self.now_ns() == 0):
                 return
             if alone == (topic in self.contradicted):
                 (self.contradicted.discard if alone else self.contradicted.add)(topic)
