@@ -6,7 +6,7 @@ env = . scripts/env.sh &&
 avr = gcc gcc-avr avr-libc binutils-avr libsimavr-dev libelf-dev
 sdformat = $(shell . /etc/os-release && [ "$$VERSION_CODENAME" = bookworm ] && echo libsdformat12-12 sdformat-sdf)
 
-.PHONY: help setup sim sim-firmware test test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware fuzz-files robots lint lock clean
+.PHONY: help setup sim sim-firmware test test-slow test-train test-peers test-spinnaker soak soak-firmware fuzz-firmware fuzz-files robots lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -24,8 +24,11 @@ sim-firmware: setup  ## the same drive with the motor firmware, on an emulated c
 # the firmware's tests compile it and run it on an emulated chip; libsdformat reads what is made for Gazebo; iproute2
 # makes two hosts of one machine
 test: export EXTRA_PACKAGES = $(avr) $(sdformat) iproute2
-test: setup lint  ## set up, then run every test
+test: setup lint  ## set up, then run every test but those of `make test-slow` and the like
 	@$(env) python -m pytest -n 2 --dist loadfile --max-worker-restart 1 $(ARGS)
+
+test-slow: setup  ## the tests with many seeds and long drives
+	@$(env) python -m pytest -n 2 -m slow $(ARGS)
 
 # numpy's newest types for Python 3.10 are too coarse for what later ones make of the same code
 lint: setup

@@ -192,19 +192,36 @@ class Mirror(nn.Module):
         """The graph with its parameters as they are now; trained initial states are in its metadata (`starting`)."""
         return self.numbers.written(self.graph)
 
-    def start(self, batch: int) -> State:
-        """The state before the first tick."""
+    def start(self, batch: int, given: Mapping[Tap, Tensor] | None = None) -> State:
+        """The state before the first tick.
+
+        given: values of variables, by (population, variable), each (batch, *shape), instead of the graph's own, as
+        the engine's `set_state` puts them; gradients reach them. ValueError for what no population has.
+        """
         state = State(batch)
+        given = given or {}
+        for name, what in given:
+            if self._place(name, what)[1] < 0:
+                raise ValueError(f"the output of {name!r} follows from its variables and cannot be given")
         for name, node in self.schedule.nodes.items():
             model = model_of(node.nir)
             if model is not None:
-                first = [self.numbers.values(name, variable) for variable in model.variables]
-                state.variables[name] = tuple(v.expand(batch, -1) for v in first)
+                state.variables[name] = tuple(
+                    self._first(batch, name, variable, given.get((name, variable))) for variable in model.variables
+                )
                 if not model.spiking:
                     state.given[name] = state.variables[name][0]
         if self._silent is not None:
             self._begin(state, self._silent)
         return state
+
+    def _first(self, batch: int, name: str, variable: str, given: Tensor | None) -> Tensor:
+        if given is None:
+            return self.numbers.values(name, variable).expand(batch, -1)
+        shape = (batch, *self.node(name).shape_out)
+        if tuple(given.shape) != shape:
+            raise ValueError(f"{variable} of {name!r}: of shape {tuple(given.shape)}, expected {shape}")
+        return given.to(self.numbers.dtype).flatten(1)
 
     def _begin(self, state: State, maps: Schedule) -> None:
         """What late edges and the delays in lengthened ones deliver in the first tick."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hybrid_control.learning.arrays import coefficients
 from hybrid_control.learning.parameters import Parameters
-from hybrid_control.learning.propagation import add_rows, add_synapses, is_dense, lists
+from hybrid_control.learning.propagation import Sliding, add_rows, add_synapses, add_windows, is_dense, lists
 from hybrid_control.learning.surrogates import Surrogate, spike
 from hybrid_control.learning.tracing import stepper
 from hybrid_control.snn.neurons import model_of
@@ -55,11 +55,12 @@ class Weighted(Operation):
     def __init__(self, node: Node, parameters: Parameters) -> None:
         super().__init__(node, parameters)
         self._synapses = None if is_dense(node) else lists(node, None).get(0)
+        self._over = Sliding.of(node) if isinstance(node.nir, (nir.Conv1d, nir.Conv2d)) else None
 
     def bind(self) -> Map:
         """A Map."""
         weights, bias = self.parameters.values(self.node.name, "weight"), self._bias()
-        synapses = self._synapses
+        synapses, over = self._synapses, self._over
         if is_dense(self.node):
             rows = weights.T.contiguous()
 
@@ -68,6 +69,13 @@ class Weighted(Operation):
                 return added if bias is None else added + bias
 
             return matrix
+        if synapses is not None and over is not None:
+
+            def slid(total: Tensor, x: Tensor) -> Tensor:
+                added = add_windows(total, x, weights, synapses, over)
+                return added if bias is None else added + bias
+
+            return slid
         values = weights.reshape(-1)[synapses.index] if synapses is not None else weights
 
         def listed(total: Tensor, x: Tensor) -> Tensor:

@@ -82,6 +82,7 @@ def test_cosim_closed_loop_says_where_spikes_part_and_what_does_not_hold(referen
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_cosim_closed_loop_leaves_out_with_a_reason_what_is_not_there(monkeypatch):
     """The command in a process of its own for each; only the hand-written loops, so that it takes seconds."""
     monkeypatch.setattr(measure, "LOOPS", dict.fromkeys([figures.REFERENCE, "numba, by hand"]))

@@ -156,6 +156,7 @@ boxes = st.lists(st.tuples(numbers, numbers, sizes, sizes, st.floats(-1.5, 1.5))
 START, GOAL = Pose(-60.0, 60.0, 1.0), (60.0, -60.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(cylinders, boxes)
 @example([], [(0.0, 0.0, 0.25, 0.25, 2.2e-309)])

@@ -32,6 +32,7 @@ def row(policy="vfh", index=0, trial=0, **values):
     return {**base, **values}
 
 
+@pytest.mark.slow
 def test_rows_are_the_same_from_one_process_and_from_two():
     scenes = load_scenes("forest:2")
     setup = Setup(level="kinematic", rules="barn")

@@ -61,6 +61,7 @@ def check_patterns(mailbox, entry, entry_dtype, until_ns, counts):
                 counts[2] += n <= before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("slots", [2, 4, 8])
 def test_no_reader_ever_sees_half_of_a_write(slots):

@@ -177,6 +177,7 @@ def test_a_car_arrives_behind_a_field_of_posts_and_touches_none(seed):
     assert bot.asked <= ASKED
 
 
+@pytest.mark.slow
 def test_twenty_four_random_cars_arrive_behind_random_fields_and_touch_nothing():
     for seed in range(24):
         bot, walls = random_car(seed)

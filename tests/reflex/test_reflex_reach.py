@@ -109,6 +109,7 @@ def contact(seed, seconds=15.0):
     return (hits[0] if hits else math.nan), way[0]
 
 
+@pytest.mark.slow
 def test_forty_random_robots_meet_no_wall_of_random_halls():
     results = np.array([contact(seed) for seed in range(HALLS)])
     assert np.flatnonzero(~np.isnan(results[:, 0])).tolist() == []

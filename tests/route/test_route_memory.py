@@ -103,6 +103,7 @@ def test_out_of_a_pocket_it_points_back():
     assert point.x < inside.x
 
 
+@pytest.mark.slow
 def test_what_is_solved_around_the_robot_gives_the_heading_that_the_whole_field_gives():
     rng = np.random.default_rng(4)
     compared = 0

@@ -143,6 +143,7 @@ def test_run_stops_without_contact_as_configured_while_the_camera_shows_rubbish(
     assert "HYBRID" in modes_between(run, 3.4, 3.9)  # and it came back in between
 
 
+@pytest.mark.slow
 def test_run_composed_in_one_process_drives_on_when_the_disk_is_full(tmp_path):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, 900_000))

@@ -1,0 +1,170 @@
+"""An arm that moves before an event camera: what it does, what the camera says of it, and where its joints are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hybrid_control.sim.events import EventCamera, EventPixels
+
+Array = NDArray[Any]
+
+SIZE = 64  # pixels of a side
+STEP = 1e-3  # s between frames, and of the resolution that events are kept at
+LENGTH = (22.0, 27.0)  # px, of all links together
+FASTEST = (100.0, 300.0)  # px/s, of the fastest joint at its fastest in a sequence
+FREQUENCY = (0.4, 1.6)  # Hz of the sines that a joint's angle is made of, before the speed is set
+BEND = 1.9  # rad, by how much a link may be turned against the one before
+STOPS = 0.4  # of the sequences stand still for a while
+STOP = (0.08, 0.25)  # s
+RAMP = 0.03  # s, to stand and to move again
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """joints: (steps, links, 2) px, x and y of the end of each link after each step; events: what the camera said.
+
+    events: step, polarity (1: ON), y, x of each, in order, as uint16 (n, 4).
+    """
+
+    joints: Array
+    events: Array
+
+
+@njit(cache=True, nogil=True)
+def _render(joints, base, radii, shades, ground, frame):  # type: ignore[no-untyped-def]
+    """Links as capsules with edges a pixel wide, later ones before earlier ones."""
+    frame[:] = ground
+    x0, y0 = base
+    for k in range(joints.shape[0]):
+        x1, y1 = joints[k]
+        dx, dy = x1 - x0, y1 - y0
+        square = max(dx * dx + dy * dy, 1e-9)
+        reach = radii[k] + 1.0
+        top, bottom = max(0, int(min(y0, y1) - reach)), min(frame.shape[0], int(max(y0, y1) + reach) + 2)
+        left, right = max(0, int(min(x0, x1) - reach)), min(frame.shape[1], int(max(x0, x1) + reach) + 2)
+        for y in range(top, bottom):
+            for x in range(left, right):
+                along = ((x - x0) * dx + (y - y0) * dy) / square
+                along = min(max(along, 0.0), 1.0)
+                away = math.hypot(x - x0 - along * dx, y - y0 - along * dy)
+                covered = min(max(0.5 + radii[k] - away, 0.0), 1.0)
+                frame[y, x] += covered * (shades[k] - frame[y, x])
+        x0, y0 = x1, y1
+
+
+def _moving(steps: int, draw: np.random.Generator) -> Array:
+    """How fast motion goes on in each step, 0 .. 1: 1 but for a stop, where there is one."""
+    rate = np.ones(steps)
+    if draw.random() < STOPS:
+        length = draw.uniform(*STOP)
+        begin = draw.uniform(0.0, steps * STEP)
+        t = (np.arange(steps) + 0.5) * STEP
+        outside = np.maximum(begin - t, t - begin - length)
+        rate = np.clip(outside / RAMP, 0.0, 1.0)
+        rate = rate * rate * (3.0 - 2.0 * rate)
+    return rate
+
+
+def motion(links: int, steps: int, draw: np.random.Generator) -> tuple[Array, Array]:
+    """Where the base (2,) and the ends of the links (steps + 1, links, 2) are, in px, of a sequence drawn at random."""
+    share = draw.uniform(0.7, 1.3, links)
+    lengths = draw.uniform(*LENGTH) * share / share.sum()
+    base = SIZE / 2 + draw.uniform(-3.0, 3.0, 2)
+    frequencies, phases = draw.uniform(*FREQUENCY, (2, links)), draw.uniform(0.0, 2 * math.pi, (2, links))
+    swing = draw.uniform(0.4, 1.0, (2, links))
+    swing *= np.where(np.arange(links), BEND, math.pi) / swing.sum(axis=0)
+    first = np.where(np.arange(links), 0.0, draw.uniform(-math.pi, math.pi))
+
+    def ends(times: Array) -> Array:
+        waves = np.sin(2 * math.pi * frequencies * times[:, None, None] + phases)
+        angles = np.cumsum(first + (swing * waves).sum(axis=1), axis=1)
+        along = lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        return np.asarray(base + np.cumsum(along, axis=1))
+
+    rate = _moving(steps, draw)
+    wanted, slow = draw.uniform(*FASTEST), 1.0
+    for _ in range(12):  # the speed depends on which part of the motion falls within the sequence
+        times = slow * np.concatenate([[0.0], np.cumsum(rate)]) * STEP
+        joints = ends(times)
+        fastest = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max() / STEP
+        slow *= math.sqrt(wanted / max(fastest, 1e-6))
+    return base, joints
+
+
+def sequence(links: int, steps: int, seed: int) -> Sequence:
+    """A sequence of so many steps of STEP, by its seed."""
+    draw = np.random.default_rng([seed, links])
+    base, joints = motion(links, steps, draw)
+    radii = np.linspace(2.6, 1.6, links) * draw.uniform(0.85, 1.15)
+    ground, shades = draw.uniform(0.03, 0.15), draw.uniform(0.35, 1.0, links)
+    camera = EventCamera(SIZE, SIZE, EventPixels(), seed=seed)
+    frame = np.empty((SIZE, SIZE))
+    said = []
+    for step in range(steps + 1):
+        _render(joints[step], base, radii, shades, ground, frame)
+        events = camera.put(frame, step * round(STEP * 1e9))
+        rows = np.empty((len(events), 4), np.uint16)
+        rows[:, 0] = max(step - 1, 0)
+        rows[:, 1], rows[:, 2], rows[:, 3] = events["on"], events["y"], events["x"]
+        said.append(rows)
+    return Sequence(joints[1:].astype(np.float32), np.concatenate(said))
+
+
+@njit(cache=True, nogil=True)
+def _count(events, pointer, chosen, begins, per_bin, out):  # type: ignore[no-untyped-def]
+    for k in range(chosen.size):
+        low, high = pointer[chosen[k]], pointer[chosen[k] + 1]
+        begin, end = begins[k], begins[k] + out.shape[1] * per_bin
+        left, right = low, high  # the first event that is not before the window
+        while left < right:
+            middle = (left + right) // 2
+            if events[middle, 0] < begin:
+                left = middle + 1
+            else:
+                right = middle
+        while left < high and events[left, 0] < end:
+            out[
+                k, (events[left, 0] - begin) // per_bin, events[left, 1], events[left, 2], events[left, 3]
+            ] += 1.0
+            left += 1
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Many of one length. joints: (n, steps, links, 2) px; events: (all, 4) as `Sequence.events`; pointer: (n + 1,)."""
+
+    joints: Array
+    events: Array
+    pointer: Array
+
+    @classmethod
+    def made(cls, links: int, steps: int, seeds: range) -> Sequences:
+        """One for each seed."""
+        made = [sequence(links, steps, seed) for seed in seeds]
+        pointer = np.concatenate([[0], np.cumsum([len(each.events) for each in made])])
+        return cls(
+            np.stack([each.joints for each in made]), np.concatenate([each.events for each in made]), pointer
+        )
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def bins(self, chosen: Array, begins: Array, count: int, per_bin: int) -> Array:
+        """Events of each pixel in `count` bins of `per_bin` steps from `begins` on: (chosen, count, 2, SIZE, SIZE).
+
+        chosen: numbers of sequences; begins: the step at which each begins.
+        """
+        out = np.zeros((len(chosen), count, 2, SIZE, SIZE), np.float32)
+        _count(self.events, self.pointer, np.asarray(chosen), np.asarray(begins), per_bin, out)
+        return out
+
+    def truth(self, chosen: Array, begins: Array, count: int, per_bin: int) -> Array:
+        """Joints at the end of each of those bins: (chosen, count, links, 2) px."""
+        at = np.asarray(begins)[:, None] + per_bin * np.arange(1, count + 1) - 1
+        return np.asarray(self.joints[np.asarray(chosen)[:, None], at])
