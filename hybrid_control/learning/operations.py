@@ -55,7 +55,9 @@ class Weighted(Operation):
     def __init__(self, node: Node, parameters: Parameters) -> None:
         super().__init__(node, parameters)
         self._synapses = None if is_dense(node) else lists(node, None).get(0)
-        self._over = Sliding.of(node) if isinstance(node.nir, (nir.Conv1d, nir.Conv2d)) else None
+        self._over = None
+        if self._synapses is not None and isinstance(node.nir, (nir.Conv1d, nir.Conv2d)):
+            self._over = Sliding.of(node, self._synapses)
 
     def bind(self) -> Map:
         """A Map."""
@@ -69,14 +71,15 @@ class Weighted(Operation):
                 return added if bias is None else added + bias
 
             return matrix
-        if synapses is not None and over is not None:
+        values = weights.reshape(-1)[synapses.index] if synapses is not None and over is None else weights
+        if over is not None:
+            numbers = weights.detach().numpy().reshape(-1)[over.synapses.index.numpy()]
 
             def slid(total: Tensor, x: Tensor) -> Tensor:
-                added = add_windows(total, x, weights, synapses, over)
+                added = add_windows(total, x, weights, numbers, over)
                 return added if bias is None else added + bias
 
             return slid
-        values = weights.reshape(-1)[synapses.index] if synapses is not None else weights
 
         def listed(total: Tensor, x: Tensor) -> Tensor:
             added = total if synapses is None else add_synapses(total, x, values, synapses)

@@ -39,12 +39,19 @@ def _group(node: Node, key: str) -> str | None:
     return {"weight": "weights", "bias": "weights", "scale": "weights", "threshold": "threshold"}.get(key)
 
 
+def _tied(values: Array) -> Array:
+    """A population's numbers (channels, *space) as one for each channel, (channels, 1, ...), where they are that."""
+    first = values[(slice(None), *[slice(1)] * (values.ndim - 1))] if values.ndim > 1 else values
+    return first if values.ndim > 1 and bool((values == first).all()) else values
+
+
 class Parameters(nn.Module):
     """The numbers of a flat graph, those that are free as torch parameters.
 
     free: names of `GROUPS`. frozen: nodes of which nothing is trained. Weights that are 0 in a matrix are no synapses
-    and stay so; each number that a graph gives a whole population once stays one. Time constants are trained as their
-    logarithm and stay positive, under forward Euler not below a tick; a threshold stays above its reset.
+    and stay so; a number of neurons that is the same throughout a channel, or given once for all, stays one. Time
+    constants are trained as their logarithm and stay positive, under forward Euler not below a tick; a threshold stays
+    above its reset.
     """
 
     def __init__(
@@ -85,9 +92,9 @@ class Parameters(nn.Module):
             if group is None or group not in free:
                 continue
             if group == "tau":
-                self._free((name, key), torch.zeros(value.shape, dtype=torch.float64))
+                self._free((name, key), torch.zeros(_tied(value).shape, dtype=torch.float64))
             elif model is not None:
-                self._free((name, key), torch.from_numpy(value.copy()))
+                self._free((name, key), torch.from_numpy(_tied(value).copy()))
             else:
                 self._free((name, key), torch.from_numpy(np.array(value)).to(self.dtype))
                 if key == "weight" and isinstance(node.nir, (nir.Linear, nir.Affine)) and not value.all():
@@ -107,7 +114,7 @@ class Parameters(nn.Module):
         leaf: Tensor = self.leaves[key]
         if is_time_constant(key[1]):
             return torch.from_numpy(np.asarray(self._given[key], dtype=np.float64)) * torch.exp(leaf)
-        return leaf
+        return leaf.expand(self._given[key].shape)
 
     def exact(self, name: str, key: str) -> Array:
         """A parameter's values as the graph would hold them."""
@@ -117,7 +124,9 @@ class Parameters(nn.Module):
         leaf = self.leaves[place].detach().numpy()
         if is_time_constant(key):
             return np.asarray(self._given[place] * np.exp(leaf), dtype=np.float64)
-        return np.where(self._masks[place], leaf, 0) if place in self._masks else np.array(leaf)
+        if place in self._masks:
+            return np.where(self._masks[place], leaf, 0)
+        return np.array(np.broadcast_to(leaf, self._given[place].shape))
 
     def values(self, name: str, key: str) -> Tensor:
         """A map's weights, or a variable's initial values, in the network's type."""
@@ -138,11 +147,15 @@ class Parameters(nn.Module):
         """Bring what an optimiser's step left outside back to where it may be."""
         for (name, key), leaf in self.leaves.items():
             given = np.asarray(self._given[name, key], dtype=np.float64)
+            given = _tied(given) if leaf.shape != given.shape else given
             if is_time_constant(key) and self.options.scheme == "euler":
                 leaf.clamp_(min=torch.from_numpy(np.minimum(0.0, np.log(self.options.dt / given))))
             elif key == "v_threshold" and self.has(name, "v_reset"):
-                reset = self._given[name, "v_reset"]
-                leaf.clamp_(min=torch.from_numpy(np.asarray(reset + LEAST * np.maximum(given - reset, 0.0))))
+                reset = np.broadcast_to(self._given[name, "v_reset"], self._given[name, key].shape)
+                least = reset + LEAST * np.maximum(self._given[name, key] - reset, 0.0)
+                # of a channel that has one threshold, the largest that one of its neurons asks for
+                shared = tuple(k for k in range(least.ndim) if leaf.shape[k] != least.shape[k])
+                leaf.clamp_(min=torch.from_numpy(np.asarray(least.max(axis=shared, keepdims=True))))
 
     def named(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The free ones, as "node.parameter"."""

@@ -125,11 +125,10 @@ class _Windows(torch.autograd.Function):
     """As `_Lists`, for a convolution: what goes back is torch's own, several times as fast."""
 
     @staticmethod
-    def forward(ctx: Any, total: Tensor, x: Tensor, weights: Tensor, synapses: Synapses, over: Sliding) -> Tensor:
+    def forward(ctx: Any, total: Tensor, x: Tensor, weights: Tensor, values: Array, over: Sliding) -> Tensor:
         ctx.save_for_backward(x, weights)
-        ctx.over = over
+        ctx.over, synapses = over, over.synapses
         out = total.detach().clone()
-        values = weights.detach().numpy().reshape(-1)[synapses.index.numpy()]
         _add_lists(x.detach().numpy(), synapses.pointer, synapses.post, values, out.numpy())
         return out
 
@@ -143,7 +142,9 @@ class _Windows(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             to_x = grad.conv2d_input(shape, kernels, g, *over.how).reshape(x.shape)
         if ctx.needs_input_grad[2]:
-            to_weights = grad.conv2d_weight(x.reshape(shape), over.kernels, g, *over.how).reshape(weights.shape)
+            to_weights = grad.conv2d_weight(x.reshape(shape), over.kernels, g, *over.how).reshape(
+                weights.shape
+            )
         return gradients[0], to_x, to_weights, None, None
 
 
@@ -151,13 +152,14 @@ class _Windows(torch.autograd.Function):
 class Sliding:
     """A convolution as torch's conv2d takes it: shapes without the batch, and (stride, padding, dilation, groups)."""
 
+    synapses: Synapses
     ins: tuple[int, int, int]
     outs: tuple[int, int, int]
     kernels: tuple[int, int, int, int]
     how: tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]
 
     @classmethod
-    def of(cls, node: Node) -> Sliding | None:
+    def of(cls, node: Node, synapses: Synapses) -> Sliding | None:
         """Of a Conv1d or Conv2d; None where it is padded more on one side than on the other."""
         w: Window = window(node.name, node.nir)
         if w.padding != w.padding_after:
@@ -168,7 +170,7 @@ class Sliding:
 
         ins, outs = plane(node.shape_in), plane(node.shape_out)
         kernels = (outs[0], ins[0] // w.groups, *w.kernel)
-        return cls(ins, outs, kernels, (w.stride, w.padding, w.dilation, w.groups))
+        return cls(synapses, ins, outs, kernels, (w.stride, w.padding, w.dilation, w.groups))
 
 
 def add_rows(total: Tensor, x: Tensor, weights: Tensor) -> Tensor:
@@ -183,9 +185,9 @@ def add_synapses(total: Tensor, x: Tensor, values: Tensor, synapses: Synapses) -
     return added
 
 
-def add_windows(total: Tensor, x: Tensor, weights: Tensor, synapses: Synapses, over: Sliding) -> Tensor:
-    """The same over the synapses of a convolution; weights as the node has them."""
-    added: Tensor = _Windows.apply(total, x.contiguous(), weights, synapses, over)
+def add_windows(total: Tensor, x: Tensor, weights: Tensor, values: Array, over: Sliding) -> Tensor:
+    """The same over the synapses of a convolution. weights: as the node has them; values: those of its synapses."""
+    added: Tensor = _Windows.apply(total, x.contiguous(), weights, values, over)
     return added
 
 

@@ -18,7 +18,7 @@ def _atan(x: Tensor, slope: float) -> Tensor:
 
 
 def _hyperbola(x: Tensor, slope: float) -> Tensor:
-    return 1.0 / (1.0 + slope * x.abs()) ** 2
+    return 1.0 / (1.0 + slope * abs(x)) ** 2
 
 
 SURROGATES: dict[str, tuple[Derivative, float]] = {

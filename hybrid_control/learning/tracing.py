@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hybrid_control.learning.fused import WORTH, Code
+from hybrid_control.learning.fused import step as fused_step
 from hybrid_control.learning.surrogates import Surrogate, choose, spike
 from hybrid_control.snn.neurons.model import NeuronModel
 
@@ -262,8 +264,12 @@ def stepper(model: NeuronModel, setting: int, surrogate: Surrogate) -> Stepper:
         raise ValueError(f"the step of {model.node.__name__} cannot be differentiated: {reason}") from None
     roots = after if out is None else (*after, out)
     code = [(number, *trace.code[number]) for number in _live(trace.code, roots)]
+    fused = Code(code, dict(enumerate(trace.kinds)), roots, surrogate) if states and rows else None
 
     def step(x: Tensor, states: Sequence[Tensor], rows: Sequence[Tensor]) -> Any:
+        if fused is not None and x.numel() >= WORTH:
+            results = fused_step(fused, x, states, rows)
+            return None if out is None else results[-1], results[: len(after)]
         values: dict[int, Any] = {}
         for number, name, *arguments in code:
             values[number] = _done(name, arguments, values, (x, states, rows), surrogate)

@@ -14,6 +14,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from snn_networks import drive_of, networks, options  # noqa: E402
 
+from hybrid_control.learning import tracing  # noqa: E402
 from hybrid_control.learning.mirror import Mirror  # noqa: E402
 from hybrid_control.learning.parameters import GROUPS, starting  # noqa: E402
 from hybrid_control.learning.surrogates import Surrogate  # noqa: E402
@@ -249,6 +250,46 @@ def test_every_neuron_type_lets_gradients_through(kind):
     gradient = mirror.numbers.leaves["w", "weight"].grad
     assert torch.isfinite(gradient).all()
     assert (gradient != 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", sorted(MODELS, key=lambda kind: kind.__name__))
+def test_a_population_large_enough_to_be_compiled_gives_the_same_values_and_gradients(
+    kind, dtype, monkeypatch
+):
+    """The same bits as torch's operations one by one, and gradients that differ by rounding alone."""
+    draw = np.random.default_rng(5)
+    net = Network()
+    net.add_input("in", 4)
+    times = {
+        k: 10e-3 for k, default in MODELS[kind].parameters.items() if k.startswith("tau") and default is None
+    }
+    net.add_population("n", kind, 6, **times)
+    strength = 20.0 if kind.__name__ == "Izhikevich" else 2.0
+    net.connect("in", "n", draw.normal(strength, strength, (6, 4)), name="w")
+    net.connect("n", "n", draw.normal(0.0, 0.3, (6, 6)), name="back")
+    net.add_output("out", "n")
+    x = torch.from_numpy(draw.uniform(0.0, 1.0, (3, 30, 4)))
+    found = []
+    for worth in (1, 10**9):
+        monkeypatch.setattr(tracing, "WORTH", worth)
+        mirror = Mirror(net, Options(dtype=dtype, if_step="one", reset="subtract"), free=GROUPS)
+        (out,), state = mirror(x)
+        (out.square().sum() + state.variables["n"][0].square().sum()).backward()
+        found.append(
+            (out.detach(), state.variables["n"], {n: leaf.grad for n, leaf in mirror.numbers.named()})
+        )
+    (out, variables, gradients), (other_out, other_variables, other_gradients) = found
+    assert torch.equal(out, other_out)
+    assert out.std() > 0
+    for mine, others in zip(variables, other_variables, strict=True):
+        assert torch.equal(mine, others)
+    for name, gradient in gradients.items():
+        if gradient is None or other_gradients[name] is None:
+            assert other_gradients[name] is None or not other_gradients[name].any()
+            assert gradient is None or not gradient.any()
+        else:
+            torch.testing.assert_close(gradient, other_gradients[name], rtol=2e-3, atol=1e-5)
 
 
 def test_an_adaptive_threshold_learns_by_way_of_the_spikes_that_raise_it():

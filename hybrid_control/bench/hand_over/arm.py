@@ -17,11 +17,11 @@ Array = NDArray[Any]
 SIZE = 64  # pixels of a side
 STEP = 1e-3  # s between frames, and of the resolution that events are kept at
 LENGTH = (22.0, 27.0)  # px, of all links together
-FASTEST = (100.0, 300.0)  # px/s, of the fastest joint at its fastest in a sequence
+FASTEST = (100.0, 200.0)  # px/s, of the fastest joint at its fastest in a sequence
 FREQUENCY = (0.4, 1.6)  # Hz of the sines that a joint's angle is made of, before the speed is set
 BEND = 1.9  # rad, by how much a link may be turned against the one before
-STOPS = 0.4  # of the sequences stand still for a while
-STOP = (0.08, 0.25)  # s
+STOPS = 0.3  # of the sequences stand still for a while
+STOP = (0.05, 0.15)  # s
 RAMP = 0.03  # s, to stand and to move again
 
 

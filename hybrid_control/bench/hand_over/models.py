@@ -14,9 +14,10 @@ from torch.nn import functional
 from hybrid_control.bench.hand_over.arm import SIZE
 from hybrid_control.snn import Options
 
-CELLS = SIZE // 2  # of a side of a heat map
-CHANNELS = (8, 12, 12)  # of the SNN's layers
-LAYERS = {"lif1": "first", "lif2": "last", "lif3": "last"}  # populations, and the ANN's modules that set them
+CELLS = SIZE // 4  # of a side of a heat map
+CHANNELS = (12, 32, 32, 32)  # of the SNN's layers
+LAYERS = {"lif1": "first", "lif2": "second", "lif3": "back", "lif4": "last"}
+"""Populations, and the ANN's modules that set them."""
 MAP = "map"  # the population that holds the heat maps
 
 
@@ -35,65 +36,66 @@ class Finder(nn.Module):
             convolution = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
             return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
-        self.first = block(2 * bins, 24, 2)
-        self.second, self.third = block(24, 48, 2), block(48, 64, 2)
+        self.first, self.second, self.third = block(2 * bins, 24, 2), block(24, 48, 2), block(48, 64, 2)
         self.deepest = block(64, 64, 1)
-        self.back, self.last = block(64 + 48, 24, 1), block(24 + 24, 24, 1)
-        self.maps = nn.Conv2d(24, joints, 3, padding=1)
+        self.back, self.last = block(64 + 48, 48, 1), block(48, 32, 1)
+        self.maps = nn.Conv2d(32, joints, 3, padding=1)
 
     def forward(self, events: Tensor) -> Tensor:
         """Logits of the joints at the end of the window."""
         first = self.first(torch.sqrt(events).flatten(1, 2))
         second = self.second(first)
-        deepest = self.deepest(self.third(second))
-        back = self.back(torch.cat([_larger(deepest), second], 1))
-        maps: Tensor = self.maps(self.last(torch.cat([_larger(back), first], 1)))
+        deepest = functional.interpolate(self.deepest(self.third(second)), scale_factor=2, mode="nearest")
+        maps: Tensor = self.maps(self.last(self.back(torch.cat([deepest, second], 1))))
         return maps
 
 
-def _larger(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2, mode="nearest")
-
-
 def places(maps: Tensor) -> Tensor:
-    """Joints (..., joints, 2) in px, x and y, of logits (..., joints, CELLS, CELLS): their expectation (soft-argmax)."""
+    """Joints (..., joints, 2) in px, x and y: the expectation of logits (..., joints, CELLS, CELLS), soft-argmax."""
     share = functional.softmax(maps.flatten(-2), -1).unflatten(-1, (CELLS, CELLS))
     centres = (torch.arange(CELLS, dtype=maps.dtype) + 0.5) * (SIZE / CELLS) - 0.5
     return torch.stack([(share.sum(-2) * centres).sum(-1), (share.sum(-1) * centres).sum(-1)], -1)
 
 
 def follower(joints: int, dt: float, tau: float, seed: int) -> nir.NIRGraph:
-    """The SNN: events of a tick (2, SIZE, SIZE), three layers of LIF neurons, and heat maps that keep what they got.
+    """The SNN: events of a tick (2, SIZE, SIZE), four layers of LIF neurons, and heat maps that keep what they got.
 
     tau: ticks, of the membranes at the start of training; the threshold is 1, with a soft reset.
     """
     draw = np.random.default_rng([seed, joints])
 
     def convolution(
-        inputs: int, outputs: int, kernel: int, gain: float, size: int = CELLS, dilation: int = 1
+        inputs: int, outputs: int, kernel: int, gain: float, size: int = CELLS, stride: int = 1
     ) -> nir.Conv2d:
         scale = gain / np.sqrt(inputs * kernel * kernel)
         weight = draw.normal(0.0, scale, (outputs, inputs, kernel, kernel)).astype(np.float32)
-        padding, bias = dilation * (kernel // 2), np.zeros(outputs, np.float32)
-        return nir.Conv2d((size, size), weight, size // CELLS, padding, dilation, 1, bias)
+        return nir.Conv2d((size, size), weight, stride, kernel // 2, 1, 1, np.zeros(outputs, np.float32))
 
-    def neurons(channels: int) -> nir.LIF:
-        shape = (channels, CELLS, CELLS)
+    def neurons(channels: int, size: int, ticks: float) -> nir.LIF:
+        shape = (channels, size, size)
         return nir.LIF(
-            np.full(shape, tau * dt), np.ones(shape), np.zeros(shape), np.ones(shape), np.zeros(shape)
+            np.full(shape, ticks * dt), np.ones(shape), np.zeros(shape), np.ones(shape), np.zeros(shape)
         )
 
-    a, b, c = CHANNELS
+    a, b, c, d = CHANNELS
     nodes: dict[str, Any] = {
         "events": nir.Input(np.array([2, SIZE, SIZE])),
-        "conv1": convolution(2, a, 5, 4.0, size=SIZE), "lif1": neurons(a),
-        "conv2": convolution(a, b, 3, 4.0), "lif2": neurons(b),
-        "conv3": convolution(b, c, 3, 4.0, dilation=2), "lif3": neurons(c),
-        "readout": convolution(c, joints, 3, 0.5),
+        "conv1": convolution(2, a, 5, 12.0, SIZE, 2), "lif1": neurons(a, SIZE // 2, tau),
+        "conv2": convolution(a, b, 3, 8.0, SIZE // 2, 2), "lif2": neurons(b, CELLS, tau),
+        "conv3": convolution(b, c, 3, 6.0), "lif3": neurons(c, CELLS, tau),
+        "conv4": convolution(c, d, 3, 8.0), "lif4": neurons(d, CELLS, tau),
+        "readout": convolution(d, joints, 3, 0.5),
         MAP: nir.I(np.full((joints, CELLS, CELLS), 1.0 / dt)),
         "maps": nir.Output(np.array([joints, CELLS, CELLS])),
     }  # fmt: skip
-    return nir.NIRGraph(nodes, list(pairwise(nodes)))
+    edges = list(pairwise(nodes))
+    # where the joints are comes back as spikes, of the places whose logits are high
+    level = np.eye(joints, dtype=np.float32)[:, :, None, None] / 8
+    nodes["level"] = nir.Conv2d((CELLS, CELLS), level, 1, 0, 1, 1, np.zeros(joints, np.float32))
+    nodes["where"] = neurons(joints, CELLS, 1.0)
+    nodes["back"] = convolution(joints, c, 5, 2.0)
+    loop = [(MAP, "level"), ("level", "where"), ("where", "back"), ("back", "lif3")]
+    return nir.NIRGraph(nodes, edges + loop)
 
 
 class Recurrent(nn.Module):
