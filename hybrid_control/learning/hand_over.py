@@ -114,6 +114,10 @@ class HandOver(nn.Module):
             voltages[self.output, VOLTAGE] = given
         return given, voltages
 
+    def feature(self, population: str) -> Tensor:
+        """What the ANN's module of that population gave last."""
+        return self._features[self.layers[population]]
+
     def start(self, voltages: Mapping[Tap, Tensor]) -> State:
         """The SNN before the first tick of a window."""
         return self.mirror.start(len(next(iter(voltages.values()))), voltages)

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from hybrid_control.files import MIB, read_npz
 from hybrid_control.sim.events import EventCamera, EventPixels
 
 Array = NDArray[Any]
 
 SIZE = 64  # pixels of a side
+LIMIT = 2048 * MIB  # of a file of sequences
 STEP = 1e-3  # s between frames, and of the resolution that events are kept at
 LENGTH = (22.0, 27.0)  # px, of all links together
-FASTEST = (100.0, 200.0)  # px/s, of the fastest joint at its fastest in a sequence
 FREQUENCY = (0.4, 1.6)  # Hz of the sines that a joint's angle is made of, before the speed is set
 BEND = 1.9  # rad, by how much a link may be turned against the one before
 STOPS = 0.3  # of the sequences stand still for a while
-STOP = (0.05, 0.15)  # s
-RAMP = 0.03  # s, to stand and to move again
+
+
+@dataclass(frozen=True)
+class Pace:
+    """fastest: px/s, of the fastest joint at its fastest, about; stop: s that it may stand still; ramp: s,
+    to stand and to move again. Each pair: from, to."""
+
+    fastest: tuple[float, float]
+    stop: tuple[float, float]
+    ramp: float
 
 
 @dataclass(frozen=True)
@@ -58,20 +70,20 @@ def _render(joints, base, radii, shades, ground, frame):  # type: ignore[no-unty
         x0, y0 = x1, y1
 
 
-def _moving(steps: int, draw: np.random.Generator) -> Array:
+def _moving(steps: int, pace: Pace, draw: np.random.Generator) -> Array:
     """How fast motion goes on in each step, 0 .. 1: 1 but for a stop, where there is one."""
     rate = np.ones(steps)
     if draw.random() < STOPS:
-        length = draw.uniform(*STOP)
+        length = draw.uniform(*pace.stop)
         begin = draw.uniform(0.0, steps * STEP)
         t = (np.arange(steps) + 0.5) * STEP
         outside = np.maximum(begin - t, t - begin - length)
-        rate = np.clip(outside / RAMP, 0.0, 1.0)
+        rate = np.clip(outside / pace.ramp, 0.0, 1.0)
         rate = rate * rate * (3.0 - 2.0 * rate)
     return rate
 
 
-def motion(links: int, steps: int, draw: np.random.Generator) -> tuple[Array, Array]:
+def motion(links: int, steps: int, pace: Pace, draw: np.random.Generator) -> tuple[Array, Array]:
     """Where the base (2,) and the ends of the links (steps + 1, links, 2) are, in px, of a sequence drawn at random."""
     share = draw.uniform(0.7, 1.3, links)
     lengths = draw.uniform(*LENGTH) * share / share.sum()
@@ -87,8 +99,8 @@ def motion(links: int, steps: int, draw: np.random.Generator) -> tuple[Array, Ar
         along = lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         return np.asarray(base + np.cumsum(along, axis=1))
 
-    rate = _moving(steps, draw)
-    wanted, slow = draw.uniform(*FASTEST), 1.0
+    rate = _moving(steps, pace, draw)
+    wanted, slow = draw.uniform(*pace.fastest), 1.0
     for _ in range(12):  # the speed depends on which part of the motion falls within the sequence
         times = slow * np.concatenate([[0.0], np.cumsum(rate)]) * STEP
         joints = ends(times)
@@ -97,10 +109,10 @@ def motion(links: int, steps: int, draw: np.random.Generator) -> tuple[Array, Ar
     return base, joints
 
 
-def sequence(links: int, steps: int, seed: int) -> Sequence:
+def sequence(links: int, steps: int, pace: Pace, seed: int) -> Sequence:
     """A sequence of so many steps of STEP, by its seed."""
     draw = np.random.default_rng([seed, links])
-    base, joints = motion(links, steps, draw)
+    base, joints = motion(links, steps, pace, draw)
     radii = np.linspace(2.6, 1.6, links) * draw.uniform(0.85, 1.15)
     ground, shades = draw.uniform(0.03, 0.15), draw.uniform(0.35, 1.0, links)
     camera = EventCamera(SIZE, SIZE, EventPixels(), seed=seed)
@@ -144,13 +156,26 @@ class Sequences:
     pointer: Array
 
     @classmethod
-    def made(cls, links: int, steps: int, seeds: range) -> Sequences:
+    def made(cls, links: int, steps: int, pace: Pace, seeds: range) -> Sequences:
         """One for each seed."""
-        made = [sequence(links, steps, seed) for seed in seeds]
+        made = [sequence(links, steps, pace, seed) for seed in tqdm(seeds, desc="sequences", unit="")]
         pointer = np.concatenate([[0], np.cumsum([len(each.events) for each in made])])
         return cls(
             np.stack([each.joints for each in made]), np.concatenate([each.events for each in made]), pointer
         )
+
+    @classmethod
+    def load(cls, path: Path) -> Sequences:
+        """Those that `save` wrote."""
+        arrays = read_npz(path, "sequences of an arm", LIMIT)
+        return cls(arrays["joints"], arrays["events"], arrays["pointer"])
+
+    def save(self, path: Path) -> None:
+        """As an npz file, written whole or not at all."""
+        unfinished = path.with_suffix(".tmp")
+        with unfinished.open("wb") as file:
+            np.savez(file, joints=self.joints, events=self.events, pointer=self.pointer)
+        os.replace(unfinished, path)
 
     def __len__(self) -> int:
         return len(self.joints)

@@ -15,7 +15,7 @@ from hybrid_control.bench.hand_over.arm import SIZE
 from hybrid_control.snn import Options
 
 CELLS = SIZE // 4  # of a side of a heat map
-CHANNELS = (12, 32, 32, 32)  # of the SNN's layers
+CHANNELS = (8, 16, 16, 16)  # of the SNN's layers
 LAYERS = {"lif1": "first", "lif2": "second", "lif3": "back", "lif4": "last"}
 """Populations, and the ANN's modules that set them."""
 MAP = "map"  # the population that holds the heat maps
@@ -57,10 +57,11 @@ def places(maps: Tensor) -> Tensor:
     return torch.stack([(share.sum(-2) * centres).sum(-1), (share.sum(-1) * centres).sum(-1)], -1)
 
 
-def follower(joints: int, dt: float, tau: float, seed: int) -> nir.NIRGraph:
+def follower(joints: int, dt: float, seed: int) -> nir.NIRGraph:
     """The SNN: events of a tick (2, SIZE, SIZE), four layers of LIF neurons, and heat maps that keep what they got.
 
-    tau: ticks, of the membranes at the start of training; the threshold is 1, with a soft reset.
+    The membranes' time constants are 10 ms at the start of training or, as theirs, three ticks where that is more; the
+    threshold is 1, with a soft reset.
     """
     draw = np.random.default_rng([seed, joints])
 
@@ -71,20 +72,19 @@ def follower(joints: int, dt: float, tau: float, seed: int) -> nir.NIRGraph:
         weight = draw.normal(0.0, scale, (outputs, inputs, kernel, kernel)).astype(np.float32)
         return nir.Conv2d((size, size), weight, stride, kernel // 2, 1, 1, np.zeros(outputs, np.float32))
 
-    def neurons(channels: int, size: int, ticks: float) -> nir.LIF:
+    def neurons(channels: int, size: int, tau: float) -> nir.LIF:
         shape = (channels, size, size)
-        return nir.LIF(
-            np.full(shape, ticks * dt), np.ones(shape), np.zeros(shape), np.ones(shape), np.zeros(shape)
-        )
+        return nir.LIF(np.full(shape, tau), np.ones(shape), np.zeros(shape), np.ones(shape), np.zeros(shape))
 
     a, b, c, d = CHANNELS
+    tau = max(10e-3, 3 * dt)
     nodes: dict[str, Any] = {
         "events": nir.Input(np.array([2, SIZE, SIZE])),
         "conv1": convolution(2, a, 5, 12.0, SIZE, 2), "lif1": neurons(a, SIZE // 2, tau),
         "conv2": convolution(a, b, 3, 8.0, SIZE // 2, 2), "lif2": neurons(b, CELLS, tau),
         "conv3": convolution(b, c, 3, 6.0), "lif3": neurons(c, CELLS, tau),
         "conv4": convolution(c, d, 3, 8.0), "lif4": neurons(d, CELLS, tau),
-        "readout": convolution(d, joints, 3, 0.5),
+        "readout": convolution(d, joints, 3, 0.5 * np.sqrt(dt / 10e-3)),
         MAP: nir.I(np.full((joints, CELLS, CELLS), 1.0 / dt)),
         "maps": nir.Output(np.array([joints, CELLS, CELLS])),
     }  # fmt: skip
@@ -92,7 +92,7 @@ def follower(joints: int, dt: float, tau: float, seed: int) -> nir.NIRGraph:
     # where the joints are comes back as spikes, of the places whose logits are high
     level = np.eye(joints, dtype=np.float32)[:, :, None, None] / 8
     nodes["level"] = nir.Conv2d((CELLS, CELLS), level, 1, 0, 1, 1, np.zeros(joints, np.float32))
-    nodes["where"] = neurons(joints, CELLS, 1.0)
+    nodes["where"] = neurons(joints, CELLS, dt)
     nodes["back"] = convolution(joints, c, 5, 2.0)
     loop = [(MAP, "level"), ("level", "where"), ("where", "back"), ("back", "lif3")]
     return nir.NIRGraph(nodes, edges + loop)

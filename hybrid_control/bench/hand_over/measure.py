@@ -1,0 +1,336 @@
+"""Measures what `train` made: `python -m hybrid_control.bench.hand_over.measure OUT --window 33x1 --json FILE`.
+
+On sequences that no network saw: how far each is from the joints, tick by tick; what it costs in operations; and what
+becomes of the hybrid where the ANN is late or drops out, or the camera gives another number of events. Spiking networks
+run in the torch mirror, which gives the engine's values to the bit; the engine counts their events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hybrid_control.bench.hand_over import arm, models, train
+from hybrid_control.bench.hand_over.train import VARIANTS, Window
+from hybrid_control.learning.hand_over import HandOver
+from hybrid_control.learning.mirror import State
+from hybrid_control.snn import Engine
+
+Array = NDArray[np.float64]
+
+TESTED, AT_ONCE = 120, 40  # sequences; those of a batch
+COUNTED = 12  # sequences on which the engine counts
+MAC, AC, WORD = 4.6, 0.9, 5.0  # pJ, 32 bit at 45 nm: M. Horowitz, "Computing's energy problem", ISSCC 2014
+VALUES = ("conv1", "level")  # projections that are driven by values and not by spikes
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantile for so many seeds
+LATE, DROPPED, RATES = (
+    (0.0, 0.25, 0.5, 1.0),
+    (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0),
+    (0.5, 0.75, 1.0, 1.5, 2.0),
+)
+
+
+class Ticks:
+    """The test sequences of a window length, all ticks of them, and what is asked about them.
+
+    events: (sequences, ticks, 2, SIZE, SIZE); joints: (sequences, ticks, links, 2) after each tick.
+    """
+
+    def __init__(self, data: arm.Sequences, window: Window, rate: float = 1.0) -> None:
+        count = train.STEPS // window.length * window.ticks
+        chosen, begins = np.arange(TESTED), np.zeros(TESTED, np.int64)
+        events = data.bins(chosen, begins, count, window.per_tick)
+        if rate < 1.0:
+            events = np.random.default_rng(7).binomial(events.astype(np.int64), rate).astype(np.float32)
+        elif rate > 1.0:
+            events += np.random.default_rng(7).poisson(events * (rate - 1.0)).astype(np.float32)
+        self.events, self.window = torch.from_numpy(events), window
+        self.joints = torch.from_numpy(data.truth(chosen, begins, count, window.per_tick))
+
+    @property
+    def starts(self) -> list[int]:
+        """The ticks at which windows begin: all but the first two, which the ANN has to see."""
+        ticks = self.window.ticks
+        return list(range(2 * ticks, self.events.shape[1], ticks))
+
+    def before(self, tick: int, part: slice) -> Tensor:
+        """What the ANN sees before a tick."""
+        return train.seen(self.events[part, tick - self.window.ticks : tick], self.window)
+
+    def errors(self, found: Tensor) -> Array:
+        """px, mean over joints (sequences, windows, ticks), of joints (sequences, windows * ticks, links, 2)."""
+        away = train.distance(found, self.joints[:, 2 * self.window.ticks :]).mean(-1)
+        return away.unflatten(1, (-1, self.window.ticks)).numpy().astype(np.float64)
+
+
+def _parts() -> list[slice]:
+    return [slice(k, k + AT_ONCE) for k in range(0, TESTED, AT_ONCE)]
+
+
+def _all(part: Callable[[slice], Tensor]) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([part(each) for each in _parts()])
+
+
+def of_ann(network: models.Finder, ticks: Ticks) -> dict[str, Array]:
+    """Errors of the ANN alone: asked anew at every tick, held for a window, and carried on at constant velocity."""
+    every = _all(
+        lambda part: torch.stack(
+            [
+                models.places(network(ticks.before(tick + 1, part)))
+                for tick in range(ticks.starts[0], ticks.events.shape[1])
+            ],
+            1,
+        )
+    )
+    count = ticks.window.ticks
+    first = _all(lambda part: models.places(network(ticks.before(ticks.starts[0] - count, part))))
+    begin = _all(lambda part: models.places(network(ticks.before(ticks.starts[0], part))))
+    ends = every[:, count - 1 :: count]
+    at = torch.cat([begin[:, None], ends[:, :-1]], 1)[:, :, None]  # what is known as a window begins
+    past = torch.cat([first[:, None], at[:, :-1, 0]], 1)[:, :, None]
+    ahead = torch.arange(1, count + 1)[None, None, :, None, None] / count
+    held = at.expand(-1, -1, count, -1, -1)
+    return {
+        "ann_every_tick": ticks.errors(every),
+        "ann_held": ticks.errors(held.flatten(1, 2)),
+        "constant_velocity": ticks.errors((at + (at - past) * ahead).flatten(1, 2)),
+    }
+
+
+def of_gru(network: models.Finder, gru: models.Recurrent, ticks: Ticks) -> Array:
+    """Errors of the GRU that goes on from the ANN's joints in each window."""
+
+    def part(each: slice) -> Tensor:
+        found = []
+        for start in ticks.starts:
+            begin = models.places(network(ticks.before(start, each)))
+            found.append(gru(ticks.events[each, start : start + ticks.window.ticks], begin))
+        return torch.cat(found, 1)
+
+    return ticks.errors(_all(part))
+
+
+def of_snn(both: HandOver, ticks: Ticks, carried: bool = False, late: int = 0, dropped: float = 0.0) -> Array:
+    """Errors of an SNN, with the ANN before it where it has one.
+
+    carried: the state is kept from window to window where the ANN says nothing. late: ticks by which what the ANN says
+    comes late; dropped: the share of windows, after the first, in which it says nothing. Until then the SNN goes on.
+    """
+    count, asked = ticks.window.ticks, bool(both.layers) or both.output is not None
+    starts = ticks.starts if asked else range(0, ticks.events.shape[1], count)
+    says = np.random.default_rng(11).random(len(starts)) >= dropped
+    says[0] = True
+
+    def part(each: slice) -> Tensor:
+        state: State | None = None
+        found = []
+        for k, start in enumerate(starts):
+            if not asked and not carried:
+                state = None
+            wait = late if asked and says[k] and state is not None else 0
+            for begin, end in ((start, start + wait), (start + wait, start + count)):
+                if begin == start + wait and asked and says[k]:
+                    state = both.start(both.states(ticks.before(start, each))[1])
+                if begin < end:
+                    (maps,), state = both.mirror(ticks.events[each, begin:end], state)
+                    found.append(models.places(maps))
+        return torch.cat(found, 1)[:, -len(ticks.starts) * count :]
+
+    return ticks.errors(_all(part))
+
+
+def multiplications(network: nn.Module, example: Tensor) -> int:
+    """Multiply-accumulates of a network's convolutions and matrices for one input."""
+    total = 0
+
+    def count(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        per_output = module.weight[0].numel()
+        total += per_output * output[0].numel()
+
+    hooks = [
+        m.register_forward_hook(count) for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))
+    ]
+    with torch.no_grad():
+        network(example)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def costs(both: HandOver, ticks: Ticks) -> dict[str, float]:
+    """Operations of a window: of the ANN asked once, of the initialisers, and of the SNN as the engine counts it.
+
+    What enters the SNN as a value and not as a spike, counts of events and the heat maps that come back, is multiplied.
+    """
+    window = ticks.window
+    example = torch.zeros(1, window.bins, 2, arm.SIZE, arm.SIZE)
+    _, voltages = both.states(example)
+    found = {
+        "ann_macs": float(multiplications(both.ann, example)),
+        "initialiser_macs": float(
+            sum(
+                multiplications(initialiser, both.feature(population))
+                for population, initialiser in zip(both.layers, both.initialisers, strict=True)
+            )
+        ),
+    } | dict.fromkeys(("snn_macs", "snn_acs", "snn_updates"), 0.0)
+    engine = Engine(both.mirror.to_nir(), dt=both.mirror.options.dt, reset=both.mirror.options.reset)
+    runs = COUNTED * len(ticks.starts)
+    for k in range(COUNTED):
+        for start in ticks.starts:
+            engine.reset()
+            with torch.no_grad():
+                _, voltages = both.states(ticks.before(start, slice(k, k + 1)))
+            engine.set_state({f"{name}.{what}": v[0].numpy() for (name, what), v in voltages.items()})
+            engine.run(ticks.events[k, start : start + window.ticks].numpy())
+            counters = engine.counters
+            multiplied = sum(counters.events.get(name, 0) for name in VALUES) + sum(counters.macs.values())
+            found["snn_macs"] += multiplied / runs
+            found["snn_acs"] += (
+                sum(counters.events.values()) - sum(counters.events.get(n, 0) for n in VALUES)
+            ) / runs
+            found["snn_updates"] += sum(counters.updates.values()) / runs
+    return found
+
+
+def energies(cost: dict[str, float], ticks: int) -> dict[str, float]:
+    """nJ of a window: of the ANN asked at every tick and of the hybrid; as the paper counts, and with memory.
+
+    With memory each product reads a weight and a value, each addition for a spike reads a weight and reads and writes a
+    membrane, each update reads and writes one: 5 pJ for a word from a small cache (as MAC and AC).
+    """
+    once = cost["ann_macs"] + cost["initialiser_macs"] + cost["snn_macs"]
+    found = {
+        "ann": 1e-3 * MAC * ticks * cost["ann_macs"],
+        "hybrid": 1e-3 * (MAC * once + AC * cost["snn_acs"]),
+        "ann_memory": 1e-3 * (MAC + 2 * WORD) * ticks * cost["ann_macs"],
+    }
+    accesses = 2 * once + 3 * cost["snn_acs"] + 2 * cost["snn_updates"]
+    return found | {"hybrid_memory": found["hybrid"] + 1e-3 * WORD * accesses}
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean over seeds and half the width of its 95 % interval."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, float("nan")
+    return mean, STUDENT[len(values)] * float(np.std(values, ddof=1)) / len(values) ** 0.5
+
+
+def of_seed(out: Path, window: Window, seed: int, ticks: Ticks) -> tuple[dict[str, Array], dict[str, float]]:
+    """Errors by name of all that was trained with a seed, and what a window of the hybrid costs."""
+    network = train.load_finder(out, window, seed)
+    errors, cost = of_ann(network, ticks), {}
+    for name, variant in VARIANTS.items():
+        if not train.path(out, window, name, seed).exists():
+            continue
+        both = train.load_follower(out, window, name, seed)
+        errors[name] = of_snn(both, ticks, carried=variant.carried)
+        if name == "hybrid":
+            cost = costs(both, ticks)
+    if train.path(out, window, "gru", seed).exists():
+        errors["gru"] = of_gru(network, train.load_gru(out, window, seed), ticks)
+    return errors, cost
+
+
+def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dict[str, dict[str, float]]:
+    """Mean error of the hybrid, px, where the ANN is late or silent, or there are fewer or more events."""
+    both, ticks = train.load_follower(out, window, "hybrid", seed), Ticks(data, window)
+    curves: dict[str, dict[str, float]] = {
+        "late, of a window": {
+            str(share): float(of_snn(both, ticks, late=round(share * window.ticks)).mean()) for share in LATE
+        },
+        "dropped": {str(share): float(of_snn(both, ticks, dropped=share).mean()) for share in DROPPED},
+        "events": {},
+        "events, the ANN at every tick": {},
+    }
+    for rate in RATES:
+        other = Ticks(data, window, rate)
+        curves["events"][str(rate)] = float(of_snn(both, other).mean())
+        curves["events, the ANN at every tick"][str(rate)] = float(
+            of_ann(both_ann(both), other)["ann_every_tick"].mean()
+        )
+    return curves
+
+
+def both_ann(both: HandOver) -> models.Finder:
+    """The ANN of a pair."""
+    assert isinstance(both.ann, models.Finder)
+    return both.ann
+
+
+def table(found: Sequence[dict[str, Array]]) -> dict[str, dict[str, Any]]:
+    """By name: px, mean over seeds and half its 95 % interval; px tick by tick; and how many of the test sequences'
+    windows the hybrid is better in."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name in found[0]:
+        have = [errors[name] for errors in found if name in errors]
+        mean, half = interval([float(e.mean()) for e in have])
+        rows[name] = {
+            "px": mean,
+            "half": half,
+            "by_tick": np.mean([e.mean((0, 1)) for e in have], 0).round(4).tolist(),
+        }
+        pairs = [
+            errors["hybrid"].mean(-1) < errors[name].mean(-1)
+            for errors in found
+            if {name, "hybrid"} <= {*errors}
+        ]
+        difference = [
+            float(e["hybrid"].mean() / e[name].mean()) - 1.0 for e in found if {name, "hybrid"} <= {*e}
+        ]
+        if pairs and name != "hybrid":
+            rows[name]["hybrid_better_in"] = float(np.mean(pairs))
+            rows[name]["hybrid_relative"], rows[name]["hybrid_relative_half"] = interval(difference)
+    return rows
+
+
+def main() -> None:
+    """Measure all seeds that are there."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hybrid_control.bench.hand_over.measure", description=__doc__
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that `train` filled")
+    parser.add_argument(
+        "--window", choices=[*train.WINDOWS], default="33x1", help="ticks x ms (default: %(default)s)"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
+    parser.add_argument(
+        "--robustness", action="store_true", help="also with a late ANN, a silent one, other events"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    window = train.WINDOWS[args.window]
+    _, data = train.sequences(args.out, window)
+    ticks = Ticks(data, window)
+    seeds = [seed for seed in range(args.seeds) if train.path(args.out, window, "hybrid", seed).exists()]
+    measured = [of_seed(args.out, window, seed, ticks) for seed in seeds]
+    rows = table([errors for errors, _ in measured])
+    cost = {key: float(np.mean([c[key] for _, c in measured])) for key in measured[0][1]}
+    answer: dict[str, Any] = {
+        "window": window.name, "seeds": len(seeds), "errors": rows, "operations": cost,
+        "energy_nJ": energies(cost, window.ticks),
+    }  # fmt: skip
+    if args.robustness:
+        answer["robustness"] = robustness(args.out, window, seeds[0], data)
+    for name, row in rows.items():
+        other = f"   hybrid {row['hybrid_relative']:+.1%}" if "hybrid_relative" in row else ""
+        print(f"{name:18} {row['px']:.3f} ± {row['half']:.3f} px{other}")
+    print(json.dumps({key: answer[key] for key in ("operations", "energy_nJ")}))
+    if args.json:
+        args.json.write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

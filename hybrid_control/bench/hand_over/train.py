@@ -1,0 +1,326 @@
+"""Trains every network of the comparison: `python -m hybrid_control.bench.hand_over.train OUT --window 33x1`.
+
+For each seed the ANN, then each variant of the SNN with it and the GRU beside, each in a process of its own. What is in
+OUT already is not trained again, so an interrupted training goes on where a network was finished. Needs torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hybrid_control.bench.hand_over import arm, models
+from hybrid_control.learning.hand_over import CONSISTENCY, HandOver
+from hybrid_control.learning.mirror import Mirror, State
+from hybrid_control.learning.surrogates import Surrogate
+
+Array = NDArray[Any]
+
+LINKS, STEPS = 3, 500
+TRAINING, TEST = range(2400), range(100_000, 100_240)  # seeds of sequences
+FAR = 6.0  # px, beyond which an error of the SNN counts no more in training: nobody can see an arm that stands still
+CARRIED = 3  # windows of a sample for the SNN whose state is carried on; a step of learning after each
+
+
+@dataclass(frozen=True)
+class Window:
+    """ticks of the SNN of `per_tick` ms, into how many bins the ANN sorts the window before, and how the arm moves."""
+
+    ticks: int
+    per_tick: int
+    bins: int
+    pace: arm.Pace
+
+    @property
+    def length(self) -> int:
+        """ms"""
+        return self.ticks * self.per_tick
+
+    @property
+    def name(self) -> str:
+        """Such as 33x1."""
+        return f"{self.ticks}x{self.per_tick}"
+
+
+WINDOWS = {
+    w.name: w
+    for w in (
+        Window(10, 10, 10, arm.Pace((100.0, 140.0), (0.05, 0.15), 0.03)),
+        Window(33, 1, 11, arm.Pace((150.0, 250.0), (0.017, 0.05), 0.01)),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """initialised: the ANN sets the potentials of the layers; handed: the output goes on from the ANN's; carried: the
+    state is kept from window to window."""
+
+    initialised: bool
+    handed: bool
+    carried: bool = False
+
+
+VARIANTS = {
+    "hybrid": Variant(True, True),
+    "no_initialisation": Variant(False, True),
+    "no_output": Variant(True, False),
+    "cold": Variant(False, False),
+    "warm": Variant(False, False, carried=True),
+}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Steps of learning of each kind of network, and samples of a step."""
+
+    finder: int = 4000
+    follower: int = 600
+    gru: int = 1500
+    batch: int = 16
+
+
+def sequences(folder: Path, window: Window) -> tuple[arm.Sequences, arm.Sequences]:
+    """Those to train with and those to test, made where they are not there yet."""
+    found = []
+    for name, seeds in (("training", TRAINING), ("test", TEST)):
+        place = folder / f"{window.name}_{name}.npz"
+        if not place.exists():
+            arm.Sequences.made(LINKS, STEPS, window.pace, seeds).save(place)
+        found.append(arm.Sequences.load(place))
+    return found[0], found[1]
+
+
+def turned(events: Tensor, joints: Tensor, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The same seen in a mirror or turned by quarters: events (..., SIZE, SIZE), joints (..., 2)."""
+    last = arm.SIZE - 1
+    across, down, over = draw.integers(0, 2, 3)
+    if across:
+        events, joints = events.flip(-1), torch.stack([last - joints[..., 0], joints[..., 1]], -1)
+    if down:
+        events, joints = events.flip(-2), torch.stack([joints[..., 0], last - joints[..., 1]], -1)
+    if over:
+        events, joints = events.transpose(-1, -2), joints.flip(-1)
+    return events.contiguous(), joints
+
+
+def seen(ticks: Tensor, window: Window) -> Tensor:
+    """Ticks (batch, ticks, ...) as the bins that the ANN sorts them into."""
+    return ticks.unflatten(1, (window.bins, -1)).sum(2)
+
+
+def distance(found: Tensor, truth: Tensor) -> Tensor:
+    """px, (...) of (..., 2)."""
+    return (found - truth).norm(dim=-1)
+
+
+def finder(data: arm.Sequences, window: Window, seed: int, steps: int) -> models.Finder:
+    """The ANN, by the mean distance to the joints at the end of a window."""
+    torch.manual_seed(seed)
+    draw = np.random.default_rng([seed, 1])
+    network = models.Finder(window.bins, LINKS).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 3e-3, steps, pct_start=0.1, final_div_factor=100
+    )
+    for _ in range(steps):
+        chosen, begins = draw.integers(0, len(data), 32), draw.integers(0, STEPS - window.length, 32)
+        bins = data.bins(chosen, begins, window.bins, window.length // window.bins)
+        truth = data.truth(chosen, begins + window.length - 1, 1, 1)[:, 0]
+        x, y = turned(torch.from_numpy(bins), torch.from_numpy(truth), draw)
+        with torch.autocast("cpu", torch.bfloat16):  # several times as fast where the machine has it
+            maps = network(x)
+        _step(distance(models.places(maps.float()), y).mean(), network.parameters(), optimizer, schedule)
+    return network.eval()
+
+
+def _step(loss: Tensor, parameters: Any, optimizer: Any, schedule: Any) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(list(parameters), 5.0)
+    optimizer.step()
+    schedule.step()
+
+
+def pair(network: models.Finder, window: Window, variant: Variant, seed: int) -> HandOver:
+    """An SNN, with what the ANN sets of it."""
+    dt = window.per_tick * 1e-3
+    graph = models.follower(LINKS, dt, seed)
+    mirror = Mirror(graph, models.options(dt), free=("weights", "tau"), surrogate=Surrogate("atan"))
+    layers = models.LAYERS if variant.initialised else {}
+    example = torch.zeros(1, window.bins, 2, arm.SIZE, arm.SIZE)
+    return HandOver(network, mirror, layers, models.MAP if variant.handed else None, example)
+
+
+def _windows(
+    data: arm.Sequences, window: Window, count: int, batch: int, draw: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Ticks of `count` windows in a row, and the joints after each."""
+    length = count * window.length
+    chosen, begins = draw.integers(0, len(data), batch), draw.integers(0, STEPS - length, batch)
+    how = count * window.ticks, window.per_tick
+    return turned(
+        torch.from_numpy(data.bins(chosen, begins, *how)),
+        torch.from_numpy(data.truth(chosen, begins, *how)),
+        draw,
+    )
+
+
+def follower(
+    data: arm.Sequences, network: models.Finder, window: Window, variant: Variant, seed: int, effort: Effort
+) -> HandOver:
+    """The SNN and its initialisers, by the distance to the joints after each tick."""
+    torch.manual_seed(seed)
+    draw = np.random.default_rng([seed, 2])
+    both = pair(network, window, variant, seed).train()
+    optimizer = torch.optim.Adam(both.trained())
+    samples = effort.follower // 2 if variant.carried else effort.follower
+    steps = samples * (CARRIED if variant.carried else 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 3e-3, steps, pct_start=0.15, final_div_factor=30
+    )
+    for _ in range(samples):
+        drawn = _windows(data, window, CARRIED if variant.carried else 2, effort.batch, draw)
+        for loss in _losses(both, variant, window, drawn):
+            _step(loss, both.trained(), optimizer, schedule)
+            both.mirror.numbers.constrain()
+    return both.eval()
+
+
+def _losses(
+    both: HandOver, variant: Variant, window: Window, drawn: tuple[Tensor, Tensor]
+) -> Iterator[Tensor]:
+    events, joints = drawn
+    ticks = window.ticks
+    pieces = list(zip(events.split(ticks, 1), joints.split(ticks, 1), strict=True))
+    if not variant.carried:  # the first of two windows is what the ANN sees
+        (before, _), (now, truth) = pieces
+        _, voltages = both.states(seen(before, window))
+        (maps,), end = both.mirror(now, both.start(voltages) if voltages else None)
+        loss = distance(models.places(maps), truth).clamp(max=FAR).mean()
+        if variant.initialised:
+            with torch.no_grad():
+                _, following = both.states(seen(now, window))
+            loss = (1.0 - CONSISTENCY) * loss + CONSISTENCY * both.consistency(end, following)
+        yield loss
+        return
+    state: State | None = None
+    for now, truth in pieces:
+        (maps,), state = both.mirror(now, state)
+        yield distance(models.places(maps), truth).clamp(max=FAR).mean()
+        state = state.detached()
+
+
+def recurrent(
+    data: arm.Sequences, network: models.Finder, window: Window, seed: int, effort: Effort
+) -> models.Recurrent:
+    """The GRU that goes on from the ANN's joints."""
+    torch.manual_seed(seed)
+    draw = np.random.default_rng([seed, 3])
+    gru = models.Recurrent(LINKS)
+    optimizer = torch.optim.Adam(gru.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 2e-3, effort.gru, pct_start=0.1, final_div_factor=30
+    )
+    for _ in range(effort.gru):
+        events, joints = _windows(data, window, 2, effort.batch, draw)
+        before, now = events.split(window.ticks, 1)
+        with torch.no_grad():
+            begin = models.places(network(seen(before, window)))
+        found = gru(now, begin)
+        _step(
+            distance(found, joints[:, window.ticks :]).clamp(max=FAR).mean(),
+            gru.parameters(),
+            optimizer,
+            schedule,
+        )
+    return gru.eval()
+
+
+def path(out: Path, window: Window, name: str, seed: int) -> Path:
+    """Where a trained network is."""
+    return out / f"{window.name}_{name}_{seed}.pt"
+
+
+def load_finder(out: Path, window: Window, seed: int) -> models.Finder:
+    """The trained ANN of a seed."""
+    network = models.Finder(window.bins, LINKS)
+    network.load_state_dict(torch.load(path(out, window, "ann", seed), weights_only=True))
+    return network.eval()
+
+
+def load_follower(out: Path, window: Window, name: str, seed: int) -> HandOver:
+    """A trained SNN with its ANN and initialisers."""
+    both = pair(load_finder(out, window, seed), window, VARIANTS[name], seed)
+    both.load_state_dict(torch.load(path(out, window, name, seed), weights_only=True))
+    return both.eval()
+
+
+def load_gru(out: Path, window: Window, seed: int) -> models.Recurrent:
+    """The trained GRU of a seed."""
+    gru = models.Recurrent(LINKS)
+    gru.load_state_dict(torch.load(path(out, window, "gru", seed), weights_only=True))
+    return gru.eval()
+
+
+def _train(out: Path, window: Window, name: str, seed: int, effort: Effort) -> tuple[str, float]:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    begun = time.monotonic()
+    data, _ = sequences(out, window)
+    trained: nn.Module
+    if name == "ann":
+        trained = finder(data, window, seed, effort.finder)
+    elif name == "gru":
+        trained = recurrent(data, load_finder(out, window, seed), window, seed, effort)
+    else:
+        trained = follower(data, load_finder(out, window, seed), window, VARIANTS[name], seed, effort)
+    place = path(out, window, name, seed)
+    torch.save(trained.state_dict(), place.with_suffix(".tmp"))
+    os.replace(place.with_suffix(".tmp"), place)
+    return place.stem, time.monotonic() - begun
+
+
+def main() -> None:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hybrid_control.bench.hand_over.train", description=__doc__
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for sequences and trained networks")
+    parser.add_argument(
+        "--window", choices=[*WINDOWS], default="33x1", help="ticks x ms (default: %(default)s)"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    args = parser.parse_args()
+    window, effort = WINDOWS[args.window], Effort()
+    args.out.mkdir(parents=True, exist_ok=True)
+    sequences(args.out, window)
+    (args.out / "effort.json").write_text(json.dumps(vars(effort)) + "\n", encoding="utf-8")
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for names in (["ann"], [*VARIANTS, "gru"]):  # the second kind needs the first
+            tasks = [
+                (name, seed)
+                for seed, name in itertools.product(range(args.seeds), names)
+                if not path(args.out, window, name, seed).exists()
+            ]
+            for done in [pool.submit(_train, args.out, window, *task, effort) for task in tasks]:
+                name, seconds = done.result()
+                print(f"{name}: {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
