@@ -18,6 +18,8 @@ CELLS = SIZE // 4  # of a side of a heat map
 CHANNELS = (8, 16, 16, 16)  # of the SNN's layers
 LAYERS = {"lif1": "first", "lif2": "second", "lif3": "back", "lif4": "last"}
 """Populations, and the ANN's modules that set them."""
+PROJECTIONS = {"lif1": ["conv1"], "lif2": ["conv2"], "lif3": ["conv3", "back"], "lif4": ["conv4"]}
+"""What is scaled so that each fires as training begins."""
 MAP = "map"  # the population that holds the heat maps
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from hybrid_control.bench.hand_over import arm, models
 from hybrid_control.learning.hand_over import CONSISTENCY, HandOver
+from hybrid_control.learning.initial_weights import scale_to_rate
 from hybrid_control.learning.mirror import Mirror, State
 from hybrid_control.learning.surrogates import Surrogate
 
@@ -37,12 +38,14 @@ CARRIED = 3  # windows of a sample for the SNN whose state is carried on; a step
 
 @dataclass(frozen=True)
 class Window:
-    """ticks of the SNN of `per_tick` ms, into how many bins the ANN sorts the window before, and how the arm moves."""
+    """ticks of the SNN of `per_tick` ms, into how many bins the ANN sorts the window before, how the arm moves,
+    and spikes of a neuron and tick as training begins."""
 
     ticks: int
     per_tick: int
     bins: int
     pace: arm.Pace
+    rate: float
 
     @property
     def length(self) -> int:
@@ -58,8 +61,8 @@ class Window:
 WINDOWS = {
     w.name: w
     for w in (
-        Window(10, 10, 10, arm.Pace((100.0, 140.0), (0.05, 0.15), 0.03)),
-        Window(33, 1, 11, arm.Pace((150.0, 250.0), (0.017, 0.05), 0.01)),
+        Window(10, 10, 10, arm.Pace((100.0, 140.0), (0.05, 0.15), 0.03), 0.06),
+        Window(33, 1, 11, arm.Pace((150.0, 250.0), (0.017, 0.05), 0.01), 0.03),
     )
 }
 
@@ -88,9 +91,9 @@ class Effort:
     """Steps of learning of each kind of network, and samples of a step."""
 
     finder: int = 4000
-    follower: int = 600
-    gru: int = 1500
-    batch: int = 16
+    follower: int = 1000
+    gru: int = 2000
+    batch: int = 8
 
 
 def sequences(folder: Path, window: Window) -> tuple[arm.Sequences, arm.Sequences]:
@@ -186,6 +189,8 @@ def follower(
     torch.manual_seed(seed)
     draw = np.random.default_rng([seed, 2])
     both = pair(network, window, variant, seed).train()
+    first, _ = _windows(data, window, 1, effort.batch, np.random.default_rng([seed, 4]))
+    scale_to_rate(both.mirror, first, models.PROJECTIONS, window.rate)
     optimizer = torch.optim.Adam(both.trained())
     samples = effort.follower // 2 if variant.carried else effort.follower
     steps = samples * (CARRIED if variant.carried else 1)

@@ -1,0 +1,122 @@
+"""The arm task: where a heat map says that a joint is, what is turned, weights that let it fire, what is measured."""
+
+import itertools
+
+import nir
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hybrid_control.bench.hand_over import arm, measure, models, train  # noqa: E402
+from hybrid_control.learning.initial_weights import scale_to_rate  # noqa: E402
+from hybrid_control.learning.mirror import Mirror  # noqa: E402
+from hybrid_control.snn import Options  # noqa: E402
+
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:node")]
+
+WINDOW = train.Window(4, 5, 2, arm.Pace((100.0, 140.0), (0.05, 0.15), 0.03), 0.05)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return arm.Sequences.made(train.LINKS, train.STEPS, WINDOW.pace, range(3))
+
+
+def test_hand_over_a_heat_map_that_stands_at_one_cell_is_its_middle_and_one_of_two_cells_between_them():
+    maps = torch.full((1, 1, models.CELLS, models.CELLS), -1e4)
+    maps[0, 0, 2, 5] = 0.0
+    size = arm.SIZE / models.CELLS  # a cell's middle in pixels, whose own middles are whole numbers
+    assert models.places(maps)[0, 0].tolist() == pytest.approx([5.5 * size - 0.5, 2.5 * size - 0.5])
+    maps[0, 0, 2, 6] = np.log(3.0)
+    assert models.places(maps)[0, 0].tolist() == pytest.approx([6.25 * size - 0.5, 2.5 * size - 0.5])
+
+
+def test_hand_over_events_that_are_turned_stay_where_the_joint_is():
+    """An event at a joint's pixel is at the joint's pixel however it is turned, in all eight ways."""
+    events, joints = torch.zeros(1, 1, 2, arm.SIZE, arm.SIZE), torch.tensor([[[[10.0, 50.0]]]])
+    events[0, 0, 1, 50, 10] = 1.0
+    places = set()
+    for seed in range(40):
+        e, j = train.turned(events, joints, np.random.default_rng(seed))
+        x, y = (int(v) for v in j[0, 0, 0])
+        assert e[0, 0, 1, y, x] == 1.0
+        assert e.sum() == 1.0
+        places.add((x, y))
+    assert len(places) == 8
+
+
+def test_hand_over_bins_of_the_ann_add_up_to_the_ticks():
+    ticks = torch.arange(8.0).reshape(1, 8, 1, 1, 1)
+    assert train.seen(ticks, train.Window(8, 1, 2, WINDOW.pace, 0.1)).flatten().tolist() == [6.0, 22.0]
+
+
+def test_hand_over_weights_are_scaled_until_each_layer_fires(data):
+    both = train.pair(models.Finder(WINDOW.bins, train.LINKS), WINDOW, train.VARIANTS["hybrid"], 0)
+    x = torch.from_numpy(data.bins(np.arange(3), np.full(3, 100), 8, WINDOW.per_tick))
+    reached = scale_to_rate(both.mirror, x, models.PROJECTIONS, 0.05)
+    assert list(reached) == [*models.PROJECTIONS]
+    for population, rate in reached.items():
+        with torch.no_grad():
+            (spikes,), _ = both.mirror(x, None, [(population, "output")])
+        assert rate == pytest.approx(0.05, abs=0.015), population
+        if (
+            population == "lif4"
+        ):  # of those before it the rates were reached before what comes back was scaled
+            assert float(spikes.mean()) == pytest.approx(rate, abs=1e-6)
+
+
+def test_hand_over_scaling_refuses_what_cannot_be_in_one_line():
+    draw = np.random.default_rng(0)
+    nodes = {
+        "in": nir.Input(np.array([3])),
+        "w": nir.Linear(draw.normal(0, 1, (4, 3))),
+        "n": nir.LIF(*(np.full(4, v) for v in (0.02, 1.0, 0.0, 1.0)), np.zeros(4)),
+        "out": nir.Output(np.array([4])),
+    }
+    graph = nir.NIRGraph(nodes, list(itertools.pairwise(nodes)))
+    x = torch.ones(1, 5, 3)
+    with pytest.raises(ValueError, match="must lie between 0 and 1"):
+        scale_to_rate(Mirror(graph, Options()), x, {"n": ["w"]}, 1.5)
+    with pytest.raises(ValueError, match="weights of 'w' are not free"):
+        scale_to_rate(Mirror(graph, Options(), free=("tau",)), x, {"n": ["w"]}, 0.1)
+
+
+def test_hand_over_variants_are_measured_as_they_are_meant(data, monkeypatch):
+    """The ANN held stands still within a window; a hybrid that hears nothing after the first is as one that is carried
+    on; one that hears a whole window late begins it with what was known a window before."""
+    monkeypatch.setattr(measure, "TESTED", 3)
+    monkeypatch.setattr(measure, "AT_ONCE", 2)
+    monkeypatch.setattr(measure, "COUNTED", 2)
+    torch.manual_seed(0)
+    network = models.Finder(WINDOW.bins, train.LINKS).eval()
+    ticks = measure.Ticks(data, WINDOW)
+    assert ticks.starts[:2] == [8, 12]
+    errors = measure.of_ann(network, ticks)
+    shape = (3, len(ticks.starts), WINDOW.ticks)
+    assert {name: e.shape for name, e in errors.items()} == dict.fromkeys(errors, shape)
+    with torch.no_grad():
+        at = models.places(network(ticks.before(12, slice(0, 3))))
+        now = models.places(network(ticks.before(14, slice(0, 3))))
+    held = train.distance(at[:, None], ticks.joints[:, 12:16]).mean(-1)
+    np.testing.assert_allclose(errors["ann_held"][:, 1], held, rtol=1e-4, atol=1e-3)
+    every = train.distance(now, ticks.joints[:, 13]).mean(-1)
+    np.testing.assert_allclose(errors["ann_every_tick"][:, 1, 1], every, rtol=1e-4, atol=1e-3)
+    both = train.pair(network, WINDOW, train.VARIANTS["hybrid"], 0).eval()
+    right, silent = measure.of_snn(both, ticks), measure.of_snn(both, ticks, dropped=1.0)
+    np.testing.assert_array_equal(right[:, 0], silent[:, 0])
+    assert not np.array_equal(right[:, 1], silent[:, 1])
+    late = measure.of_snn(both, ticks, late=2)
+    np.testing.assert_array_equal(late[:, 0], right[:, 0])
+    assert not np.array_equal(late[:, 1], right[:, 1])
+    cost = measure.costs(both, ticks)
+    first = 24 * (arm.SIZE // 2) ** 2 * 2 * WINDOW.bins * 9  # of the ANN's first convolution alone
+    assert cost["ann_macs"] > first
+    neurons = 8 * (arm.SIZE // 2) ** 2 + models.CELLS**2 * (3 * 16 + 2 * train.LINKS)
+    assert cost["snn_updates"] == pytest.approx(WINDOW.ticks * neurons)
+    energy = measure.energies(cost | {"snn_macs": 0.0, "snn_acs": 0.0, "initialiser_macs": 0.0}, 10)
+    assert energy["hybrid"] == pytest.approx(energy["ann"] / 10)
+
+
+def test_hand_over_half_an_interval_is_students():
+    assert measure.interval([1.0, 2.0, 3.0]) == (2.0, pytest.approx(4.303 / 3**0.5))
