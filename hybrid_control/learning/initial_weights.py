@@ -1,7 +1,7 @@
 """Weights to begin a training with: so large that every layer fires, and none all the time.
 
 A layer that never fires passes little to the next one and learns slowly. After D. Mishkin and J. Matas, "All you need
-is a good init", ICLR 2016, which goes from layer to layer and scales weights by what comes out, here by the firing rate.
+is a good init", ICLR 2016, which goes from layer to layer and scales weights by what comes out; here by firing rates.
 """
 
 from __future__ import annotations

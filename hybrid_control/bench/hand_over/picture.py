@@ -1,0 +1,77 @@
+"""Error over the ticks of a window as an SVG: `python -m hybrid_control.bench.hand_over.picture FILE.json OUT.svg`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hybrid_control.files import read_json
+from hybrid_control.report.charts import Chart
+
+SHOWN = {
+    "cold": ("cold SNN", "#8a3f8f"),
+    "no_output": ("no hand-over of the output", "#946b00"),
+    "warm": ("warm SNN", "#4c8c2b"),
+    "ann_held": ("ANN, held", "#5b6770"),
+    "constant_velocity": ("ANN, constant velocity", "#9aa4ab"),
+    "no_initialisation": ("no initial states", "#c2571a"),
+    "gru": ("ANN, then a GRU", "#b08ac0"),
+    "hybrid": ("hybrid", "#0b6e99"),
+    "ann_every_tick": ("ANN at every tick", "#222"),
+}
+"""What is drawn, in this order, by which name and in which colour."""
+STYLE = (
+    ".chart{font:12px sans-serif;background:#fff}.grid{stroke:#ddd}.tick{fill:#555}.label{font-size:12px}"
+    "polyline{fill:none;stroke-width:2}"
+)
+ROOM = 1.15  # of the second largest curve: the cold SNN begins far above all others
+
+
+def picture(errors: Mapping[str, Mapping[str, Sequence[float]]], per_tick: float) -> str:
+    """Errors by name, `by_tick` in px, over ms since the window began; what is far above the rest is left out."""
+    shown = {name: np.asarray(errors[name]["by_tick"], np.float64) for name in SHOWN if name in errors}
+    heights = sorted(float(curve.max()) for curve in shown.values())
+    top = ROOM * (heights[-3] if len(heights) > 3 else heights[-1])
+    ticks = len(next(iter(shown.values())))
+    chart = Chart(
+        (0.0, ticks * per_tick),
+        (0.0, top),
+        width=680,
+        height=360,
+        label="error over a window",
+        sides=(48, 190),
+    )
+    chart.bottom = 44  # room for what the axis is of
+    colours = ""
+    for k, (name, curve) in enumerate(shown.items()):
+        chart.line(
+            np.linspace(per_tick, ticks * per_tick, ticks),
+            np.where(curve > top, np.nan, curve).astype(np.float64),
+            f"c{k}",
+        )
+        colours += f".c{k}{{stroke:{SHOWN[name][1]}}}"
+    axes = (
+        '<text x="269" y="358" text-anchor="middle">ms since the ANN spoke</text><text x="4" y="10">px</text>'
+    )
+    names = [(24 + 18 * k, *SHOWN[name]) for k, name in enumerate(shown)]
+    words = axes + "".join(
+        f'<text x="502" y="{y}" fill="{colour}">{text}</text>' for y, text, colour in names
+    )
+    begin, inner = chart.svg(x_unit="").removesuffix("</svg>").split(">", 1)
+    begin = begin.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    ground = '<rect width="680" height="360" fill="#fff"/>'
+    return f"{begin}><style>{STYLE}{colours}</style>{ground}{inner}{words}</svg>\n"
+
+
+def main(numbers: Path, svg: Path) -> None:
+    """Draw what `measure` wrote."""
+    found = read_json(numbers)
+    per_tick = float(found["window"].split("x")[1])
+    svg.write_text(picture(found["errors"], per_tick), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
