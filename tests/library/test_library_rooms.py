@@ -63,6 +63,7 @@ AT_HOME = {
         "hybrid_control/bench/closed_loop/tools.py",
         "hybrid_control/bench/conversion/train.py",
         "hybrid_control/bench/conversion/peers.py",
+        "hybrid_control/bench/mackey_glass/",
     ),
     "mujoco": ("hybrid_control/sim/",),
 }
