@@ -52,7 +52,7 @@ class Point:
 
 
 def _point(group: str, name: str, errors: Sequence[float], metrics: Sequence[dict[str, Any]]) -> Point:
-    operations = [row["SynapticOperations"] for row in metrics]
+    operations = [row["SynapticOperations"] for row in metrics if "SynapticOperations" in row]
     means = [
         float(np.mean(values))
         for values in (
