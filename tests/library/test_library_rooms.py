@@ -64,6 +64,7 @@ AT_HOME = {
         "hybrid_control/bench/conversion/train.py",
         "hybrid_control/bench/conversion/peers.py",
         "hybrid_control/bench/hand_over/",
+        "hybrid_control/bench/mackey_glass/",
     ),
     "mujoco": ("hybrid_control/sim/",),
 }
