@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -265,14 +266,17 @@ def test_values_reach_another_process_as_they_reach_this_one():
         assert list(there.rows([("hybrid", 0, 0)], values)) == list(here.rows([("hybrid", 0, 0)], values))
 
 
+class Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
 def test_a_worker_that_is_lost_ends_in_one_line():
-    scenes = load_scenes("open")
-    with Workers(SETUP, scenes, 2) as workers:
-        assert len(list(workers.rows([("straight", 0, 0)]))) == 1
-        for process in workers._pool._processes.values():
-            process.kill()
+    with Workers(SETUP, [Deadly()], 2) as workers:
         with pytest.raises(OSError, match="was lost; was there too little memory") as lost:
-            list(workers.rows([("straight", 0, 1)]))
+            list(workers.rows([("reflex", 0, 0)]))
         assert "\n" not in str(lost.value)
 
 
