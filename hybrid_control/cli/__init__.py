@@ -26,6 +26,7 @@ COMMANDS = (
     "cosim",
     "bench",
     "tune",
+    "coevolve",
     "firmware",
     "boards",
 )

@@ -83,6 +83,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--states", action="store_true", help="the reflex takes up the planner's initial states (docs/learning.md)")
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
+    add("--network", type=Path, metavar="FILE", help="another network of the reflex, a NIR file (docs/reflex.md)")
     add(
         "--fault",
         default="none",
@@ -148,8 +149,9 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--json {args.json}: expected a name that ends in .json")
     if args.json.resolve() == Path(args.worlds.rpartition(":")[0] or args.worlds).resolve():
         raise ValueError(f"--json {args.json}: this is the file of the worlds, which it would overwrite")
-    if args.model is not None:
-        _existing("--model", args.model)
+    for option, file in (("--model", args.model), ("--network", args.network)):
+        if file is not None:
+            _existing(option, file)
     for option, values in (("--start", args.start), ("--goal", args.goal)):
         if values is not None and not all(math.isfinite(v) for v in values):
             raise ValueError(f"{option}: {values} must be finite")
@@ -192,6 +194,7 @@ def _run(args: argparse.Namespace) -> int:
         seed=args.seed,
         fault=faults[0],
         model=str(args.model or ""),
+        network=str(args.network or ""),
         hold=args.hold,
         states=args.states,
         gains=reflex_gains(params),

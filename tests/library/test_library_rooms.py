@@ -59,6 +59,7 @@ AT_HOME = {
     "torch": (
         "hybrid_control/learning/",
         "hybrid_control/navigation/planner/training/",
+        "hybrid_control/navigation/bench/imitation.py",
         "hybrid_control/bench/peers.py",
         "hybrid_control/bench/closed_loop/tools.py",
         "hybrid_control/bench/conversion/train.py",

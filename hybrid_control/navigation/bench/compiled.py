@@ -19,10 +19,11 @@ from hybrid_control.geometry.shapes import FloatArray, clearance
 from hybrid_control.learning.initial_states import potentials_of
 from hybrid_control.navigation.bench.map_planner import (
     ERROR,
+    Readout,
     erring,
     expert_wish,
     frame_of,
-    planner_rates,
+    read_out,
     way_ahead,
     yaw_along,
 )
@@ -85,6 +86,7 @@ RUN = np.dtype(
         ("planner", np.int64),  # whether there is one
         ("states", np.int64),  # whether its plans bring initial states along
         ("route", np.int64),  # whether points on the way stand in for the goal
+        *((name, np.float64) for name in Readout._fields),
         ("planner_dies_within", np.float64),  # m from the goal, -1 for never
         ("goal_radius", np.float64),
         ("centre_contact", np.float64),  # m, -1 for none
@@ -266,7 +268,7 @@ def _episode(
                         heading, speed = expert_wish(
                             field, free, frame, standing_cylinders, boxes, state[X], state[Y], state[YAW]
                         )
-                        pending[last_pending % PENDING] = planner_rates(heading + error, speed)
+                        pending[last_pending % PENDING] = read_out(heading + error, speed, run)
                         pending_ns[last_pending % PENDING] = now
                         turned = not abs(wrapped(heading + error + motion.yaw - direction)) < TURN
                         said[last_pending % PENDING] = run.states != 0 and turned
@@ -328,13 +330,15 @@ class CompiledRunner:
 
     reflex: with its settings and gains; its clock does not matter. planner: whether the stand-in of the ANN drives it;
     route: whether a stand-in of the route memory does, as long as the planner lives. The goal's place and the way to
-    it come from `way_field`. settled: the initial states that plans bring along, if any.
+    it come from `way_field`. settled: the initial states that plans bring along, if any. readout: the planner's last
+    layer, which may be another one from the next episode on.
     """
 
     def __init__(
-        self, reflex: Reflex, robot: Vehicle, *, planner: bool, route: bool, settled: Settled | None = None
-    ) -> None:
-        self.reflex, self.robot = reflex, robot
+        self, reflex: Reflex, robot: Vehicle, *, planner: bool, route: bool, settled: Settled | None = None,
+        readout: Readout = Readout(),
+    ) -> None:  # fmt: skip
+        self.reflex, self.robot, self.readout = reflex, robot, readout
         self.planner, self.route, self._settled = planner, route, settled
 
     def run(
@@ -408,6 +412,8 @@ class CompiledRunner:
         run["scan_period"], run["odometry_period"], run["camera_period"] = (
             1e9 / rate for rate in (robot.lidar_rate, robot.odometry_rate, robot.camera_rate)
         )
+        for name, value in self.readout._asdict().items():
+            run[name] = value
         run["planner_period_ns"] = round(1e9 / PLANNER_RATE)
         run["waypoint_lasts_ns"] = round(float(gains["planner_timeout"]) * 1e9)
         run["planner"], run["route"] = self.planner, self.route

@@ -18,6 +18,7 @@ from hybrid_control.navigation.bench.map_planner import MapPlanner, way_field
 from hybrid_control.navigation.bench.policies import find_policy, make_driver
 from hybrid_control.navigation.bench.rules import rules, score
 from hybrid_control.navigation.bench.scenes import Scene
+from hybrid_control.navigation.bench.sides import parted, shaped
 from hybrid_control.navigation.drive import Driver, drive
 from hybrid_control.navigation.episode import Episode
 from hybrid_control.navigation.planner import contract
@@ -46,7 +47,9 @@ class Setup:
     among them; model: ONNX file of the planner, empty for the package's own; fault: what befalls the hybrid's planner
     half way to the goal (see `faults`); duration: s after which an episode ends, the rules' own where None; hold: s
     that the planner's rates hold at most while next to nothing changes (`planner.need`), 0: each image is planned on;
-    states: whether the reflex takes up the planner's initial states, which the model must have.
+    states: whether the reflex takes up the planner's initial states, which the model must have; network: NIR file of
+    the reflex's network, empty for the package's own; values: numbers of its weights and of the stand-in planner's last
+    layer (`sides`), at the kinematic level; ways: whether rows of episodes that arrive bring their way along, too.
     """
 
     robot: str = "jackal"
@@ -59,7 +62,10 @@ class Setup:
     model: str = ""
     hold: float = 0.0
     states: bool = False
+    network: str = ""
+    ways: bool = False
     gains: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,11 +79,17 @@ class Setup:
                 raise ValueError(f"{what}: unknown {value!r}; there are {', '.join(known)}")
         if self.fault in PICTURE_FAULTS and self.level != "physics":
             raise ValueError(f"--fault {self.fault}: needs pictures, which --level {self.level} has none of")
+        if self.values and self.level != "kinematic":
+            raise ValueError(
+                f"--level {self.level}: takes no numbers of weights and of the planner's last layer"
+            )
 
     def with_values(self, policy: str, values: Mapping[str, float]) -> Setup:
-        """The set-up with a policy's gains or settings in their place."""
+        """The set-up with a policy's gains, or what else shapes it (`sides`), or settings in their place."""
         if find_policy(policy).reflex:
-            return dataclasses.replace(self, gains={**self.gains, **values})
+            gains = parted(values).gains
+            others = {name: value for name, value in values.items() if name not in gains}
+            return dataclasses.replace(self, gains={**self.gains, **gains}, values={**self.values, **others})
         return dataclasses.replace(self, settings={**self.settings, policy: dict(values)})
 
 
@@ -106,12 +118,14 @@ class Harness:
             if find_policy(name).planner:
                 source = Planner(self.setup.model or contract.DEFAULT_MODEL)
                 planner = TimedPlanner(PlannerOnNeed(source, self.setup.hold) if self.setup.hold else source)
+            settings: dict[str, Value] = dict(self.setup.settings.get(name, {}))
             if find_policy(name).reflex:
-                settings: dict[str, Value] = {"planner_states": self.setup.states}
-            else:
-                settings = dict(self.setup.settings.get(name, {}))
+                settings = self._reflex_settings()
             self._drivers[name] = make_driver(name, self.robot, planner, self._gains(), settings)
         return self._drivers[name]
+
+    def _reflex_settings(self) -> dict[str, Value]:
+        return {"planner_states": self.setup.states, "network_file": self.setup.network}
 
     def _driven(self, policy: str) -> Vehicle:
         """The robot as a policy knows it: a baseline's own speed limit may be lower than the rules'."""
@@ -124,12 +138,18 @@ class Harness:
         return gains
 
     def set_values(self, policy: str, values: Mapping[str, float]) -> None:
-        """Other gains or settings of a policy from the next episode on, without making the reflex anew."""
+        """Other values of a policy from the next episode on; the reflex is made anew for other weights alone."""
         if not find_policy(policy).reflex:
             self.setup = self.setup.with_values(policy, values)
             self._drivers.pop(policy, None)
             return
-        self.setup = dataclasses.replace(self.setup, gains=values)
+        before = parted(self.setup.values)
+        self.setup = dataclasses.replace(self.setup, gains={}, values={}).with_values(policy, values)
+        new = parted(self.setup.values)
+        if new.weights != before.weights:
+            self._runners.clear()
+        for runner in self._runners.values():
+            runner.readout = new.readout
         whole = {p.name: p.default for p in GAINS} | self._gains()
         reflexes = [runner.reflex for runner in self._runners.values()]
         reflexes += [driver.reflex for driver in self._drivers.values() if driver.reflex is not None]
@@ -153,13 +173,16 @@ class Harness:
         """An episode at the kinematic level of what the reflex drives."""
         if name not in self._runners:
             policy = find_policy(name)
-            settings = {**self.robot.reflex_settings, "planner_states": self.setup.states}
+            settings = {**self.robot.reflex_settings, **self._reflex_settings()}
+            values = parted(self.setup.values)
+            network = shaped(values.weights) if values.weights else None
             self._runners[name] = CompiledRunner(
-                Reflex(settings, self._gains(), clock=lambda: 0),
+                Reflex(settings, self._gains(), clock=lambda: 0, network=network),
                 self.robot,
                 planner=policy.planner,
                 route=policy.memory,
                 settled=self._settled() if policy.planner else None,
+                readout=values.readout,
             )
         runner = self._runners[name]
         fault = self.setup.fault
@@ -225,7 +248,7 @@ class Harness:
         planner = self._drivers[policy].planner if policy in self._drivers else None
         if planner is not None and isinstance(planner.source, PlannerOnNeed):
             row["images"], row["inferences"] = planner.source.images, planner.source.inferences
-        if not episode.success:
+        if self.setup.ways or not episode.success:
             row["way"] = np.round(episode.way[::2], 2).tolist()
         return row
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -128,15 +128,18 @@ def expert_wish(
 
 
 @numba.njit(cache=True, nogil=True)
-def planner_rates(heading: float, speed: float) -> NDArray[np.float32]:
-    """Rates (80,) in Hz of the heading and speed populations for a wish, as `labels` and `contract` encode it."""
+def planner_rates(heading: float, speed: float, width: float = HEADING_SIGMA) -> NDArray[np.float32]:
+    """Rates (80,) in Hz of the heading and speed populations for a wish, as `labels` and `contract` encode it.
+
+    width: of the heading's bump, rad.
+    """
     n = HEADINGS.size
     rates = np.empty(n + SPEEDS.size, np.float32)
     total = 0.0
     for i in range(n):
-        total += math.exp((math.cos(heading - HEADINGS[i]) - 1.0) / HEADING_SIGMA**2)
+        total += math.exp((math.cos(heading - HEADINGS[i]) - 1.0) / width**2)
     for i in range(n):
-        bump = math.exp((math.cos(heading - HEADINGS[i]) - 1.0) / HEADING_SIGMA**2)
+        bump = math.exp((math.cos(heading - HEADINGS[i]) - 1.0) / width**2)
         rates[i] = min(bump / total / BUMP_PEAK, 1.0) * MAX_RATE
     for i in range(SPEEDS.size):
         rates[n + i] = MAX_RATE * math.exp(-((speed - SPEEDS[i]) ** 2) / (2.0 * SPEED_SIGMA**2))
@@ -149,24 +152,45 @@ def erring(error: float, draw: float) -> float:
     return MEMORY * error + math.sqrt(1.0 - MEMORY**2) * draw
 
 
+class Readout(NamedTuple):
+    """The planner's last layer, as far as it can be told apart in its rates.
+
+    heading_width: of the heading's bump, rad: HEADING_SIGMA times the square root of the temperature of the softmax
+    that gives it. The share of full speed becomes speed_scale times it, plus speed_offset, within 0 .. 1.
+    """
+
+    heading_width: float = HEADING_SIGMA
+    speed_scale: float = 1.0
+    speed_offset: float = 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def read_out(heading: float, speed: float, readout: Any) -> NDArray[np.float32]:
+    """`planner_rates` through a last layer; readout: a Readout, or a record with its numbers."""
+    share = min(max(readout.speed_scale * speed + readout.speed_offset, 0.0), 1.0)
+    return planner_rates(heading, share, readout.heading_width)
+
+
 class MapPlanner:
     """Heading and speed of the expert that the planner is trained on, from the true pose, with errors in the heading.
 
     It knows the whole map, so it never enters a dead end: it says how well the reflex follows a good planner, not how
     good the planner is. Its images are true poses. Without any way to the goal it names the bearing. settled: the
-    initial states that its plans bring along.
+    initial states that its plans bring along; readout: its last layer.
     """
 
     max_rate = MAX_RATE
 
-    def __init__(self, world: World, seed: int, settled: Settled | None = None) -> None:
+    def __init__(
+        self, world: World, seed: int, settled: Settled | None = None, readout: Readout = Readout()
+    ) -> None:
         self._field = way_field(world)
         self._frame = frame_of(self._field)
         self._frame[3:] = world.goal
         self._obstacles = np.array(world.cylinders), np.array(world.boxes)
         self._rng = np.random.default_rng([seed, 31])
         self._error = 0.0
-        self._settled = settled
+        self._settled, self._readout = settled, readout
 
     def plan(
         self, image: Pose, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
@@ -174,7 +198,7 @@ class MapPlanner:
         """Rates of the heading and speed populations, as `planner.Planner.plan` gives them."""
         self._error = erring(self._error, float(self._rng.normal(0.0, ERROR)))
         heading, speed = self.wish(image)
-        rates = planner_rates(heading + self._error, speed)
+        rates = read_out(heading + self._error, speed, self._readout)
         begin = None
         if states and self._settled is not None:
             bearing = odometry.pose.to_body(goal.x, goal.y)[1]

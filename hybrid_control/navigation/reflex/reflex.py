@@ -75,8 +75,8 @@ class Reflex:
 
     settings, gains: values by name for what differs from the defaults of `gains.SETTINGS` and `gains.GAINS`;
     ParameterError for one that does not exist or can't be. clock: the loop's clock in nanoseconds (monotonic in
-    real time, the simulator's in lock step). ValueError for a network file that lacks an input, an output or a
-    projection that the tick needs.
+    real time, the simulator's in lock step). network: in place of the setting network_file. ValueError for a network
+    that lacks an input, an output or a projection that the tick needs.
 
     Hand `tick` and `context` to a loop of `realtime`. The put_* methods may be called from any thread; none waits
     for the loop. Each raises InputRefused, and counts it, for a value that must not be acted on.
@@ -89,6 +89,7 @@ class Reflex:
         settings: Mapping[str, Value] | None = None,
         gains: Mapping[str, Value] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
+        network: Network | None = None,
     ) -> None:
         self.settings = check_all(SETTINGS, settings or {})
         if self.settings["holonomic"] and self.settings["min_turning_radius"]:
@@ -103,7 +104,7 @@ class Reflex:
         self._inputs = Inputs(clock)
         self._returns = Returns(self.settings)
         file = str(self.settings["network_file"])
-        self.network = Network.load(Path(file)) if file else build_network(dt=1.0 / self.rate)
+        self.network = network or (Network.load(Path(file)) if file else build_network(dt=1.0 / self.rate))
         self.engine = Engine(self.network, dt=1.0 / self.rate)
         self.context: NDArray[Any] = np.zeros(1, CONTEXT)
         self._begin(file or "the built-in network")
