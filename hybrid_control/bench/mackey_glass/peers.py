@@ -146,7 +146,7 @@ def lstm(series: Path) -> Iterator[dict[str, Any]]:
     for network, (x, _), (_, test) in zip(networks, data, sets, strict=True):
         with torch.no_grad():
             network(x)  # its state after what was learned from
-        network.mode = "autonomous"  # type: ignore[assignment]
+        network.mode = "autonomous"
         yield _judged(network, test)
 
 
