@@ -17,7 +17,8 @@ HOUSE = {
     "realtime, parameters, backends, files",
     "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends, "
     "files",
-    "bench": "report, bringup, cosim, learning, ann, navigation, firmware_bridge, sim, snn, signals, realtime, backends, files",
+    "bench": "report, bringup, cosim, learning, ann, navigation, firmware_bridge, sim, snn, signals, realtime, "
+    "backends, files",
     "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "learning, cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
