@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from hybrid_control.bench.hand_over import arm, models
 from hybrid_control.learning.hand_over import CONSISTENCY, HandOver
@@ -139,7 +140,7 @@ def finder(data: arm.Sequences, window: Window, seed: int, steps: int) -> models
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 3e-3, steps, pct_start=0.1, final_div_factor=100
     )
-    for _ in range(steps):
+    for _ in _counted(steps, f"ANN {seed}"):
         chosen, begins = draw.integers(0, len(data), 32), draw.integers(0, STEPS - window.length, 32)
         bins = data.bins(chosen, begins, window.bins, window.length // window.bins)
         truth = data.truth(chosen, begins + window.length - 1, 1, 1)[:, 0]
@@ -148,6 +149,10 @@ def finder(data: arm.Sequences, window: Window, seed: int, steps: int) -> models
             maps = network(x)
         _step(distance(models.places(maps.float()), y).mean(), network.parameters(), optimizer, schedule)
     return network.eval()
+
+
+def _counted(steps: int, name: str) -> Iterator[int]:
+    yield from tqdm(range(steps), desc=name, unit="step", mininterval=5.0)
 
 
 def _step(loss: Tensor, parameters: Any, optimizer: Any, schedule: Any) -> None:
@@ -197,7 +202,7 @@ def follower(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 3e-3, steps, pct_start=0.15, final_div_factor=30
     )
-    for _ in range(samples):
+    for _ in _counted(samples, f"SNN {seed}"):
         drawn = _windows(data, window, CARRIED if variant.carried else 2, effort.batch, draw)
         for loss in _losses(both, variant, window, drawn):
             _step(loss, both.trained(), optimizer, schedule)
@@ -240,7 +245,7 @@ def recurrent(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 2e-3, effort.gru, pct_start=0.1, final_div_factor=30
     )
-    for _ in range(effort.gru):
+    for _ in _counted(effort.gru, f"GRU {seed}"):
         events, joints = _windows(data, window, 2, effort.batch, draw)
         before, now = events.split(window.ticks, 1)
         with torch.no_grad():
