@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hybrid_control.bench.hand_over import arm, models, train
-from hybrid_control.bench.hand_over.train import VARIANTS, Window
+from hybrid_control.bench.hand_over.train import VARIANTS, Follower, Window
 from hybrid_control.learning.hand_over import HandOver
 from hybrid_control.learning.mirror import State
 from hybrid_control.snn import Engine
@@ -119,30 +119,34 @@ def of_gru(network: models.Finder, gru: models.Recurrent, ticks: Ticks) -> Array
     return ticks.errors(_all(part))
 
 
-def of_snn(both: HandOver, ticks: Ticks, carried: bool = False, late: int = 0, dropped: float = 0.0) -> Array:
+def of_snn(
+    whole: Follower, ticks: Ticks, carried: bool = False, late: int = 0, dropped: float = 0.0
+) -> Array:
     """Errors of an SNN, with the ANN before it where it has one.
 
     carried: the state is kept from window to window where the ANN says nothing. late: ticks by which what the ANN says
     comes late; dropped: the share of windows, after the first, in which it says nothing. Until then the SNN goes on.
     """
-    count, asked = ticks.window.ticks, bool(both.layers) or both.output is not None
+    count, asked = ticks.window.ticks, bool(whole.both.layers) or whole.both.output is not None
     starts = ticks.starts if asked else range(0, ticks.events.shape[1], count)
     says = np.random.default_rng(11).random(len(starts)) >= dropped
     says[0] = True
 
     def part(each: slice) -> Tensor:
         state: State | None = None
+        at: Tensor | None = None
         found = []
         for k, start in enumerate(starts):
             if not asked and not carried:
-                state = None
+                state = at = None
             wait = late if asked and says[k] and state is not None else 0
             for begin, end in ((start, start + wait), (start + wait, start + count)):
                 if begin == start + wait and asked and says[k]:
-                    state = both.start(both.states(ticks.before(start, each))[1])
+                    state, at = whole.begin(ticks.before(start, each))
                 if begin < end:
-                    (maps,), state = both.mirror(ticks.events[each, begin:end], state)
-                    found.append(models.places(maps))
+                    joints, state = whole(ticks.events[each, begin:end], state, at)
+                    at = joints[:, -1]
+                    found.append(joints)
         return torch.cat(found, 1)[:, -len(ticks.starts) * count :]
 
     return ticks.errors(_all(part))
@@ -234,10 +238,10 @@ def of_seed(out: Path, window: Window, seed: int, ticks: Ticks) -> tuple[dict[st
     for name, variant in VARIANTS.items():
         if not train.path(out, window, name, seed).exists():
             continue
-        both = train.load_follower(out, window, name, seed)
-        errors[name] = of_snn(both, ticks, carried=variant.carried)
+        whole = train.load_follower(out, window, name, seed)
+        errors[name] = of_snn(whole, ticks, carried=variant.carried)
         if name == "hybrid":
-            cost = costs(both, ticks)
+            cost = costs(whole.both, ticks)
     if train.path(out, window, "gru", seed).exists():
         errors["gru"] = of_gru(network, train.load_gru(out, window, seed), ticks)
     return errors, cost
@@ -245,20 +249,20 @@ def of_seed(out: Path, window: Window, seed: int, ticks: Ticks) -> tuple[dict[st
 
 def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dict[str, dict[str, float]]:
     """Mean error of the hybrid, px, where the ANN is late or silent, or there are fewer or more events."""
-    both, ticks = train.load_follower(out, window, "hybrid", seed), Ticks(data, window)
+    whole, ticks = train.load_follower(out, window, "hybrid", seed), Ticks(data, window)
     curves: dict[str, dict[str, float]] = {
         "late, of a window": {
-            str(share): float(of_snn(both, ticks, late=round(share * window.ticks)).mean()) for share in LATE
+            str(share): float(of_snn(whole, ticks, late=round(share * window.ticks)).mean()) for share in LATE
         },
-        "dropped": {str(share): float(of_snn(both, ticks, dropped=share).mean()) for share in DROPPED},
+        "dropped": {str(share): float(of_snn(whole, ticks, dropped=share).mean()) for share in DROPPED},
         "events": {},
         "events, the ANN at every tick": {},
     }
     for rate in RATES:
         other = Ticks(data, window, rate)
-        curves["events"][str(rate)] = float(of_snn(both, other).mean())
+        curves["events"][str(rate)] = float(of_snn(whole, other).mean())
         curves["events, the ANN at every tick"][str(rate)] = float(
-            of_ann(both_ann(both), other)["ann_every_tick"].mean()
+            of_ann(both_ann(whole.both), other)["ann_every_tick"].mean()
         )
     return curves
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -16,11 +17,14 @@ from hybrid_control.snn import Options
 
 CELLS = SIZE // 4  # of a side of a heat map
 CHANNELS = (8, 16, 16, 16)  # of the SNN's layers
-LAYERS = {"lif1": "first", "lif2": "second", "lif3": "back", "lif4": "last"}
+LAYERS = {"lif1": "first", "lif2": "second", "lif3": "back", "lif4": "last", "flow": "last"}
 """Populations, and the ANN's modules that set them."""
 PROJECTIONS = {"lif1": ["conv1"], "lif2": ["conv2"], "lif3": ["conv3", "back"], "lif4": ["conv4"]}
 """What is scaled so that each fires as training begins."""
-MAP = "map"  # the population that holds the heat maps
+MAP, FLOW = "map", "flow"  # the populations that hold the heat maps, and where things move
+OUTPUTS = [("flow_out", "output"), ("maps", "output")]
+PER_SECOND = 100.0  # px/s, of a flow of 1
+NEAR = 3.0  # px, standard deviation of the surroundings of a joint in which the flow is its own
 
 
 def options(dt: float) -> Options:
@@ -52,15 +56,21 @@ class Finder(nn.Module):
         return maps
 
 
+def _centres(dtype: torch.dtype) -> Tensor:
+    """px, of the cells along a side."""
+    return (torch.arange(CELLS, dtype=dtype) + 0.5) * (SIZE / CELLS) - 0.5
+
+
 def places(maps: Tensor) -> Tensor:
     """Joints (..., joints, 2) in px, x and y: the expectation of logits (..., joints, CELLS, CELLS), soft-argmax."""
     share = functional.softmax(maps.flatten(-2), -1).unflatten(-1, (CELLS, CELLS))
-    centres = (torch.arange(CELLS, dtype=maps.dtype) + 0.5) * (SIZE / CELLS) - 0.5
+    centres = _centres(maps.dtype)
     return torch.stack([(share.sum(-2) * centres).sum(-1), (share.sum(-1) * centres).sum(-1)], -1)
 
 
 def follower(joints: int, dt: float, seed: int) -> nir.NIRGraph:
-    """The SNN: events of a tick (2, SIZE, SIZE), four layers of LIF neurons, and heat maps that keep what they got.
+    """The SNN: events of a tick (2, SIZE, SIZE), four layers of LIF neurons, and two readouts: heat maps that keep what
+    they got, and flow, (2 * joints, CELLS, CELLS), in which way each joint moves if it is there, which leaks.
 
     The membranes' time constants are 10 ms at the start of training or, as theirs, three ticks where that is more; the
     threshold is 1, with a soft reset.
@@ -91,6 +101,11 @@ def follower(joints: int, dt: float, seed: int) -> nir.NIRGraph:
         "maps": nir.Output(np.array([joints, CELLS, CELLS])),
     }  # fmt: skip
     edges = list(pairwise(nodes))
+    moves = (2 * joints, CELLS, CELLS)
+    nodes["moves"] = convolution(d, 2 * joints, 3, 0.3)
+    nodes[FLOW] = nir.LI(np.full(moves, tau), np.full(moves, tau / dt), np.zeros(moves))
+    nodes["flow_out"] = nir.Output(np.array(moves))
+    edges += [("lif4", "moves"), ("moves", FLOW), (FLOW, "flow_out")]
     # where the joints are comes back as spikes, of the places whose logits are high
     level = np.eye(joints, dtype=np.float32)[:, :, None, None] / 8
     nodes["level"] = nir.Conv2d((CELLS, CELLS), level, 1, 0, 1, 1, np.zeros(joints, np.float32))
@@ -98,6 +113,31 @@ def follower(joints: int, dt: float, seed: int) -> nir.NIRGraph:
     nodes["back"] = convolution(joints, c, 5, 2.0)
     loop = [(MAP, "level"), ("level", "where"), ("where", "back"), ("back", "lif3")]
     return nir.NIRGraph(nodes, edges + loop)
+
+
+class Tracker(nn.Module):
+    """Joints from what the SNN's readouts give, a filter: each goes on with the flow around it, and a little, by a gain
+    that is trained, towards where the heat map has it."""
+
+    def __init__(self, dt: float, gain: float) -> None:
+        super().__init__()
+        self.dt, self.logit = dt, nn.Parameter(torch.tensor(math.log(gain / (1.0 - gain))))
+
+    def forward(self, flow: Tensor, maps: Tensor, at: Tensor) -> Tensor:
+        """Joints (batch, ticks, joints, 2) after each tick in px. at: (batch, joints, 2), where they are before."""
+        gain, centres = torch.sigmoid(self.logit), _centres(maps.dtype)
+        seen = places(maps)
+        moves = flow.unflatten(2, (-1, 2))  # (batch, ticks, joints, x or y, CELLS, CELLS)
+        found = []
+        for tick in range(flow.shape[1]):
+            across, down = (
+                functional.softmax(-0.5 * ((centres - at[..., k : k + 1]) / NEAR) ** 2, -1) for k in (0, 1)
+            )
+            moved = torch.einsum("bjkyx,bjy,bjx->bjk", moves[:, tick], down, across)
+            at = at + PER_SECOND * self.dt * moved
+            at = at + gain * (seen[:, tick] - at)
+            found.append(at)
+        return torch.stack(found, 1)
 
 
 class Recurrent(nn.Module):

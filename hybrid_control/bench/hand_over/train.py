@@ -163,14 +163,47 @@ def _step(loss: Tensor, parameters: Any, optimizer: Any, schedule: Any) -> None:
     schedule.step()
 
 
-def pair(network: models.Finder, window: Window, variant: Variant, seed: int) -> HandOver:
+class Follower(nn.Module):
+    """An SNN with what the ANN sets of it, and the filter that reads it."""
+
+    def __init__(self, both: HandOver, gain: float) -> None:
+        super().__init__()
+        self.both, self.tracker = both, models.Tracker(both.mirror.options.dt, gain)
+
+    def train(self, mode: bool = True) -> Follower:
+        """As any module's; the ANN stays as it was trained."""
+        super().train(mode)
+        self.both.train(mode)
+        return self
+
+    def trained(self) -> list[nn.Parameter]:
+        """What is trained of it."""
+        return [*self.both.trained(), *self.tracker.parameters()]
+
+    def begin(self, seen: Tensor) -> tuple[State | None, Tensor]:
+        """The state, and the joints, that a window begins with, by what the ANN says."""
+        given, voltages = self.both.states(seen)
+        state = self.both.start(voltages) if voltages else None
+        return state, models.places(given if self.both.output is not None else torch.zeros_like(given))
+
+    def forward(self, ticks: Tensor, state: State | None, at: Tensor | None) -> tuple[Tensor, State]:
+        """Joints after each tick, and the state then. at: joints before; None: as if they were in the middle."""
+        (flow, maps), state = self.both.mirror(ticks, state, models.OUTPUTS)
+        if at is None:
+            at = models.places(torch.zeros_like(maps[:, 0]))
+        joints: Tensor = self.tracker(flow, maps, at)
+        return joints, state
+
+
+def pair(network: models.Finder, window: Window, variant: Variant, seed: int) -> Follower:
     """An SNN, with what the ANN sets of it."""
     dt = window.per_tick * 1e-3
     graph = models.follower(LINKS, dt, seed)
     mirror = Mirror(graph, models.options(dt), free=("weights", "tau"), surrogate=Surrogate("atan"))
     layers = models.LAYERS if variant.initialised else {}
     example = torch.zeros(1, window.bins, 2, arm.SIZE, arm.SIZE)
-    return HandOver(network, mirror, layers, models.MAP if variant.handed else None, example)
+    both = HandOver(network, mirror, layers, models.MAP if variant.handed else None, example)
+    return Follower(both, 0.02 if variant.handed else 0.3)
 
 
 def _windows(
@@ -189,14 +222,14 @@ def _windows(
 
 def follower(
     data: arm.Sequences, network: models.Finder, window: Window, variant: Variant, seed: int, effort: Effort
-) -> HandOver:
+) -> Follower:
     """The SNN and its initialisers, by the distance to the joints after each tick."""
     torch.manual_seed(seed)
     draw = np.random.default_rng([seed, 2])
-    both = pair(network, window, variant, seed).train()
+    whole = pair(network, window, variant, seed).train()
     first, _ = _windows(data, window, 1, effort.batch, np.random.default_rng([seed, 4]))
-    scale_to_rate(both.mirror, first, models.PROJECTIONS, window.rate)
-    optimizer = torch.optim.Adam(both.trained())
+    scale_to_rate(whole.both.mirror, first, models.PROJECTIONS, window.rate)
+    optimizer = torch.optim.Adam(whole.trained())
     samples = effort.follower // 2 if variant.carried else effort.follower
     steps = samples * (CARRIED if variant.carried else 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -204,34 +237,33 @@ def follower(
     )
     for _ in _counted(samples, f"SNN {seed}"):
         drawn = _windows(data, window, CARRIED if variant.carried else 2, effort.batch, draw)
-        for loss in _losses(both, variant, window, drawn):
-            _step(loss, both.trained(), optimizer, schedule)
-            both.mirror.numbers.constrain()
-    return both.eval()
+        for loss in _losses(whole, variant, window, drawn):
+            _step(loss, whole.trained(), optimizer, schedule)
+            whole.both.mirror.numbers.constrain()
+    return whole.eval()
 
 
 def _losses(
-    both: HandOver, variant: Variant, window: Window, drawn: tuple[Tensor, Tensor]
+    whole: Follower, variant: Variant, window: Window, drawn: tuple[Tensor, Tensor]
 ) -> Iterator[Tensor]:
     events, joints = drawn
-    ticks = window.ticks
-    pieces = list(zip(events.split(ticks, 1), joints.split(ticks, 1), strict=True))
+    pieces = list(zip(events.split(window.ticks, 1), joints.split(window.ticks, 1), strict=True))
     if not variant.carried:  # the first of two windows is what the ANN sees
         (before, _), (now, truth) = pieces
-        _, voltages = both.states(seen(before, window))
-        (maps,), end = both.mirror(now, both.start(voltages) if voltages else None)
-        loss = distance(models.places(maps), truth).clamp(max=FAR).mean()
+        found, end = whole(now, *whole.begin(seen(before, window)))
+        loss = distance(found, truth).clamp(max=FAR).mean()
         if variant.initialised:
             with torch.no_grad():
-                _, following = both.states(seen(now, window))
-            loss = (1.0 - CONSISTENCY) * loss + CONSISTENCY * both.consistency(end, following)
+                _, following = whole.both.states(seen(now, window))
+            loss = (1.0 - CONSISTENCY) * loss + CONSISTENCY * whole.both.consistency(end, following)
         yield loss
         return
     state: State | None = None
+    at: Tensor | None = None
     for now, truth in pieces:
-        (maps,), state = both.mirror(now, state)
-        yield distance(models.places(maps), truth).clamp(max=FAR).mean()
-        state = state.detached()
+        found, state = whole(now, state, at)
+        yield distance(found, truth).clamp(max=FAR).mean()
+        state, at = state.detached(), found[:, -1].detach()
 
 
 def recurrent(
@@ -272,11 +304,11 @@ def load_finder(out: Path, window: Window, seed: int) -> models.Finder:
     return network.eval()
 
 
-def load_follower(out: Path, window: Window, name: str, seed: int) -> HandOver:
+def load_follower(out: Path, window: Window, name: str, seed: int) -> Follower:
     """A trained SNN with its ANN and initialisers."""
-    both = pair(load_finder(out, window, seed), window, VARIANTS[name], seed)
-    both.load_state_dict(torch.load(path(out, window, name, seed), weights_only=True))
-    return both.eval()
+    whole = pair(load_finder(out, window, seed), window, VARIANTS[name], seed)
+    whole.load_state_dict(torch.load(path(out, window, name, seed), weights_only=True))
+    return whole.eval()
 
 
 def load_gru(out: Path, window: Window, seed: int) -> models.Recurrent:
