@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 SIZES = {1: (50, 100, 200, 500, 1000, 2000), 2: (100, 200, 500, 1000, 2000, 4000)}
 """Neurons in all, by dendrites."""
-KEPT = (1, 1000, OFFSETS[0])  # the size and offset of which a file is written
+KEPT = (2, 2000, OFFSETS[0])  # the size and offset of which a file is written
 
 
 def _trained(values: Array, dendrites: int, out: Path) -> Iterator[list[dict[str, Any]]]:
