@@ -92,8 +92,8 @@ class Effort:
     """Steps of learning of each kind of network, and samples of a step."""
 
     finder: int = 4000
-    follower: int = 1000
-    gru: int = 2000
+    follower: int = 600
+    gru: int = 1500
     batch: int = 8
 
 
