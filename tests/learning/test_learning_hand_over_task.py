@@ -32,6 +32,23 @@ def test_hand_over_a_heat_map_that_stands_at_one_cell_is_its_middle_and_one_of_t
     assert models.places(maps)[0, 0].tolist() == pytest.approx([6.25 * size - 0.5, 2.5 * size - 0.5])
 
 
+def test_hand_over_a_joint_goes_on_with_the_flow_around_it_and_a_share_of_the_way_to_its_heat_map():
+    tracker = models.Tracker(0.01, 0.25)
+    at = torch.tensor([[[20.0, 30.0]]])
+    maps = torch.full((1, 2, 1, models.CELLS, models.CELLS), -1e4)
+    maps[..., 5, 9] = 0.0  # x of 37.5 px, y of 21.5
+    flow = torch.zeros(1, 2, 2, models.CELLS, models.CELLS)
+    flow[:, :, 0], flow[:, :, 1] = 3.0, -1.0  # 300 px/s to the right, 100 up: 3 px and 1 in a tick
+    found = tracker(flow, maps, at)[0, :, 0].tolist()
+    x = 23.0 + 0.25 * (37.5 - 23.0)
+    y = 29.0 + 0.25 * (21.5 - 29.0)
+    assert found[0] == pytest.approx([x, y])
+    assert found[1] == pytest.approx([x + 3 + 0.25 * (37.5 - x - 3), y - 1 + 0.25 * (21.5 - y + 1)])
+    # a flow far away is another joint's
+    flow[:, :, 0, :, 11:] = 100.0
+    assert tracker(flow, maps, at)[0, 0, 0].tolist() == pytest.approx(found[0], abs=0.05)
+
+
 def test_hand_over_events_that_are_turned_stay_where_the_joint_is():
     """An event at a joint's pixel is at the joint's pixel however it is turned, in all eight ways."""
     events, joints = torch.zeros(1, 1, 2, arm.SIZE, arm.SIZE), torch.tensor([[[[10.0, 50.0]]]])
@@ -52,7 +69,7 @@ def test_hand_over_bins_of_the_ann_add_up_to_the_ticks():
 
 
 def test_hand_over_weights_are_scaled_until_each_layer_fires(data):
-    both = train.pair(models.Finder(WINDOW.bins, train.LINKS), WINDOW, train.VARIANTS["hybrid"], 0)
+    both = train.pair(models.Finder(WINDOW.bins, train.LINKS), WINDOW, train.VARIANTS["hybrid"], 0).both
     x = torch.from_numpy(data.bins(np.arange(3), np.full(3, 100), 8, WINDOW.per_tick))
     reached = scale_to_rate(both.mirror, x, models.PROJECTIONS, 0.05)
     assert list(reached) == [*models.PROJECTIONS]
@@ -102,17 +119,17 @@ def test_hand_over_variants_are_measured_as_they_are_meant(data, monkeypatch):
     np.testing.assert_allclose(errors["ann_held"][:, 1], held, rtol=1e-4, atol=1e-3)
     every = train.distance(now, ticks.joints[:, 13]).mean(-1)
     np.testing.assert_allclose(errors["ann_every_tick"][:, 1, 1], every, rtol=1e-4, atol=1e-3)
-    both = train.pair(network, WINDOW, train.VARIANTS["hybrid"], 0).eval()
-    right, silent = measure.of_snn(both, ticks), measure.of_snn(both, ticks, dropped=1.0)
+    whole = train.pair(network, WINDOW, train.VARIANTS["hybrid"], 0).eval()
+    right, silent = measure.of_snn(whole, ticks), measure.of_snn(whole, ticks, dropped=1.0)
     np.testing.assert_array_equal(right[:, 0], silent[:, 0])
     assert not np.array_equal(right[:, 1], silent[:, 1])
-    late = measure.of_snn(both, ticks, late=2)
+    late = measure.of_snn(whole, ticks, late=2)
     np.testing.assert_array_equal(late[:, 0], right[:, 0])
     assert not np.array_equal(late[:, 1], right[:, 1])
-    cost = measure.costs(both, ticks)
+    cost = measure.costs(whole.both, ticks)
     first = 24 * (arm.SIZE // 2) ** 2 * 2 * WINDOW.bins * 9  # of the ANN's first convolution alone
     assert cost["ann_macs"] > first
-    neurons = 8 * (arm.SIZE // 2) ** 2 + models.CELLS**2 * (3 * 16 + 2 * train.LINKS)
+    neurons = 8 * (arm.SIZE // 2) ** 2 + models.CELLS**2 * (3 * 16 + 4 * train.LINKS)
     assert cost["snn_updates"] == pytest.approx(WINDOW.ticks * neurons)
     energy = measure.energies(cost | {"snn_macs": 0.0, "snn_acs": 0.0, "initialiser_macs": 0.0}, 10)
     assert energy["hybrid"] == pytest.approx(energy["ann"] / 10)
