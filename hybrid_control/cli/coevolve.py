@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybrid_control.cli.nav import _existing, _several, _tuned, reflex_gains
+from hybrid_control.cli.nav import existing, reflex_gains, several, tuned_or_named
 
 if TYPE_CHECKING:
-    from hybrid_control.navigation.bench.coevolve import Plan, Searched
+    from hybrid_control.navigation.bench.coevolve import Plan, Searched, Step
+    from hybrid_control.navigation.bench.harness import Setup
+    from hybrid_control.navigation.bench.scenes import Scene
+    from hybrid_control.navigation.bench.verdict import Entry
     from hybrid_control.navigation.bench.workers import Machines
 
 
@@ -101,7 +105,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--json {args.json}: expected a name that ends in .json")
 
 
-def _step(plan: Plan, arm: str, scenes: Any) -> Callable[..., Any]:
+def _step(plan: Plan, arm: str, scenes: Sequence[Scene]) -> Step:
     from hybrid_control.navigation.bench.coevolve import ARMS, evolution
 
     if arm != "imitation":
@@ -117,13 +121,14 @@ def _step(plan: Plan, arm: str, scenes: Any) -> Callable[..., Any]:
 
 def _coevolve(args: argparse.Namespace) -> int:
     _check(args)
-    from hybrid_control.navigation.bench import coevolve
-    from hybrid_control.navigation.bench.harness import Setup
+    from hybrid_control.navigation.bench import coevolve, verdict
+    from hybrid_control.navigation.bench.harness import Setup, setup_dict
+    from hybrid_control.navigation.bench.scenes import load_scenes
     from hybrid_control.navigation.bench.workers import Machines
 
-    arms = _several(args.arms, "--arms", list(coevolve.ARMS))
+    arms = several(args.arms, "--arms", list(coevolve.ARMS))
     machines = Machines(args.jobs, args.backend, args.address)
-    gains = reflex_gains(None if args.params is None else _existing("--params", args.params))
+    gains = reflex_gains(None if args.params is None else existing("--params", args.params))
     setup = Setup(
         robot=args.robot,
         rules=args.rules,
@@ -134,12 +139,26 @@ def _coevolve(args: argparse.Namespace) -> int:
         gains=gains,
     )
     plan = coevolve.Plan(setup, args.worlds, args.generations, args.population, args.batches)
+    held_out = dataclasses.replace(setup, seed=args.seed + 2 * args.batches, duration=None, ways=False)
+    scenes = load_scenes(args.held_out, held_out.seed)
+    beside = tuned_or_named("--beside", args.beside, "gains", args.rules, args.robot)
+    cases: dict[str, Mapping[str, Any]] = {} if beside is None else {beside.stem: reflex_gains(beside)}
     found = _searched(plan, arms, machines, args.json)
-    cases: dict[str, Mapping[str, Any]] = {arm: end.values for arm, end in found.items()}
-    beside = _tuned("--beside", args.beside, "gains", args.rules, args.robot)
-    if beside is not None:
-        cases = {beside.stem: reflex_gains(beside), **cases}
-    _judge(args, plan, found, cases, machines)
+    cases |= {arm: end.values for arm, end in found.items()}
+    entries = _measured(held_out, scenes, cases, machines, args.json)
+    ahead = [case for case in cases if verdict.better(entries, case)]
+    content = {
+        "asked": {**dataclasses.asdict(plan), "setup": setup_dict(setup), "held_out": args.held_out},
+        "sets": plan.sets,
+        "arms": {arm: dataclasses.asdict(end) for arm, end in found.items()},
+        "held_out": entries,
+        "better_everywhere": ahead,
+    }
+    args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for arm, end in found.items():
+        _write(args.json, arm, gains, end.values)
+    sys.stdout.write(verdict.table(entries) + "\n")
+    sys.stdout.write(f"better than hand-built everywhere: {', '.join(ahead) or 'none'}\n{args.json}\n")
     return 0
 
 
@@ -163,51 +182,40 @@ def _searched(plan: Plan, arms: list[str], machines: Machines, out: Path) -> dic
     return found
 
 
-def _judge(
-    args: argparse.Namespace,
-    plan: Plan,
-    found: Mapping[str, Searched],
+def _measured(
+    setup: Setup,
+    scenes: Sequence[Scene],
     cases: Mapping[str, Mapping[str, Any]],
     machines: Machines,
-) -> None:
-    """Measure in held-out worlds, say what came of it, and write the files."""
-    import hashlib
-
-    from hybrid_control.navigation.bench import verdict
+    out: Path,
+) -> list[Entry]:
+    """What the cases come to in held-out worlds, beside the hand-built robot; resumed from OUT.DIGEST.jsonl."""
     from hybrid_control.navigation.bench.coevolve import ALIVE, DEAD
     from hybrid_control.navigation.bench.harness import setup_dict
     from hybrid_control.navigation.bench.runner import Journal, run
-    from hybrid_control.navigation.bench.scenes import load_scenes, world_digest
-    from hybrid_control.navigation.bench.sides import WEIGHTS, parted, shaped
+    from hybrid_control.navigation.bench.scenes import world_digest
+    from hybrid_control.navigation.bench.verdict import HAND_BUILT, compare
+
+    rows = {}
+    for case, values in {HAND_BUILT: {}, **cases}.items():
+        tried = setup.with_values(ALIVE, values)
+        asked = {**setup_dict(tried), "digest": world_digest(scenes)}
+        name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+        journal = Journal(out.with_suffix(f".{name}.jsonl"), asked)
+        rows[case] = run(tried, scenes, [ALIVE, DEAD], machines=machines, journal=journal)
+    return compare(rows, [scene.path_length for scene in scenes])
+
+
+def _write(out: Path, arm: str, start: Mapping[str, Any], values: Mapping[str, float]) -> None:
+    """OUT_ARM.yaml, of an arm with gains, and OUT_ARM.nir, of one with weights. start: gains that it began with."""
+    from hybrid_control.navigation.bench.coevolve import ALIVE
+    from hybrid_control.navigation.bench.sides import parted, shaped
     from hybrid_control.navigation.bench.tune import parameter_file
 
-    setup = dataclasses.replace(plan.setup, seed=args.seed + 2 * args.batches, duration=None, ways=False)
-    scenes = load_scenes(args.held_out, setup.seed)
-    rows = {}
-    for case, values in {verdict.HAND_BUILT: {}, **cases}.items():
-        tried = setup.with_values(ALIVE, values)
-        asked = {**setup_dict(tried), "worlds": args.held_out, "digest": world_digest(scenes)}
-        name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
-        journal = Journal(args.json.with_suffix(f".{name}.jsonl"), asked)
-        rows[case] = run(tried, scenes, [ALIVE, DEAD], machines=machines, journal=journal)
-    entries = verdict.compare(rows, [scene.path_length for scene in scenes])
-    ahead = [case for case in cases if verdict.better(entries, case)]
-    content = {
-        "asked": {**dataclasses.asdict(plan), "setup": setup_dict(plan.setup), "held_out": args.held_out},
-        "sets": plan.sets,
-        "arms": {arm: dataclasses.asdict(end) for arm, end in found.items()},
-        "held_out": entries,
-        "better_everywhere": ahead,
-    }
-    args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    for arm, end in found.items():
-        mine = parted(end.values)
-        gains: dict[str, Any] = {**plan.setup.gains, **mine.gains}
-        how = [f"hybrid-control coevolve, arm {arm}; {args.json.name} says how", f"planner: {mine.readout}"]
-        if gains:
-            file = args.json.with_name(f"{args.json.stem}_{arm}.yaml")
-            file.write_text(parameter_file(ALIVE, gains, how), encoding="utf-8")
-        if any(name.startswith(WEIGHTS) for name in end.values):
-            shaped(mine.weights).save(args.json.with_name(f"{args.json.stem}_{arm}.nir"))
-    sys.stdout.write(verdict.table(entries) + "\n")
-    sys.stdout.write(f"better than hand-built everywhere: {', '.join(ahead) or 'none'}\n{args.json}\n")
+    mine = parted(values)
+    if mine.gains:
+        how = [f"hybrid-control coevolve, arm {arm}: {out.name}", f"The planner's last layer: {mine.readout}"]
+        text = parameter_file(ALIVE, {**start, **mine.gains}, how)
+        out.with_name(f"{out.stem}_{arm}.yaml").write_text(text, encoding="utf-8")
+    if mine.weights:
+        shaped(mine.weights).save(out.with_name(f"{out.stem}_{arm}.nir"))

@@ -105,13 +105,14 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def _existing(option: str, file: Path) -> Path:
+def existing(option: str, file: Path) -> Path:
+    """The file of an option; ValueError where it is not there."""
     if not file.is_file():
         raise ValueError(f"{option}: {file}: no such file")
     return file
 
 
-def _tuned(option: str, named: Path | None, kind: str, rules: str, robot: str) -> Path | None:
+def tuned_or_named(option: str, named: Path | None, kind: str, rules: str, robot: str) -> Path | None:
     """The file that was named, or the tuned set of that kind for a robot under these rules; None for the defaults.
 
     ValueError where the file that was named is not there.
@@ -119,7 +120,7 @@ def _tuned(option: str, named: Path | None, kind: str, rules: str, robot: str) -
     if named == Path("none"):
         return None
     if named is not None:
-        return _existing(option, named)
+        return existing(option, named)
     from hybrid_control.bringup.parameter_files import config_folder
     from hybrid_control.navigation.bench.tuned import tuned_file
 
@@ -151,13 +152,13 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--json {args.json}: this is the file of the worlds, which it would overwrite")
     for option, file in (("--model", args.model), ("--network", args.network)):
         if file is not None:
-            _existing(option, file)
+            existing(option, file)
     for option, values in (("--start", args.start), ("--goal", args.goal)):
         if values is not None and not all(math.isfinite(v) for v in values):
             raise ValueError(f"{option}: {values} must be finite")
 
 
-def _several(text: str, option: str, known: Sequence[str]) -> list[str]:
+def several(text: str, option: str, known: Sequence[str]) -> list[str]:
     """Names with commas between them, each once; ValueError for one that is not known."""
     names = list(dict.fromkeys(text.split(",")))
     for name in names:
@@ -179,13 +180,13 @@ def _run(args: argparse.Namespace) -> int:
     from hybrid_control.signals import Pose
     from hybrid_control.sim.robots import vehicle
 
-    policies = _several(args.policy, "--policy", list(POLICIES))
-    levels = _several(args.level, "--level", LEVELS)
-    faults = _several(args.fault, "--fault", FAULTS)
+    policies = several(args.policy, "--policy", list(POLICIES))
+    levels = several(args.level, "--level", LEVELS)
+    faults = several(args.fault, "--fault", FAULTS)
     machines = Machines(args.jobs, args.backend, args.address)
     judged = rules(args.rules or usual_rules(args.worlds), args.max_speed)
-    params = _tuned("--params", args.params, "gains", judged.name, args.robot)
-    baselines = _tuned("--baselines", args.baselines, "baselines", judged.name, args.robot)
+    params = tuned_or_named("--params", args.params, "gains", judged.name, args.robot)
+    baselines = tuned_or_named("--baselines", args.baselines, "baselines", judged.name, args.robot)
     setup = Setup(
         robot=args.robot,
         rules=judged.name,

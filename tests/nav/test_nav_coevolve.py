@@ -238,6 +238,8 @@ def test_the_command_writes_what_it_found_and_goes_on_where_it_stopped(tmp_path,
         (("--backend", "slurm"), "unknown backend 'slurm'"),
         (("--params", "none.yaml"), "--params: none.yaml: no such file"),
         (("--worlds", "moon"), "--worlds moon"),
+        (("--held-out", "sun"), "--worlds sun"),
+        (("--beside", "none.yaml"), "--beside: none.yaml: no such file"),
         (("--rules", "chess"), "--rules"),
         (("--json", "x.yaml"), "--json x.yaml: expected a name that ends in .json"),
     ],
@@ -299,10 +301,10 @@ def test_better_is_ahead_in_every_kind_with_the_planner_and_without_and_has_no_m
     struck = rows_of(4.0, 4.0, 50.0)
     cases = {verdict.HAND_BUILT: hand_built, "half": half, "alive": dead_as_before, "struck": struck}
     entries = verdict.compare(cases, [10.0, 10.0, 12.0])
-    assert len(entries) == 2 * 4
-    assert {e["kind"] for e in entries} == {"field,fill=0.2"}
+    assert len(entries) == 2 * 2 * 4
+    assert {e["kind"] for e in entries} == {"field,fill=0.2", "all"}
     mine = next(e for e in entries if e["case"] == "half" and e["planner"])
     assert mine["progress"] == {"mean": 2.0, "low": 2.0, "high": 2.0}
     assert mine["gain"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
     assert [case for case in cases if verdict.better(entries, case)] == ["half"]
-    assert len(verdict.table(entries).splitlines()) == 9
+    assert len(verdict.table(entries).splitlines()) == 17

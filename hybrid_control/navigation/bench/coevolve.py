@@ -20,8 +20,8 @@ from hybrid_control.geometry.shapes import FloatArray
 from hybrid_control.navigation.bench.harness import Setup
 from hybrid_control.navigation.bench.runner import Journal
 from hybrid_control.navigation.bench.scenes import Scene, load_scenes
-from hybrid_control.navigation.bench.sides import PLANNER_NUMBERS, WEIGHT_NUMBERS, Number
-from hybrid_control.navigation.bench.tune import CLOSE, GAIN_SPACE
+from hybrid_control.navigation.bench.sides import PLANNER_NUMBERS, WEIGHT_NUMBERS, Number, parted
+from hybrid_control.navigation.bench.tune import CLOSE, GAIN_SPACE, rounded
 from hybrid_control.navigation.bench.workers import Crew, Row
 from hybrid_control.navigation.reflex.gains import GAINS
 
@@ -210,7 +210,9 @@ def search(course: Course, arm: str, step: Step, journal: Journal) -> Searched:
                 tried((number, b), values, plan.batches + b, plan.generations) for b in range(plan.batches)
             ]
             reached.append(sum(row["value"] for row in rows) / len(rows))
-    return Searched(finalists[int(np.argmax(reached))], reached, len(journal.rows))
+    best = finalists[int(np.argmax(reached))]
+    written = rounded(parted(best).gains)  # so that what is measured is what a parameter file says
+    return Searched({**best, **written}, reached, len(journal.rows))
 
 
 def _situations(rows: Sequence[Row], seed: int, task: tuple[int, int]) -> list[list[Any]]:

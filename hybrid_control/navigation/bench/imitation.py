@@ -40,6 +40,7 @@ from hybrid_control.snn.options import Options
 
 LENGTH = 120  # ms, ticks: half of it for the ring to settle
 TICK_NS = 1_000_000
+WINDOW = 20  # ticks through which gradients are followed back: through more of the ring's own excitation they explode
 AHEAD = 3.0  # m to the point on the way that stands in for the goal while there is a planner
 BATCH, STEPS, RATE = 16, 8, 0.01  # situations in a step, steps in a generation, Adam's rate
 MEANS, LITTLE = (0.9, 0.999), 1e-8  # Adam's
@@ -127,9 +128,13 @@ class Pupil:
             torch.ones(count, LENGTH, 1),
             torch.zeros(count, LENGTH, 1),
         )
-        (ring,), _ = self._mirror(inputs, taps=[("ring_out", "output")])
+        state, rings = self._mirror.start(count), []
+        for begin in range(0, LENGTH, WINDOW):
+            some = {name: values[:, begin : begin + WINDOW] for name, values in inputs.items()}
+            (ring,), state = self._mirror(some, state.detached(), [("ring_out", "output")])
+            rings.append(ring)
         wanted = torch.tensor([one.heading for one in lessons])
-        return Loss("cross_entropy")(ring[:, LENGTH // 2 :], wanted, 1e-3)
+        return Loss("cross_entropy")(torch.cat(rings, 1)[:, LENGTH // 2 :], wanted, 1e-3)
 
     def step(self, lessons: Sequence[Lesson]) -> float:
         """A step of Adam; returns the loss before it."""

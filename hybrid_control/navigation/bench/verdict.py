@@ -10,7 +10,7 @@ from hybrid_control.navigation.bench.coevolve import ALIVE, DEAD, progress
 from hybrid_control.navigation.bench.rules import bootstrap, wilson
 from hybrid_control.navigation.bench.workers import Row
 
-HAND_BUILT = "hand-built"
+HAND_BUILT, ALL = "hand-built", "all"
 Entry = dict[str, Any]
 
 
@@ -25,7 +25,7 @@ def _mean(values: Sequence[float]) -> dict[str, float]:
 
 
 def compare(rows: Mapping[str, Sequence[Row]], path_lengths: Sequence[float]) -> list[Entry]:
-    """An entry for each kind of world, with the planner and without, and each case.
+    """An entry for each kind of world, and ALL of them, with the planner and without, and each case.
 
     rows: by case, HAND_BUILT among them, in one order. success: {count, share, low, high}, 95 % Wilson interval;
     contacts: a count; progress: {mean, low, high} in m/s along the shortest path, 0 where it did not arrive; gain: the
@@ -33,12 +33,11 @@ def compare(rows: Mapping[str, Sequence[Row]], path_lengths: Sequence[float]) ->
     """
     made = {c: [progress(r, path_lengths[r["index"]]) for r in some] for c, some in rows.items()}
     entries = []
-    for kind in dict.fromkeys(kind_of(r["world"]) for r in rows[HAND_BUILT]):
+    kinds = [kind_of(r["world"]) for r in rows[HAND_BUILT]]
+    for kind in dict.fromkeys([*kinds, ALL]):
         for policy in (ALIVE, DEAD):
             places = [
-                k
-                for k, r in enumerate(rows[HAND_BUILT])
-                if r["policy"] == policy and kind_of(r["world"]) == kind
+                k for k, r in enumerate(rows[HAND_BUILT]) if r["policy"] == policy and kind in (kinds[k], ALL)
             ]
             for case, some in rows.items():
                 won = sum(bool(some[k]["success"]) for k in places)
