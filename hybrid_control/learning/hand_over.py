@@ -9,6 +9,7 @@ output goes on from the ANN's own. The ANN is trained first and frozen; SNN and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -113,6 +114,25 @@ class HandOver(nn.Module):
         if self.output is not None:
             voltages[self.output, VOLTAGE] = given
         return given, voltages
+
+    def forward(self, seen: Tensor) -> tuple[Tensor, ...]:
+        """What the ANN gives, then the voltages of `layers`, in their order: what `export` writes."""
+        given, voltages = self.states(seen)
+        return given, *(voltages[population, VOLTAGE] for population in self.layers)
+
+    def export(self, path: Path, example: Tensor, name: str = "events") -> None:
+        """ANN and initialisers as an ONNX file. Its outputs are named after the populations that they set, the first,
+        where none is set by it, "output"; example: an input (1, ...), of that name there."""
+        program = torch.onnx.export(
+            self.eval(),
+            (example,),
+            input_names=[name],
+            output_names=[self.output or "output", *self.layers],
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        program.save(path)
 
     def feature(self, population: str) -> Tensor:
         """What the ANN's module of that population gave last."""

@@ -87,6 +87,21 @@ def test_the_engine_from_the_states_that_the_ann_set_gives_what_the_mirror_gives
     assert torch.equal(voltages["map", "voltage"], given)
 
 
+def test_an_exported_file_gives_the_engine_the_same_states(tmp_path):
+    """By ONNX Runtime, its outputs named after the populations that they set."""
+    pytest.importorskip("onnxscript")
+    from hybrid_control.ann.model import OnnxModel
+
+    pair, x = paired().eval(), seen(1)
+    pair.export(tmp_path / "ann.onnx", x)
+    answers = OnnxModel(tmp_path / "ann.onnx")({"events": x[0].numpy()})
+    with torch.no_grad():
+        _, voltages = pair.states(x)
+    assert set(answers) == {"map", "lif"}
+    for (population, _), values in voltages.items():
+        np.testing.assert_allclose(answers[population], values[0].numpy(), rtol=1e-4, atol=1e-5)
+
+
 def test_gradients_reach_snn_and_initialisers_and_the_ann_stays_as_it_was():
     pair = paired().train()
     before = {name: value.clone() for name, value in pair.ann.state_dict().items()}
