@@ -123,18 +123,19 @@ class Tracker(nn.Module):
         super().__init__()
         self.dt, self.logit = dt, nn.Parameter(torch.tensor(math.log(gain / (1.0 - gain))))
 
+    def moved(self, flow: Tensor, at: Tensor) -> Tensor:
+        """px of a tick (..., joints, 2) by the flow (..., 2 * joints, CELLS, CELLS) around joints (..., joints, 2)."""
+        centres, moves = _centres(flow.dtype), flow.unflatten(-3, (-1, 2))
+        across, down = (
+            functional.softmax(-0.5 * ((centres - at[..., k : k + 1]) / NEAR) ** 2, -1) for k in (0, 1)
+        )
+        return PER_SECOND * self.dt * torch.einsum("...jkyx,...jy,...jx->...jk", moves, down, across)
+
     def forward(self, flow: Tensor, maps: Tensor, at: Tensor) -> Tensor:
         """Joints (batch, ticks, joints, 2) after each tick in px. at: (batch, joints, 2), where they are before."""
-        gain, centres = torch.sigmoid(self.logit), _centres(maps.dtype)
-        seen = places(maps)
-        moves = flow.unflatten(2, (-1, 2))  # (batch, ticks, joints, x or y, CELLS, CELLS)
-        found = []
+        gain, seen, found = torch.sigmoid(self.logit), places(maps), []
         for tick in range(flow.shape[1]):
-            across, down = (
-                functional.softmax(-0.5 * ((centres - at[..., k : k + 1]) / NEAR) ** 2, -1) for k in (0, 1)
-            )
-            moved = torch.einsum("bjkyx,bjy,bjx->bjk", moves[:, tick], down, across)
-            at = at + PER_SECOND * self.dt * moved
+            at = at + self.moved(flow[:, tick], at)
             at = at + gain * (seen[:, tick] - at)
             found.append(at)
         return torch.stack(found, 1)

@@ -34,7 +34,10 @@ Array = NDArray[Any]
 LINKS, STEPS = 3, 500
 TRAINING, TEST = range(2400), range(100_000, 100_240)  # seeds of sequences
 FAR = 6.0  # px, beyond which an error of the SNN counts no more in training: nobody can see an arm that stands still
-CARRIED = 3  # windows of a sample for the SNN whose state is carried on; a step of learning after each
+CARRIED = (
+    3  # windows of a sample for the SNN whose state is carried on; a step of learning after all but the first
+)
+SPEED = 0.5  # of the loss, of a window's error by a wrong speed alone
 
 
 @dataclass(frozen=True)
@@ -186,9 +189,14 @@ class Follower(nn.Module):
         state = self.both.start(voltages) if voltages else None
         return state, models.places(given if self.both.output is not None else torch.zeros_like(given))
 
+    def read(self, ticks: Tensor, state: State | None) -> tuple[Tensor, Tensor, State]:
+        """Flow and heat maps after each tick, and the state then."""
+        (flow, maps), state = self.both.mirror(ticks, state, models.OUTPUTS)
+        return flow, maps, state
+
     def forward(self, ticks: Tensor, state: State | None, at: Tensor | None) -> tuple[Tensor, State]:
         """Joints after each tick, and the state then. at: joints before; None: as if they were in the middle."""
-        (flow, maps), state = self.both.mirror(ticks, state, models.OUTPUTS)
+        flow, maps, state = self.read(ticks, state)
         if at is None:
             at = models.places(torch.zeros_like(maps[:, 0]))
         joints: Tensor = self.tracker(flow, maps, at)
@@ -231,7 +239,7 @@ def follower(
     scale_to_rate(whole.both.mirror, first, models.PROJECTIONS, window.rate)
     optimizer = torch.optim.Adam(whole.trained())
     samples = effort.follower // 2 if variant.carried else effort.follower
-    steps = samples * (CARRIED if variant.carried else 1)
+    steps = samples * (CARRIED - 1 if variant.carried else 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 3e-3, steps, pct_start=0.15, final_div_factor=30
     )
@@ -247,22 +255,30 @@ def _losses(
     whole: Follower, variant: Variant, window: Window, drawn: tuple[Tensor, Tensor]
 ) -> Iterator[Tensor]:
     events, joints = drawn
-    pieces = list(zip(events.split(window.ticks, 1), joints.split(window.ticks, 1), strict=True))
-    if not variant.carried:  # the first of two windows is what the ANN sees
-        (before, _), (now, truth) = pieces
-        found, end = whole(now, *whole.begin(seen(before, window)))
+    windows = range(
+        window.ticks, events.shape[1], window.ticks
+    )  # the first is what the ANN sees, or warms up
+    state, at = None, None
+    if not variant.carried:
+        state, at = whole.begin(seen(events[:, : window.ticks], window))
+    else:
+        with torch.no_grad():
+            found, state = whole(events[:, : window.ticks], None, None)
+        at = found[:, -1]
+    for start in windows:
+        now, truth = events[:, start : start + window.ticks], joints[:, start : start + window.ticks]
+        before = joints[:, start - 1 : start + window.ticks - 1]
+        flow, maps, state = whole.read(now, state)
+        found = whole.tracker(flow, maps, at)
         loss = distance(found, truth).clamp(max=FAR).mean()
+        # told as well how each joint moved, wherever the filter has it: what it got wrong before does not matter then
+        speed = distance(whole.tracker.moved(flow, before), truth - before).mean()
+        loss = loss + SPEED * window.ticks * speed
         if variant.initialised:
             with torch.no_grad():
                 _, following = whole.both.states(seen(now, window))
-            loss = (1.0 - CONSISTENCY) * loss + CONSISTENCY * whole.both.consistency(end, following)
+            loss = (1.0 - CONSISTENCY) * loss + CONSISTENCY * whole.both.consistency(state, following)
         yield loss
-        return
-    state: State | None = None
-    at: Tensor | None = None
-    for now, truth in pieces:
-        found, state = whole(now, state, at)
-        yield distance(found, truth).clamp(max=FAR).mean()
         state, at = state.detached(), found[:, -1].detach()
 
 
