@@ -177,6 +177,7 @@ class TestNetwork:
         assert set(ON_BOARD) == {*GAINED, "time_constant", "threshold"}
 
 
+@pytest.mark.slow
 def test_the_robot_drives_behind_the_wire_and_goes_on_where_the_board_is_killed_half_way() -> None:
     (drive,) = drive_seeds("spinnaker", "default", range(1), kill_at=5.0)
     assert drive.reached

@@ -19,6 +19,7 @@ from hybrid_control.report.run import load
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_firmware_run_reaches_the_goal_with_the_firmware_between_reflex_and_wheels(built_firmware, tmp_path):
     source = ROOT / "ros2_ws" / "src" / "hybrid_control_ros"
     environment = dict(

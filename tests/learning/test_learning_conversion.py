@@ -329,6 +329,7 @@ def test_learning_conversion_counts_the_multiply_accumulates_of_the_ann(tmp_path
     assert convert(path, images(), calibrated=False).macs == multiply_accumulates(path)
 
 
+@pytest.mark.slow
 def test_learning_conversion_sets_initial_potentials_that_bring_few_ticks_nearer(tmp_path):
     net = Net((2, 9, 8))
     path, data = net.save(tmp_path / "net.onnx", residual(net)), images(16)

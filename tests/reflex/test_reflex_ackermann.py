@@ -236,6 +236,7 @@ def test_a_car_only_creeps_back_to_where_nothing_valid_is_seen():
     assert -float(bot.reflex.gains["creep"]) - 0.01 <= bot.slowest < 0.0
 
 
+@pytest.mark.slow
 def test_a_car_with_a_memory_of_the_way_arrives_in_worlds_of_the_simulator():
     rules = Rules()
     car = rules.robot(dataclasses.replace(JACKAL, turning_radius=0.6))

@@ -58,7 +58,7 @@ def test_ros_bridged_topics_have_the_types_that_the_nodes_declare(graph, model_f
     )
 
 
-@pytest.mark.parametrize("factor", [0.3, 1.7])
+@pytest.mark.parametrize("factor", [pytest.param(0.3, marks=pytest.mark.slow), 1.7])
 def test_ros_nodes_drive_by_simulated_time_at_whatever_rate_it_goes(graph, model_file, factor):
     simulator = graph.run(
         "sim_node", *arguments(world="open", camera="true", stamps="simulated", real_time_factor=factor)

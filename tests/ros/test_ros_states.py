@@ -140,6 +140,7 @@ def test_ros_states_of_a_plan_that_was_begun_before_the_reflex_was_sent_elsewher
     assert len(handed) == 1
 
 
+@pytest.mark.slow
 def test_ros_states_time_to_the_first_right_command_can_be_measured_in_real_time(tmp_path, monkeypatch):
     """With three nodes in processes of their own. That it is shorter is held in lock step (tests/nav)."""
     model = tmp_path / "colours.onnx"

@@ -27,6 +27,7 @@ from hybrid_control.cli import main
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_run_campaign_of_three_faults_is_borne_and_told_in_lines_json_and_a_page(tmp_path):
     words = ["--faults", "3", "--seed", "4", "--kinds", "freeze-reflex,scan-cut,planner-rates"]
     files = ["--json", str(tmp_path / "faults.json"), "--html", str(tmp_path / "faults.html")]

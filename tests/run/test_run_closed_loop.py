@@ -125,6 +125,7 @@ def test_run_goes_on_without_contact_when_the_planner_is_killed_half_way(tmp_pat
     assert run.state["path_length"][after][-1] - run.state["path_length"][after][0] > 1.0
 
 
+@pytest.mark.slow
 def test_run_stops_without_contact_as_configured_while_the_camera_shows_rubbish(tmp_path):
     params = tmp_path / "params.yaml"
     params.write_text("reflex_node: {ros__parameters: {without_planner: stop}}\n")
