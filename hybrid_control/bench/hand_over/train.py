@@ -37,7 +37,6 @@ FAR = 6.0  # px, beyond which an error of the SNN counts no more in training: no
 CARRIED = (
     3  # windows of a sample for the SNN whose state is carried on; a step of learning after all but the first
 )
-SPEED = 0.5  # of the loss, of a window's error by a wrong speed alone
 
 
 @dataclass(frozen=True)
@@ -189,14 +188,9 @@ class Follower(nn.Module):
         state = self.both.start(voltages) if voltages else None
         return state, models.places(given if self.both.output is not None else torch.zeros_like(given))
 
-    def read(self, ticks: Tensor, state: State | None) -> tuple[Tensor, Tensor, State]:
-        """Flow and heat maps after each tick, and the state then."""
-        (flow, maps), state = self.both.mirror(ticks, state, models.OUTPUTS)
-        return flow, maps, state
-
     def forward(self, ticks: Tensor, state: State | None, at: Tensor | None) -> tuple[Tensor, State]:
         """Joints after each tick, and the state then. at: joints before; None: as if they were in the middle."""
-        flow, maps, state = self.read(ticks, state)
+        (flow, maps), state = self.both.mirror(ticks, state, models.OUTPUTS)
         if at is None:
             at = models.places(torch.zeros_like(maps[:, 0]))
         joints: Tensor = self.tracker(flow, maps, at)
@@ -267,13 +261,8 @@ def _losses(
         at = found[:, -1]
     for start in windows:
         now, truth = events[:, start : start + window.ticks], joints[:, start : start + window.ticks]
-        before = joints[:, start - 1 : start + window.ticks - 1]
-        flow, maps, state = whole.read(now, state)
-        found = whole.tracker(flow, maps, at)
+        found, state = whole(now, state, at)
         loss = distance(found, truth).clamp(max=FAR).mean()
-        # told as well how each joint moved, wherever the filter has it: what it got wrong before does not matter then
-        speed = distance(whole.tracker.moved(flow, before), truth - before).mean()
-        loss = loss + SPEED * window.ticks * speed
         if variant.initialised:
             with torch.no_grad():
                 _, following = whole.both.states(seen(now, window))
