@@ -44,9 +44,12 @@ class Ticks:
     events: (sequences, ticks, 2, SIZE, SIZE); joints: (sequences, ticks, links, 2) after each tick.
     """
 
-    def __init__(self, data: arm.Sequences, window: Window, rate: float = 1.0) -> None:
+    def __init__(
+        self, data: arm.Sequences, window: Window, rate: float = 1.0, sequences: int | None = None
+    ) -> None:
         count = train.STEPS // window.length * window.ticks
-        chosen, begins = np.arange(TESTED), np.zeros(TESTED, np.int64)
+        chosen = np.arange(TESTED if sequences is None else sequences)
+        begins = np.zeros(len(chosen), np.int64)
         events = data.bins(chosen, begins, count, window.per_tick)
         if rate < 1.0:
             events = np.random.default_rng(7).binomial(events.astype(np.int64), rate).astype(np.float32)
@@ -71,29 +74,27 @@ class Ticks:
         return away.unflatten(1, (-1, self.window.ticks)).numpy().astype(np.float64)
 
 
-def _parts() -> list[slice]:
-    return [slice(k, k + AT_ONCE) for k in range(0, TESTED, AT_ONCE)]
-
-
-def _all(part: Callable[[slice], Tensor]) -> Tensor:
+def _all(ticks: Ticks, part: Callable[[slice], Tensor]) -> Tensor:
+    """What `part` gives for some sequences, of all of them."""
     with torch.no_grad():
-        return torch.cat([part(each) for each in _parts()])
+        return torch.cat([part(slice(k, k + AT_ONCE)) for k in range(0, len(ticks.events), AT_ONCE)])
 
 
 def of_ann(network: models.Finder, ticks: Ticks) -> dict[str, Array]:
     """Errors of the ANN alone: asked anew at every tick, held for a window, and carried on at constant velocity."""
     every = _all(
+        ticks,
         lambda part: torch.stack(
             [
                 models.places(network(ticks.before(tick + 1, part)))
                 for tick in range(ticks.starts[0], ticks.events.shape[1])
             ],
             1,
-        )
+        ),
     )
     count = ticks.window.ticks
-    first = _all(lambda part: models.places(network(ticks.before(ticks.starts[0] - count, part))))
-    begin = _all(lambda part: models.places(network(ticks.before(ticks.starts[0], part))))
+    first = _all(ticks, lambda part: models.places(network(ticks.before(ticks.starts[0] - count, part))))
+    begin = _all(ticks, lambda part: models.places(network(ticks.before(ticks.starts[0], part))))
     ends = every[:, count - 1 :: count]
     at = torch.cat([begin[:, None], ends[:, :-1]], 1)[:, :, None]  # what is known as a window begins
     past = torch.cat([first[:, None], at[:, :-1, 0]], 1)[:, :, None]
@@ -116,7 +117,7 @@ def of_gru(network: models.Finder, gru: models.Recurrent, ticks: Ticks) -> Array
             found.append(gru(ticks.events[each, start : start + ticks.window.ticks], begin))
         return torch.cat(found, 1)
 
-    return ticks.errors(_all(part))
+    return ticks.errors(_all(ticks, part))
 
 
 def of_snn(
@@ -149,7 +150,7 @@ def of_snn(
                     found.append(joints)
         return torch.cat(found, 1)[:, -len(ticks.starts) * count :]
 
-    return ticks.errors(_all(part))
+    return ticks.errors(_all(ticks, part))
 
 
 def multiplications(network: nn.Module, example: Tensor) -> int:
@@ -248,8 +249,10 @@ def of_seed(out: Path, window: Window, seed: int, ticks: Ticks) -> tuple[dict[st
 
 
 def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dict[str, dict[str, float]]:
-    """Mean error of the hybrid, px, where the ANN is late or silent, or there are fewer or more events."""
-    whole, ticks = train.load_follower(out, window, "hybrid", seed), Ticks(data, window)
+    """Mean error of the hybrid on AT_ONCE sequences, px, where the ANN is late or silent, or there are fewer or more
+    events."""
+    whole = train.load_follower(out, window, "hybrid", seed)
+    ticks = Ticks(data, window, sequences=AT_ONCE)
     curves: dict[str, dict[str, float]] = {
         "late, of a window": {
             str(share): float(of_snn(whole, ticks, late=round(share * window.ticks)).mean()) for share in LATE
@@ -259,7 +262,7 @@ def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dic
         "events, the ANN at every tick": {},
     }
     for rate in RATES:
-        other = Ticks(data, window, rate)
+        other = Ticks(data, window, rate, AT_ONCE)
         curves["events"][str(rate)] = float(of_snn(whole, other).mean())
         curves["events, the ANN at every tick"][str(rate)] = float(
             of_ann(both_ann(whole.both), other)["ann_every_tick"].mean()

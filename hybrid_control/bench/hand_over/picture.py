@@ -56,7 +56,10 @@ def picture(errors: Mapping[str, Mapping[str, Sequence[float]]], per_tick: float
     axes = (
         '<text x="269" y="358" text-anchor="middle">ms since the ANN spoke</text><text x="4" y="10">px</text>'
     )
-    names = [(24 + 18 * k, *SHOWN[name]) for k, name in enumerate(shown)]
+    names = [
+        (24 + 18 * k, SHOWN[name][0] + " (above)" * bool(shown[name].min() > top), SHOWN[name][1])
+        for k, name in enumerate(shown)
+    ]
     words = axes + "".join(
         f'<text x="502" y="{y}" fill="{colour}">{text}</text>' for y, text, colour in names
     )
