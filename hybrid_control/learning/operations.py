@@ -71,7 +71,6 @@ class Weighted(Operation):
                 return added if bias is None else added + bias
 
             return matrix
-        values = weights.reshape(-1)[synapses.index] if synapses is not None and over is None else weights
         if over is not None:
             numbers = weights.detach().numpy().reshape(-1)[over.synapses.index.numpy()]
 
@@ -80,6 +79,7 @@ class Weighted(Operation):
                 return added if bias is None else added + bias
 
             return slid
+        values = weights.reshape(-1)[synapses.index] if synapses is not None else weights
 
         def listed(total: Tensor, x: Tensor) -> Tensor:
             added = total if synapses is None else add_synapses(total, x, values, synapses)

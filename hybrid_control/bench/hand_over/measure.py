@@ -23,12 +23,14 @@ from hybrid_control.bench.hand_over.train import VARIANTS, Follower, Window
 from hybrid_control.learning.hand_over import HandOver
 from hybrid_control.learning.mirror import State
 from hybrid_control.snn import Engine
+from hybrid_control.snn.energy import HOROWITZ_45NM
 
 Array = NDArray[np.float64]
 
 TESTED, AT_ONCE = 120, 40  # sequences; those of a batch
 COUNTED = 12  # sequences on which the engine counts
-MAC, AC, WORD = 4.6, 0.9, 5.0  # pJ, 32 bit at 45 nm: M. Horowitz, "Computing's energy problem", ISSCC 2014
+MAC, AC = HOROWITZ_45NM.mac_pj, HOROWITZ_45NM.synaptic_event_pj
+WORD = 5.0  # pJ, of 32 bit from a cache of 8 kB; from where MAC and AC are
 VALUES = ("conv1", "level")  # projections that are driven by values and not by spikes
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantile for so many seeds
 LATE, DROPPED, RATES = (
@@ -251,7 +253,7 @@ def of_seed(out: Path, window: Window, seed: int, ticks: Ticks) -> tuple[dict[st
 def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dict[str, dict[str, float]]:
     """Mean error of the hybrid on AT_ONCE sequences, px, where the ANN is late or silent, or there are fewer or more
     events."""
-    whole = train.load_follower(out, window, "hybrid", seed)
+    network, whole = train.load_finder(out, window, seed), train.load_follower(out, window, "hybrid", seed)
     ticks = Ticks(data, window, sequences=AT_ONCE)
     curves: dict[str, dict[str, float]] = {
         "late, of a window": {
@@ -265,15 +267,9 @@ def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dic
         other = Ticks(data, window, rate, AT_ONCE)
         curves["events"][str(rate)] = float(of_snn(whole, other).mean())
         curves["events, the ANN at every tick"][str(rate)] = float(
-            of_ann(both_ann(whole.both), other)["ann_every_tick"].mean()
+            of_ann(network, other)["ann_every_tick"].mean()
         )
     return curves
-
-
-def both_ann(both: HandOver) -> models.Finder:
-    """The ANN of a pair."""
-    assert isinstance(both.ann, models.Finder)
-    return both.ann
 
 
 def table(found: Sequence[dict[str, Array]]) -> dict[str, dict[str, Any]]:

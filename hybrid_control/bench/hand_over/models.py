@@ -165,8 +165,3 @@ class Recurrent(nn.Module):
             scaled = scaled + self.moved(state) * 0.1
             said.append(scaled)
         return (torch.stack(said, 1).unflatten(-1, at.shape[1:]) + 0.5) * SIZE
-
-
-def parameters(module: nn.Module) -> int:
-    """How many numbers a module has."""
-    return sum(p.numel() for p in module.parameters())

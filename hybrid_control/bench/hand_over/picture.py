@@ -24,7 +24,7 @@ SHOWN = {
 }
 """What is drawn, in this order, by which name and in which colour."""
 STYLE = (
-    ".chart{font:12px sans-serif;background:#fff}.grid{stroke:#ddd}.tick{fill:#555}.label{font-size:12px}"
+    ".chart{font:12px sans-serif;background:#fff}.grid{stroke:#ddd}.tick{fill:#555}"
     "polyline{fill:none;stroke-width:2}"
 )
 ROOM = 1.15  # of the second largest curve: the cold SNN begins far above all others

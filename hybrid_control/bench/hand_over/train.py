@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -29,14 +28,11 @@ from hybrid_control.learning.initial_weights import scale_to_rate
 from hybrid_control.learning.mirror import Mirror, State
 from hybrid_control.learning.surrogates import Surrogate
 
-Array = NDArray[Any]
-
 LINKS, STEPS = 3, 500
 TRAINING, TEST = range(2400), range(100_000, 100_240)  # seeds of sequences
 FAR = 6.0  # px, beyond which an error of the SNN counts no more in training: nobody can see an arm that stands still
-CARRIED = (
-    3  # windows of a sample for the SNN whose state is carried on; a step of learning after all but the first
-)
+CARRIED = 3
+"""Windows of a sample for the SNN whose state is carried on; a step of learning after all but the first."""
 
 
 @dataclass(frozen=True)
