@@ -3,12 +3,12 @@
 The method of A. Aydin, M. Gehrig, D. Gehrig, D. Scaramuzza, "A Hybrid ANN-SNN Architecture for Low-Power and
 Low-Latency Visual Perception" (arXiv 2303.14176): at the beginning of each window the membrane potentials of every
 layer of the SNN become what a small network, an initialiser, makes of the ANN's features of that layer, and the SNN's
-output goes on from the ANN's own. The ANN is trained first and frozen; SNN and initialisers are then trained together.
+outputs go on from the ANN's own. The ANN is trained first and frozen; SNN and initialisers are then trained together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,24 @@ class Initialiser(nn.Sequential):
 class HandOver(nn.Module):
     """Any ANN and any spiking network, layers paired by name.
 
-    ann: a module from (batch, ...) to one tensor, which is frozen here. layers: for a population, the module of the
-    ANN (as `named_modules` names it) whose output sets its voltage; a feature (batch, channels, *space) is brought to
-    the population's space, its nearest value to each place. output: a population whose voltage becomes what the ANN
-    gave, of the same shape; None: none does. example: one input of the ANN, (1, ...), from which shapes are learnt.
-    ValueError where a name is not there or shapes do not fit.
+    ann: a module from (batch, ...) to a tensor or a tuple of them, which is frozen here. layers: for a population, the
+    module of the ANN (as `named_modules` names it) whose output sets its voltage; a feature (batch, channels, *space)
+    is brought to the population's space, its nearest value to each place. outputs: populations whose voltages become
+    what the ANN gives, in its order and of the same shapes; (): none do. example: one input of the ANN, (1, ...), from
+    which shapes are learnt. ValueError where a name is not there or shapes do not fit.
     """
 
     def __init__(
-        self, ann: nn.Module, mirror: Mirror, layers: Mapping[str, str], output: str | None, example: Tensor
+        self,
+        ann: nn.Module,
+        mirror: Mirror,
+        layers: Mapping[str, str],
+        outputs: Sequence[str],
+        example: Tensor,
     ) -> None:
         super().__init__()
         self.ann, self.mirror = ann, mirror
-        self.layers, self.output = dict(layers), output
+        self.layers, self.outputs = dict(layers), tuple(outputs)
         self._features: dict[str, Tensor] = {}
         modules = dict(ann.named_modules())
         for population, layer in self.layers.items():
@@ -69,16 +74,26 @@ class HandOver(nn.Module):
             modules[layer].register_forward_hook(self._keeper(layer))
         for parameter in ann.parameters():
             parameter.requires_grad_(False)
-        with torch.no_grad():
-            given = ann.eval()(example)
-        if output is not None and tuple(given.shape[1:]) != self._shape(output):
-            raise ValueError(
-                f"{output!r} has the shape {self._shape(output)}, the ANN gives {tuple(given.shape[1:])}"
-            )
+        ann.eval()
+        self._check_outputs([tuple(given.shape[1:]) for given in self._given(example)])
         self.initialisers = nn.ModuleList(
             Initialiser(self._features[layer].shape[1], self._shape(population)[0])
             for population, layer in self.layers.items()
         )
+
+    def _given(self, seen: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            given = self.ann(seen)
+        return given if isinstance(given, tuple) else (given,)
+
+    def _check_outputs(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        if len(self.outputs) > len(shapes):
+            raise ValueError(f"the ANN has {len(shapes)} outputs and cannot set {list(self.outputs)}")
+        for population, shape in zip(self.outputs, shapes, strict=False):
+            if shape != self._shape(population):
+                raise ValueError(
+                    f"{population!r} has the shape {self._shape(population)}, the ANN gives {shape}"
+                )
 
     def _keeper(self, layer: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -99,10 +114,9 @@ class HandOver(nn.Module):
         """What `HandOver` trains: the free parameters of the SNN and the initialisers."""
         return [*self.mirror.numbers.parameters(), *self.initialisers.parameters()]
 
-    def states(self, seen: Tensor) -> tuple[Tensor, dict[Tap, Tensor]]:
+    def states(self, seen: Tensor) -> tuple[tuple[Tensor, ...], dict[Tap, Tensor]]:
         """What the ANN gives for its inputs (batch, ...), and the voltages that it sets, (batch, *shape) each."""
-        with torch.no_grad():
-            given = self.ann(seen)
+        given = self._given(seen)
         voltages: dict[Tap, Tensor] = {}
         for (population, layer), initialiser in zip(self.layers.items(), self.initialisers, strict=True):
             feature, shape = self._features[layer], self._shape(population)
@@ -111,23 +125,24 @@ class HandOver(nn.Module):
             if plane.shape[2:] != space:
                 plane = functional.interpolate(plane, size=space, mode="nearest")
             voltages[population, VOLTAGE] = initialiser(plane).reshape(len(seen), *shape)
-        if self.output is not None:
-            voltages[self.output, VOLTAGE] = given
+        for population, values in zip(self.outputs, given, strict=False):
+            voltages[population, VOLTAGE] = values
         return given, voltages
 
     def forward(self, seen: Tensor) -> tuple[Tensor, ...]:
         """What the ANN gives, then the voltages of `layers`, in their order: what `export` writes."""
         given, voltages = self.states(seen)
-        return given, *(voltages[population, VOLTAGE] for population in self.layers)
+        return *given, *(voltages[population, VOLTAGE] for population in self.layers)
 
     def export(self, path: Path, example: Tensor, name: str = "events") -> None:
-        """ANN and initialisers as an ONNX file. Its outputs are named after the populations that they set, the first,
-        where none is set by it, "output"; example: an input (1, ...), of that name there."""
+        """ANN and initialisers as an ONNX file. Its outputs are named after the populations that they set, those of the
+        ANN that set none "output0" and on; example: an input (1, ...), of that name there."""
+        others = range(len(self._given(example)) - len(self.outputs))
         program = torch.onnx.export(
             self.eval(),
             (example,),
             input_names=[name],
-            output_names=[self.output or "output", *self.layers],
+            output_names=[*self.outputs, *(f"output{k}" for k in others), *self.layers],
             dynamo=True,
             verbose=False,
         )

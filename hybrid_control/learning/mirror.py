@@ -41,6 +41,13 @@ class State:
     variables: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
     coming: dict[str, dict[int, Tensor]] = field(default_factory=dict)
 
+    def copy(self) -> State:
+        """The same with dicts of its own, so that going on from the old one twice gives the same twice."""
+        coming = {name: dict(ring) for name, ring in self.coming.items()}
+        return State(
+            self.batch, self.tick, dict(self.given), dict(self.gathered), dict(self.variables), coming
+        )
+
     def detached(self) -> State:
         """The same without the way by which it came about: where backpropagation through time is cut."""
         return State(
@@ -251,25 +258,16 @@ class Mirror(nn.Module):
         tensor (batch, steps, *shape) for each tap, and the state afterwards.
         """
         inputs = self._inputs(x)
-        taps = [(name, "output") for name in self.output_names] if taps is None else taps
-        batch, steps = next(iter(inputs.values())).shape[:2]
-        state = self.start(batch) if state is None else _copy(state)
-        if state.batch != batch:
-            raise ValueError(f"a batch of {batch} cannot go on from a state of {state.batch}")
-        places = [self._place(*tap) for tap in taps]
-        seen: list[list[Tensor]] = [[] for _ in taps]
-        ticker = _Ticker(self.schedule, self._operations, self.numbers.dtype)
+        steps = next(iter(inputs.values())).shape[1]
+        bound = self.bound(taps)
+        state = self.start(len(next(iter(inputs.values())))) if state is None else state.copy()
         rows = {name: values.unbind(1) for name, values in inputs.items()}
-        for t in range(steps):
-            ticker.tick(state, {name: values[t] for name, values in rows.items()})
-            for (name, variable), column in zip(places, seen, strict=True):
-                column.append(ticker.given(name, state) if variable < 0 else state.variables[name][variable])
-        shapes = [self.node(name).shape_out for name, _ in taps]
-        found = [
-            torch.stack(column, 1).reshape(batch, steps, *shape)
-            for column, shape in zip(seen, shapes, strict=True)
-        ]
-        return found, state
+        seen = [bound.tick({name: values[t] for name, values in rows.items()}, state) for t in range(steps)]
+        return [torch.stack(column, 1) for column in zip(*seen, strict=True)], state
+
+    def bound(self, taps: Sequence[Tap] | None = None) -> Bound:
+        """Its parameters as they are now, to run one tick after the other where an input depends on an output."""
+        return Bound(self, [(name, "output") for name in self.output_names] if taps is None else taps)
 
     def _place(self, name: str, what: str) -> tuple[str, int]:
         node, model = self.node(name), model_of(self.node(name).nir)
@@ -302,9 +300,23 @@ class Mirror(nn.Module):
         return found
 
 
-def _copy(state: State) -> State:
-    """A state whose dicts are its own, so that going on from the old one twice gives the same twice."""
-    coming = {name: dict(ring) for name, ring in state.coming.items()}
-    return State(
-        state.batch, state.tick, dict(state.given), dict(state.gathered), dict(state.variables), coming
-    )
+class Bound:
+    """Ticks of a mirror with the parameters as they were when it was made; taps as `Mirror.forward` has them."""
+
+    def __init__(self, mirror: Mirror, taps: Sequence[Tap]) -> None:
+        self._ticker = _Ticker(mirror.schedule, mirror._operations, mirror.numbers.dtype)
+        self._taps = [(*mirror._place(*tap), tuple(mirror.node(tap[0]).shape_out)) for tap in taps]
+
+    def tick(self, inputs: Mapping[str, Tensor], state: State) -> list[Tensor]:
+        """One tick of inputs (batch, *shape) by name; changes the state. (batch, *shape) for each tap."""
+        for name, values in inputs.items():
+            if len(values) != state.batch:
+                raise ValueError(
+                    f"input {name!r}: a batch of {len(values)} cannot go on from a state of {state.batch}"
+                )
+        self._ticker.tick(state, {name: values.flatten(1) for name, values in inputs.items()})
+        found = []
+        for name, variable, shape in self._taps:
+            values = self._ticker.given(name, state) if variable < 0 else state.variables[name][variable]
+            found.append(values.reshape(state.batch, *shape))
+        return found

@@ -55,7 +55,7 @@ def paired(**changes):
     torch.manual_seed(0)
     settings = {
         "layers": {"lif": "first"},
-        "output": "map",
+        "outputs": ["map"],
         "example": torch.zeros(1, 4, *SHAPE[1:]),
     } | changes
     mirror = Mirror(follower(), OPTIONS, free=("weights", "tau"), surrogate=Surrogate("atan"))
@@ -84,7 +84,7 @@ def test_the_engine_from_the_states_that_the_ann_set_gives_what_the_mirror_gives
             Engine(pair.mirror.to_nir(), dt=0.01, reset="subtract").run(x[k].numpy()), maps[k]
         )
     # the output began at the ANN's own
-    assert torch.equal(voltages["map", "voltage"], given)
+    assert torch.equal(voltages["map", "voltage"], given[0])
 
 
 def test_an_exported_file_gives_the_engine_the_same_states(tmp_path):
@@ -100,6 +100,29 @@ def test_an_exported_file_gives_the_engine_the_same_states(tmp_path):
     assert set(answers) == {"map", "lif"}
     for (population, _), values in voltages.items():
         np.testing.assert_allclose(answers[population], values[0].numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_each_output_of_an_ann_sets_its_population_and_what_sets_none_keeps_a_name_in_the_file(tmp_path):
+    class Two(Ann):
+        def forward(self, x):
+            return super().forward(x), 2.0 * self.first(x)[:, :3]
+
+    mirror = Mirror(follower(), OPTIONS)
+    pair = HandOver(Two(), mirror, {}, ["map", "lif"], torch.zeros(1, 4, *SHAPE[1:])).eval()
+    given, voltages = pair.states(seen(2))
+    assert torch.equal(voltages["map", "voltage"], given[0])
+    assert torch.equal(voltages["lif", "voltage"], given[1])
+    pytest.importorskip("onnxscript")
+    from hybrid_control.ann.model import OnnxModel
+
+    for outputs, names in (
+        (["map", "lif"], {"map", "lif"}),
+        (["map"], {"map", "output0"}),
+        ([], {"output0", "output1"}),
+    ):
+        pair = HandOver(Two(), mirror, {}, outputs, torch.zeros(1, 4, *SHAPE[1:]))
+        pair.export(tmp_path / "two.onnx", seen(1))
+        assert set(OnnxModel(tmp_path / "two.onnx")({"events": seen(1)[0].numpy()})) == names
 
 
 def test_gradients_reach_snn_and_initialisers_and_the_ann_stays_as_it_was():
@@ -144,7 +167,7 @@ def test_a_smaller_feature_is_spread_over_the_population_and_a_flat_one_over_all
 
     for layer, places in (("small", 2), ("flat", 1)):
         mirror = Mirror(follower(), OPTIONS)
-        pair = HandOver(Coarse(), mirror, {"lif": layer}, "map", torch.zeros(1, 4, *SHAPE[1:])).eval()
+        pair = HandOver(Coarse(), mirror, {"lif": layer}, ["map"], torch.zeros(1, 4, *SHAPE[1:])).eval()
         _, voltages = pair.states(seen(2))
         values = voltages["lif", "voltage"].detach()
         assert values.shape == (2, *SHAPE)
@@ -156,7 +179,8 @@ def test_a_smaller_feature_is_spread_over_the_population_and_a_flat_one_over_all
     [
         ({"layers": {"lif": "middle"}}, "no module 'middle'; it has ['first',"),
         ({"layers": {"nobody": "first"}}, "there is no node 'nobody'"),
-        ({"output": "lif"}, "'lif' has the shape (3, 6, 5), the ANN gives (2, 6, 5)"),
+        ({"outputs": ["map", "lif"]}, "the ANN has 1 outputs and cannot set ['map', 'lif']"),
+        ({"outputs": ["lif"]}, "'lif' has the shape (3, 6, 5), the ANN gives (2, 6, 5)"),
     ],
 )
 def test_names_and_shapes_that_do_not_fit_are_refused_in_one_line(changes, words):

@@ -35,18 +35,32 @@ def test_hand_over_a_heat_map_that_stands_at_one_cell_is_its_middle_and_one_of_t
 def test_hand_over_a_joint_goes_on_with_the_flow_around_it_and_a_share_of_the_way_to_its_heat_map():
     tracker = models.Tracker(0.01, 0.25)
     at = torch.tensor([[[20.0, 30.0]]])
-    maps = torch.full((1, 2, 1, models.CELLS, models.CELLS), -1e4)
+    maps = torch.full((1, 1, models.CELLS, models.CELLS), -1e4)
     maps[..., 5, 9] = 0.0  # x of 37.5 px, y of 21.5
-    flow = torch.zeros(1, 2, 2, models.CELLS, models.CELLS)
-    flow[:, :, 0], flow[:, :, 1] = 3.0, -1.0  # 300 px/s to the right, 100 up: 3 px and 1 in a tick
-    found = tracker(flow, maps, at)[0, :, 0].tolist()
-    x = 23.0 + 0.25 * (37.5 - 23.0)
-    y = 29.0 + 0.25 * (21.5 - 29.0)
-    assert found[0] == pytest.approx([x, y])
-    assert found[1] == pytest.approx([x + 3 + 0.25 * (37.5 - x - 3), y - 1 + 0.25 * (21.5 - y + 1)])
+    flow = torch.zeros(1, 2, models.CELLS, models.CELLS)
+    flow[:, 0], flow[:, 1] = 3.0, -1.0  # 300 px/s to the right, 100 up: 3 px and 1 in a tick
+    found = tracker(flow, maps, at)[0, 0].tolist()
+    assert found == pytest.approx([23.0 + 0.25 * (37.5 - 23.0), 29.0 + 0.25 * (21.5 - 29.0)])
     # a flow far away is another joint's
-    flow[:, :, 0, :, 11:] = 100.0
-    assert tracker(flow, maps, at)[0, 0, 0].tolist() == pytest.approx(found[0], abs=0.05)
+    flow[:, 0, :, 11:] = 100.0
+    assert tracker(flow, maps, at)[0, 0].tolist() == pytest.approx(found, abs=0.05)
+
+
+def test_hand_over_the_snn_is_told_where_a_joint_is_by_a_bell_around_it_that_ends():
+    centre = 5 * arm.SIZE / models.CELLS + 1.5  # px, of the sixth cell
+    told = models.around(torch.tensor([[centre, centre + models.NEAR]]))[0]
+    assert told[5, 5] == pytest.approx(np.exp(-0.5))
+    at = np.unravel_index(int(told.argmax()), told.shape)
+    assert at == (6, 5)  # rows go by y, 3 px further: nearer to the next row's middle, 4 px further
+    assert told[6, 5] == pytest.approx(np.exp(-0.5 * (1.0 / models.NEAR) ** 2))
+    assert told[told > 0].min() >= models.LEAST
+    assert (told > 0).sum() < 40
+
+
+def test_hand_over_velocities_are_those_around_the_joint():
+    flow = torch.zeros(2, models.CELLS, models.CELLS)
+    flow[0], flow[1] = 1.5, -0.5
+    assert models.velocity(flow, torch.tensor([[30.0, 40.0]]))[0].tolist() == pytest.approx([150.0, -50.0])
 
 
 def test_hand_over_events_that_are_turned_stay_where_the_joint_is():
@@ -71,6 +85,7 @@ def test_hand_over_bins_of_the_ann_add_up_to_the_ticks():
 def test_hand_over_weights_are_scaled_until_each_layer_fires(data):
     both = train.pair(models.Finder(WINDOW.bins, train.LINKS), WINDOW, train.VARIANTS["hybrid"], 0).both
     x = torch.from_numpy(data.bins(np.arange(3), np.full(3, 100), 8, WINDOW.per_tick))
+    x = {"events": x, "joints": torch.zeros(*x.shape[:2], train.LINKS, models.CELLS, models.CELLS)}
     reached = scale_to_rate(both.mirror, x, models.PROJECTIONS, 0.05)
     assert list(reached) == [*models.PROJECTIONS]
     for population, rate in reached.items():
@@ -113,8 +128,8 @@ def test_hand_over_variants_are_measured_as_they_are_meant(data, monkeypatch):
     shape = (3, len(ticks.starts), WINDOW.ticks)
     assert {name: e.shape for name, e in errors.items()} == dict.fromkeys(errors, shape)
     with torch.no_grad():
-        at = models.places(network(ticks.before(12, slice(0, 3))))
-        now = models.places(network(ticks.before(14, slice(0, 3))))
+        at = models.places(network(ticks.before(12, slice(0, 3)))[0])
+        now = models.places(network(ticks.before(14, slice(0, 3)))[0])
     held = train.distance(at[:, None], ticks.joints[:, 12:16]).mean(-1)
     np.testing.assert_allclose(errors["ann_held"][:, 1], held, rtol=1e-4, atol=1e-3)
     every = train.distance(now, ticks.joints[:, 13]).mean(-1)
@@ -126,10 +141,10 @@ def test_hand_over_variants_are_measured_as_they_are_meant(data, monkeypatch):
     late = measure.of_snn(whole, ticks, late=2)
     np.testing.assert_array_equal(late[:, 0], right[:, 0])
     assert not np.array_equal(late[:, 1], right[:, 1])
-    cost = measure.costs(whole.both, ticks)
+    cost = measure.costs(whole, ticks)
     first = 24 * (arm.SIZE // 2) ** 2 * 2 * WINDOW.bins * 9  # of the ANN's first convolution alone
     assert cost["ann_macs"] > first
-    neurons = 8 * (arm.SIZE // 2) ** 2 + models.CELLS**2 * (3 * 16 + 4 * train.LINKS)
+    neurons = 8 * (arm.SIZE // 2) ** 2 + models.CELLS**2 * (3 * 16 + 5 * train.LINKS)
     assert cost["snn_updates"] == pytest.approx(WINDOW.ticks * neurons)
     energy = measure.energies(cost | {"snn_macs": 0.0, "snn_acs": 0.0, "initialiser_macs": 0.0}, 10)
     assert energy["hybrid"] == pytest.approx(energy["ann"] / 10)

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from hybrid_control.bench.hand_over import arm, models, train
 from hybrid_control.bench.hand_over.train import VARIANTS, Follower, Window
-from hybrid_control.learning.hand_over import HandOver
 from hybrid_control.learning.mirror import State
 from hybrid_control.snn import Engine
 from hybrid_control.snn.energy import HOROWITZ_45NM
@@ -31,7 +30,7 @@ TESTED, AT_ONCE = 120, 40  # sequences; those of a batch
 COUNTED = 12  # sequences on which the engine counts
 MAC, AC = HOROWITZ_45NM.mac_pj, HOROWITZ_45NM.synaptic_event_pj
 WORD = 5.0  # pJ, of 32 bit from a cache of 8 kB; from where MAC and AC are
-VALUES = ("conv1", "level")  # projections that are driven by values and not by spikes
+VALUES = ("conv1", "near")  # projections that are driven by values and not by spikes
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantile for so many seeds
 LATE, DROPPED, RATES = (
     (0.0, 0.25, 0.5, 1.0),
@@ -83,29 +82,32 @@ def _all(ticks: Ticks, part: Callable[[slice], Tensor]) -> Tensor:
 
 
 def of_ann(network: models.Finder, ticks: Ticks) -> dict[str, Array]:
-    """Errors of the ANN alone: asked anew at every tick, held for a window, and carried on at constant velocity."""
-    every = _all(
-        ticks,
-        lambda part: torch.stack(
-            [
-                models.places(network(ticks.before(tick + 1, part)))
-                for tick in range(ticks.starts[0], ticks.events.shape[1])
-            ],
-            1,
-        ),
-    )
+    """Errors of the ANN alone: asked anew at every tick; held for a window; carried on at constant velocity, by its
+    last two answers or by the velocity that it gives."""
+
+    def known(tick: int) -> tuple[Tensor, Tensor]:
+        """Joints before a tick and their velocities, (sequences, links, 2)."""
+        both = _all(ticks, lambda part: torch.stack(models.joints_of(network(ticks.before(tick, part))), 1))
+        return both[:, 0], both[:, 1]
+
     count = ticks.window.ticks
-    first = _all(ticks, lambda part: models.places(network(ticks.before(ticks.starts[0] - count, part))))
-    begin = _all(ticks, lambda part: models.places(network(ticks.before(ticks.starts[0], part))))
-    ends = every[:, count - 1 :: count]
-    at = torch.cat([begin[:, None], ends[:, :-1]], 1)[:, :, None]  # what is known as a window begins
-    past = torch.cat([first[:, None], at[:, :-1, 0]], 1)[:, :, None]
-    ahead = torch.arange(1, count + 1)[None, None, :, None, None] / count
-    held = at.expand(-1, -1, count, -1, -1)
+    every = torch.stack([known(tick + 1)[0] for tick in range(ticks.starts[0], ticks.events.shape[1])], 1)
+    last, first = known(ticks.starts[0] - count)[0], known(ticks.starts[0])[0]
+    at = torch.cat([first[:, None], every[:, count - 1 : -1 : count]], 1)  # what is known as a window begins
+    past = torch.cat([last[:, None], at[:, :-1]], 1)
+    moving = torch.stack([known(tick)[1] for tick in ticks.starts], 1)
+    ahead = torch.arange(1, count + 1)[None, None, :, None, None]
+    length = ticks.window.length * 1e-3
+
+    def carried(per_second: Tensor) -> Array:
+        found = at[:, :, None] + per_second[:, :, None] * ahead * (length / count)
+        return ticks.errors(found.flatten(1, 2))
+
     return {
         "ann_every_tick": ticks.errors(every),
-        "ann_held": ticks.errors(held.flatten(1, 2)),
-        "constant_velocity": ticks.errors((at + (at - past) * ahead).flatten(1, 2)),
+        "ann_held": carried(torch.zeros_like(at)),
+        "constant_velocity": carried((at - past) / length),
+        "velocity_of_the_ann": carried(moving),
     }
 
 
@@ -115,8 +117,8 @@ def of_gru(network: models.Finder, gru: models.Recurrent, ticks: Ticks) -> Array
     def part(each: slice) -> Tensor:
         found = []
         for start in ticks.starts:
-            begin = models.places(network(ticks.before(start, each)))
-            found.append(gru(ticks.events[each, start : start + ticks.window.ticks], begin))
+            known = models.joints_of(network(ticks.before(start, each)))
+            found.append(gru(ticks.events[each, start : start + ticks.window.ticks], *known))
         return torch.cat(found, 1)
 
     return ticks.errors(_all(ticks, part))
@@ -130,7 +132,7 @@ def of_snn(
     carried: the state is kept from window to window where the ANN says nothing. late: ticks by which what the ANN says
     comes late; dropped: the share of windows, after the first, in which it says nothing. Until then the SNN goes on.
     """
-    count, asked = ticks.window.ticks, bool(whole.both.layers) or whole.both.output is not None
+    count, asked = ticks.window.ticks, bool(whole.both.layers or whole.both.outputs)
     starts = ticks.starts if asked else range(0, ticks.events.shape[1], count)
     says = np.random.default_rng(11).random(len(starts)) >= dropped
     says[0] = True
@@ -174,12 +176,12 @@ def multiplications(network: nn.Module, example: Tensor) -> int:
     return total
 
 
-def costs(both: HandOver, ticks: Ticks) -> dict[str, float]:
+def costs(whole: Follower, ticks: Ticks) -> dict[str, float]:
     """Operations of a window: of the ANN asked once, of the initialisers, and of the SNN as the engine counts it.
 
-    What enters the SNN as a value and not as a spike, counts of events and the heat maps that come back, is multiplied.
+    What enters the SNN as a value and not as a spike, counts of events and where the joints are, is multiplied.
     """
-    window = ticks.window
+    window, both = ticks.window, whole.both
     example = torch.zeros(1, window.bins, 2, arm.SIZE, arm.SIZE)
     _, voltages = both.states(example)
     found = {
@@ -196,10 +198,16 @@ def costs(both: HandOver, ticks: Ticks) -> dict[str, float]:
     for k in range(COUNTED):
         for start in ticks.starts:
             engine.reset()
+            before, now = (
+                ticks.before(start, slice(k, k + 1)),
+                ticks.events[k : k + 1, start : start + window.ticks],
+            )
+            told: list[Tensor] = []
             with torch.no_grad():
-                _, voltages = both.states(ticks.before(start, slice(k, k + 1)))
+                _, voltages = both.states(before)
+                whole(now, *whole.begin(before), told)
             engine.set_state({f"{name}.{what}": v[0].numpy() for (name, what), v in voltages.items()})
-            engine.run(ticks.events[k, start : start + window.ticks].numpy())
+            engine.run({"events": now[0].numpy(), "joints": torch.cat(told).numpy()})
             counters = engine.counters
             multiplied = sum(counters.events.get(name, 0) for name in VALUES) + sum(counters.macs.values())
             found["snn_macs"] += multiplied / runs
@@ -244,7 +252,7 @@ def of_seed(out: Path, window: Window, seed: int, ticks: Ticks) -> tuple[dict[st
         whole = train.load_follower(out, window, name, seed)
         errors[name] = of_snn(whole, ticks, carried=variant.carried)
         if name == "hybrid":
-            cost = costs(whole.both, ticks)
+            cost = costs(whole, ticks)
     if train.path(out, window, "gru", seed).exists():
         errors["gru"] = of_gru(network, train.load_gru(out, window, seed), ticks)
     return errors, cost

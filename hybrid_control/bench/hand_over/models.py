@@ -17,14 +17,16 @@ from hybrid_control.snn import Options
 
 CELLS = SIZE // 4  # of a side of a heat map
 CHANNELS = (8, 16, 16, 16)  # of the SNN's layers
-LAYERS = {"lif1": "first", "lif2": "second", "lif3": "back", "lif4": "last", "flow": "last"}
+LAYERS = {"lif1": "first", "lif2": "second", "lif3": "back", "lif4": "last"}
 """Populations, and the ANN's modules that set them."""
-PROJECTIONS = {"lif1": ["conv1"], "lif2": ["conv2"], "lif3": ["conv3", "back"], "lif4": ["conv4"]}
+PROJECTIONS = {"lif1": ["conv1"], "lif2": ["conv2"], "lif3": ["conv3", "near"], "lif4": ["conv4"]}
 """What is scaled so that each fires as training begins."""
 MAP, FLOW = "map", "flow"  # the populations that hold the heat maps, and where things move
-OUTPUTS = [("flow_out", "output"), ("maps", "output")]
+HANDED = [MAP, FLOW]
+OUTPUTS = [("flow_out", "output"), ("quick_out", "output"), ("maps", "output")]
 PER_SECOND = 100.0  # px/s, of a flow of 1
 NEAR = 3.0  # px, standard deviation of the surroundings of a joint in which the flow is its own
+LEAST = 0.01  # of what tells the SNN where a joint is, below which it is 0
 
 
 def options(dt: float) -> Options:
@@ -33,7 +35,8 @@ def options(dt: float) -> Options:
 
 
 class Finder(nn.Module):
-    """Heat maps (batch, joints, CELLS, CELLS), as logits, from bins of events (batch, bins, 2, SIZE, SIZE)."""
+    """Heat maps (batch, joints, CELLS, CELLS), as logits, and flow (batch, 2 * joints, CELLS, CELLS), how each joint
+    moves if it is there, from bins of events (batch, bins, 2, SIZE, SIZE)."""
 
     def __init__(self, bins: int, joints: int) -> None:
         super().__init__()
@@ -45,15 +48,15 @@ class Finder(nn.Module):
         self.first, self.second, self.third = block(2 * bins, 24, 2), block(24, 48, 2), block(48, 64, 2)
         self.deepest = block(64, 64, 1)
         self.back, self.last = block(64 + 48, 48, 1), block(48, 32, 1)
-        self.maps = nn.Conv2d(32, joints, 3, padding=1)
+        self.maps, self.flow = nn.Conv2d(32, joints, 3, padding=1), nn.Conv2d(32, 2 * joints, 3, padding=1)
 
-    def forward(self, events: Tensor) -> Tensor:
-        """Logits of the joints at the end of the window."""
+    def forward(self, events: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the joints, and flow, at the end of the window."""
         first = self.first(torch.sqrt(events).flatten(1, 2))
         second = self.second(first)
         deepest = functional.interpolate(self.deepest(self.third(second)), scale_factor=2, mode="nearest")
-        maps: Tensor = self.maps(self.last(self.back(torch.cat([deepest, second], 1))))
-        return maps
+        last = self.last(self.back(torch.cat([deepest, second], 1)))
+        return self.maps(last), self.flow(last)
 
 
 def _centres(dtype: torch.dtype) -> Tensor:
@@ -68,12 +71,35 @@ def places(maps: Tensor) -> Tensor:
     return torch.stack([(share.sum(-2) * centres).sum(-1), (share.sum(-1) * centres).sum(-1)], -1)
 
 
-def follower(joints: int, dt: float, seed: int) -> nir.NIRGraph:
-    """The SNN: events of a tick (2, SIZE, SIZE), four layers of LIF neurons, and two readouts: heat maps that keep what
-    they got, and flow, (2 * joints, CELLS, CELLS), in which way each joint moves if it is there, which leaks.
+def joints_of(given: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Places (..., joints, 2) in px, and velocities in px/s, by heat maps and flow."""
+    at = places(given[0])
+    return at, velocity(given[1], at)
 
-    The membranes' time constants are 10 ms at the start of training or, as theirs, three ticks where that is more; the
-    threshold is 1, with a soft reset.
+
+def velocity(flow: Tensor, at: Tensor) -> Tensor:
+    """px/s (..., joints, 2) by the flow (..., 2 * joints, CELLS, CELLS) around joints (..., joints, 2)."""
+    centres, moves = _centres(flow.dtype), flow.unflatten(-3, (-1, 2))
+    across, down = (
+        functional.softmax(-0.5 * ((centres - at[..., k : k + 1]) / NEAR) ** 2, -1) for k in (0, 1)
+    )
+    return PER_SECOND * torch.einsum("...jkyx,...jy,...jx->...jk", moves, down, across)
+
+
+def around(at: Tensor) -> Tensor:
+    """Where joints (..., joints, 2) are believed, as the SNN is told it: (..., joints, CELLS, CELLS), 1 at a joint."""
+    across, down = (torch.exp(-0.5 * ((_centres(at.dtype) - at[..., k : k + 1]) / NEAR) ** 2) for k in (0, 1))
+    told = down[..., :, None] * across[..., None, :]
+    return torch.where(told < LEAST, torch.zeros_like(told), told)
+
+
+def follower(joints: int, dt: float, keeps: float, seed: int) -> nir.NIRGraph:
+    """The SNN: events of a tick (2, SIZE, SIZE) and where the joints are believed, `around`; four layers of LIF
+    neurons; readouts: heat maps that keep what they got, and two flows as `Finder` has it, of which one leaks with the
+    time constant `keeps` as training begins and the other quickly.
+
+    The membranes' time constants are 10 ms then or, as theirs, three ticks where that is more; the threshold is 1, with
+    a soft reset.
     """
     draw = np.random.default_rng([seed, joints])
 
@@ -84,35 +110,33 @@ def follower(joints: int, dt: float, seed: int) -> nir.NIRGraph:
         weight = draw.normal(0.0, scale, (outputs, inputs, kernel, kernel)).astype(np.float32)
         return nir.Conv2d((size, size), weight, stride, kernel // 2, 1, 1, np.zeros(outputs, np.float32))
 
-    def neurons(channels: int, size: int, tau: float) -> nir.LIF:
+    def neurons(channels: int, size: int) -> nir.LIF:
         shape = (channels, size, size)
         return nir.LIF(np.full(shape, tau), np.ones(shape), np.zeros(shape), np.ones(shape), np.zeros(shape))
 
+    def leaky(tau: float) -> nir.LI:
+        return nir.LI(np.full(moves, tau), np.full(moves, tau / dt), np.zeros(moves))
+
     a, b, c, d = CHANNELS
-    tau = max(10e-3, 3 * dt)
+    tau, moves = max(10e-3, 3 * dt), (2 * joints, CELLS, CELLS)
     nodes: dict[str, Any] = {
         "events": nir.Input(np.array([2, SIZE, SIZE])),
-        "conv1": convolution(2, a, 5, 12.0, SIZE, 2), "lif1": neurons(a, SIZE // 2, tau),
-        "conv2": convolution(a, b, 3, 8.0, SIZE // 2, 2), "lif2": neurons(b, CELLS, tau),
-        "conv3": convolution(b, c, 3, 6.0), "lif3": neurons(c, CELLS, tau),
-        "conv4": convolution(c, d, 3, 8.0), "lif4": neurons(d, CELLS, tau),
+        "conv1": convolution(2, a, 5, 12.0, SIZE, 2), "lif1": neurons(a, SIZE // 2),
+        "conv2": convolution(a, b, 3, 8.0, SIZE // 2, 2), "lif2": neurons(b, CELLS),
+        "conv3": convolution(b, c, 3, 6.0), "lif3": neurons(c, CELLS),
+        "conv4": convolution(c, d, 3, 8.0), "lif4": neurons(d, CELLS),
         "readout": convolution(d, joints, 3, 0.5 * np.sqrt(dt / 10e-3)),
         MAP: nir.I(np.full((joints, CELLS, CELLS), 1.0 / dt)),
         "maps": nir.Output(np.array([joints, CELLS, CELLS])),
     }  # fmt: skip
     edges = list(pairwise(nodes))
-    moves = (2 * joints, CELLS, CELLS)
-    nodes["moves"] = convolution(d, 2 * joints, 3, 0.3)
-    nodes[FLOW] = nir.LI(np.full(moves, tau), np.full(moves, tau / dt), np.zeros(moves))
-    nodes["flow_out"] = nir.Output(np.array(moves))
-    edges += [("lif4", "moves"), ("moves", FLOW), (FLOW, "flow_out")]
-    # where the joints are comes back as spikes, of the places whose logits are high
-    level = np.eye(joints, dtype=np.float32)[:, :, None, None] / 8
-    nodes["level"] = nir.Conv2d((CELLS, CELLS), level, 1, 0, 1, 1, np.zeros(joints, np.float32))
-    nodes["where"] = neurons(joints, CELLS, dt)
-    nodes["back"] = convolution(joints, c, 5, 2.0)
-    loop = [(MAP, "level"), ("level", "where"), ("where", "back"), ("back", "lif3")]
-    return nir.NIRGraph(nodes, edges + loop)
+    nodes |= {"joints": nir.Input(np.array([joints, CELLS, CELLS])), "near": convolution(joints, c, 5, 2.0)}
+    edges += [("joints", "near"), ("near", "lif3")]
+    for name, lasts in ((FLOW, keeps), ("quick", tau)):
+        branch = {f"to_{name}": convolution(d, 2 * joints, 3, 3.0 * dt / keeps), name: leaky(lasts)}
+        nodes |= branch | {f"{name}_out": nir.Output(np.array(moves))}
+        edges += pairwise(["lif4", *branch, f"{name}_out"])
+    return nir.NIRGraph(nodes, edges)
 
 
 class Tracker(nn.Module):
@@ -123,26 +147,14 @@ class Tracker(nn.Module):
         super().__init__()
         self.dt, self.logit = dt, nn.Parameter(torch.tensor(math.log(gain / (1.0 - gain))))
 
-    def moved(self, flow: Tensor, at: Tensor) -> Tensor:
-        """px of a tick (..., joints, 2) by the flow (..., 2 * joints, CELLS, CELLS) around joints (..., joints, 2)."""
-        centres, moves = _centres(flow.dtype), flow.unflatten(-3, (-1, 2))
-        across, down = (
-            functional.softmax(-0.5 * ((centres - at[..., k : k + 1]) / NEAR) ** 2, -1) for k in (0, 1)
-        )
-        return PER_SECOND * self.dt * torch.einsum("...jkyx,...jy,...jx->...jk", moves, down, across)
-
     def forward(self, flow: Tensor, maps: Tensor, at: Tensor) -> Tensor:
-        """Joints (batch, ticks, joints, 2) after each tick in px. at: (batch, joints, 2), where they are before."""
-        gain, seen, found = torch.sigmoid(self.logit), places(maps), []
-        for tick in range(flow.shape[1]):
-            at = at + self.moved(flow[:, tick], at)
-            at = at + gain * (seen[:, tick] - at)
-            found.append(at)
-        return torch.stack(found, 1)
+        """Joints (batch, joints, 2) after a tick in px. at: where they are before."""
+        at = at + self.dt * velocity(flow, at)
+        return at + torch.sigmoid(self.logit) * (places(maps) - at)
 
 
 class Recurrent(nn.Module):
-    """A small GRU beside it: per tick what it adds to the joints (batch, joints, 2) that it starts from, in px."""
+    """A small GRU beside it: per tick what it adds to the joints that it starts from."""
 
     def __init__(self, joints: int, units: int = 96) -> None:
         super().__init__()
@@ -151,15 +163,19 @@ class Recurrent(nn.Module):
             nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(),
             nn.Conv2d(16, 16, 3, 2, 1), nn.ReLU(),
         )  # fmt: skip
-        self.begin = nn.Linear(joints * 2, units)
+        self.begin = nn.Linear(joints * 4, units)
         self.cell = nn.GRUCell(16 * (SIZE // 8) ** 2 + joints * 2, units)
         self.moved = nn.Linear(units, joints * 2)
 
-    def forward(self, events: Tensor, at: Tensor) -> Tensor:
-        """Joints (batch, ticks, joints, 2) after each tick of events (batch, ticks, 2, SIZE, SIZE)."""
+    def forward(self, events: Tensor, at: Tensor, moving: Tensor) -> Tensor:
+        """Joints (batch, ticks, joints, 2) after each tick of events (batch, ticks, 2, SIZE, SIZE).
+
+        at, moving: (batch, joints, 2) in px and px/s, what is known before.
+        """
         seen = self.pool(events.flatten(0, 1)).flatten(1).unflatten(0, events.shape[:2])
         scaled = (at / SIZE - 0.5).flatten(1)
-        state, said = torch.tanh(self.begin(scaled)), []
+        known = torch.cat([scaled, moving.flatten(1) / PER_SECOND], 1)
+        state, said = torch.tanh(self.begin(known)), []
         for tick in range(events.shape[1]):
             state = self.cell(torch.cat([seen[:, tick], scaled], 1), state)
             scaled = scaled + self.moved(state) * 0.1

@@ -30,7 +30,11 @@ from hybrid_control.learning.surrogates import Surrogate
 
 LINKS, STEPS = 3, 500
 TRAINING, TEST = range(2400), range(100_000, 100_240)  # seeds of sequences
-FAR = 6.0  # px, beyond which an error of the SNN counts no more in training: nobody can see an arm that stands still
+FAR = 6.0  # px, beyond which an error of the SNN counts as its logarithm: nobody can see an arm that stands still
+MOVING = 0.02  # s, by which an error of the ANN's velocity counts beside one of its joints
+AROUND = (
+    3.0  # px, standard deviation of the places at which it is asked, for a joint has moved when it is used
+)
 CARRIED = 3
 """Windows of a sample for the SNN whose state is carried on; a step of learning after all but the first."""
 
@@ -89,10 +93,10 @@ VARIANTS = {
 class Effort:
     """Steps of learning of each kind of network, and samples of a step."""
 
-    finder: int = 4000
-    follower: int = 600
+    finder: int = 6000
+    follower: int = 1500
     gru: int = 1500
-    batch: int = 8
+    batch: int = 16
 
 
 def sequences(folder: Path, window: Window) -> tuple[arm.Sequences, arm.Sequences]:
@@ -129,8 +133,13 @@ def distance(found: Tensor, truth: Tensor) -> Tensor:
     return (found - truth).norm(dim=-1)
 
 
+def _near(away: Tensor) -> Tensor:
+    """Distances in px as they count in the training of an SNN."""
+    return torch.where(away < FAR, away, FAR * (1.0 + torch.log(away.clamp(min=FAR) / FAR)))
+
+
 def finder(data: arm.Sequences, window: Window, seed: int, steps: int) -> models.Finder:
-    """The ANN, by the mean distance to the joints at the end of a window."""
+    """The ANN, by the mean distance to the joints at the end of a window, and to their velocities then."""
     torch.manual_seed(seed)
     draw = np.random.default_rng([seed, 1])
     network = models.Finder(window.bins, LINKS).to(memory_format=torch.channels_last)
@@ -141,11 +150,15 @@ def finder(data: arm.Sequences, window: Window, seed: int, steps: int) -> models
     for _ in _counted(steps, f"ANN {seed}"):
         chosen, begins = draw.integers(0, len(data), 32), draw.integers(0, STEPS - window.length, 32)
         bins = data.bins(chosen, begins, window.bins, window.length // window.bins)
-        truth = data.truth(chosen, begins + window.length - 1, 1, 1)[:, 0]
+        truth = data.truth(chosen, begins + window.length - 2, 2, 1)
         x, y = turned(torch.from_numpy(bins), torch.from_numpy(truth), draw)
         with torch.autocast("cpu", torch.bfloat16):  # several times as fast where the machine has it
-            maps = network(x)
-        _step(distance(models.places(maps.float()), y).mean(), network.parameters(), optimizer, schedule)
+            maps, flow = network(x)
+        before, joints = y.unbind(1)
+        found = models.velocity(flow.float(), joints + AROUND * torch.randn_like(joints))
+        loss = distance(models.places(maps.float()), joints).mean()
+        loss = loss + MOVING * distance(found, (joints - before) / arm.STEP).mean()
+        _step(loss, network.parameters(), optimizer, schedule)
     return network.eval()
 
 
@@ -182,26 +195,38 @@ class Follower(nn.Module):
         """The state, and the joints, that a window begins with, by what the ANN says."""
         given, voltages = self.both.states(seen)
         state = self.both.start(voltages) if voltages else None
-        return state, models.places(given if self.both.output is not None else torch.zeros_like(given))
+        return state, models.places(given[0] if self.both.outputs else torch.zeros_like(given[0]))
 
-    def forward(self, ticks: Tensor, state: State | None, at: Tensor | None) -> tuple[Tensor, State]:
-        """Joints after each tick, and the state then. at: joints before; None: as if they were in the middle."""
-        (flow, maps), state = self.both.mirror(ticks, state, models.OUTPUTS)
+    def forward(
+        self, ticks: Tensor, state: State | None, at: Tensor | None, told: list[Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """Joints after each tick, and the state then. at: joints before; None: as if they were in the middle; told:
+        gets what the SNN is told of them in each tick."""
+        mirror, found = self.both.mirror, []
+        bound = mirror.bound(models.OUTPUTS)
+        state = mirror.start(len(ticks)) if state is None else state.copy()
         if at is None:
-            at = models.places(torch.zeros_like(maps[:, 0]))
-        joints: Tensor = self.tracker(flow, maps, at)
-        return joints, state
+            at = torch.full((len(ticks), LINKS, 2), (arm.SIZE - 1) / 2)
+        for events in ticks.unbind(1):
+            near = models.around(at.detach())
+            if told is not None:
+                told.append(near)
+            flow, quick, maps = bound.tick({"events": events, "joints": near}, state)
+            at = self.tracker(flow + quick, maps, at)
+            found.append(at)
+        return torch.stack(found, 1), state
 
 
 def pair(network: models.Finder, window: Window, variant: Variant, seed: int) -> Follower:
     """An SNN, with what the ANN sets of it."""
     dt = window.per_tick * 1e-3
-    graph = models.follower(LINKS, dt, seed)
+    keeps = 3e-3 * window.length if variant.handed else max(10e-3, 3 * dt)
+    graph = models.follower(LINKS, dt, keeps, seed)
     mirror = Mirror(graph, models.options(dt), free=("weights", "tau"), surrogate=Surrogate("atan"))
     layers = models.LAYERS if variant.initialised else {}
     example = torch.zeros(1, window.bins, 2, arm.SIZE, arm.SIZE)
-    both = HandOver(network, mirror, layers, models.MAP if variant.handed else None, example)
-    return Follower(both, 0.02 if variant.handed else 0.3)
+    both = HandOver(network, mirror, layers, models.HANDED if variant.handed else (), example)
+    return Follower(both, 0.005 if variant.handed else 0.3)
 
 
 def _windows(
@@ -225,13 +250,15 @@ def follower(
     torch.manual_seed(seed)
     draw = np.random.default_rng([seed, 2])
     whole = pair(network, window, variant, seed).train()
-    first, _ = _windows(data, window, 1, effort.batch, np.random.default_rng([seed, 4]))
-    scale_to_rate(whole.both.mirror, first, models.PROJECTIONS, window.rate)
+    first, joints = _windows(data, window, 1, effort.batch, np.random.default_rng([seed, 4]))
+    scale_to_rate(
+        whole.both.mirror, {"events": first, "joints": models.around(joints)}, models.PROJECTIONS, window.rate
+    )
     optimizer = torch.optim.Adam(whole.trained())
     samples = effort.follower // 2 if variant.carried else effort.follower
     steps = samples * (CARRIED - 1 if variant.carried else 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 3e-3, steps, pct_start=0.15, final_div_factor=30
+        optimizer, 1e-2, steps, pct_start=0.15, final_div_factor=100
     )
     for _ in _counted(samples, f"SNN {seed}"):
         drawn = _windows(data, window, CARRIED if variant.carried else 2, effort.batch, draw)
@@ -258,7 +285,7 @@ def _losses(
     for start in windows:
         now, truth = events[:, start : start + window.ticks], joints[:, start : start + window.ticks]
         found, state = whole(now, state, at)
-        loss = distance(found, truth).clamp(max=FAR).mean()
+        loss = _near(distance(found, truth)).mean()
         if variant.initialised:
             with torch.no_grad():
                 _, following = whole.both.states(seen(now, window))
@@ -282,14 +309,10 @@ def recurrent(
         events, joints = _windows(data, window, 2, effort.batch, draw)
         before, now = events.split(window.ticks, 1)
         with torch.no_grad():
-            begin = models.places(network(seen(before, window)))
-        found = gru(now, begin)
-        _step(
-            distance(found, joints[:, window.ticks :]).clamp(max=FAR).mean(),
-            gru.parameters(),
-            optimizer,
-            schedule,
-        )
+            known = models.joints_of(network(seen(before, window)))
+        found = gru(now, *known)
+        loss = _near(distance(found, joints[:, window.ticks :])).mean()
+        _step(loss, gru.parameters(), optimizer, schedule)
     return gru.eval()
 
 
