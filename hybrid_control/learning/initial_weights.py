@@ -29,7 +29,8 @@ def scale_to_rate(
     """Scale free weights so that populations fire at about `rate` spikes of a neuron and tick.
 
     x: (batch, steps, *shape) inputs as in training, or such by name. projections: for each population, in the order in
-    which signals pass, the nodes whose weights are scaled, all by one factor. state: to begin from; None: before the first tick.
+    which signals pass, the nodes whose weights are scaled, all by one factor. state: to begin from; None: before the
+    first tick.
     Returns the rates reached; a population that no factor in e^-4 .. e^7 brings there is left at the nearer end.
     ValueError where a rate is not in 0 .. 1 or weights are not free.
     """
