@@ -11,8 +11,10 @@ from hybrid_control.geometry.shapes import FloatArray
 from hybrid_control.sim.mjcf import OBSTACLE, SCENERY, mjcf_text
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds.patch import ground_look
 
 LOOKS = 8  # different materials in one world
+PATCH_HEIGHT = 0.004  # m, of a patch above the ground that it hides
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,29 @@ def _obstacles(world: World, appearance: Appearance) -> str:
     return "\n".join(lines)
 
 
+def _patches(world: World, appearance: Appearance) -> tuple[str, str]:
+    """MJCF of patches of ground and of their materials: (worldbody, asset). They lie too low to touch anything."""
+    rng = np.random.default_rng([appearance.seed, 4])
+    lines = asset = ""
+    for kind in sorted({patch.kind for patch in world.patches}):
+        look = ground_look(kind)
+        light = rng.uniform(0.8, 1.2) if appearance.vary else 1.0
+        first, second = (
+            mjcf_text(*np.clip(np.array(colour) * light, 0, 1)) for colour in (look.first, look.second)
+        )
+        asset += f"""
+        <texture name="patch_{kind}" type="2d" builtin="{look.pattern}" rgb1="{first}" rgb2="{second}" width="32"
+          height="32"/>
+        <material name="patch_{kind}" texture="patch_{kind}" texrepeat="4 4" texuniform="true" specular="0"/>"""
+    for i, patch in enumerate(world.patches):
+        size = mjcf_text(patch.length / 2, patch.width / 2, PATCH_HEIGHT / 2)
+        place = f'pos="{mjcf_text(patch.x, patch.y, PATCH_HEIGHT / 2)}" euler="{mjcf_text(0, 0, patch.yaw)}"'
+        lines += f"""
+        <geom name="patch{i}" type="box" size="{size}" {place} group="{SCENERY}" contype="0" conaffinity="0"
+          material="patch_{patch.kind}"/>"""
+    return lines, asset
+
+
 def _cameras(robot: Vehicle, appearance: Appearance) -> str:
     """MJCF of a robot's camera and, where it has one, of its event camera, in its body."""
     rng = np.random.default_rng([appearance.seed, 3])
@@ -161,11 +186,15 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
     robot.check_obstacles(appearance.obstacle_height[0])
     body, actuators = robot.mjcf(world.start, _cameras(robot, appearance))
     visual, light, asset = _looks(appearance)
+    patches, materials = _patches(world, appearance)
     gx, gy = world.goal
     facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}
     for i, m in enumerate(world.movers):
         facts[f"mover{i}"] = (m.radius, *m.a, *m.b, m.speed, m.phase)
-    custom = "".join(
+    for i, p in enumerate(world.patches):
+        facts[f"patch{i}"] = (*p.rectangle, float(p.forbidden))
+    custom = "".join(f'<text name="patch{i}" data="{p.kind}"/>' for i, p in enumerate(world.patches))
+    custom += "".join(
         f'<numeric name="{name}" data="{mjcf_text(*values)}"/>' for name, values in facts.items()
     )
     beacon = f'group="{SCENERY}" contype="0" conaffinity="0" rgba="1 0 0.9 1"'
@@ -174,14 +203,14 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
       <option timestep="{timestep}" integrator="implicitfast" cone="elliptic" density="{robot.air_density}"/>
       <visual>{visual}
       </visual>
-      <asset>{asset}
+      <asset>{asset}{materials}
       </asset>
       <worldbody>{light}
         <geom name="ground" type="plane" size="40 40 1" material="ground" group="{SCENERY}" contype="1"
           conaffinity="0" friction="1 0.005 0.0001"/>
         <geom name="goal_pole" type="cylinder" size="0.06 1.75" pos="{mjcf_text(gx, gy, 1.75)}" {beacon}/>
         <geom name="goal_ball" type="sphere" size="0.3" pos="{mjcf_text(gx, gy, 3.5)}" {beacon}/>
-        {_obstacles(world, appearance)}
+        {_obstacles(world, appearance)}{patches}
         {body}
       </worldbody>
       <actuator>{actuators}

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds.patch import ground_look
 
 
 def plot_world(ax: Any, world: World, *, colour: str = "0.35", goal_radius: float = 0.3) -> None:
-    """Draws obstacles, start, goal and the ways of movers into a matplotlib Axes, in metres and to scale."""
+    """Draws ground, obstacles, start, goal and the ways of movers into a matplotlib Axes, in metres and to scale."""
     from matplotlib.patches import Circle, Rectangle
 
+    def rectangle(place: Iterable[float], colour: Any) -> None:
+        x, y, length, width, yaw = place
+        corner, look = (x - length / 2, y - width / 2), {"facecolor": colour, "edgecolor": "none"}
+        turn = math.degrees(yaw)
+        ax.add_patch(Rectangle(corner, length, width, angle=turn, rotation_point="center", **look))
+
+    for patch in world.patches:
+        rectangle(patch.rectangle, ground_look(patch.kind).first)
     for x, y, radius in world.cylinders:
         ax.add_patch(Circle((x, y), radius, facecolor=colour, edgecolor="none"))
-    for x, y, length, width, yaw in world.boxes:
-        corner = (x - length / 2, y - width / 2)
-        degrees = math.degrees(yaw)
-        look = {"facecolor": colour, "edgecolor": "none"}
-        ax.add_patch(Rectangle(corner, length, width, angle=degrees, rotation_point="center", **look))
+    for box in world.boxes:
+        rectangle(box, colour)
     for mover in world.movers:
         ax.plot(*zip(mover.a, mover.b, strict=True), color="tab:red", linewidth=0.8, linestyle=":")
         ax.add_patch(Circle(mover.at(0.0), mover.radius, facecolor="tab:red", edgecolor="none", alpha=0.6))

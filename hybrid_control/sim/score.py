@@ -51,16 +51,37 @@ class Score:
         self.path_length = 0.0
         self._touched: dict[str, int] = {}
 
-    def see(self, time_ns: int, pose: Pose, placed: bool = False) -> None:
-        """Take in where the robot truly is; placed: it was put there, which is no way that it went."""
+    def see(self, time_ns: int, pose: Pose, placed: bool = False) -> list[str]:
+        """Take in where the robot truly is; placed: it was put there, which is no way that it went.
+
+        Returns what begins to be touched by that: "patch0" for forbidden ground, "an obstacle" where nothing feels.
+        """
         if self.pose is not None and not placed:
             self.path_length += math.dist((pose.x, pose.y), (self.pose.x, self.pose.y))
         self.pose = pose
         self.goal_distance = math.dist((pose.x, pose.y), self._world.goal)
         self.minimum_distance = outline_gap(self._world, self._robot, time_ns, pose)
         self.closest_approach = min(self.closest_approach, self.minimum_distance)
+        touched = [f"patch{i}" for i in self._on(pose)]
         if not self._feels and self.minimum_distance < TOUCHING:
-            self._note(time_ns, "an obstacle")
+            touched.append("an obstacle")
+        return [name for name in touched if self._note(time_ns, name)]
+
+    def _on(self, pose: Pose) -> list[int]:
+        """Numbers of the forbidden patches that the robot's outline is on."""
+        robot, none = self._robot, np.empty((0, 3))
+        reach = math.hypot(robot.length, robot.width) / 2
+        return [
+            i
+            for i, patch in enumerate(self._world.patches)
+            if patch.forbidden
+            and math.dist((pose.x, pose.y), (patch.x, patch.y))
+            <= reach + math.hypot(patch.length, patch.width) / 2
+            and footprint_distance(
+                pose.x, pose.y, pose.yaw, robot.length, robot.width, none, np.array([patch.rectangle])
+            )
+            == 0.0
+        ]
 
     def touch(self, time_ns: int, obstacle: str) -> bool:
         """Take in that it touches something; whether a contact begins with it."""

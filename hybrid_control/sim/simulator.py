@@ -190,7 +190,8 @@ class Simulator:
                 self._noted_ns = self.time_ns
                 truth = self.truth()
                 self.locomotion.reckon(truth)
-                self._score.see(self.time_ns, truth.pose)
+                for patch in self._score.see(self.time_ns, truth.pose):
+                    self._note(patch)
         if steps > 0:
             # mj_step leaves what follows from the joints at the step before
             self._move_obstacles()
@@ -207,8 +208,11 @@ class Simulator:
         for pair in geoms[(geoms == self._footprint).any(axis=1)].tolist():
             other = model.geom(pair[0] if pair[1] == self._footprint else pair[1]).name
             if self._score.touch(self.time_ns, other):
-                pose, standing = self.pose, self.locomotion.standing(self.time_ns)
-                self.contact_events.append(Contact(self.time_ns, other, pose.x, pose.y, standing))
+                self._note(other)
+
+    def _note(self, touched: str) -> None:
+        pose, standing = self.pose, self.locomotion.standing(self.time_ns)
+        self.contact_events.append(Contact(self.time_ns, touched, pose.x, pose.y, standing))
 
     # -- sensors -------------------------------------------------------------------------------------------
 

@@ -42,8 +42,9 @@ def test_generated_worlds_follow_from_their_seed_and_leave_room_at_both_ends(nam
         assert np.array_equal(one.cylinders, again.cylinders)
         assert np.array_equal(one.boxes, again.boxes)
         assert one.movers == again.movers
+        assert one.patches == again.patches
         if name != "open":
-            assert len(one.cylinders) + len(one.boxes) > 4
+            assert len(one.cylinders) + len(one.boxes) + len(one.patches) > 4
             assert not (
                 np.array_equal(one.cylinders, other.cylinders) and np.array_equal(one.boxes, other.boxes)
             )

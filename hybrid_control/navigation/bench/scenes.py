@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,17 @@ def world_digest(scenes: Sequence[Scene]) -> str:
         for part in (world.cylinders, world.boxes):
             digest.update(part.tobytes())
         digest.update(repr((world.name, world.start, world.goal, world.movers, scene.path_length)).encode())
+        if world.patches:
+            digest.update(repr(world.patches).encode())
     return digest.hexdigest()[:16]
 
 
 def shortest_path(world: World) -> float:
     """Metres from start to goal around the standing obstacles, for the largest disc of DISCS that gets through.
 
-    The straight distance where none does.
+    The straight distance where none does. Not over forbidden ground.
     """
+    world = world.as_known()
     for radius in DISCS:
         try:
             field = geodesic_field(world, radius, resolution=0.1)
@@ -92,10 +95,7 @@ def _generated(spec: str, seed: int) -> list[World]:
     worlds = []
     for k in numbers:
         world = generate(name, SEEDS * seed + k, **values)
-        named = World(
-            f"{kind}-{k}", world.start, world.goal, world.bounds, world.cylinders, world.boxes, world.movers
-        )
-        worlds.append(named)
+        worlds.append(replace(world, name=f"{kind}-{k}"))
     return worlds
 
 

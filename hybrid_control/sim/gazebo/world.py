@@ -21,9 +21,10 @@ from hybrid_control.sim.gazebo.sdf import (
     add_pose,
     add_static,
 )
-from hybrid_control.sim.model import Appearance, obstacle_looks
+from hybrid_control.sim.model import PATCH_HEIGHT, Appearance, obstacle_looks
 from hybrid_control.sim.urdf import to_string
-from hybrid_control.sim.worlds import World, in_frame
+from hybrid_control.sim.worlds import Patch, World, in_frame
+from hybrid_control.sim.worlds.patch import ground_look
 
 SKY, AMBIENT = "0.7 0.82 0.95 1", "0.5 0.5 0.5 1"
 BEACON = (1.0, 0.0, 0.9, 1.0)
@@ -110,6 +111,8 @@ def world_sdf(
     add_obstacles(element, world, looks[:standing])
     for i, (mover, look) in enumerate(zip(world.movers, looks[standing:], strict=True)):
         add_mover(element, to, i, mover, look, physics.step)
+    for i, patch in enumerate(world.patches):
+        _patch(element, i, patch)
     _beacon(element, world)
     for model, at in robots:
         add_pose(model, at)
@@ -127,6 +130,16 @@ def _ground(world: ET.Element) -> None:
         else:
             add_material(element, (0.55, 0.53, 0.49, 1.0))
             add(element, "cast_shadows", False)
+
+
+def _patch(element: ET.Element, number: int, patch: Patch) -> None:
+    """A patch of ground, to be seen and not to be touched; its name says what it is."""
+    link = add_static(element, f"patch{number}_{patch.kind}_{'forbidden' if patch.forbidden else 'permitted'}")
+    visual = add(link, "visual", name="patch")
+    add_pose(visual, Placement((patch.x, patch.y, PATCH_HEIGHT / 2), (0.0, 0.0, patch.yaw)))
+    add_geometry(visual, "box", (patch.length, patch.width, PATCH_HEIGHT))
+    add_material(visual, (*ground_look(patch.kind).first, 1.0))
+    add(visual, "cast_shadows", False)
 
 
 def _beacon(element: ET.Element, world: World) -> None:

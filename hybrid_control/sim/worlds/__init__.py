@@ -8,6 +8,7 @@ from hybrid_control.sim.worlds.barn import BarnWorlds, load_barn
 from hybrid_control.sim.worlds.files import read_arena, read_gazebo, read_npz
 from hybrid_control.sim.worlds.generators import GENERATORS, GUARANTEED_CLEARANCE, generate, passable
 from hybrid_control.sim.worlds.mjcf import read_mjcf
+from hybrid_control.sim.worlds.patch import Patch
 from hybrid_control.sim.worlds.world import Mover, World, in_frame, polygon_edges, seen_from
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "GUARANTEED_CLEARANCE",
     "BarnWorlds",
     "Mover",
+    "Patch",
     "World",
     "generate",
     "in_frame",

@@ -6,7 +6,8 @@ import contextlib
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from hybrid_control import files
 from hybrid_control.files import read_json, read_xml
 from hybrid_control.signals import Pose
+from hybrid_control.sim.worlds.patch import KIND, Patch
 from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
 
 # Where the BARN challenge starts and ends in its .world files, which do not say so themselves.
@@ -24,6 +26,8 @@ BARN_GOAL = (-2.25, 13.0)
 
 MARGIN = 1.5  # m around everything in the world, for its bounds
 LOWEST = 0.05  # m; what ends below, a ground plane or a mark on it, is no obstacle
+
+PATCHES = re.compile(rf"patch\d+_({KIND.pattern})_(forbidden|permitted)")
 
 # Frames of an SDF world that say what its models cannot
 FRAMES = re.compile(r"start|goal|bounds_(low|high)|mover\d+_(from|to)")
@@ -115,6 +119,7 @@ def read_gazebo(
     if goal is None and "goal" in frames:
         goal = frames["goal"][:2]
     read = bounded(Path(path).stem, start or BARN_START, goal or BARN_GOAL, cylinders, boxes)
+    read = replace(read, patches=tuple(_patches(world, path)))
     if "bounds_low" not in frames or "bounds_high" not in frames:
         return read
     bounds = (*frames["bounds_low"][:2], *frames["bounds_high"][:2])
@@ -123,7 +128,20 @@ def read_gazebo(
         for model in world.findall("model")
         if f"{model.get('name')}_from" in frames
     )
-    return World(str(world.get("name")), read.start, read.goal, bounds, read.cylinders, read.boxes, movers)
+    return replace(read, name=str(world.get("name")), bounds=bounds, movers=movers)
+
+
+def _patches(world: ET.Element, path: str | Path) -> Iterator[Patch]:
+    """The patches of ground, as `world export` writes them: by the names of their models."""
+    for model in world.findall("model"):
+        named = PATCHES.fullmatch(str(model.get("name")))
+        visual = model.find("link/visual")
+        if named is None or visual is None:
+            continue
+        where = f"{path}: model {model.get('name')!r}"
+        length, width, _ = _numbers(visual.find("geometry/box/size"), 3, f"{where}: size")
+        x, y, _, yaw = _within(_pose(model, where), _pose(visual, where))
+        yield Patch(named[1], x, y, length, width, yaw, named[2] == "forbidden")
 
 
 def _mover(model: ET.Element, frames: dict[str, Placed], where: str) -> Mover:
@@ -256,8 +274,9 @@ def _inside(polygon: Sequence[Sequence[float]], x: float, y: float) -> bool:
 def write_npz(file: str | Path | BinaryIO, world: World) -> None:
     """Writes a world as an .npz file of arrays, exactly.
 
-    name (), start (3,) x, y, yaw, goal (2,), bounds (4,), cylinders (n, 3), boxes (n, 5) and movers (n, 7): radius, a,
-    b, speed, phase, each as in World. OSError where the file cannot be written.
+    name (), start (3,) x, y, yaw, goal (2,), bounds (4,), cylinders (n, 3), boxes (n, 5), movers (n, 7): radius, a,
+    b, speed, phase, and patches (n, 6): x, y, length, width, yaw, forbidden, with patch_kinds (n,), each as in
+    World. OSError where the file cannot be written.
     """
     movers = [(m.radius, *m.a, *m.b, m.speed, m.phase) for m in world.movers]
     with open(file, "wb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as stream:
@@ -270,11 +289,14 @@ def write_npz(file: str | Path | BinaryIO, world: World) -> None:
             cylinders=world.cylinders,
             boxes=world.boxes,
             movers=np.array(movers, dtype=np.float64).reshape(-1, 7),
+            patches=np.array([(*p.rectangle, p.forbidden) for p in world.patches], np.float64).reshape(-1, 6),
+            patch_kinds=np.array([p.kind for p in world.patches], dtype="U32"),
         )
 
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "start": (3,), "goal": (2,), "bounds": (4,), "cylinders": (None, 3), "boxes": (None, 5), "movers": (None, 7),
+    "patches": (None, 6),
 }  # fmt: skip
 
 
@@ -285,6 +307,8 @@ def read_npz(path: str | Path) -> World:
 
 def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
     """The world that write_npz() wrote as these arrays; `where` begins what a ValueError says."""
+    # files of before there were patches have none
+    arrays = {"patches": np.empty((0, 6)), "patch_kinds": np.empty(0, "U1"), **arrays}
     missing = [key for key in ("name", *_SHAPES) if key not in arrays]
     if missing:
         raise ValueError(f"{where}: not an npz file of a world: no array {', '.join(missing)}")
@@ -293,6 +317,11 @@ def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
         if len(found) != len(shape) or found[-1] != shape[-1] or arrays[key].dtype.kind not in "biuf":
             expected = ", ".join("n" if n is None else str(n) for n in shape)
             raise ValueError(f"{where}: {key} of shape {found}, expected numbers of shape ({expected})")
+    kinds = arrays["patch_kinds"]
+    if kinds.shape != arrays["patches"].shape[:1] or kinds.dtype.kind != "U":
+        raise ValueError(
+            f"{where}: patch_kinds of {kinds.dtype} {kinds.shape}, expected text of shape {arrays['patches'].shape[:1]}"
+        )
     data = {key: arrays[key].astype(np.float64) for key in _SHAPES}
     (gx, gy), (low_x, low_y, high_x, high_y) = data["goal"].tolist(), data["bounds"].tolist()
     try:
@@ -305,6 +334,12 @@ def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
             data["cylinders"],
             data["boxes"],
             tuple(movers),
+            tuple(
+                Patch(kind, x, y, length, width, yaw, bool(forbidden))
+                for kind, (x, y, length, width, yaw, forbidden) in zip(
+                    kinds.tolist(), data["patches"].tolist(), strict=True
+                )
+            ),
         )
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None

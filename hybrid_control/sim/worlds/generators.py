@@ -13,6 +13,7 @@ from numpy.random import Generator
 from hybrid_control.geometry.shapes import clearance
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds.grid import geodesic_field
+from hybrid_control.sim.worlds.patch import Patch
 from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
 
 # Clearance that a generated world guarantees along some path, from the robot's centre: Jackal's half width is
@@ -24,8 +25,9 @@ def passable(world: World, robot_radius: float = GUARANTEED_CLEARANCE, detour: f
     """Whether a disc of robot_radius reaches the goal within the bounds, on at most `detour` times the
     straight way.
 
-    By search on the inflated map, in cells of 0.1 m.
+    By search on the inflated map, in cells of 0.1 m; on forbidden ground there is no way.
     """
+    world = world.as_known()
     x, y = world.goal
     if clearance(x, y, world.cylinders, world.boxes) < robot_radius:
         return False
@@ -201,6 +203,31 @@ def _field(rng: Generator, fill: float | None = None, smoothing: int | None = No
     return World("field", Pose(), (10.0, 0.0), (-3.5, -3.5, 11.5, 3.5), cylinders)
 
 
+def _patches(
+    rng: Generator,
+    length: float = 10.0,
+    forbidden: str = "puddle",
+    permitted: str = "mat",
+    count: int = 5,
+    obstacles: int = 8,
+) -> World:
+    """Pillars, and `count` patches of ground each that is forbidden and that is not, the first of either on the
+    straight line."""
+    across = [(rng.uniform(2.5, 4.5), rng.uniform(6.0, 7.5))[:: rng.choice((1, -1))]]
+    circles = [(x, rng.uniform(-0.2, 0.2), 0.75) for x in across[0]]
+    circles += _scatter(rng, 2 * count - 2, (1.5, -3.0, length - 1.5, 3.0), (0.5, 0.9), 0.95, circles)
+    pillars = _scatter(rng, obstacles, (1.5, -3.0, length - 1.5, 3.0), (0.10, 0.20), 0.95, circles)
+    ground = []
+    for k, (x, y, r) in enumerate(circles):
+        long, wide = (r * rng.uniform(1.1, 1.4, 2)).tolist()  # a corner lies on the circle or just within
+        kind, yaw = (forbidden, permitted)[k % 2], rng.uniform(-math.pi / 2, math.pi / 2)
+        ground.append(Patch(kind, x, y, long, wide, yaw, forbidden=k % 2 == 0))
+    return World(
+        "patches", Pose(), (length, 0.0), (-1.5, -4.5, length + 1.5, 4.5),
+        np.array(pillars), patches=tuple(ground),
+    )  # fmt: skip
+
+
 def _crossing(rng: Generator, movers: int = 5, speed: float = 1.0, obstacles: int = 12) -> World:
     """Pillars, and `movers` pedestrians who walk across the way at up to `speed` m/s."""
     circles = _scatter(rng, obstacles, (1.5, -3.0, 8.5, 3.0), (0.10, 0.20), 0.9)
@@ -271,6 +298,7 @@ _GENERATORS: dict[str, _Kind] = {
     "field": _Kind(_field, lambda w: passable(w, 0.30)),  # as tight as the tightest public BARN worlds
     "crossing": _Kind(_crossing, _any_way),
     "arena": _Kind(_arena, _any_way),
+    "patches": _Kind(_patches, lambda w: passable(w, detour=1.5)),
     "open": _Kind(_open, lambda w: True),
 }
 
@@ -280,13 +308,12 @@ GENERATORS: tuple[str, ...] = tuple(_GENERATORS)
 def generate(name: str, seed: int = 0, **options: Any) -> World:
     """A world of a named kind; the same name, seed and options give the same world.
 
-    Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m,
-    bends=3);
-    rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s,
-    obstacles=12); arena(polygons=34, size=20 m);
+    Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m, bends=3);
+    rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s, obstacles=12);
+    arena(polygons=34, size=20 m); patches(length=10 m, forbidden="puddle", permitted="mat", count=5, obstacles=8);
     open(length=10). Each has a path to its goal with GUARANTEED_CLEARANCE (field: 0.3 m) around the standing
-    obstacles, found by search on the inflated map; a draw without one is drawn again. ValueError for an
-    unknown name or option, or where 200 draws gave no such world.
+    obstacles, found by search on the inflated map; a draw without one is drawn again. ValueError for an unknown name
+    or option, or where 200 draws gave no such world.
     """
     if name not in _GENERATORS:
         raise ValueError(f"unknown world {name!r}; there are {', '.join(GENERATORS)}")

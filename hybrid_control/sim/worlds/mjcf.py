@@ -17,6 +17,7 @@ from hybrid_control.files import arrays_of, in_child, keep_limits, read_xml
 from hybrid_control.signals import Pose
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.worlds.files import LOWEST, bounded, world_of, write_npz
+from hybrid_control.sim.worlds.patch import Patch
 from hybrid_control.sim.worlds.world import Mover, World
 
 
@@ -57,6 +58,16 @@ def _read_here(path: str | Path, start: Pose | None = None, goal: tuple[float, f
     while len(numbers.get(f"mover{len(movers)}", ())) == 7:
         r, ax, ay, bx, by, v, p = numbers[f"mover{len(movers)}"]
         movers.append(Mover(r, (ax, ay), (bx, by), v, p))
+    patches: list[Patch] = []
+    while len(row := numbers.get(f"patch{len(patches)}", ())) == 6:
+        text = named(model, mujoco.mjtObj.mjOBJ_TEXT, f"patch{len(patches)}")
+        begin = model.text_adr[text] if text >= 0 else 0
+        kind = bytes(model.text_data)[begin:].split(b"\0")[0].decode("utf-8", "replace") if text >= 0 else ""
+        try:
+            x, y, length, width, yaw, forbidden = row
+            patches.append(Patch(kind, x, y, length, width, yaw, bool(forbidden)))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     cylinders: list[tuple[float, ...]] = []
     boxes: list[tuple[float, ...]] = []
     for i in range(model.ngeom):
@@ -97,7 +108,7 @@ def _read_here(path: str | Path, start: Pose | None = None, goal: tuple[float, f
     read = bounded(Path(path).stem, start, goal, cylinders, boxes)
     bounds = numbers.get("bounds", [])
     edges = (bounds[0], bounds[1], bounds[2], bounds[3]) if len(bounds) == 4 else read.bounds
-    return World(read.name, start, goal, edges, read.cylinders, read.boxes, tuple(movers))
+    return World(read.name, start, goal, edges, read.cylinders, read.boxes, tuple(movers), tuple(patches))
 
 
 def _main(path: str, start: str, goal: str) -> None:

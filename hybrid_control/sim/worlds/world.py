@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from hybrid_control.geometry.shapes import FloatArray, clearance, footprint_distance
 from hybrid_control.signals import Pose
+from hybrid_control.sim.worlds.patch import Patch
 
 WALL = 0.02  # m, thickness of a polygon's edges
 
@@ -61,9 +62,9 @@ class World:
     """Obstacles, start and goal.
 
     goal: (x, y) m; bounds: (xmin, ymin, xmax, ymax) m, what a map or a picture has to show (it is no wall);
-    cylinders: (n, 3) x, y, radius; boxes: (n, 5) x, y, length, width, yaw; movers: obstacles that move.
-    ValueError where a shape is wrong, a size is not positive, or start or goal lie in an obstacle or out of
-    bounds.
+    cylinders: (n, 3) x, y, radius; boxes: (n, 5) x, y, length, width, yaw; movers: obstacles that move; patches:
+    pieces of ground that look unlike the rest. ValueError where a shape is wrong, a size is not positive, or start or
+    goal lie in an obstacle, on forbidden ground or out of bounds.
     """
 
     name: str
@@ -73,6 +74,7 @@ class World:
     cylinders: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
     boxes: FloatArray = field(default_factory=lambda: np.empty((0, 5)))
     movers: tuple[Mover, ...] = ()
+    patches: tuple[Patch, ...] = ()
 
     def __post_init__(self) -> None:
         cylinders = _rows(self.cylinders, 3, "cylinders")
@@ -87,9 +89,22 @@ class World:
                 raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies outside the bounds {self.bounds}")
             if clearance(x, y, cylinders, boxes) <= 0:
                 raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies in an obstacle")
+            if clearance(x, y, np.empty((0, 3)), self.forbidden) <= 0:
+                raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies on forbidden ground")
         object.__setattr__(self, "cylinders", cylinders)
         object.__setattr__(self, "boxes", boxes)
         object.__setattr__(self, "goal", (float(self.goal[0]), float(self.goal[1])))
+
+    @property
+    def forbidden(self) -> FloatArray:
+        """The patches that may not be driven on, (n, 5) as boxes."""
+        return np.array([p.rectangle for p in self.patches if p.forbidden]).reshape(-1, 5)
+
+    def as_known(self) -> World:
+        """The same for one who knows what may not be driven on: forbidden ground as boxes."""
+        if not len(self.forbidden):
+            return self
+        return replace(self, boxes=np.concatenate((self.boxes, self.forbidden)), patches=())
 
     @property
     def straight_distance(self) -> float:
@@ -140,6 +155,11 @@ def seen_from(world: World, frame: Pose) -> World:
         np.array([(*place(x, y), radius) for x, y, radius in world.cylinders.tolist()]),
         np.array([(*place(x, y), a, b, yaw - frame.yaw) for x, y, a, b, yaw in world.boxes.tolist()]),
         tuple(replace(m, a=place(*m.a), b=place(*m.b)) for m in world.movers),
+        tuple(
+            replace(p, x=at[0], y=at[1], yaw=p.yaw - frame.yaw)
+            for p in world.patches
+            for at in [place(p.x, p.y)]
+        ),
     )
 
 
