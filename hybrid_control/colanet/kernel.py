@@ -1,0 +1,469 @@
+"""The compiled course of one sample: 15 ticks of all columns of one copy, and what they learn from it.
+
+It is a kernel of its own because the engine of `snn` has neither gating nor resources behind weights, and because of
+what the construction gives: all neurons share their inputs, and an input's 10 ticks are one of 32 spike trains. So a
+weight is visited once in a sample, when the weights of all inputs with the same train are added up, and what a synapse
+contributed is known by its train. Weights are whole numbers of a quantum (a power of two, far below what a rule
+changes), so that sums are exact in any order; the resource behind each is float32.
+
+Each sample stands for itself: it begins at rest, as after silence, which ends every tight spike sequence and opens
+every gate. That leaves a simple rule for what BIASGATE does: it fires, and forces the label's column, where none of
+that column's neurons fired in the 10 ticks with input.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hybrid_control.colanet import rules
+from hybrid_control.colanet.settings import (
+    FORCE,
+    FORCED_TICK,
+    INPUT_TICKS,
+    REWARD_TICK,
+    SILENCE,
+    THRESHOLD,
+    Settings,
+)
+
+TRAINS = 32  # spike trains that a value from a tenth of the saturation to all of it can have
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
+NEVER = -1000  # tick of the last spike of a neuron that has not fired
+
+
+class Weights(NamedTuple):
+    """What is learnt, of all copies; a neuron's number is its column times M plus its place in it."""
+
+    resource: Floats  # (copies, neurons, inputs): what the rules change
+    weight: Ints  # (copies, inputs, neurons), in quanta: what follows from it
+    positive: NDArray[np.int64]  # (copies, neurons): sum of the weights above 0, in quanta
+    stability: Floats  # (copies, neurons)
+    free: Floats  # (copies, neurons)
+
+
+class Numbers(NamedTuple):
+    """`Settings` as the kernel takes them."""
+
+    m: int
+    decay: np.float32
+    window: int  # ticks before a tight spike sequence in which a spike contributes: 3 tau
+    t_dopamine: int
+    isi_max: int
+    reward_isi: int  # isi_max, or 0 where the stability follows the rule of three factors
+    dopamine: np.float32
+    d_h: np.float32
+    rate: np.float32
+    w_min: np.float32
+    w_max: np.float32
+    n_silent: int
+    kappa: float
+    noise: np.float32
+    saturation: float
+    one_winner: bool
+    quantum: float
+    seed: int
+
+
+class Scratch(NamedTuple):
+    """What a sample needs, made once."""
+
+    order: Ints  # (inputs,): those that spike, by train
+    starts: Ints  # (TRAINS + 1,): where each train's inputs begin in it
+    trains: Ints  # (TRAINS,): bit k is a spike that is heard at tick k
+    known: Ints  # (1024,): a train's place in trains, or -1
+    place: Ints  # (inputs,): each input's train, -1 without a spike
+    sums: Ints  # (TRAINS, neurons): of the weights of each train's inputs
+    drive: Ints  # (INPUT_TICKS + 1, neurons): what is heard at each tick
+    u: Floats  # (neurons,)
+    above: Floats  # (neurons,): u less the threshold
+    threshold: Floats  # (neurons,)
+    activity: Ints  # (neurons,): of the gating
+    last: Ints  # (neurons,): tick of the last spike
+    first: Ints  # (neurons,): tick at which the tight spike sequence began; -1 after forced firing
+    contributed: NDArray[np.uint32]  # (neurons,): a bit per train
+    depressed: NDArray[np.uint32]  # (neurons,): which of these had the anti-Hebbian rule
+
+
+def numbers_of(settings: Settings, inputs: int, seed: int) -> Numbers:
+    """The kernel's numbers for so many inputs."""
+    s = settings
+    largest = max(-s.w_min, s.w_max) * inputs
+    quantum = 2.0 ** np.ceil(np.log2(largest / 2**30))
+    f = np.float32
+    return Numbers(
+        s.microcolumns, f(1.0 - 1.0 / s.tau), int(3.0 * s.tau), s.t_dopamine, s.isi_max,
+        s.isi_max if s.stability_rule == "two-factor" else 0, f(s.dopamine), f(s.anti_hebbian), f(s.stability),
+        f(s.w_min), f(s.w_max), s.n_silent, s.kappa, f(s.noise), s.saturation, s.winners == "one", quantum, seed,
+    )  # fmt: skip
+
+
+def new_weights(settings: Settings, copies: int, inputs: int, neurons: int) -> Weights:
+    """Of neurons that have learnt nothing: every weight 0."""
+    start = np.float32(rules.start_resource(settings.w_min, settings.w_max))
+    return Weights(
+        np.full((copies, neurons, inputs), start, np.float32),
+        np.zeros((copies, inputs, neurons), np.int32),
+        np.zeros((copies, neurons), np.int64),
+        np.zeros((copies, neurons), np.float32),
+        np.zeros((copies, neurons), np.float32),
+    )
+
+
+def new_scratch(inputs: int, neurons: int) -> Scratch:
+    """For so many inputs and neurons."""
+    ints, floats = np.zeros(neurons, np.int32), np.zeros(neurons, np.float32)
+    return Scratch(
+        np.zeros(inputs, np.int32), np.zeros(TRAINS + 1, np.int32), np.zeros(TRAINS, np.int32),
+        np.full(1 << INPUT_TICKS, -1, np.int32), np.zeros(inputs, np.int32), np.zeros((TRAINS, neurons), np.int32),
+        np.zeros((INPUT_TICKS + 1, neurons), np.int32), floats, floats.copy(), floats.copy(), ints, ints.copy(),
+        ints.copy(), np.zeros(neurons, np.uint32), np.zeros(neurons, np.uint32),
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def encode(x: Floats, saturation: float, scratch: Scratch) -> int:
+    """Sort the inputs that spike by their trains; how many trains there are."""
+    scratch.known[:] = -1
+    scratch.starts[:] = 0
+    count = 0
+    for i in range(len(x)):
+        train = rules.spike_train(np.float64(x[i]), saturation, INPUT_TICKS)
+        place = -1
+        if train:
+            place = scratch.known[train]
+            if place < 0:
+                place = count
+                scratch.known[train] = count
+                scratch.trains[count] = train << 1  # heard a tick later
+                count += 1
+            scratch.starts[place + 1] += 1
+        scratch.place[i] = place
+    for p in range(count):
+        scratch.starts[p + 1] += scratch.starts[p]
+    for i in range(len(x) - 1, -1, -1):  # from behind, each at its train's end, which then is its start
+        place = scratch.place[i]
+        if place >= 0:
+            scratch.starts[place + 1] -= 1
+            scratch.order[scratch.starts[place + 1]] = i
+    for p in range(count):  # back from starts to ends: each train's end is the next one's start
+        scratch.starts[p] = scratch.starts[p + 1]
+    total = 0
+    for i in range(len(x)):
+        total += scratch.place[i] >= 0
+    scratch.starts[count] = total
+    return count
+
+
+@njit(cache=True, nogil=True)
+def add_up(weight: Ints, trains: int, scratch: Scratch) -> None:
+    """The drive of every neuron at every tick, in quanta. Each weight of a spiking input is visited once."""
+    neurons = weight.shape[1]
+    scratch.drive[:] = 0
+    for p in range(trains):
+        total = scratch.sums[p]
+        total[:] = 0
+        j, end = scratch.starts[p], scratch.starts[p + 1]
+        while j + 4 <= end:
+            a, b = weight[scratch.order[j]], weight[scratch.order[j + 1]]
+            c, d = weight[scratch.order[j + 2]], weight[scratch.order[j + 3]]
+            for n in range(neurons):
+                total[n] += np.int32(np.int32(a[n] + b[n]) + np.int32(c[n] + d[n]))
+            j += 4
+        while j < end:
+            a = weight[scratch.order[j]]
+            for n in range(neurons):
+                total[n] += a[n]
+            j += 1
+        for tick in range(1, INPUT_TICKS + 1):
+            if scratch.trains[p] >> tick & 1:
+                row = scratch.drive[tick]
+                for n in range(neurons):
+                    row[n] += total[n]
+
+
+@njit(cache=True, nogil=True)
+def threshold_of(positive: int, numbers: Numbers) -> np.float32:
+    """H + κ Σ max(w, 0)."""
+    return np.float32(THRESHOLD + numbers.kappa * (positive * numbers.quantum))
+
+
+@njit(cache=True, nogil=True)
+def begin(positive: NDArray[np.int64], numbers: Numbers, scratch: Scratch) -> None:
+    """All neurons at rest."""
+    for n in range(len(positive)):
+        scratch.threshold[n] = threshold_of(positive[n], numbers)
+    scratch.u[:] = 0
+    scratch.activity[:] = rules.OPEN
+    scratch.last[:] = NEVER
+    scratch.first[:] = -1
+    scratch.contributed[:] = 0
+    scratch.depressed[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def integrate(tick: int, key: np.uint32, forced: int, numbers: Numbers, scratch: Scratch) -> int:
+    """One tick of every membrane; how many neurons reach their threshold. forced: the column that is, or -1."""
+    quantum = np.float32(numbers.quantum)
+    row = scratch.drive[tick if tick <= INPUT_TICKS else 0]
+    time = np.uint32(tick)
+    u, above, threshold, activity = scratch.u, scratch.above, scratch.threshold, scratch.activity
+    low, high = forced * numbers.m, (forced + 1) * numbers.m
+    if forced < 0:
+        low = high = 0
+    fired = 0
+    for n in range(len(u)):
+        push = np.float32(row[n]) * quantum + numbers.noise * rules.uniform(key, time, np.uint32(n))
+        push += np.float32(FORCE) if low <= n < high else rules.ZERO
+        is_open = activity[n] > 0
+        value = max(u[n] * numbers.decay + (push if is_open else rules.ZERO), rules.ZERO)
+        u[n] = value
+        above[n] = value - threshold[n] if is_open else -rules.ONE
+        activity[n] = rules.moved(activity[n])
+        fired += above[n] >= rules.ZERO
+    return fired
+
+
+@njit(cache=True, nogil=True)
+def compete(column: int, numbers: Numbers, scratch: Scratch) -> int:
+    """Who of a column fires at this tick: above >= 0 is left to those. They silence the others. How many fire."""
+    low, high = column * numbers.m, (column + 1) * numbers.m
+    best, count = -1, 0
+    for n in range(low, high):
+        if scratch.above[n] >= 0:
+            count += 1
+            if best < 0 or scratch.above[n] > scratch.above[best]:
+                best = n
+    if count and numbers.one_winner:
+        for n in range(low, high):
+            if n != best:
+                scratch.above[n] = -rules.ONE
+        count = 1
+    for n in range(low, high):
+        fires = scratch.above[n] >= 0
+        if count > fires:  # another one fires
+            scratch.activity[n] = -SILENCE
+        if fires:
+            scratch.u[n] = 0
+    return count
+
+
+@njit(cache=True, nogil=True)
+def heard(begin: int, end: int, trains: int, scratch: Scratch) -> np.uint32:
+    """A bit for each train with a spike that is heard at a tick of begin..end."""
+    ticks = (np.int64(1) << (end + 1)) - (np.int64(1) << max(begin, 0))
+    bits = np.uint32(0)
+    for p in range(trains):
+        if scratch.trains[p] & ticks:
+            bits |= np.uint32(1) << np.uint32(p)
+    return bits
+
+
+@njit(cache=True, nogil=True)
+def quanta(resource: np.float32, numbers: Numbers) -> np.int32:
+    """The weight of a resource in whole quanta."""
+    weight = rules.weight_of(resource, numbers.w_min, numbers.w_max)
+    return np.int32(np.floor(weight * np.float32(1.0 / numbers.quantum) + np.float32(0.5)))
+
+
+@njit(cache=True, nogil=True)
+def grow(
+    weights: Weights, where: tuple[int, int], change: np.float32, bits: np.uint32, scratch: Scratch
+) -> None:
+    """ΔW to the synapses of these trains, of one neuron (copy, neuron); free goes down by as much in all."""
+    copy, n = where
+    row = weights.resource[copy, n]
+    count = 0
+    for p in range(TRAINS):
+        if bits >> np.uint32(p) & np.uint32(1):
+            for j in range(scratch.starts[p], scratch.starts[p + 1]):
+                row[scratch.order[j]] += change
+            count += scratch.starts[p + 1] - scratch.starts[p]
+    weights.free[copy, n] -= change * np.float32(count)
+
+
+@njit(cache=True, nogil=True)
+def weigh(
+    weights: Weights, where: tuple[int, int], bits: np.uint32, numbers: Numbers, scratch: Scratch
+) -> None:
+    """Work out anew the weights of the synapses of these trains, and their sums."""
+    copy, n = where
+    row, weight = weights.resource[copy, n], weights.weight[copy]
+    positive = weights.positive[copy, n]
+    for p in range(TRAINS):
+        if bits >> np.uint32(p) & np.uint32(1):
+            total = np.int32(0)
+            for j in range(scratch.starts[p], scratch.starts[p + 1]):
+                i = scratch.order[j]
+                new = quanta(row[i], numbers)
+                positive += max(new, np.int32(0)) - max(weight[i, n], np.int32(0))
+                weight[i, n] = new
+                total += new
+            scratch.sums[p, n] = total
+    weights.positive[copy, n] = positive
+    scratch.threshold[n] = threshold_of(positive, numbers)
+
+
+@njit(cache=True, nogil=True)
+def weigh_all(weights: Weights, where: tuple[int, int], offset: np.float32, numbers: Numbers) -> None:
+    """Give every resource of a neuron as much more, and work out its weights anew."""
+    copy, n = where
+    row, weight = weights.resource[copy, n], weights.weight[copy]
+    positive = np.int64(0)
+    for i in range(len(row)):
+        row[i] += offset
+        new = quanta(row[i], numbers)
+        positive += max(new, np.int32(0))
+        weight[i, n] = new
+    weights.positive[copy, n] = positive
+
+
+@njit(cache=True, nogil=True)
+def weigh_copies(weights: Weights, numbers: Numbers) -> None:
+    """Work out all weights anew from their resources."""
+    for copy in range(weights.resource.shape[0]):
+        for n in range(weights.resource.shape[1]):
+            weigh_all(weights, (copy, n), rules.ZERO, numbers)
+
+
+@njit(cache=True, nogil=True)
+def spike(
+    weights: Weights,
+    where: tuple[int, int],
+    tick: int,
+    forced: bool,
+    trains: int,
+    numbers: Numbers,
+    scratch: Scratch,
+) -> None:
+    """What a neuron (copy, neuron) learns at its spike."""
+    copy, n = where
+    interval = tick - scratch.last[n]
+    scratch.last[n] = tick
+    if forced:
+        scratch.first[n] = -1
+        scratch.contributed[n] = heard(tick - numbers.window, tick, trains, scratch)
+        return
+    if not rules.continues(interval, numbers.isi_max, scratch.first[n] < 0):
+        scratch.first[n] = tick
+        scratch.contributed[n] = scratch.depressed[n] = 0
+        weights.stability[copy, n] = rules.stability_at_start(
+            weights.stability[copy, n], numbers.rate, numbers.d_h
+        )
+    scratch.contributed[n] |= heard(scratch.first[n] - numbers.window, tick, trains, scratch)
+    new = scratch.contributed[n] & ~scratch.depressed[n]
+    if new:
+        scratch.depressed[n] |= new
+        grow(weights, where, rules.anti_hebbian(numbers.d_h, weights.stability[copy, n]), new, scratch)
+        weigh(weights, where, new, numbers, scratch)
+        for later in range(tick + 1, INPUT_TICKS + 1):
+            total = np.int32(0)
+            for p in range(trains):
+                if scratch.trains[p] >> later & 1:
+                    total += scratch.sums[p, n]
+            scratch.drive[later, n] = total
+
+
+@njit(cache=True, nogil=True)
+def settle(
+    weights: Weights, where: tuple[int, int], rewarded: bool, numbers: Numbers, scratch: Scratch
+) -> None:
+    """The reward, and, as the sample's sequences are over, the renormalisation of a neuron that fired."""
+    copy, n = where
+    bits = np.uint32(0)
+    if rewarded and REWARD_TICK - scratch.last[n] <= numbers.t_dopamine:
+        bits = scratch.contributed[n]
+        forced = scratch.first[n] < 0
+        stability = weights.stability[copy, n]
+        grow(weights, where, rules.dopamine(numbers.dopamine, stability, forced), bits, scratch)
+        weights.stability[copy, n] = rules.stability_at_reward(
+            stability,
+            numbers.rate * numbers.dopamine,
+            forced,
+            REWARD_TICK - scratch.first[n],
+            numbers.reward_isi,
+        )
+    offset = rules.renormalisation(weights.free[copy, n], weights.resource.shape[2], numbers.n_silent)
+    if offset != rules.ZERO:
+        weights.free[copy, n] = 0
+        weigh_all(weights, where, offset, numbers)
+    elif bits:
+        weigh(weights, where, bits, numbers, scratch)
+
+
+@njit(cache=True, nogil=True)
+def learn_one(
+    weights: Weights, copy: int, key: np.uint32, label: int, trains: int, numbers: Numbers, scratch: Scratch
+) -> None:
+    """One sample of one copy; `encode` has been called. label: the column that is right."""
+    add_up(weights.weight[copy], trains, scratch)
+    begin(weights.positive[copy], numbers, scratch)
+    m = numbers.m
+    columns = len(scratch.u) // m
+    forces = True
+    for tick in range(1, REWARD_TICK + 1):
+        forced = label if tick == FORCED_TICK and forces else -1
+        if integrate(tick, key, forced, numbers, scratch) == 0:
+            continue
+        for column in range(columns):
+            if compete(column, numbers, scratch) == 0:
+                continue
+            for n in range(column * m, (column + 1) * m):
+                if scratch.above[n] >= 0:
+                    spike(weights, (copy, n), tick, column == forced, trains, numbers, scratch)
+            if column == label and tick <= INPUT_TICKS:
+                forces = False  # OUT fired in time, which silences BIASGATE
+    for n in range(len(scratch.u)):
+        if scratch.last[n] != NEVER:
+            settle(weights, (copy, n), n // m == label, numbers, scratch)
+
+
+@njit(cache=True, nogil=True)
+def learn(weights: Weights, X: Floats, labels: Ints, sample: int, numbers: Numbers, scratch: Scratch) -> None:
+    """Samples (samples, inputs) in their order, each once, of the columns `labels`. sample: how many there were."""
+    for k in range(len(X)):
+        trains = encode(X[k], numbers.saturation, scratch)
+        for copy in range(weights.weight.shape[0]):
+            key = rules.key_of(numbers.seed, copy, sample + k + 1)
+            learn_one(weights, copy, key, labels[k], trains, numbers, scratch)
+
+
+@njit(cache=True, nogil=True)
+def decide(
+    weights: Weights, X: Floats, out: Floats, near: Floats, numbers: Numbers, scratch: Scratch
+) -> None:
+    """Spikes of OUT of each column, all copies together, into out (samples, columns); learns nothing.
+
+    near: how far the column's best neuron came, above its threshold at most, summed over the copies. The noise is that
+    of sample 0, the same for every sample.
+    """
+    out[:] = 0
+    near[:] = 0
+    for k in range(len(X)):
+        trains = encode(X[k], numbers.saturation, scratch)
+        for copy in range(weights.weight.shape[0]):
+            add_up(weights.weight[copy], trains, scratch)
+            begin(weights.positive[copy], numbers, scratch)
+            key = rules.key_of(numbers.seed, copy, 0)
+            watch(key, out[k], near[k], numbers, scratch)
+
+
+@njit(cache=True, nogil=True)
+def watch(key: np.uint32, out: Floats, near: Floats, numbers: Numbers, scratch: Scratch) -> None:
+    """The ticks of one copy with its drive; adds to out and near (columns,)."""
+    columns = len(out)
+    best = np.full(columns, -np.float32(np.inf), np.float32)
+    for tick in range(1, FORCED_TICK + 1):
+        fired = integrate(tick, key, -1, numbers, scratch)
+        for column in range(columns):
+            for n in range(column * numbers.m, (column + 1) * numbers.m):
+                if scratch.activity[n] == rules.OPEN and scratch.above[n] > best[column]:
+                    best[column] = scratch.above[n]
+            if fired and compete(column, numbers, scratch):
+                out[column] += 1
+    for column in range(columns):
+        near[column] += best[column]
