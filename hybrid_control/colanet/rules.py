@@ -121,7 +121,7 @@ def spike_train(value: float, saturation: float, ticks: int) -> int:
 
     a is counted in 1/161,280 (2,520 is what all of 1..10 divide), so that a tenth ten times is 1 and no less.
     """
-    step = int(round(min(value / saturation, 1.0) * 161280.0))
+    step = round(min(value / saturation, 1.0) * 161280.0)
     train, level = 0, 0
     for tick in range(ticks):
         level += step
