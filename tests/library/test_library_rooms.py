@@ -64,6 +64,7 @@ AT_HOME = {
         "hybrid_control/navigation/bench/imitation.py",
         "hybrid_control/bench/peers.py",
         "hybrid_control/bench/closed_loop/tools.py",
+        "hybrid_control/bench/colanet/",
         "hybrid_control/bench/conversion/train.py",
         "hybrid_control/bench/conversion/peers.py",
         "hybrid_control/bench/hand_over/",
