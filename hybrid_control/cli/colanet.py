@@ -42,7 +42,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     for parser in (train, test):
         parser.add_argument("pictures", type=Path, metavar=where, help="a folder per class, at any depth")
         parser.add_argument(
-            "--encoder", type=Path, metavar="FILE.onnx",
+            "--encoder", type=Path, metavar="FILE.onnx|.tflite",
             help="makes features of a picture (default: EfficientNet-Lite0, written at first use)",
         )  # fmt: skip
         parser.add_argument("--output", metavar="NAME", help="the encoder's output with the features")

@@ -1,4 +1,4 @@
-"""A frozen encoder before the classifier: an ONNX file makes features of an image, a scale makes inputs of them."""
+"""A frozen encoder before the classifier: an ONNX or TFLite file that makes features of an image."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.ann import ModelError, OnnxModel
+from hybrid_control.colanet.tflite import TfliteModel
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of values from 0 to 1
 
 
 class Encoder:
-    """An ONNX file with one image as its input: (height, width, 3) or (3, height, width).
+    """An ONNX or TFLite file with one image as its input: (height, width, 3) or (3, height, width).
 
     An input of uint8 takes pixels as they are; one of floats takes (pixel / 255 - mean) / std. The features are what
-    `output` names, or its only output, flat; what is below 0 counts as 0. ModelError where the file is nothing of the
-    kind.
+    `output` names (of TFLite, a tensor within, too), or its only output, flat; what is below 0 counts as 0. ModelError
+    where the file is nothing of the kind.
     """
 
     def __init__(
@@ -30,7 +31,8 @@ class Encoder:
         mean: tuple[float, ...] = MEAN,
         std: tuple[float, ...] = STD,
     ) -> None:
-        self._model = OnnxModel(path)
+        tflite = os.fspath(path).endswith(".tflite")
+        self._model: OnnxModel | TfliteModel = TfliteModel(path, output) if tflite else OnnxModel(path)
         if len(self._model.inputs) != 1:
             raise ModelError(f"{path}: has inputs {', '.join(self._model.inputs)}; expected one image")
         self._input, shape = next(iter(self._model.inputs.items()))

@@ -1,8 +1,10 @@
 """Pictures from a folder or a zip, an encoder before the classifier, and the commands that teach and test."""
 
 import io
+import os
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,6 +19,8 @@ from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.pictures import Pictures, decode
 from hybrid_control.colanet.recogniser import Recogniser, scale_of
 
+DATA = Path(os.environ.get("HYBRID_CONTROL_DATA") or Path(__file__).parents[3] / "shared" / "data")
+TFLITE = DATA / "seeds" / "mobilenet_v2_1.0_224_quant.tflite"
 COLOURS = {"Fruit/Apple/Red": (220, 30, 20), "Fruit/Pear": (60, 200, 40), "Plum": (70, 20, 190)}
 
 
@@ -134,6 +138,30 @@ def test_colanet_what_is_no_encoder_is_refused(tmp_path):
     ):
         with pytest.raises(ModelError, match=words):
             Encoder(path)
+
+
+def test_colanet_tflite_encoder_says_what_it_needs_or_what_is_wrong(tmp_path, monkeypatch):
+    (tmp_path / "a.tflite").write_text("no TFLite")
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ModelError, match="pip install ai-edge-litert"):
+        Encoder(tmp_path / "a.tflite")
+    monkeypatch.undo()
+    pytest.importorskip("ai_edge_litert.interpreter")
+    with pytest.raises(ModelError, match="not a TFLite model"):
+        Encoder(tmp_path / "a.tflite")
+    with pytest.raises(ModelError, match="no such file"):
+        Encoder(tmp_path / "b.tflite")
+
+
+@pytest.mark.skipif(not TFLITE.exists(), reason="the TFLite encoder is not there")
+def test_colanet_tflite_encoder_gives_a_tensor_within():
+    pytest.importorskip("ai_edge_litert.interpreter")
+    encoder = Encoder(TFLITE, output="MobilenetV2/Logits/AvgPool")
+    assert (encoder.size, encoder.features) == ((224, 224), 1280)
+    image = np.random.default_rng(0).integers(0, 256, (224, 224, 3)).astype(np.uint8)
+    assert encoder(image).max() > 0
+    with pytest.raises(ModelError, match="has no tensor 'nothing'"):
+        Encoder(TFLITE, output="nothing")
 
 
 def test_colanet_scale_is_each_features_quantile_and_never_far_below_the_largest():
