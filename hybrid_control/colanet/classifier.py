@@ -60,9 +60,17 @@ class CoLaNET:
         self.partial_fit(np.asarray(x)[None], [label])
 
     def partial_fit(
-        self, X: ArrayLike, y: Sequence[Label] | NDArray[Any], classes: Sequence[Label] | None = None
+        self,
+        X: ArrayLike,
+        y: Sequence[Label] | NDArray[Any],
+        classes: Sequence[Label] | None = None,
+        *,
+        shuffle: bool = False,
     ) -> CoLaNET:
-        """Samples (samples, inputs) with their labels, in their order, each once; classes: any that will come."""
+        """Samples (samples, inputs) with their labels, in their order, each once; classes: any that will come.
+
+        shuffle: each copy takes every 256 of them in an order of its own, which makes the copies differ more.
+        """
         rows = self._checked(X)
         labels = [self.checked_label(label) for label in y]
         if len(labels) != len(rows):
@@ -71,13 +79,26 @@ class CoLaNET:
             rows.shape[1], [*(self.checked_label(c) for c in (() if classes is None else classes)), *labels]
         )
         columns = np.array([self._columns[label] for label in labels], np.int32)
-        kernel.learn(self._weights, rows, columns, self.samples, self._numbers, self._scratch)
-        self.samples += len(rows)
+        for start in range(0, len(rows), kernel.BATCH):
+            part = slice(start, start + kernel.BATCH)
+            X_part, y_part = rows[part], columns[part]
+            orders = self._orders(len(X_part), shuffle)
+            kernel.learn(
+                self._weights, X_part, y_part, orders, self.samples, self._batch, self._numbers, self._scratch
+            )
+            self.samples += len(X_part)
         return self
 
-    def fit(self, X: ArrayLike, y: Sequence[Label] | NDArray[Any]) -> CoLaNET:
+    def _orders(self, samples: int, shuffle: bool) -> kernel.Ints:
+        """In which each copy takes the samples of a batch: (copies, samples)."""
+        orders = np.tile(np.arange(samples, dtype=np.int32), (self.copies, 1))
+        if shuffle:
+            np.random.default_rng((self.seed, self.samples)).permuted(orders, axis=1, out=orders)
+        return orders
+
+    def fit(self, X: ArrayLike, y: Sequence[Label] | NDArray[Any], *, shuffle: bool = False) -> CoLaNET:
         """Forget everything, then `partial_fit`: one pass."""
-        fresh = CoLaNET(self.settings, copies=self.copies, seed=self.seed).partial_fit(X, y)
+        fresh = CoLaNET(self.settings, copies=self.copies, seed=self.seed).partial_fit(X, y, shuffle=shuffle)
         self.__dict__.update(fresh.__dict__)
         return self
 
@@ -134,7 +155,11 @@ class CoLaNET:
         weights = self._learnt()
         rows = self._checked(X)
         out, near = (np.zeros((len(rows), len(self._columns)), np.float32) for _ in range(2))
-        kernel.decide(weights, rows, out, near, self._numbers, self._scratch)
+        for start in range(0, len(rows), kernel.BATCH):
+            part = slice(start, start + kernel.BATCH)
+            kernel.decide(
+                weights, rows[part], out[part], near[part], self._batch, self._numbers, self._scratch
+            )
         return out, near
 
     def _checked(self, X: ArrayLike) -> kernel.Floats:
@@ -201,5 +226,5 @@ class CoLaNET:
         neurons = len(self._columns) * self.settings.microcolumns
         self.n_features_in_ = inputs
         self._numbers = kernel.numbers_of(self.settings, inputs, self.seed)
-        self._scratch = kernel.new_scratch(inputs, neurons)
+        self._batch, self._scratch = kernel.new_batch(inputs), kernel.new_scratch(neurons)
         self._weights = kernel.new_weights(self.settings, self.copies, inputs, neurons)

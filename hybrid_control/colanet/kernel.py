@@ -33,6 +33,7 @@ from hybrid_control.colanet.settings import (
 TRAINS = 32  # spike trains that a value from a tenth of the saturation to all of it can have
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
+BATCH = 256  # samples at once
 NEVER = -1000  # tick of the last spike of a neuron that has not fired
 
 
@@ -69,14 +70,29 @@ class Numbers(NamedTuple):
     seed: int
 
 
-class Scratch(NamedTuple):
-    """What a sample needs, made once."""
+class Batch(NamedTuple):
+    """Samples as spikes, for all copies: each copy goes through the batch while its weights are in the cache."""
 
-    order: Ints  # (inputs,): those that spike, by train
-    starts: Ints  # (TRAINS + 1,): where each train's inputs begin in it
-    trains: Ints  # (TRAINS,): bit k is a spike that is heard at tick k
+    order: Ints  # (BATCH, inputs): those that spike, by train
+    starts: Ints  # (BATCH, TRAINS + 1): where each train's inputs begin in it
+    trains: Ints  # (BATCH, TRAINS): bit k is a spike that is heard at tick k
+    kinds: Ints  # (BATCH,): how many trains there are
     known: Ints  # (1024,): a train's place in trains, or -1
     place: Ints  # (inputs,): each input's train, -1 without a spike
+
+
+class Sample(NamedTuple):
+    """One of them."""
+
+    order: Ints
+    starts: Ints
+    trains: Ints
+    kinds: int
+
+
+class Scratch(NamedTuple):
+    """What the ticks of one copy need, made once."""
+
     sums: Ints  # (TRAINS, neurons): of the weights of each train's inputs
     drive: Ints  # (INPUT_TICKS + 1, neurons): what is heard at each tick
     u: Floats  # (neurons,)
@@ -114,73 +130,83 @@ def new_weights(settings: Settings, copies: int, inputs: int, neurons: int) -> W
     )
 
 
-def new_scratch(inputs: int, neurons: int) -> Scratch:
-    """For so many inputs and neurons."""
+def new_batch(inputs: int) -> Batch:
+    """For samples of so many inputs."""
+    return Batch(
+        np.zeros((BATCH, inputs), np.int32), np.zeros((BATCH, TRAINS + 1), np.int32),
+        np.zeros((BATCH, TRAINS), np.int32), np.zeros(BATCH, np.int32), np.zeros(1 << INPUT_TICKS, np.int32),
+        np.zeros(inputs, np.int32),
+    )  # fmt: skip
+
+
+def new_scratch(neurons: int) -> Scratch:
+    """For so many neurons."""
     ints, floats = np.zeros(neurons, np.int32), np.zeros(neurons, np.float32)
     return Scratch(
-        np.zeros(inputs, np.int32), np.zeros(TRAINS + 1, np.int32), np.zeros(TRAINS, np.int32),
-        np.full(1 << INPUT_TICKS, -1, np.int32), np.zeros(inputs, np.int32), np.zeros((TRAINS, neurons), np.int32),
-        np.zeros((INPUT_TICKS + 1, neurons), np.int32), floats, floats.copy(), floats.copy(), ints, ints.copy(),
-        ints.copy(), np.zeros(neurons, np.uint32), np.zeros(neurons, np.uint32),
+        np.zeros((TRAINS, neurons), np.int32), np.zeros((INPUT_TICKS + 1, neurons), np.int32), floats, floats.copy(),
+        floats.copy(), ints, ints.copy(), ints.copy(), np.zeros(neurons, np.uint32), np.zeros(neurons, np.uint32),
     )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def encode(x: Floats, saturation: float, scratch: Scratch) -> int:
-    """Sort the inputs that spike by their trains; how many trains there are."""
-    scratch.known[:] = -1
-    scratch.starts[:] = 0
-    count = 0
+def encode(x: Floats, k: int, saturation: float, batch: Batch) -> None:
+    """Make sample k of the batch of inputs x: sort those that spike by their trains."""
+    known, place = batch.known, batch.place
+    order, starts, trains = batch.order[k], batch.starts[k], batch.trains[k]
+    known[:] = -1
+    starts[:] = 0
+    count = total = 0
     for i in range(len(x)):
         train = rules.spike_train(np.float64(x[i]), saturation, INPUT_TICKS)
-        place = -1
+        place[i] = -1
         if train:
-            place = scratch.known[train]
-            if place < 0:
-                place = count
-                scratch.known[train] = count
-                scratch.trains[count] = train << 1  # heard a tick later
+            if known[train] < 0:
+                known[train] = count
+                trains[count] = train << 1  # heard a tick later
                 count += 1
-            scratch.starts[place + 1] += 1
-        scratch.place[i] = place
-    for p in range(count):
-        scratch.starts[p + 1] += scratch.starts[p]
-    for i in range(len(x) - 1, -1, -1):  # from behind, each at its train's end, which then is its start
-        place = scratch.place[i]
-        if place >= 0:
-            scratch.starts[place + 1] -= 1
-            scratch.order[scratch.starts[place + 1]] = i
-    for p in range(count):  # back from starts to ends: each train's end is the next one's start
-        scratch.starts[p] = scratch.starts[p + 1]
-    total = 0
-    for i in range(len(x)):
-        total += scratch.place[i] >= 0
-    scratch.starts[count] = total
-    return count
+            place[i] = known[train]
+            starts[place[i]] += 1
+            total += 1
+    end = 0
+    for p in range(count):  # from how many there are to where they end
+        end += starts[p]
+        starts[p] = end
+    starts[count] = total
+    for i in range(len(x) - 1, -1, -1):  # from behind, so that each end becomes a start
+        if place[i] >= 0:
+            starts[place[i]] -= 1
+            order[starts[place[i]]] = i
+    batch.kinds[k] = count
 
 
 @njit(cache=True, nogil=True)
-def add_up(weight: Ints, trains: int, scratch: Scratch) -> None:
+def sample_of(batch: Batch, k: int) -> Sample:
+    """Sample k of the batch."""
+    return Sample(batch.order[k], batch.starts[k], batch.trains[k], batch.kinds[k])
+
+
+@njit(cache=True, nogil=True)
+def add_up(weight: Ints, sample: Sample, scratch: Scratch) -> None:
     """The drive of every neuron at every tick, in quanta. Each weight of a spiking input is visited once."""
     neurons = weight.shape[1]
     scratch.drive[:] = 0
-    for p in range(trains):
+    for p in range(sample.kinds):
         total = scratch.sums[p]
         total[:] = 0
-        j, end = scratch.starts[p], scratch.starts[p + 1]
+        j, end = sample.starts[p], sample.starts[p + 1]
         while j + 4 <= end:
-            a, b = weight[scratch.order[j]], weight[scratch.order[j + 1]]
-            c, d = weight[scratch.order[j + 2]], weight[scratch.order[j + 3]]
+            a, b = weight[sample.order[j]], weight[sample.order[j + 1]]
+            c, d = weight[sample.order[j + 2]], weight[sample.order[j + 3]]
             for n in range(neurons):
                 total[n] += np.int32(np.int32(a[n] + b[n]) + np.int32(c[n] + d[n]))
             j += 4
         while j < end:
-            a = weight[scratch.order[j]]
+            a = weight[sample.order[j]]
             for n in range(neurons):
                 total[n] += a[n]
             j += 1
         for tick in range(1, INPUT_TICKS + 1):
-            if scratch.trains[p] >> tick & 1:
+            if sample.trains[p] >> tick & 1:
                 row = scratch.drive[tick]
                 for n in range(neurons):
                     row[n] += total[n]
@@ -253,12 +279,12 @@ def compete(column: int, numbers: Numbers, scratch: Scratch) -> int:
 
 
 @njit(cache=True, nogil=True)
-def heard(begin: int, end: int, trains: int, scratch: Scratch) -> np.uint32:
+def heard(begin: int, end: int, sample: Sample) -> np.uint32:
     """A bit for each train with a spike that is heard at a tick of begin..end."""
     ticks = (np.int64(1) << (end + 1)) - (np.int64(1) << max(begin, 0))
     bits = np.uint32(0)
-    for p in range(trains):
-        if scratch.trains[p] & ticks:
+    for p in range(sample.kinds):
+        if sample.trains[p] & ticks:
             bits |= np.uint32(1) << np.uint32(p)
     return bits
 
@@ -272,7 +298,7 @@ def quanta(resource: np.float32, numbers: Numbers) -> np.int32:
 
 @njit(cache=True, nogil=True)
 def grow(
-    weights: Weights, where: tuple[int, int], change: np.float32, bits: np.uint32, scratch: Scratch
+    weights: Weights, where: tuple[int, int], change: np.float32, bits: np.uint32, sample: Sample
 ) -> None:
     """ΔW to the synapses of these trains, of one neuron (copy, neuron); free goes down by as much in all."""
     copy, n = where
@@ -280,15 +306,20 @@ def grow(
     count = 0
     for p in range(TRAINS):
         if bits >> np.uint32(p) & np.uint32(1):
-            for j in range(scratch.starts[p], scratch.starts[p + 1]):
-                row[scratch.order[j]] += change
-            count += scratch.starts[p + 1] - scratch.starts[p]
+            for j in range(sample.starts[p], sample.starts[p + 1]):
+                row[sample.order[j]] += change
+            count += sample.starts[p + 1] - sample.starts[p]
     weights.free[copy, n] -= change * np.float32(count)
 
 
 @njit(cache=True, nogil=True)
 def weigh(
-    weights: Weights, where: tuple[int, int], bits: np.uint32, numbers: Numbers, scratch: Scratch
+    weights: Weights,
+    where: tuple[int, int],
+    bits: np.uint32,
+    sample: Sample,
+    numbers: Numbers,
+    scratch: Scratch,
 ) -> None:
     """Work out anew the weights of the synapses of these trains, and their sums."""
     copy, n = where
@@ -297,8 +328,8 @@ def weigh(
     for p in range(TRAINS):
         if bits >> np.uint32(p) & np.uint32(1):
             total = np.int32(0)
-            for j in range(scratch.starts[p], scratch.starts[p + 1]):
-                i = scratch.order[j]
+            for j in range(sample.starts[p], sample.starts[p + 1]):
+                i = sample.order[j]
                 new = quanta(row[i], numbers)
                 positive += max(new, np.int32(0)) - max(weight[i, n], np.int32(0))
                 weight[i, n] = new
@@ -336,7 +367,7 @@ def spike(
     where: tuple[int, int],
     tick: int,
     forced: bool,
-    trains: int,
+    sample: Sample,
     numbers: Numbers,
     scratch: Scratch,
 ) -> None:
@@ -346,7 +377,7 @@ def spike(
     scratch.last[n] = tick
     if forced:
         scratch.first[n] = -1
-        scratch.contributed[n] = heard(tick - numbers.window, tick, trains, scratch)
+        scratch.contributed[n] = heard(tick - numbers.window, tick, sample)
         return
     if not rules.continues(interval, numbers.isi_max, scratch.first[n] < 0):
         scratch.first[n] = tick
@@ -354,23 +385,28 @@ def spike(
         weights.stability[copy, n] = rules.stability_at_start(
             weights.stability[copy, n], numbers.rate, numbers.d_h
         )
-    scratch.contributed[n] |= heard(scratch.first[n] - numbers.window, tick, trains, scratch)
+    scratch.contributed[n] |= heard(scratch.first[n] - numbers.window, tick, sample)
     new = scratch.contributed[n] & ~scratch.depressed[n]
     if new:
         scratch.depressed[n] |= new
-        grow(weights, where, rules.anti_hebbian(numbers.d_h, weights.stability[copy, n]), new, scratch)
-        weigh(weights, where, new, numbers, scratch)
+        grow(weights, where, rules.anti_hebbian(numbers.d_h, weights.stability[copy, n]), new, sample)
+        weigh(weights, where, new, sample, numbers, scratch)
         for later in range(tick + 1, INPUT_TICKS + 1):
             total = np.int32(0)
-            for p in range(trains):
-                if scratch.trains[p] >> later & 1:
+            for p in range(sample.kinds):
+                if sample.trains[p] >> later & 1:
                     total += scratch.sums[p, n]
             scratch.drive[later, n] = total
 
 
 @njit(cache=True, nogil=True)
 def settle(
-    weights: Weights, where: tuple[int, int], rewarded: bool, numbers: Numbers, scratch: Scratch
+    weights: Weights,
+    where: tuple[int, int],
+    rewarded: bool,
+    sample: Sample,
+    numbers: Numbers,
+    scratch: Scratch,
 ) -> None:
     """The reward, and, as the sample's sequences are over, the renormalisation of a neuron that fired."""
     copy, n = where
@@ -379,7 +415,7 @@ def settle(
         bits = scratch.contributed[n]
         forced = scratch.first[n] < 0
         stability = weights.stability[copy, n]
-        grow(weights, where, rules.dopamine(numbers.dopamine, stability, forced), bits, scratch)
+        grow(weights, where, rules.dopamine(numbers.dopamine, stability, forced), bits, sample)
         weights.stability[copy, n] = rules.stability_at_reward(
             stability,
             numbers.rate * numbers.dopamine,
@@ -392,15 +428,21 @@ def settle(
         weights.free[copy, n] = 0
         weigh_all(weights, where, offset, numbers)
     elif bits:
-        weigh(weights, where, bits, numbers, scratch)
+        weigh(weights, where, bits, sample, numbers, scratch)
 
 
 @njit(cache=True, nogil=True)
 def learn_one(
-    weights: Weights, copy: int, key: np.uint32, label: int, trains: int, numbers: Numbers, scratch: Scratch
+    weights: Weights,
+    copy: int,
+    key: np.uint32,
+    label: int,
+    sample: Sample,
+    numbers: Numbers,
+    scratch: Scratch,
 ) -> None:
-    """One sample of one copy; `encode` has been called. label: the column that is right."""
-    add_up(weights.weight[copy], trains, scratch)
+    """One sample of one copy. label: the column that is right."""
+    add_up(weights.weight[copy], sample, scratch)
     begin(weights.positive[copy], numbers, scratch)
     m = numbers.m
     columns = len(scratch.u) // m
@@ -414,27 +456,41 @@ def learn_one(
                 continue
             for n in range(column * m, (column + 1) * m):
                 if scratch.above[n] >= 0:
-                    spike(weights, (copy, n), tick, column == forced, trains, numbers, scratch)
+                    spike(weights, (copy, n), tick, column == forced, sample, numbers, scratch)
             if column == label and tick <= INPUT_TICKS:
                 forces = False  # OUT fired in time, which silences BIASGATE
     for n in range(len(scratch.u)):
         if scratch.last[n] != NEVER:
-            settle(weights, (copy, n), n // m == label, numbers, scratch)
+            settle(weights, (copy, n), n // m == label, sample, numbers, scratch)
 
 
 @njit(cache=True, nogil=True)
-def learn(weights: Weights, X: Floats, labels: Ints, sample: int, numbers: Numbers, scratch: Scratch) -> None:
-    """Samples (samples, inputs) in their order, each once, of the columns `labels`. sample: how many there were."""
+def learn(
+    weights: Weights,
+    X: Floats,
+    labels: Ints,
+    orders: Ints,
+    learnt: int,
+    batch: Batch,
+    numbers: Numbers,
+    scratch: Scratch,
+) -> None:
+    """A batch of samples (samples, inputs) of the columns `labels`, each once.
+
+    orders: (copies, samples), in which each copy takes them. learnt: how many samples there were before.
+    """
     for k in range(len(X)):
-        trains = encode(X[k], numbers.saturation, scratch)
-        for copy in range(weights.weight.shape[0]):
-            key = rules.key_of(numbers.seed, copy, sample + k + 1)
-            learn_one(weights, copy, key, labels[k], trains, numbers, scratch)
+        encode(X[k], k, numbers.saturation, batch)
+    for copy in range(weights.weight.shape[0]):
+        for j in range(len(X)):
+            k = orders[copy, j]
+            key = rules.key_of(numbers.seed, copy, learnt + j + 1)
+            learn_one(weights, copy, key, labels[k], sample_of(batch, k), numbers, scratch)
 
 
 @njit(cache=True, nogil=True)
 def decide(
-    weights: Weights, X: Floats, out: Floats, near: Floats, numbers: Numbers, scratch: Scratch
+    weights: Weights, X: Floats, out: Floats, near: Floats, batch: Batch, numbers: Numbers, scratch: Scratch
 ) -> None:
     """Spikes of OUT of each column, all copies together, into out (samples, columns); learns nothing.
 
@@ -444,11 +500,12 @@ def decide(
     out[:] = 0
     near[:] = 0
     for k in range(len(X)):
-        trains = encode(X[k], numbers.saturation, scratch)
-        for copy in range(weights.weight.shape[0]):
-            add_up(weights.weight[copy], trains, scratch)
+        encode(X[k], k, numbers.saturation, batch)
+    for copy in range(weights.weight.shape[0]):
+        key = rules.key_of(numbers.seed, copy, 0)
+        for k in range(len(X)):
+            add_up(weights.weight[copy], sample_of(batch, k), scratch)
             begin(weights.positive[copy], numbers, scratch)
-            key = rules.key_of(numbers.seed, copy, 0)
             watch(key, out[k], near[k], numbers, scratch)
 
 

@@ -91,6 +91,19 @@ def test_colanet_same_seed_gives_the_same_bits_however_the_samples_are_handed_ov
     assert not np.array_equal(copies[0], copies[1])
 
 
+def test_colanet_shuffled_copies_each_learn_every_sample_once_in_an_order_of_their_own():
+    values, labels = samples(300)
+    quiet = replace(SMALL, noise=0.0)  # nothing else makes the copies differ
+    same = CoLaNET(quiet, copies=2).fit(values / 40, labels).snapshot().resource
+    assert np.array_equal(same[0], same[1])
+    own = [CoLaNET(quiet, copies=2, seed=3).fit(values / 40, labels, shuffle=True) for _ in range(2)]
+    resource = own[0].snapshot().resource
+    assert not np.array_equal(resource[0], resource[1])
+    assert np.array_equal(resource, own[1].snapshot().resource)
+    for order in own[0]._orders(256, True):
+        assert np.array_equal(np.sort(order), np.arange(256))
+
+
 def test_colanet_prediction_changes_nothing_and_is_the_same_twice(network):
     before = network.snapshot()
     values, _ = samples(50, seed=2)

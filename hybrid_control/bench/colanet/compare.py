@@ -1,6 +1,6 @@
 """CoLaNET beside what else classifies the same inputs: accuracy, and time per sample learnt and tested.
 
-The others come from scikit-learn, which only these measurements need: pip install scikit-learn.
+The others come from scikit-learn, which only these measurements need: pip install 'hybrid-control[baselines]'.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def baselines(split: Split, saturation: float) -> list[Row]:
         from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier
         from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
     except ImportError as error:
-        raise ValueError(f"baselines need scikit-learn ({error}): pip install scikit-learn") from None
+        raise ValueError(f"baselines need scikit-learn ({error}): pip install 'hybrid-control[baselines]'") from None
     s = Split(split.x / saturation, split.y, split.test_x / saturation, split.test_y)
     spikes, test_spikes = counts(split.x, saturation), counts(split.test_x, saturation)
     classes = np.unique(s.y)
