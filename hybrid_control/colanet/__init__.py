@@ -2,6 +2,6 @@
 
 from hybrid_control.colanet.classifier import CoLaNET, Snapshot
 from hybrid_control.colanet.files import load, save
-from hybrid_control.colanet.settings import ACTIVATIONS, MNIST, Settings
+from hybrid_control.colanet.settings import ACTIVATIONS, MNIST, PICTURES, Settings
 
-__all__ = ["ACTIVATIONS", "MNIST", "CoLaNET", "Settings", "Snapshot", "load", "save"]
+__all__ = ["ACTIVATIONS", "MNIST", "PICTURES", "CoLaNET", "Settings", "Snapshot", "load", "save"]

@@ -9,6 +9,7 @@ import pytest
 
 from hybrid_control.bench.colanet import mnist
 from hybrid_control.bench.colanet.compare import Row, Split, baselines, colanet, counts, mean, table
+from hybrid_control.bench.colanet.pictures import chosen, folds_of
 from hybrid_control.bench.colanet.speed import cost
 from hybrid_control.colanet import Settings
 
@@ -38,6 +39,15 @@ def test_colanet_rows_say_accuracy_and_time_and_are_averaged_over_runs():
     assert row.learn_ms > 0
     (both,) = mean([[Row("a", 0.5, 1, 2)], [Row("a", 1.0, 3, 4)]])
     assert table([both]).splitlines()[-1] == "| a | 75.00 % | 2.000 | 3.000 |"
+
+
+def test_colanet_folds_hold_as_much_of_each_class_and_small_classes_are_left_out():
+    labels = np.array(["c"] * 20 + ["b"] * 11 + ["a"] * 30 + ["d"] * 40)
+    which, y = chosen(labels, 2)
+    assert set(labels[which]) == {"a", "c"}
+    assert np.array_equal(np.array(["a", "c"])[y], labels[which])
+    fold = folds_of(y, 5)
+    assert all(np.array_equal(np.bincount(y[fold == k]), [6, 4]) for k in range(5))
 
 
 def test_colanet_baselines_say_that_they_need_scikit_learn(monkeypatch):

