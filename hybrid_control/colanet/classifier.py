@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hybrid_control.colanet import kernel
+from hybrid_control.colanet import kernel, state
 from hybrid_control.colanet.settings import ACTIVATIONS, Settings
 
 Label = int | str
@@ -25,9 +25,9 @@ class Snapshot:
 
     labels: tuple[Label, ...]
     samples: int
-    resource: kernel.Floats
-    stability: kernel.Floats
-    free: kernel.Floats
+    resource: state.Floats
+    stability: state.Floats
+    free: state.Floats
 
 
 class CoLaNET:
@@ -79,8 +79,8 @@ class CoLaNET:
             rows.shape[1], [*(self.checked_label(c) for c in (() if classes is None else classes)), *labels]
         )
         columns = np.array([self._columns[label] for label in labels], np.int32)
-        for start in range(0, len(rows), kernel.BATCH):
-            part = slice(start, start + kernel.BATCH)
+        for start in range(0, len(rows), state.BATCH):
+            part = slice(start, start + state.BATCH)
             X_part, y_part = rows[part], columns[part]
             orders = self._orders(len(X_part), shuffle)
             kernel.learn(
@@ -89,7 +89,7 @@ class CoLaNET:
             self.samples += len(X_part)
         return self
 
-    def _orders(self, samples: int, shuffle: bool) -> kernel.Ints:
+    def _orders(self, samples: int, shuffle: bool) -> state.Ints:
         """In which each copy takes the samples of a batch: (copies, samples)."""
         orders = np.tile(np.arange(samples, dtype=np.int32), (self.copies, 1))
         if shuffle:
@@ -102,7 +102,7 @@ class CoLaNET:
         self.__dict__.update(fresh.__dict__)
         return self
 
-    def decision_function(self, X: ArrayLike) -> kernel.Floats:
+    def decision_function(self, X: ArrayLike) -> state.Floats:
         """Spikes of each class's OUT, all copies together: (samples, classes)."""
         return self._decided(X)[0]
 
@@ -151,18 +151,18 @@ class CoLaNET:
             raise ValueError("nothing has been learnt yet: learn, partial_fit or fit come first")
         return self._weights
 
-    def _decided(self, X: ArrayLike) -> tuple[kernel.Floats, kernel.Floats]:
+    def _decided(self, X: ArrayLike) -> tuple[state.Floats, state.Floats]:
         weights = self._learnt()
         rows = self._checked(X)
         out, near = (np.zeros((len(rows), len(self._columns)), np.float32) for _ in range(2))
-        for start in range(0, len(rows), kernel.BATCH):
-            part = slice(start, start + kernel.BATCH)
+        for start in range(0, len(rows), state.BATCH):
+            part = slice(start, start + state.BATCH)
             kernel.decide(
                 weights, rows[part], out[part], near[part], self._batch, self._numbers, self._scratch
             )
         return out, near
 
-    def _checked(self, X: ArrayLike) -> kernel.Floats:
+    def _checked(self, X: ArrayLike) -> state.Floats:
         """Samples as the kernel takes them."""
         try:
             with np.errstate(over="ignore"):
@@ -225,6 +225,6 @@ class CoLaNET:
         """Weights of neurons that have learnt nothing, for the columns that there are."""
         neurons = len(self._columns) * self.settings.microcolumns
         self.n_features_in_ = inputs
-        self._numbers = kernel.numbers_of(self.settings, inputs, self.seed)
-        self._batch, self._scratch = kernel.new_batch(inputs), kernel.new_scratch(neurons)
-        self._weights = kernel.new_weights(self.settings, self.copies, inputs, neurons)
+        self._numbers = state.numbers_of(self.settings, inputs, self.seed)
+        self._batch, self._scratch = state.new_batch(inputs), state.new_scratch(neurons)
+        self._weights = state.new_weights(self.settings, self.copies, inputs, neurons)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hybrid_control.colanet import kernel, rules
+from hybrid_control.colanet import rules, state
 
 F = np.float32
 OPEN = rules.OPEN
@@ -92,7 +92,7 @@ class Plain:
 
     def __init__(self, settings, inputs, columns, copies, seed):
         self.settings, self.seed, self.samples = settings, seed, 0
-        self.numbers = kernel.numbers_of(settings, inputs, seed)
+        self.numbers = state.numbers_of(settings, inputs, seed)
         m = settings.microcolumns
         self.copies = [
             [[Neuron(inputs, settings, self.numbers, c * m + k) for k in range(m)] for c in range(columns)]
