@@ -1,4 +1,4 @@
-"""The arrays of a CoLaNET: what is learnt, samples as spikes, and what the ticks need; and its numbers for the kernel."""
+"""The arrays of a CoLaNET: what is learnt, samples as spikes, what the ticks need; and its numbers for the kernel."""
 
 from __future__ import annotations
 
