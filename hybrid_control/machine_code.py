@@ -16,7 +16,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 #: Folders, beside the package's, that hold compiled functions or what these read as constants.
-ROOMS = ("signals", "geometry", "realtime", "snn", "sim", "navigation", "cosim", "../firmware_bridge/link")
+ROOMS = ("signals", "geometry", "realtime", "snn", "colanet", "sim", "navigation", "cosim", "../firmware_bridge/link")
 PREFIX = "hybrid_control-"
 KEPT = 3  # folders of older sources
 

@@ -21,8 +21,9 @@ _TYPES = {
 class OnnxModel:
     """A model that is called with one example at a time, without a batch axis.
 
-    inputs, outputs: shapes by name, without the batch axis. sizes: of axes that the file leaves open, by the input's
-    name: its whole shape. ModelError as `open_session` raises it, and where a shape stays open.
+    inputs, outputs: shapes by name, without the batch axis. types: of the inputs, by name. sizes: of axes that the
+    file leaves open, by the input's name: its whole shape. ModelError as `open_session` raises it, and where a shape
+    stays open.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class OnnxModel:
         self.path = str(path)
         self._session = open_session(path, providers)
         self.inputs: dict[str, tuple[int, ...]] = {}
-        self._types: dict[str, Any] = {}
+        self.types: dict[str, Any] = {}
         self._batched: dict[str, bool] = {}
         for arg in self._session.get_inputs():
             self._take_input(arg, (sizes or {}).get(arg.name))
@@ -60,7 +61,7 @@ class OnnxModel:
                 f"{self.path}: input {arg.name} has the shape {arg.shape}: give its size, without the batch"
             )
         self.inputs[arg.name] = inner
-        self._types[arg.name], self._batched[arg.name] = _TYPES[arg.type], batched
+        self.types[arg.name], self._batched[arg.name] = _TYPES[arg.type], batched
 
     def _shapes_of_outputs(self) -> dict[str, tuple[int, ...]]:
         """By a run on zeros: what the file says of them may be open."""
@@ -72,7 +73,7 @@ class OnnxModel:
         feed = {}
         for name, shape in self.inputs.items():
             value = np.zeros(shape) if inputs is None else np.asarray(inputs[name]).reshape(shape)
-            value = value.astype(self._types[name], copy=False)
+            value = value.astype(self.types[name], copy=False)
             feed[name] = value[None] if self._batched[name] else value
         return feed
 

@@ -23,6 +23,7 @@ COMMANDS = (
     "warm",
     "train",
     "snn",
+    "colanet",
     "cosim",
     "bench",
     "tune",

@@ -13,17 +13,18 @@ ROOMS = runpy.run_path(str(ROOT / "scripts" / "rooms.py"))
 
 #: What each room may import; whatever else is an arrow that does not belong in the house.
 HOUSE = {
-    "cli": "ros nodes, bench, report, bringup, navigation, cosim, learning, firmware_bridge, sim, snn, signals, "
-    "realtime, parameters, backends, files",
+    "cli": "ros nodes, bench, report, bringup, navigation, cosim, learning, colanet, firmware_bridge, sim, snn, "
+    "signals, realtime, parameters, backends, files",
     "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends, "
     "files",
-    "bench": "report, bringup, cosim, learning, ann, navigation, firmware_bridge, sim, snn, signals, realtime, "
-    "backends, files",
+    "bench": "report, bringup, cosim, learning, colanet, ann, navigation, firmware_bridge, sim, snn, signals, "
+    "realtime, backends, files",
     "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "learning, cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, sim, snn, signals, realtime, files",
     "learning": "snn, ann, sim, signals, files",
+    "colanet": "ann, files",
     "firmware_bridge": "snn, signals, backends",
     "sim": "signals, geometry, parameters, files",
     "snn": "signals, backends, files",
@@ -63,6 +64,7 @@ AT_HOME = {
         "hybrid_control/navigation/bench/imitation.py",
         "hybrid_control/bench/peers.py",
         "hybrid_control/bench/closed_loop/tools.py",
+        "hybrid_control/bench/colanet/",
         "hybrid_control/bench/conversion/train.py",
         "hybrid_control/bench/conversion/peers.py",
         "hybrid_control/bench/hand_over/",

@@ -1,0 +1,1 @@
+"""Measurements of CoLaNET beside what else classifies features, and an encoder to measure it behind."""

@@ -1,0 +1,192 @@
+"""`hybrid-control colanet`: teach classes by pictures, each shown once, and test what was learnt."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hybrid_control.colanet.encode import Encoder
+    from hybrid_control.colanet.pictures import Picture, Pictures
+
+ENCODER = "efficientnet-lite0.onnx"
+SHOWN = 10  # classes with mistakes that are printed
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `colanet` to the command line."""
+    root = subparsers.add_parser(
+        "colanet", help="teach classes by pictures, by local plasticity, each shown once"
+    )
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    where = "DIR|ZIP"
+    train = commands.add_parser(
+        "train",
+        help="learn the pictures of a folder or a zip file",
+        description="Learns pictures, each once, in an order drawn by the seed. Their class is the path of the folder "
+        "that they lie in; folders train, val and test around them are parts, and test is left out.",
+    )
+    test = commands.add_parser(
+        "test",
+        help="say how many pictures are recognised",
+        description="Recognises pictures; of those in parts train, val and test, those of test where there are any.",
+    )
+    for parser in (train, test):
+        parser.add_argument("pictures", type=Path, metavar=where, help="a folder per class, at any depth")
+        parser.add_argument(
+            "--encoder", type=Path, metavar="FILE.onnx|.tflite",
+            help="makes features of a picture (default: EfficientNet-Lite0, written at first use)",
+        )  # fmt: skip
+        parser.add_argument("--output", metavar="NAME", help="the encoder's output with the features")
+    train.add_argument(
+        "--out", type=Path, default=Path("colanet.npz"), metavar="FILE.npz", help="is written (%(default)s)"
+    )
+    train.add_argument(
+        "--from", dest="start", type=Path, metavar="FILE.npz", help="go on from what this one has learnt"
+    )
+    train.add_argument(
+        "--copies", type=int, default=15, help="networks whose spikes are added up (%(default)s)"
+    )
+    train.add_argument("--seed", type=int, default=0, help="of the noise and the order (%(default)s)")
+    test.add_argument(
+        "--network",
+        type=Path,
+        default=Path("colanet.npz"),
+        metavar="FILE.npz",
+        help="what was learnt (%(default)s)",
+    )
+    test.add_argument(
+        "--confusion", type=Path, metavar="FILE.csv", help="write how often which is taken for which"
+    )
+    encoder = commands.add_parser(
+        "encoder",
+        help="write EfficientNet-Lite0 as an ONNX file of its features (needs torch and its packages)",
+    )
+    encoder.add_argument("out", type=Path, metavar="OUT.onnx")
+    train.set_defaults(run=_train)
+    test.set_defaults(run=_test)
+    encoder.set_defaults(run=_encoder)
+
+
+def _encoder(arguments: argparse.Namespace) -> int:
+    from hybrid_control.bench.colanet.encoder import export
+
+    export(arguments.out)
+    print(f"{arguments.out}: an image (224, 224, 3) to 1,280 features")
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from hybrid_control.colanet.pictures import Pictures
+    from hybrid_control.colanet.recogniser import Recogniser
+
+    if not arguments.out.resolve().parent.is_dir():
+        raise ValueError(f"--out {arguments.out}: its folder does not exist")
+    encoder = _opened(arguments)
+    known = Recogniser.load(arguments.start, encoder.digest) if arguments.start else None
+    with Pictures(arguments.pictures) as pictures:
+        chosen = [p for p in pictures.pictures if p.part != "test"]
+        if not chosen:
+            raise ValueError(f"{arguments.pictures}: has pictures in the part test alone")
+        if arguments.seed < 0:
+            raise ValueError(f"--seed {arguments.seed}: expected a whole number of 0 or more")
+        order = np.random.default_rng(arguments.seed).permutation(len(chosen))
+        chosen = [chosen[k] for k in order]
+        features, encoding = _features(encoder, pictures, chosen)
+    recogniser = known or Recogniser.new(
+        features, encoder.digest, copies=arguments.copies, seed=arguments.seed
+    )
+    begin = time.perf_counter()
+    recogniser.learn(features, [p.label for p in chosen])
+    learning = time.perf_counter() - begin
+    recogniser.save(arguments.out)
+    count = len(chosen)
+    print(
+        f"{count} pictures of {len({p.label for p in chosen})} classes, each once: "
+        f"{1e3 * encoding / count:.2f} ms to encode and {1e3 * learning / count:.2f} ms to learn each"
+    )
+    print(f"{arguments.out}: knows {len(recogniser.network.classes_)} classes")
+    return 0
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    from hybrid_control.colanet.pictures import Pictures
+    from hybrid_control.colanet.recogniser import Recogniser
+
+    encoder = _opened(arguments)
+    recogniser = Recogniser.load(arguments.network, encoder.digest)
+    with Pictures(arguments.pictures) as pictures:
+        chosen = [p for p in pictures.pictures if p.part == "test"] or pictures.pictures
+        features, encoding = _features(encoder, pictures, chosen)
+    begin = time.perf_counter()
+    predicted = recogniser.predict(features)
+    testing = time.perf_counter() - begin
+    pairs = Counter(zip((p.label for p in chosen), (str(label) for label in predicted), strict=True))
+    count, right = len(chosen), sum(n for (truth, said), n in pairs.items() if truth == said)
+    labels = {p.label for p in chosen}
+    print(
+        f"{right} of {count} pictures of {len(labels)} classes are recognised: {100 * right / count:.2f} %; "
+        f"{1e3 * encoding / count:.2f} ms to encode and {1e3 * testing / count:.2f} ms to recognise each"
+    )
+    unknown = sorted(labels - {str(label) for label in recogniser.network.classes_})
+    if unknown:
+        print(f"{len(unknown)} of the classes were never taught: {', '.join(unknown[:SHOWN])}")
+    mistakes = sorted(((n, *pair) for pair, n in pairs.items() if pair[0] != pair[1]), reverse=True)
+    for n, truth, said in mistakes[:SHOWN]:
+        print(f"{n:5d}  {truth}  taken for  {said}")
+    if arguments.confusion is not None:
+        _write(arguments.confusion, pairs)
+        print(arguments.confusion)
+    return 0
+
+
+def _opened(arguments: argparse.Namespace) -> Encoder:
+    """The encoder that was asked for, or the one of every day."""
+    from hybrid_control.colanet.encode import Encoder
+
+    path = arguments.encoder
+    if path is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        path = cache / "hybrid_control" / ENCODER
+        if not path.exists():
+            from hybrid_control.bench.colanet.encoder import export
+
+            path.parent.mkdir(parents=True, exist_ok=True)
+            export(path)
+            print(f"{path}: written; the encoder of every later run", file=sys.stderr)
+    return Encoder(path, output=arguments.output)
+
+
+def _features(
+    encoder: Encoder, pictures: Pictures, chosen: list[Picture]
+) -> tuple[NDArray[np.float32], float]:
+    """Features (pictures, features), and the seconds that the encoder took for them."""
+    import numpy as np
+    from tqdm import tqdm
+
+    rows, seconds = np.zeros((len(chosen), encoder.features), np.float32), 0.0
+    for row, picture in zip(rows, tqdm(chosen, desc="encoding", unit="picture"), strict=True):
+        image = pictures.read(picture, encoder.size)
+        begin = time.perf_counter()
+        row[:] = encoder(image)
+        seconds += time.perf_counter() - begin
+    return rows, seconds
+
+
+def _write(path: Path, pairs: Counter[Any]) -> None:
+    import csv
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", "taken for", "pictures"])
+        writer.writerows([*pair, n] for pair, n in sorted(pairs.items()))

@@ -1,0 +1,64 @@
+"""The measurements: what is compared gets the same inputs, and MNIST is learnt where it is there."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybrid_control.bench.colanet import mnist
+from hybrid_control.bench.colanet.compare import Row, Split, baselines, colanet, counts, mean, table
+from hybrid_control.bench.colanet.pictures import chosen, folds_of
+from hybrid_control.bench.colanet.speed import cost
+from hybrid_control.colanet import Settings
+
+DATA = Path(os.environ.get("HYBRID_CONTROL_DATA") or Path(__file__).parents[3] / "shared" / "data")
+MNIST_FILE = DATA / "seeds" / "mnist_uint8.npz"
+
+
+def test_colanet_spike_counts_are_whole_tenths_of_the_rate():
+    x = np.array([[0.0, 0.05, 0.1, 0.19, 0.2, 1 / 3, 0.99, 1.0, 7.0]])
+    assert np.allclose(counts(5 * x, 5.0), [[0, 0, 0.1, 0.1, 0.2, 0.3, 0.9, 1, 1]])
+
+
+def test_colanet_cost_of_an_answer_counts_every_spike_at_every_neuron():
+    x = np.array([[0.5, 0.1, 0.0]])  # 5 spikes and 1
+    assert cost(x, Settings(microcolumns=2, saturation=1.0), 3) == (
+        pytest.approx(6 * 60),
+        pytest.approx(2 * 60),
+    )
+
+
+def test_colanet_rows_say_accuracy_and_time_and_are_averaged_over_runs():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((40, 6), np.float32), np.arange(40) % 2
+    row = colanet(Split(x, y, x, y), Settings(microcolumns=2, saturation=1.0), 2)
+    assert row.name == "CoLaNET ×2"
+    assert 0 <= row.accuracy <= 1
+    assert row.learn_ms > 0
+    (both,) = mean([[Row("a", 0.5, 1, 2)], [Row("a", 1.0, 3, 4)]])
+    assert table([both]).splitlines()[-1] == "| a | 75.00 % | 2.000 | 3.000 |"
+
+
+def test_colanet_folds_hold_as_much_of_each_class_and_small_classes_are_left_out():
+    labels = np.array(["c"] * 20 + ["b"] * 11 + ["a"] * 30 + ["d"] * 40)
+    which, y = chosen(labels, 2)
+    assert set(labels[which]) == {"a", "c"}
+    assert np.array_equal(np.array(["a", "c"])[y], labels[which])
+    fold = folds_of(y, 5)
+    assert all(np.array_equal(np.bincount(y[fold == k]), [6, 4]) for k in range(5))
+
+
+def test_colanet_baselines_say_that_they_need_scikit_learn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    x = np.zeros((2, 2))
+    with pytest.raises(ValueError, match=r"hybrid-control\[baselines\]"):
+        baselines(Split(x, np.arange(2), x, np.arange(2)), 1.0)
+
+
+@pytest.mark.skipif(not MNIST_FILE.exists(), reason="MNIST is not there")
+def test_colanet_learns_digits_in_one_pass_over_a_sixth_of_mnist():
+    whole = mnist.split_of(str(MNIST_FILE), validate=True)
+    part = Split(whole.x[:10_000], whole.y[:10_000], whole.test_x[:2000], whole.test_y[:2000])
+    assert colanet(part, mnist.TUNED, 5).accuracy > 0.93
