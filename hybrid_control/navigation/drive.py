@@ -24,6 +24,8 @@ from typing import Protocol
 
 from hybrid_control.cosim import Hybrid, LinkOptions
 from hybrid_control.navigation.episode import WINDOW_NS, Episode, Rules, Simulator
+from hybrid_control.navigation.ground.learner import GroundLearner
+from hybrid_control.navigation.ground.part import GroundPart
 from hybrid_control.navigation.parts import (
     Clock,
     EventsPart,
@@ -46,6 +48,7 @@ from hybrid_control.sim.simulator import Simulator as PhysicsSimulator
 from hybrid_control.sim.worlds import World
 
 WINDOW = f"{WINDOW_NS} ns"
+GROUND_RATE = 5.0  # Hz, at which taught ground is looked for
 
 
 class Driver(Protocol):
@@ -72,11 +75,15 @@ def add_planner(
     goal: Goal,
     guide: Guide | None = None,
     states: bool = False,
+    scans: str = "world.scan",
 ) -> None:
-    """Add guide and planner, as far as there are any. states: whether the planner gives initial states too."""
+    """Add guide and planner, as far as there are any. states: whether the planner gives initial states too; scans: the
+    port that gives them."""
     looks = (planner.period_ns, planner.fault) if planner is not None else ()
     hybrid.add("guide", GuidePart(goal, guide, *looks), WINDOW)
-    for kind in ("odometry", *(["scan"] if guide else []), *(["camera"] if planner else [])):
+    if guide is not None:
+        hybrid.link(scans, "guide.scan")
+    for kind in ("odometry", *(["camera"] if planner else [])):
         hybrid.link(f"world.{kind}", f"guide.{kind}")
     if planner is not None:
         # it counts from the image, which may be a window older than the run that sees it
@@ -90,6 +97,7 @@ class Navigator:
     """Planner, encoder and reflex of a robot, ready to drive one world after another.
 
     planner: None leaves the reflex alone. settings, gains: of the reflex, over the robot's. code: name of an encoder.
+    ground: what was taught of the ground, which then is looked at GROUND_RATE times a second.
     memory: whether a `route.Guide` leads planner and reflex to the goal by points on the way, while the planner lives.
     exchange: called with the time in ns after each tick, to move spikes between the reflex and a board. ValueError as
     the parts raise it.
@@ -105,9 +113,10 @@ class Navigator:
         code: str = "poisson",
         memory: bool = True,
         exchange: Callable[[int], None] | None = None,
+        ground: GroundLearner | None = None,
     ) -> None:
         self.planner, self.robot = planner, robot
-        self.code, self.memory, self.exchange = code, memory, exchange
+        self.code, self.memory, self.exchange, self.ground = code, memory, exchange, ground
         self._clock = Clock()
         self.reflex = Reflex(
             {**robot.reflex_settings, **(settings or {})},
@@ -117,13 +126,21 @@ class Navigator:
 
     def run(self, world: World, seed: int = 0, rules: Rules | None = None) -> Episode:
         """Drive one world of the embedded simulator to its goal, to the first contact, or until time is up."""
-        with PhysicsSimulator(world, self.robot, seed, camera=self.planner is not None) as simulator:
+        with PhysicsSimulator(world, self.robot, seed, camera=self.planner is not None or self.ground is not None) as simulator:
             return drive(self, simulator, self.robot, rules, seed)
 
     def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
         """Guide, planner, spikes and reflex, as far as there are any."""
         hybrid.add("reflex", ReflexPart(self.reflex, self._clock, goal, self.exchange), WINDOW)
-        for kind in ("scan", "odometry", *(["vertical"] if robot.vertical is not None else [])):
+        scans, settings = "world.scan", self.reflex.settings
+        lidar = float(settings["lidar_x"]), float(settings["lidar_yaw"])
+        if self.ground is not None:
+            scans, half = "ground.scan", (robot.length / 2, robot.width / 2)
+            hybrid.add("ground", GroundPart(self.ground, round(1e9 / GROUND_RATE), lidar, half), WINDOW)
+            for kind in ("scan", "odometry", "camera"):
+                hybrid.link(f"world.{kind}", f"ground.{kind}")
+        hybrid.link(scans, "reflex.scan")
+        for kind in ("odometry", *(["vertical"] if robot.vertical is not None else [])):
             hybrid.link(f"world.{kind}", f"reflex.{kind}")
         if robot.event_camera is not None and robot.wheels is not None:  # what flies does not look where it goes
             hybrid.add("events", EventsPart(robot.event_camera), WINDOW)
@@ -132,10 +149,9 @@ class Navigator:
             hybrid.link("events.crossing", "reflex.crossing")
         guide = None
         if self.memory:
-            settings = self.reflex.settings
-            guide = Guide(float(settings["lidar_x"]), float(settings["lidar_yaw"]))
+            guide = Guide(*lidar)
         if guide is not None or self.planner is not None:
-            add_planner(hybrid, self.planner, goal, guide, bool(self.reflex.settings["planner_states"]))
+            add_planner(hybrid, self.planner, goal, guide, bool(settings["planner_states"]), scans)
         if guide is not None:
             hybrid.link("guide.waypoint", "reflex.waypoint")
         if self.planner is not None:
@@ -148,7 +164,7 @@ class Navigator:
             hybrid.add("spikes", SpikesPart(spikes), WINDOW)
             hybrid.link("planner.rates", "spikes.rates")
             hybrid.link("spikes.spikes", "reflex.spikes")
-            if self.reflex.settings["planner_states"]:
+            if settings["planner_states"]:
                 hybrid.link("planner.states", "reflex.states")
         return "reflex.command"
 

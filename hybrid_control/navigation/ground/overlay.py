@@ -1,0 +1,47 @@
+"""A scan with what the camera saw on the ground in it, as if it stood there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.navigation.ground.memory import CELL
+from hybrid_control.signals import RangeScan
+
+FloatArray = NDArray[np.float64]
+
+
+def overlay(
+    scan: RangeScan, points: FloatArray, lidar: tuple[float, float], half: tuple[float, float]
+) -> RangeScan:
+    """The scan whose beams end at the nearest of the points that they meet; none becomes longer.
+
+    points: (n, 2) m in the body's frame, middles of cells of CELL m; lidar: x in m and yaw in rad of the range sensor in
+    the body; half: m, of the robot's outline along x and y: what lies in it the robot stands on already, and must be
+    able to leave.
+    """
+    outside = (np.abs(points[:, 0]) > half[0] + CELL / 2) | (np.abs(points[:, 1]) > half[1] + CELL / 2)
+    x, y = points[outside, 0] - lidar[0], points[outside, 1]
+    away = np.hypot(x, y)
+    kept = away > max(scan.range_min, CELL)
+    x, y, away = x[kept], y[kept], away[kept]
+    if not away.size or not scan.angle_increment:
+        return scan
+    # each cell fills the beams that its circle covers
+    bearing, width = np.arctan2(y, x) - lidar[1], np.arcsin(np.minimum(CELL / 2 / away, 1.0))
+    step, count = scan.angle_increment, scan.ranges.size
+    reach = int(math.ceil(float(width.max()) / abs(step)))
+    first = np.remainder(bearing - scan.angle_min, math.copysign(math.tau, step)) / step
+    beams = np.rint(first)[:, None].astype(np.int64) + np.arange(-reach, reach + 1)
+    near = np.abs(beams - first[:, None]) * abs(step) <= np.maximum(width[:, None], abs(step) / 2)
+    turn = round(math.tau / abs(step))
+    beams = np.where(beams < 0, beams + turn, np.where(beams >= turn, beams - turn, beams))
+    chosen = near & (beams < count)
+    distances = np.broadcast_to(away.astype(np.float32)[:, None], beams.shape)
+    shown = scan.ranges.copy()
+    np.minimum.at(shown, beams[chosen], distances[chosen])
+    judged = scan.ranges >= scan.range_min  # what is NaN or too near the reflex has to see
+    return replace(scan, ranges=np.where(judged, shown, scan.ranges))
