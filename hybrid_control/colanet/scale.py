@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 FEATURES = 8192  # at most
 RIDGE = 1.0  # of the mean variance, added to each: what hardly varies is not blown up
-LOW, HIGH = 0.3, 1.8  # standard deviations from the mean at which an input begins, and at which it is 1
+LOW, HIGH = 0.15, 1.8  # standard deviations from the mean at which an input begins, and at which it is 1
 
 
 @dataclass(frozen=True)
