@@ -387,13 +387,13 @@ def decide(
 def watch(key: np.uint32, out: Floats, near: Floats, numbers: Numbers, scratch: Scratch) -> None:
     """The ticks of one copy with its drive; adds to out and near (columns,)."""
     columns = len(out)
-    best = np.full(columns, -np.float32(np.inf), np.float32)
+    best = scratch.best
+    best[:] = -np.float32(np.inf)
     for tick in range(1, FORCED_TICK + 1):
         fired = integrate(tick, key, -1, numbers, scratch)
         for column in range(columns):
             for n in range(column * numbers.m, (column + 1) * numbers.m):
-                if scratch.activity[n] == rules.OPEN and scratch.above[n] > best[column]:
-                    best[column] = scratch.above[n]
+                best[column] = max(best[column], scratch.above[n])
             if fired and compete(column, numbers, scratch):
                 out[column] += 1
     for column in range(columns):

@@ -73,7 +73,7 @@ MNIST = Settings(
 )  # fmt: skip
 #: For the activations of a frozen encoder, in an ensemble of 15.
 ACTIVATIONS = Settings()
-#: For features that `scale.Scale` has whitened, in an ensemble of 15; found on groceries and sign digits.
+#: For features that `scale.Scale` has whitened, in an ensemble of 15; found by a search on a part of the groceries.
 PICTURES = Settings(
     microcolumns=2, tau=2.0, dopamine=0.1164, anti_hebbian=-0.0719, stability=0.0074, w_min=-0.6306, w_max=0.7239,
     n_silent=4, kappa=0.0111, noise=0.3553, saturation=1.0,

@@ -78,6 +78,7 @@ class Scratch(NamedTuple):
     u: Floats  # (neurons,)
     above: Floats  # (neurons,): u less the threshold
     threshold: Floats  # (neurons,)
+    best: Floats  # (neurons,): of each column, its place: the largest of above so far
     activity: Ints  # (neurons,): of the gating
     last: Ints  # (neurons,): tick of the last spike
     first: Ints  # (neurons,): tick at which the tight spike sequence began; -1 after forced firing
@@ -121,8 +122,8 @@ def new_batch(inputs: int) -> Batch:
 
 def new_scratch(neurons: int) -> Scratch:
     """For so many neurons."""
-    ints, floats = np.zeros(neurons, np.int32), np.zeros(neurons, np.float32)
-    return Scratch(
-        np.zeros((TRAINS, neurons), np.int32), np.zeros((INPUT_TICKS + 1, neurons), np.int32), floats, floats.copy(),
-        floats.copy(), ints, ints.copy(), ints.copy(), np.zeros(neurons, np.uint32), np.zeros(neurons, np.uint32),
-    )  # fmt: skip
+    u, above, threshold, best = (np.zeros(neurons, np.float32) for _ in range(4))
+    activity, last, first = (np.zeros(neurons, np.int32) for _ in range(3))
+    contributed, depressed = (np.zeros(neurons, np.uint32) for _ in range(2))
+    sums, drive = np.zeros((TRAINS, neurons), np.int32), np.zeros((INPUT_TICKS + 1, neurons), np.int32)
+    return Scratch(sums, drive, u, above, threshold, best, activity, last, first, contributed, depressed)

@@ -52,6 +52,9 @@ def rows_of(x: Array, y: Array, test: Array, seed: int, alone: bool) -> list[Row
     scale = Scale.learnt(x[train])
     whitened = Split(scale(x[train]), y[train], scale(x[test]), y[test])
     rows = [colanet(whitened, PICTURES, copies, seed, shuffle=True) for copies in (1, COPIES)]
+    by_class = np.argsort(whitened.y, kind="stable")
+    incremental = Split(whitened.x[by_class], whitened.y[by_class], whitened.test_x, whitened.test_y)
+    rows.append(colanet(incremental, PICTURES, COPIES, seed, "CoLaNET, class after class,"))
     if alone:
         return rows
     percentile = np.quantile(x[train], 0.99, axis=0)
