@@ -13,6 +13,7 @@ from typing import Any
 from hybrid_control.backends import BACKENDS
 from hybrid_control.bench.loop import DRIVERS, LOADS
 from hybrid_control.cli.closed_loop import add_closed_loop_commands
+from hybrid_control.cli.ground import add_ground_command
 from hybrid_control.cli.nav import add_nav_command
 from hybrid_control.cli.settle import add_settle_command
 
@@ -26,6 +27,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_snn_command(kinds)
     add_nav_command(kinds)
     add_settle_command(kinds)
+    add_ground_command(kinds)
     _add_boards_command(kinds)
     _add_faults_command(kinds)
     _add_stepping_out_command(kinds)

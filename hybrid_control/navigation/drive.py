@@ -25,7 +25,7 @@ from typing import Protocol
 from hybrid_control.cosim import Hybrid, LinkOptions
 from hybrid_control.navigation.episode import WINDOW_NS, Episode, Rules, Simulator
 from hybrid_control.navigation.ground.learner import GroundLearner
-from hybrid_control.navigation.ground.part import GroundPart
+from hybrid_control.navigation.ground_part import GroundPart
 from hybrid_control.navigation.parts import (
     Clock,
     EventsPart,
@@ -126,7 +126,8 @@ class Navigator:
 
     def run(self, world: World, seed: int = 0, rules: Rules | None = None) -> Episode:
         """Drive one world of the embedded simulator to its goal, to the first contact, or until time is up."""
-        with PhysicsSimulator(world, self.robot, seed, camera=self.planner is not None or self.ground is not None) as simulator:
+        looks = self.planner is not None or self.ground is not None
+        with PhysicsSimulator(world, self.robot, seed, camera=looks) as simulator:
             return drive(self, simulator, self.robot, rules, seed)
 
     def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
@@ -162,7 +163,11 @@ class Navigator:
                 options = {"max_rate": self.planner.source.max_rate, "period": WINDOW_NS * 1e-9}
             spikes = encoder(self.code, CHANNELS, **options)
             hybrid.add("spikes", SpikesPart(spikes), WINDOW)
-            hybrid.link("planner.rates", "spikes.rates")
+            rates = "planner.rates"
+            if self.ground is not None:
+                hybrid.link(rates, "ground.rates")
+                rates = "ground.rates"
+            hybrid.link(rates, "spikes.rates")
             hybrid.link("spikes.spikes", "reflex.spikes")
             if settings["planner_states"]:
                 hybrid.link("planner.states", "reflex.states")

@@ -24,10 +24,13 @@ FloatArray = NDArray[np.float64]
 AVOID, APPROACH, SLOW, IGNORE = "avoid", "approach", "slow", "ignore"
 EFFECTS = (AVOID, APPROACH, SLOW, IGNORE)
 GROUND = "ground"
-"""The class of ordinary ground: what is neither to be avoided nor approached, and what is said where nothing is known."""
+"""The class of ordinary ground, and what is said where nothing is known."""
 LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_RATE = 200.0  # Hz, of a class that is seen right before the robot
 CLASSES = 64  # at most
+TAKEN = 4
+"""Cells of an image that are learnt of those in the aim: they are alike, and a class that is told too often at a
+stretch pushes those out that were told before it."""
 
 
 def checked_label(label: str) -> str:
@@ -78,8 +81,9 @@ class GroundLearner:
         copies: int = 5,
         seed: int = 0,
     ) -> None:
-        self.encoder, self.effects = encoder, checked_effects(effects)
+        self.encoder, self.effects, self.aim = encoder, checked_effects(effects), aim
         self._copies, self._seed = copies, seed
+        self._draw = np.random.default_rng(seed)
         rows, columns = encoder.shape
         self.view = GroundView.of(mount, (rows, columns), reach)
         if not len(self.view.rows):
@@ -101,7 +105,7 @@ class GroundLearner:
     def teach(self, label: str) -> None:
         """From now on what lies in its aim is this; "": nothing more is taught. ValueError where it is no name, or
         there are too many classes; then nothing changes."""
-        if label and checked_label(label) not in self.classes and len(self.classes) >= CLASSES:
+        if label != "" and checked_label(label) not in self.classes and len(self.classes) >= CLASSES:
             raise ValueError(f"class {label!r}: there are {CLASSES} classes already")
         self.teaching = label
 
@@ -110,7 +114,7 @@ class GroundLearner:
         learnt first. BlindError where the image shows nothing: then nothing is learnt, and nothing forgotten."""
         features = self.encoder(image)[self.view.rows, self.view.columns]
         if self.teaching:
-            self._learn(features[self._aimed])
+            self._learn(self._draw.permutation(features[self._aimed])[:TAKEN])
         if self._recogniser is None:
             return self.labels
         self.labels = np.asarray(self._recogniser.predict(features)).astype("U32")

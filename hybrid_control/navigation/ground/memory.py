@@ -1,4 +1,4 @@
-"""What was seen of the ground around the robot: cells that odometry carries along, for what is under it is out of view."""
+"""What was seen of the ground around the robot, in cells that odometry carries along: it cannot see under itself."""
 
 from __future__ import annotations
 

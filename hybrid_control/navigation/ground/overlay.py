@@ -19,9 +19,9 @@ def overlay(
 ) -> RangeScan:
     """The scan whose beams end at the nearest of the points that they meet; none becomes longer.
 
-    points: (n, 2) m in the body's frame, middles of cells of CELL m; lidar: x in m and yaw in rad of the range sensor in
-    the body; half: m, of the robot's outline along x and y: what lies in it the robot stands on already, and must be
-    able to leave.
+    points: (n, 2) m in the body's frame, middles of cells of CELL m; lidar: x in m and yaw in rad of the range sensor
+    in the body; half: m, of the robot's outline along x and y: what lies in it the robot stands on already, and must
+    be able to leave.
     """
     outside = (np.abs(points[:, 0]) > half[0] + CELL / 2) | (np.abs(points[:, 1]) > half[1] + CELL / 2)
     x, y = points[outside, 0] - lidar[0], points[outside, 1]
@@ -33,7 +33,7 @@ def overlay(
     # each cell fills the beams that its circle covers
     bearing, width = np.arctan2(y, x) - lidar[1], np.arcsin(np.minimum(CELL / 2 / away, 1.0))
     step, count = scan.angle_increment, scan.ranges.size
-    reach = int(math.ceil(float(width.max()) / abs(step)))
+    reach = math.ceil(float(width.max()) / abs(step))
     first = np.remainder(bearing - scan.angle_min, math.copysign(math.tau, step)) / step
     beams = np.rint(first)[:, None].astype(np.int64) + np.arange(-reach, reach + 1)
     near = np.abs(beams - first[:, None]) * abs(step) <= np.maximum(width[:, None], abs(step) / 2)
@@ -42,6 +42,7 @@ def overlay(
     chosen = near & (beams < count)
     distances = np.broadcast_to(away.astype(np.float32)[:, None], beams.shape)
     shown = scan.ranges.copy()
-    np.minimum.at(shown, beams[chosen], distances[chosen])
-    judged = scan.ranges >= scan.range_min  # what is NaN or too near the reflex has to see
+    with np.errstate(invalid="ignore"):
+        np.minimum.at(shown, beams[chosen], distances[chosen])
+        judged = scan.ranges >= scan.range_min  # what is NaN or too near the reflex has to see
     return replace(scan, ranges=np.where(judged, shown, scan.ranges))

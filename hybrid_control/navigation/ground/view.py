@@ -13,8 +13,8 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CameraMount:
-    """A pinhole camera in the body's frame, whose x is ahead: x, z in m, z above the ground; pitch (positive looks down)
-    and hfov, the width of its view, in rad; aspect: its image's height by its width."""
+    """A pinhole camera in the body's frame, whose x is ahead: x, z in m, z above the ground; pitch (positive looks
+    down) and hfov, the width of its view, in rad; aspect: its image's height by its width."""
 
     x: float
     z: float

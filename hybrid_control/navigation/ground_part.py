@@ -1,4 +1,4 @@
-"""What is taught of the ground as a part of the robot's hybrid: between the world's readings and all that use scans."""
+"""What is taught of the ground as a part of the robot's hybrid: before all that use scans, and after the planner."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hybrid_control.cosim import Message, MessagePart
+from hybrid_control.navigation.ground.effects import blended
 from hybrid_control.navigation.ground.learner import AVOID, GroundLearner
 from hybrid_control.navigation.ground.overlay import overlay
 from hybrid_control.navigation.parts import MESSAGES, in_order
@@ -16,7 +17,7 @@ from hybrid_control.signals import Odometry
 
 
 class GroundPart(MessagePart):
-    """Scans with what is to be avoided on the ground in them, as far as it was seen.
+    """Scans with what is to be avoided on the ground in them, and plans with what the ground does to them.
 
     learner: as it was taught; period_ns: between two looks; lidar: x in m and yaw in rad of the range sensor in the
     body; half: m, of the robot's outline along x and y.
@@ -31,8 +32,8 @@ class GroundPart(MessagePart):
     ) -> None:
         self._learner, self._period_ns = learner, period_ns
         self._lidar, self._half = lidar, half
-        self.inputs = dict.fromkeys(("camera", "odometry", "scan"), MESSAGES)
-        self.outputs = {"scan": MESSAGES}
+        self.inputs = dict.fromkeys(("camera", "odometry", "scan", "rates"), MESSAGES)
+        self.outputs = {"scan": MESSAGES, "rates": MESSAGES}
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -42,7 +43,7 @@ class GroundPart(MessagePart):
         self._next_ns = 0
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
-        """Scans, with their own times."""
+        """Scans and plans, with their own times."""
         scans: list[Message] = []
         for time_ns, _, kind, value in in_order(inputs):
             if kind == "odometry":
@@ -57,7 +58,11 @@ class GroundPart(MessagePart):
                 self._next_ns = time_ns + self._period_ns - self._period_ns // 4
                 with contextlib.suppress(BlindError):
                     self._learner.look(value.image, self._odometry.pose)
-        return {"scan": scans}
+        plans = [
+            Message(t, rates if self._odometry is None else blended(rates, self._learner, self._odometry.pose))
+            for t, rates in inputs.get("rates", ())
+        ]
+        return {"scan": scans, "rates": plans}
 
     def state(self) -> Any:
         """What was seen and taught."""

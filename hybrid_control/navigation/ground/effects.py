@@ -1,0 +1,54 @@
+"""What taught ground does to a plan: headings inhibited, a pull towards something, less speed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.navigation.ground.learner import APPROACH, AVOID, SLOW, GroundLearner
+from hybrid_control.navigation.planner.contract import PREFERRED_SPEEDS, SPEED_SIGMA
+from hybrid_control.signals import Pose, RateVector
+from hybrid_control.signals.headings import HEADINGS, SECTORS, sectors_of
+
+NEAR = 1.6  # m, within which ground to be avoided inhibits its heading
+PULL = 0.8  # of a plan that becomes the pull towards what is to be approached
+WIDTH = 0.17  # rad, standard deviation of that pull
+CREEP = 0.3  # of the greatest speed, at most, before ground on which to go slowly
+AHEAD, ASIDE = 1.0, 0.3  # m, where such ground counts
+
+
+def blended(plan: RateVector, learner: GroundLearner, pose: Pose) -> RateVector:
+    """A plan's rates (heading and speed) with what the ground around a pose of the odometry's frame does to them.
+
+    Headings in which ground to be avoided was seen within NEAR are silent. Where something to be approached was seen, a
+    bump in its direction takes PULL of the plan's place. Where slow ground lies ahead, the speed is CREEP at most.
+    """
+    heading, speed = plan.of("heading").copy(), plan.of("speed").copy()
+    target = learner.points(APPROACH, pose)
+    if len(target):
+        x, y = target[np.hypot(target[:, 0], target[:, 1]).argmin()]
+        away = np.remainder(HEADINGS - np.arctan2(y, x) + np.pi, 2 * np.pi) - np.pi
+        bump = np.exp(-0.5 * (away / WIDTH) ** 2)
+        heading = (1.0 - PULL) * heading + PULL * float(heading.max()) * bump.astype(np.float32)
+    heading[_sectors(learner.points(AVOID, pose))] = 0.0
+    slow = learner.points(SLOW, pose)
+    if ((slow[:, 0] > 0) & (slow[:, 0] < AHEAD) & (np.abs(slow[:, 1]) < ASIDE)).any():
+        speed = _at_most(speed, CREEP)
+    return RateVector(plan.stamp_ns, np.concatenate([heading, speed]), plan.populations)
+
+
+def _sectors(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    chosen = np.zeros(SECTORS, np.bool_)
+    near = points[np.hypot(points[:, 0], points[:, 1]) < NEAR]
+    if len(near):
+        chosen[sectors_of(np.arctan2(near[:, 1], near[:, 0]).astype(np.float32))] = True
+    return chosen
+
+
+def _at_most(speed: NDArray[np.float32], fraction: float) -> NDArray[np.float32]:
+    """A speed's code, cut to a fraction of the greatest speed."""
+    total = float(speed.sum())
+    if total <= 0 or float(speed @ PREFERRED_SPEEDS) / total <= fraction:
+        return speed
+    code = np.exp(-((PREFERRED_SPEEDS - fraction) ** 2) / (2 * SPEED_SIGMA**2))
+    return (float(speed.max()) * code / code.max()).astype(np.float32)
