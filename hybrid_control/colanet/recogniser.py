@@ -38,6 +38,10 @@ class Recogniser:
         """The classes of pictures' features (pictures, features), or of one's (features,)."""
         return self.network.predict(self.scale(features))
 
+    def spikes(self, features: Floats) -> Floats:
+        """Spikes of each class for pictures' features (pictures, features): (pictures, classes)."""
+        return self.network.decision_function(self.scale(features))
+
     def save(self, path: StrPath) -> None:
         """Write it, without the encoder."""
         save(self.network, path, {**self.scale.arrays(), "encoder": np.array(self.digest)})

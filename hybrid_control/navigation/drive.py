@@ -48,7 +48,7 @@ from hybrid_control.sim.simulator import Simulator as PhysicsSimulator
 from hybrid_control.sim.worlds import World
 
 WINDOW = f"{WINDOW_NS} ns"
-GROUND_RATE = 5.0  # Hz, at which taught ground is looked for
+GROUND_RATE = 15.0  # Hz, at which taught ground is looked for
 
 
 class Driver(Protocol):

@@ -16,6 +16,7 @@ from hybrid_control.navigation.planner.planner import BlindError
 from hybrid_control.signals import PLANNER_POPULATIONS, Pose, RateVector
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.simulator import Simulator
 
 RED, GREEN, GREY = (170, 40, 30), (40, 130, 50), (130, 126, 118)
 CAMERA = lesson.camera_of(JACKAL)
@@ -44,7 +45,7 @@ def taught(encoder, effects=None):
     ground = pupil(encoder, effects)
     for label, colour in (("ground", GREY), ("puddle", RED), ("mat", GREEN)):
         ground.teach(label)
-        for seed in range(10):
+        for seed in range(30):
             ground.look(picture(colour, seed), Pose())
     ground.teach("")
     ground.forget_places()
@@ -52,14 +53,23 @@ def taught(encoder, effects=None):
 
 
 def right(ground, label, colour):
-    return float(np.mean(ground.look(picture(colour, 99), Pose()) == label))
+    """Of the cells that it is sure of, which are not few, the part that it says right."""
+    labels = ground.look(picture(colour, 99), Pose())
+    sure = labels != ""
+    assert sure.mean() > 0.3, (label, sure.mean())
+    return float(np.mean(labels[sure] == label))
 
 
 def test_nothing_has_an_effect_before_anything_is_taught(encoder):
     ground = pupil(encoder)
     for seed in range(3):
-        assert set(ground.look(picture(RED, seed), Pose()).tolist()) == {"ground"}
+        assert set(ground.look(picture(RED, seed), Pose()).tolist()) == {""}
     assert ground.classes == ()
+    ground.teach("puddle")
+    for seed in range(5):
+        assert set(ground.look(picture(RED, seed), Pose()).tolist()) == {""}  # told apart from what?
+    assert ground.classes == ("puddle",)
+    ground = pupil(encoder)
     assert len(ground.points("avoid", Pose())) == 0
     assert ground.rates(Pose(), 5).rates.size == 0
 
@@ -68,17 +78,17 @@ def test_two_seconds_of_each_kind_are_enough_to_tell_them_apart_everywhere_in_vi
     ground = taught(encoder)
     assert ground.classes == ("ground", "puddle", "mat")
     for label, colour in (("ground", GREY), ("puddle", RED), ("mat", GREEN)):
-        assert right(ground, label, colour) > 0.85, label
+        assert right(ground, label, colour) > 0.8, label
 
 
 def test_a_class_that_is_new_takes_nothing_away_of_what_was_known(encoder):
     ground = taught(encoder)
     before = {label: right(ground, label, c) for label, c in (("ground", GREY), ("puddle", RED), ("mat", GREEN))}
     ground.teach("tar")
-    for seed in range(10):
+    for seed in range(30):
         ground.look(picture((25, 25, 30), seed), Pose())
     ground.teach("")
-    assert right(ground, "tar", (25, 25, 30)) > 0.7
+    assert right(ground, "tar", (25, 25, 30)) > 0.95
     for label, colour in (("ground", GREY), ("puddle", RED), ("mat", GREEN)):
         assert right(ground, label, colour) >= before[label] - 0.05, label
 
@@ -200,7 +210,7 @@ def test_a_full_disk_loses_neither_what_was_learnt_nor_the_file_of_before(encode
 
 def test_a_camera_that_sees_no_ground_in_its_aim_is_refused(encoder):
     up = lesson.CameraMount(0.2, 0.3, -1.0, 1.5, 0.75)
-    with pytest.raises(ValueError, match=r"sees no ground within 1\.6 m"):
+    with pytest.raises(ValueError, match=r"sees no ground within 2 m"):
         GroundLearner(encoder, up, {})
 
 
@@ -212,15 +222,25 @@ def test_the_truth_of_a_lesson_is_what_lies_under_each_point():
     assert lesson.told(world, Pose(2.4, 0.0), learners.Aim()) == ""  # its far edge is in the aim
 
 
-def test_a_lesson_of_ten_seconds_keeps_the_robot_off_puddles_that_it_drove_onto():
+def test_after_a_lesson_of_ten_seconds_puddles_that_were_never_seen_are_seen_where_they_are():
     ground = lesson.learner()
     told = lesson.teach(ground, lesson.course())
     assert sum(told.labelled.values()) <= 10.0
     assert set(told.labelled) == {"ground", "mat", "puddle"}
-    worlds = lesson.unseen(2)
-    assert [e.success for e in lesson.drives(ground, worlds)] == [True, True]
-    untaught = lesson.drives(None, worlds)
-    assert [e.contacts for e in untaught] == [1, 1]
+    right = wrong = 0
+    for world in lesson.unseen(4):
+        for patch in world.patches[:2]:  # a puddle and a mat
+            with Simulator(world) as simulator:
+                simulator.place(Pose(patch.x - 1.2, patch.y))
+                ground.forget_places()
+                for _ in range(3):
+                    ground.look(simulator.camera(), Pose())
+                found = ground.points("avoid", Pose())
+                there = lesson.kinds(world, simulator.pose, found) == "puddle"
+            right, wrong = right + int(there.sum()), wrong + int((~there).sum())
+            if patch.kind == "puddle":
+                assert there.sum() > 10, world.name
+    assert wrong < 0.25 * right  # cells at the edges among them
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,11 +23,12 @@ FloatArray = NDArray[np.float64]
 AVOID, APPROACH, SLOW, IGNORE = "avoid", "approach", "slow", "ignore"
 EFFECTS = (AVOID, APPROACH, SLOW, IGNORE)
 GROUND = "ground"
-"""The class of ordinary ground, and what is said where nothing is known."""
+"""The class of ordinary ground."""
 LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_RATE = 200.0  # Hz, of a class that is seen right before the robot
 CLASSES = 64  # at most
-TAKEN = 4
+SURE = 1.2  # times as many spikes as any other class, from which on a cell is of a class
+TAKEN = 3
 """Cells of an image that are learnt of those in the aim: they are alike, and a class that is told too often at a
 stretch pushes those out that were told before it."""
 
@@ -67,7 +67,7 @@ class GroundLearner:
 
     encoder: what makes features of an image; mount: of its camera; effects: what each class does, by name, of EFFECTS;
     a class that has none is ignored. reach: m from the camera, up to where it looks. copies: of CoLaNET. seed: of their
-    noise. Nothing is known, and nothing has an effect, before the first class is taught.
+    noise. Nothing is known, and nothing has an effect, before two classes were taught, such as GROUND and another.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class GroundLearner:
         mount: CameraMount,
         effects: Mapping[str, str],
         *,
-        reach: float = 1.6,
+        reach: float = 2.0,
         aim: Aim = Aim(),
         copies: int = 5,
         seed: int = 0,
@@ -94,7 +94,7 @@ class GroundLearner:
             raise ValueError(f"camera: sees no ground at {aim}")
         self._recogniser: Recogniser | None = None
         self._seen: dict[str, SeenCells] = {}
-        self.labels: NDArray[Any] = np.full(len(self.view.rows), GROUND)
+        self.labels: NDArray[Any] = np.full(len(self.view.rows), "", "U32")
         self.teaching = ""
 
     @property
@@ -110,20 +110,31 @@ class GroundLearner:
         self.teaching = label
 
     def look(self, image: NDArray[np.uint8], pose: Pose) -> NDArray[Any]:
-        """The class of each cell of its view in an image taken at a pose of the odometry's frame; what is taught is
-        learnt first. BlindError where the image shows nothing: then nothing is learnt, and nothing forgotten."""
+        """The class of each cell of its view in an image taken at a pose of the odometry's frame, "" where it is not
+        sure; what is taught is learnt first. What it is not sure of is neither seen nor free.
+
+        BlindError where the image shows nothing: then nothing is learnt, and nothing forgotten.
+        """
         features = self.encoder(image)[self.view.rows, self.view.columns]
         if self.teaching:
             self._learn(self._draw.permutation(features[self._aimed])[:TAKEN])
-        if self._recogniser is None:
+        if self._recogniser is None or len(self.classes) < 2:  # one class alone is told apart from nothing
             return self.labels
-        self.labels = np.asarray(self._recogniser.predict(features)).astype("U32")
+        self.labels = self._decided(features)
+        sure = np.repeat(self.labels != "", self.view.points.shape[1])
         for label in self.classes:
             if self.effects.get(label, IGNORE) != IGNORE:
                 cells = self._seen.setdefault(label, SeenCells())
                 seen = np.repeat(self.labels == label, self.view.points.shape[1])
-                cells.put(self.view.points.reshape(-1, 2), seen, pose)
+                cells.put(self.view.points.reshape(-1, 2)[sure], seen[sure], pose)
         return self.labels
+
+    def _decided(self, features: NDArray[np.float32]) -> NDArray[Any]:
+        assert self._recogniser is not None
+        spikes = self._recogniser.spikes(features)
+        best, order = spikes.argmax(axis=1), np.sort(spikes, axis=1)
+        sure = order[:, -1] > SURE * order[:, -2]
+        return np.where(sure, np.array(self.classes)[best], "").astype("U32")
 
     def _learn(self, features: NDArray[np.float32]) -> None:
         if self._recogniser is None:
@@ -152,15 +163,6 @@ class GroundLearner:
             rates.append(MAX_RATE * np.clip(1.0 - near / sight, 0.0, 1.0))
         found = np.concatenate(rates) if rates else np.empty(0)
         return RateVector(stamp_ns, found.astype(np.float32), layout(**dict.fromkeys(self._seen, SECTORS)))
-
-    def nearest(self, effect: str, pose: Pose) -> tuple[float, float] | None:
-        """The nearest cell of a class with an effect, m in the odometry's frame; None where none was seen."""
-        points = self.points(effect, pose)
-        if not len(points):
-            return None
-        x, y = points[np.hypot(points[:, 0], points[:, 1]).argmin()].tolist()
-        c, s = math.cos(pose.yaw), math.sin(pose.yaw)
-        return pose.x + c * x - s * y, pose.y + s * x + c * y
 
     def forget_places(self) -> None:
         """Where things were seen, not what they are: for an odometry that began anew."""
