@@ -27,6 +27,7 @@ class Settings:
     nowhere. kappa: threshold per sum of positive weights. noise: ss, its range at every tick. saturation: the value of
     an input that fires at every tick. stability_rule: how an unforced reward changes the stability. winners: of the
     neurons of a column that reach their threshold in the same tick, "all" fire, or "one", that farthest above it.
+    foreign: what of the anti-Hebbian rule stays in columns other than the label's; 1 as published.
     ValueError names the number that cannot be.
     """
 
@@ -45,6 +46,7 @@ class Settings:
     saturation: float = 1.977
     stability_rule: str = "two-factor"
     winners: str = "one"
+    foreign: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,7 +59,7 @@ class Settings:
             ("microcolumns", 1, 256), ("tau", 1.0, 1e3), ("t_dopamine", 0, 1000), ("isi_max", 1, 1000),
             ("dopamine", 0.0, 100.0), ("anti_hebbian", -100.0, 0.0), ("stability", 0.0, 100.0),
             ("w_min", -100.0, -1e-6), ("w_max", 1e-6, 100.0), ("n_silent", 0, 10**6), ("kappa", 0.0, 100.0),
-            ("noise", 0.0, 100.0), ("saturation", 1e-12, 1e12),
+            ("noise", 0.0, 100.0), ("saturation", 1e-12, 1e12), ("foreign", 0.0, 1.0),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} {getattr(self, name)}: expected {low:g} to {high:g}")

@@ -33,6 +33,7 @@ def samples(count, inputs=14, classes=3, seed=0, spread=0.15):
         {}, {"winners": "all"}, {"stability_rule": "three-factor"}, {"tau": 5.0, "t_dopamine": 3, "isi_max": 1},
         {"w_max": 6.0, "isi_max": 2}, {"tau": 1.0, "w_max": 20.0, "kappa": 0.01},
         {"noise": 9.0, "winners": "all", "isi_max": 3},
+        {"foreign": 0.25}, {"foreign": 0.0, "isi_max": 1, "winners": "all"},
     ],
 )  # fmt: skip
 def test_colanet_kernel_is_the_equations_to_the_bit(changes):
