@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hybrid_control.colanet.pictures import Picture, Pictures
 
 ENCODER = "efficientnet-lite0.onnx"
+JOBS = 1024
 SHOWN = 10  # classes with mistakes that are printed
 
 
@@ -39,7 +41,13 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="say how many pictures are recognised",
         description="Recognises pictures; of those in parts train, val and test, those of test where there are any.",
     )
-    for parser in (train, test):
+    search = commands.add_parser(
+        "search",
+        help="search for settings on a folder's or zip file's pictures, by a genetic algorithm (needs deap)",
+        description="Tries sets of settings on folds of the pictures, never those of the part test. What was tried is "
+        "kept beside OUT.json, in OUT.search.json, from which an interrupted search is resumed.",
+    )
+    for parser in (train, test, search):
         parser.add_argument("pictures", type=Path, metavar=where, help="a folder per class, at any depth")
         parser.add_argument(
             "--encoder", type=Path, metavar="FILE.onnx|.tflite",
@@ -66,6 +74,8 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     test.add_argument(
         "--confusion", type=Path, metavar="FILE.csv", help="write how often which is taken for which"
     )
+    train.add_argument("--settings", type=Path, metavar="FILE.json", help="what search has found")
+    _add_search(search)
     encoder = commands.add_parser(
         "encoder",
         help="write EfficientNet-Lite0 as an ONNX file of its features (needs torch and its packages)",
@@ -73,7 +83,64 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     encoder.add_argument("out", type=Path, metavar="OUT.onnx")
     train.set_defaults(run=_train)
     test.set_defaults(run=_test)
+    search.set_defaults(run=_search)
     encoder.set_defaults(run=_encoder)
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    """The options of `search`."""
+    add = parser.add_argument
+    add(
+        "--out", type=Path, default=Path("settings.json"), metavar="OUT.json", help="is written (%(default)s)"
+    )
+    add("--population", type=int, default=20, metavar="N", help="sets of a generation (%(default)s)")
+    add("--generations", type=int, default=10, metavar="N", help="after the first (%(default)s)")
+    add("--copies", type=int, default=5, metavar="N", help="networks whose spikes are added up (%(default)s)")
+    add("--folds", type=int, default=3, metavar="N", help="each is tested after the others (%(default)s)")
+    add(
+        "--order",
+        default="mixed",
+        help="in which pictures are learnt: mixed, by-class (class after class), or both (%(default)s)",
+    )
+    add("--seed", type=int, default=0, help="of everything random (%(default)s)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes (%(default)s)")
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    import numpy as np
+    from tqdm import tqdm
+
+    from hybrid_control.colanet.pictures import Pictures
+    from hybrid_control.colanet.search import Plan, search, write_settings
+
+    plan = Plan(
+        *(getattr(arguments, f) for f in ("population", "generations", "copies", "folds", "order", "seed"))
+    )
+    if not 1 <= arguments.jobs <= JOBS:
+        raise ValueError(f"--jobs {arguments.jobs}: expected 1 to {JOBS}")
+    _check_place("--out", arguments.out)
+    encoder = _opened(arguments)
+    with Pictures(arguments.pictures) as pictures:
+        chosen = _to_learn(pictures)
+        features, _ = _features(encoder, pictures, chosen)
+    labels = np.array([p.label for p in chosen])
+    state = arguments.out.with_suffix(".search.json")
+    with tqdm(total=1 + plan.generations, desc="searching", unit="set") as bar:
+        bar.total = plan.population + plan.generations * (plan.population - 1)
+
+        def progress(tried: int, best: float) -> None:
+            bar.set_postfix_str(f"best {100 * best:.2f} %", refresh=False)
+            bar.update(tried - bar.n)
+
+        found = search(features, labels, plan, state, jobs=arguments.jobs, progress=progress)
+    write_settings(
+        arguments.out, found, {"plan": asdict(plan), "pictures": len(labels), "encoder": encoder.digest}
+    )
+    print(
+        f"{found.tried} sets; the best recognises {100 * found.value:.2f} % in the mean over {plan.folds} folds"
+    )
+    print(arguments.out)
+    return 0
 
 
 def _encoder(arguments: argparse.Namespace) -> int:
@@ -89,22 +156,24 @@ def _train(arguments: argparse.Namespace) -> int:
 
     from hybrid_control.colanet.pictures import Pictures
     from hybrid_control.colanet.recogniser import Recogniser
+    from hybrid_control.colanet.search import read_settings
+    from hybrid_control.colanet.settings import PICTURES
 
-    if not arguments.out.resolve().parent.is_dir():
-        raise ValueError(f"--out {arguments.out}: its folder does not exist")
+    _check_place("--out", arguments.out)
+    if arguments.settings and arguments.start:
+        raise ValueError("--settings: those of --from stay; give one of the two")
+    settings = read_settings(arguments.settings) if arguments.settings else PICTURES
     encoder = _opened(arguments)
     known = Recogniser.load(arguments.start, encoder.digest) if arguments.start else None
     with Pictures(arguments.pictures) as pictures:
-        chosen = [p for p in pictures.pictures if p.part != "test"]
-        if not chosen:
-            raise ValueError(f"{arguments.pictures}: has pictures in the part test alone")
+        chosen = _to_learn(pictures)
         if arguments.seed < 0:
             raise ValueError(f"--seed {arguments.seed}: expected a whole number of 0 or more")
         order = np.random.default_rng(arguments.seed).permutation(len(chosen))
         chosen = [chosen[k] for k in order]
         features, encoding = _features(encoder, pictures, chosen)
     recogniser = known or Recogniser.new(
-        features, encoder.digest, copies=arguments.copies, seed=arguments.seed
+        features, encoder.digest, settings, copies=arguments.copies, seed=arguments.seed
     )
     begin = time.perf_counter()
     recogniser.learn(features, [p.label for p in chosen])
@@ -165,6 +234,20 @@ def _opened(arguments: argparse.Namespace) -> Encoder:
             export(path)
             print(f"{path}: written; the encoder of every later run", file=sys.stderr)
     return Encoder(path, output=arguments.output)
+
+
+def _check_place(option: str, path: Path) -> None:
+    """ValueError where a file's folder isn't there, before anything else is done."""
+    if not path.resolve().parent.is_dir():
+        raise ValueError(f"{option} {path}: its folder does not exist")
+
+
+def _to_learn(pictures: Pictures) -> list[Picture]:
+    """The pictures that are learnt: all but those of the part test."""
+    chosen = [p for p in pictures.pictures if p.part != "test"]
+    if not chosen:
+        raise ValueError(f"{pictures.place}: has pictures in the part test alone")
+    return chosen
 
 
 def _features(

@@ -9,9 +9,10 @@ import pytest
 
 from hybrid_control.bench.colanet import mnist
 from hybrid_control.bench.colanet.compare import Row, Split, baselines, colanet, counts, mean, table
-from hybrid_control.bench.colanet.pictures import chosen, folds_of
+from hybrid_control.bench.colanet.pictures import chosen
 from hybrid_control.bench.colanet.speed import cost
 from hybrid_control.colanet import Settings
+from hybrid_control.colanet.search import folds_of
 
 DATA = Path(os.environ.get("HYBRID_CONTROL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 MNIST_FILE = DATA / "seeds" / "mnist_uint8.npz"
