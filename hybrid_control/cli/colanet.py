@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ENCODER = "efficientnet-lite0.onnx"
 JOBS = 1024
+SMALL, EXAMPLES = (96, 96), 24  # pixels of an example on a page; how many that were wrong, and right
 SHOWN = 10  # classes with mistakes that are printed
 
 
@@ -74,6 +75,13 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     test.add_argument(
         "--confusion", type=Path, metavar="FILE.csv", help="write how often which is taken for which"
     )
+    for parser in (train, test):
+        parser.add_argument(
+            "--page",
+            type=Path,
+            metavar="FILE.html",
+            help="write a page: confusion, examples, and of train its curve",
+        )
     train.add_argument("--settings", type=Path, metavar="FILE.json", help="what search has found")
     _add_search(search)
     encoder = commands.add_parser(
@@ -164,27 +172,38 @@ def _train(arguments: argparse.Namespace) -> int:
         raise ValueError("--settings: those of --from stay; give one of the two")
     settings = read_settings(arguments.settings) if arguments.settings else PICTURES
     encoder = _opened(arguments)
+    if arguments.page is not None:
+        _check_place("--page", arguments.page)
     known = Recogniser.load(arguments.start, encoder.digest) if arguments.start else None
+    if arguments.seed < 0:
+        raise ValueError(f"--seed {arguments.seed}: expected a whole number of 0 or more")
     with Pictures(arguments.pictures) as pictures:
         chosen = _to_learn(pictures)
-        if arguments.seed < 0:
-            raise ValueError(f"--seed {arguments.seed}: expected a whole number of 0 or more")
         order = np.random.default_rng(arguments.seed).permutation(len(chosen))
         chosen = [chosen[k] for k in order]
+        labels, count = [p.label for p in chosen], len(chosen)
         features, encoding = _features(encoder, pictures, chosen)
-    recogniser = known or Recogniser.new(
-        features, encoder.digest, settings, copies=arguments.copies, seed=arguments.seed
-    )
-    begin = time.perf_counter()
-    recogniser.learn(features, [p.label for p in chosen])
-    learning = time.perf_counter() - begin
-    recogniser.save(arguments.out)
-    count = len(chosen)
-    print(
-        f"{count} pictures of {len({p.label for p in chosen})} classes, each once: "
-        f"{1e3 * encoding / count:.2f} ms to encode and {1e3 * learning / count:.2f} ms to learn each"
-    )
-    print(f"{arguments.out}: knows {len(recogniser.network.classes_)} classes")
+        recogniser = known or Recogniser.new(
+            features, encoder.digest, settings, copies=arguments.copies, seed=arguments.seed
+        )
+        told = recogniser.rehearsed(features, labels) if arguments.page is not None else []
+        begin = time.perf_counter()
+        recogniser.learn(features, labels)
+        learning = time.perf_counter() - begin
+        recogniser.save(arguments.out)
+        print(
+            f"{count} pictures of {len(set(labels))} classes, each once: "
+            f"{1e3 * encoding / count:.2f} ms to encode and {1e3 * learning / count:.2f} ms to learn each"
+        )
+        print(f"{arguments.out}: knows {len(recogniser.network.classes_)} classes")
+        if arguments.page is not None:
+            _write_page(
+                arguments, pictures, chosen, [word for _, words in told for word in words],
+                curve=[
+                    (learnt, float(np.mean(np.array(words) == labels[learnt : learnt + len(words)])))
+                    for learnt, words in told
+                ],
+            )  # fmt: skip
     return 0
 
 
@@ -192,15 +211,19 @@ def _test(arguments: argparse.Namespace) -> int:
     from hybrid_control.colanet.pictures import Pictures
     from hybrid_control.colanet.recogniser import Recogniser
 
+    if arguments.page is not None:
+        _check_place("--page", arguments.page)
     encoder = _opened(arguments)
     recogniser = Recogniser.load(arguments.network, encoder.digest)
     with Pictures(arguments.pictures) as pictures:
         chosen = [p for p in pictures.pictures if p.part == "test"] or pictures.pictures
         features, encoding = _features(encoder, pictures, chosen)
-    begin = time.perf_counter()
-    predicted = recogniser.predict(features)
-    testing = time.perf_counter() - begin
-    pairs = Counter(zip((p.label for p in chosen), (str(label) for label in predicted), strict=True))
+        begin = time.perf_counter()
+        predicted = [str(label) for label in recogniser.predict(features)]
+        testing = time.perf_counter() - begin
+        if arguments.page is not None:
+            _write_page(arguments, pictures, chosen, predicted)
+    pairs = Counter(zip((p.label for p in chosen), predicted, strict=True))
     count, right = len(chosen), sum(n for (truth, said), n in pairs.items() if truth == said)
     labels = {p.label for p in chosen}
     print(
@@ -216,7 +239,47 @@ def _test(arguments: argparse.Namespace) -> int:
     if arguments.confusion is not None:
         _write(arguments.confusion, pairs)
         print(arguments.confusion)
+    if arguments.page is not None:
+        print(arguments.page)
     return 0
+
+
+def _write_page(
+    arguments: argparse.Namespace,
+    pictures: Pictures,
+    chosen: list[Picture],
+    said: list[str],
+    curve: list[tuple[int, float]] | None = None,
+) -> None:
+    """The page of what was said of pictures; curve: where they were learnt, in their order."""
+    import numpy as np
+
+    from hybrid_control.report.classifier import Answers, Example, page
+
+    about = f"{len(chosen)} pictures that were tested"
+    if curve is not None:  # what comes early says little: hardly anything is known then
+        start = len(chosen) // 2
+        chosen, said = chosen[start:], said[start:]
+        about = f"the later half of what was learnt, {len(chosen)} pictures, each before it was"
+    right = np.array([p.label == word for p, word in zip(chosen, said, strict=True)])
+    shown = [
+        which[np.linspace(0, len(which) - 1, min(EXAMPLES, len(which))).astype(int)]
+        for which in (np.flatnonzero(~right), np.flatnonzero(right))
+    ]
+    examples = [
+        Example(pictures.read(chosen[k], SMALL), chosen[k].label, said[k])
+        for which in shown
+        for k in which.tolist()
+    ]
+    facts = {
+        name: str(value)
+        for name, value in vars(arguments).items()
+        if name not in ("run", "page") and value is not None and not callable(value)
+    }
+    answers = Answers(
+        arguments.pictures.name, about, [p.label for p in chosen], said, examples, curve or (), facts
+    )  # fmt: skip
+    arguments.page.write_text(page(answers), encoding="utf-8")
 
 
 def _opened(arguments: argparse.Namespace) -> Encoder:
