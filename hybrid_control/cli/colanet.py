@@ -82,7 +82,11 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
             metavar="FILE.html",
             help="write a page: confusion, examples, and of train its curve",
         )
-    train.add_argument("--settings", type=Path, metavar="FILE.json", help="what search has found")
+    train.add_argument(
+        "--settings",
+        metavar="NAME|FILE.json",
+        help="pictures (the default), one-by-one, where classes come one after another, or what search has found",
+    )
     _add_search(search)
     encoder = commands.add_parser(
         "encoder",
@@ -165,12 +169,13 @@ def _train(arguments: argparse.Namespace) -> int:
     from hybrid_control.colanet.pictures import Pictures
     from hybrid_control.colanet.recogniser import Recogniser
     from hybrid_control.colanet.search import read_settings
-    from hybrid_control.colanet.settings import PICTURES
+    from hybrid_control.colanet.settings import ONE_BY_ONE, PICTURES
 
     _check_place("--out", arguments.out)
     if arguments.settings and arguments.start:
         raise ValueError("--settings: those of --from stay; give one of the two")
-    settings = read_settings(arguments.settings) if arguments.settings else PICTURES
+    named = {"pictures": PICTURES, "one-by-one": ONE_BY_ONE}
+    settings = named.get(arguments.settings or "pictures") or read_settings(arguments.settings)
     encoder = _opened(arguments)
     if arguments.page is not None:
         _check_place("--page", arguments.page)

@@ -1,9 +1,9 @@
-"""What a CoLaNET is made with: numbers of its neurons and of its rules, and the two sets that were published."""
+"""What a CoLaNET is made with: numbers of its neurons and of its rules, and sets of them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 #: Fixed by the construction: one sample is 15 ticks of 1 ms, the first 10 with input. Receptors fire at 0..9 and are
 #: heard a tick later; the label at 11, so BIASGATE at 12, forced firing at 13 and the reward at 14.
@@ -80,3 +80,5 @@ PICTURES = Settings(
     microcolumns=2, tau=2.0, dopamine=0.1164, anti_hebbian=-0.0719, stability=0.0074, w_min=-0.6306, w_max=0.7239,
     n_silent=4, kappa=0.0111, noise=0.3553, saturation=1.0,
 )  # fmt: skip
+#: The same where classes come one after another and none of the earlier ones is shown again; as good in mixed order.
+ONE_BY_ONE = replace(PICTURES, microcolumns=4, dopamine=0.049, kappa=0.03, noise=0.8, foreign=0.15)

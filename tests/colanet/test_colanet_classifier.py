@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from plain_colanet import Plain
 
-from hybrid_control.colanet import ACTIVATIONS, MNIST, CoLaNET, Settings, load, save
+from hybrid_control.colanet import ACTIVATIONS, MNIST, ONE_BY_ONE, CoLaNET, Settings, load, save
+from hybrid_control.colanet.scale import Scale
 
 # of few inputs, so that what is fired by a hundred of the published sets is fired by a dozen
 SMALL = Settings(
@@ -281,3 +282,16 @@ def test_colanet_published_sets_are_those_of_the_papers():
         255,
     )
     assert (ACTIVATIONS.microcolumns, ACTIVATIONS.t_dopamine, ACTIVATIONS.w_max) == (7, 15, 1.714)
+
+
+def test_colanet_classes_one_after_another_cost_little_where_foreign_columns_get_back_what_they_lose():
+    rng = np.random.default_rng(3)
+    y = np.tile(np.arange(8), 40)
+    x = rng.gamma(0.4, 1.0, (8, 60))[y] * rng.gamma(1.5, 1 / 1.5, (320, 60))
+    scale = Scale.learnt(x[:240].astype(np.float32))
+    x = scale(x.astype(np.float32))
+    which = np.argsort(y[:240], kind="stable")
+    mixed = CoLaNET(ONE_BY_ONE, copies=5).partial_fit(x[:240], y[:240]).score(x[240:], y[240:])
+    by_class = CoLaNET(ONE_BY_ONE, copies=5).partial_fit(x[which], y[which]).score(x[240:], y[240:])
+    assert mixed > 0.7
+    assert by_class >= mixed - 0.03

@@ -10,7 +10,7 @@ import pytest
 from test_colanet_pictures import contents, write_encoder, write_zip
 
 from hybrid_control.cli import main
-from hybrid_control.colanet import PICTURES, Settings, load
+from hybrid_control.colanet import ONE_BY_ONE, PICTURES, Settings, load
 from hybrid_control.colanet import search as s
 
 TINY = s.Plan(population=4, generations=2, copies=1, folds=2)
@@ -163,5 +163,7 @@ def test_colanet_search_command_leaves_the_part_test_out_and_train_takes_its_set
     train = ["colanet", "train", str(place), "--encoder", str(encoder), "--out", str(known), "--copies", "2"]
     assert main([*train, "--settings", str(out)]) == 0
     assert load(known)[0].settings == s.read_settings(out)
+    assert main([*train, "--settings", "one-by-one"]) == 0
+    assert load(known)[0].settings == ONE_BY_ONE
     assert main([*train, "--settings", str(out), "--from", str(known)]) != 0
     assert "--settings" in capsys.readouterr().err
