@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from plain_colanet import Plain
 
-from hybrid_control.colanet import ACTIVATIONS, MNIST, ONE_BY_ONE, CoLaNET, Settings, load, save
-from hybrid_control.colanet.scale import Scale
+from hybrid_control.colanet import ACTIVATIONS, MNIST, CoLaNET, Settings, load, save
 
 # of few inputs, so that what is fired by a hundred of the published sets is fired by a dozen
 SMALL = Settings(
@@ -284,14 +283,15 @@ def test_colanet_published_sets_are_those_of_the_papers():
     assert (ACTIVATIONS.microcolumns, ACTIVATIONS.t_dopamine, ACTIVATIONS.w_max) == (7, 15, 1.714)
 
 
-def test_colanet_classes_one_after_another_cost_little_where_foreign_columns_get_back_what_they_lose():
-    rng = np.random.default_rng(3)
-    y = np.tile(np.arange(8), 40)
-    x = rng.gamma(0.4, 1.0, (8, 60))[y] * rng.gamma(1.5, 1 / 1.5, (320, 60))
-    scale = Scale.learnt(x[:240].astype(np.float32))
-    x = scale(x.astype(np.float32))
-    which = np.argsort(y[:240], kind="stable")
-    mixed = CoLaNET(ONE_BY_ONE, copies=5).partial_fit(x[:240], y[:240]).score(x[240:], y[240:])
-    by_class = CoLaNET(ONE_BY_ONE, copies=5).partial_fit(x[which], y[which]).score(x[240:], y[240:])
-    assert mixed > 0.7
-    assert by_class >= mixed - 0.03
+def test_colanet_column_keeps_what_it_has_learnt_while_others_learn_where_foreign_is_0():
+    values, labels = samples(400, classes=2, spread=0.1)
+    first, other = (values[labels == k] / 40 for k in (0, 1))
+    changes = {}
+    for foreign in (0.0, 0.3, 1.0):
+        network = CoLaNET(replace(SMALL, foreign=foreign), copies=3).partial_fit(first, [0] * len(first))
+        before = network.snapshot().resource
+        network.partial_fit(other, [1] * len(other))
+        after = network.snapshot().resource[:, : before.shape[1]]
+        changes[foreign] = float(np.abs(after - before).max())
+    assert changes[0.0] < 1e-4
+    assert 0.01 < changes[0.3] < changes[1.0]
