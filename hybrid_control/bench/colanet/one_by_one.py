@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import trange
 
 from hybrid_control.bench.colanet.compare import Array, Row, Split, colanet, mean, measured, table
 from hybrid_control.bench.colanet.pictures import COPIES, chosen, features_of
@@ -132,14 +133,14 @@ def report(x: Array, labels: Array, classes: int, folds: int) -> str:
     """Both tables for features (pictures, features) and their classes."""
     which, y = chosen(labels, classes)
     first, fold = x[which], folds_of(y, folds)
-    text = table(mean([orders(first, y, fold == k, k) for k in range(folds)]))
+    text = table(mean([orders(first, y, fold == k, k) for k in trange(folds, desc="orders")]))
     which, y = chosen(labels, len(labels))
     x, fold, count = x[which], folds_of(y, folds), len(np.unique(y))
     new = count // (2 * SESSIONS)
     if not new:
         return f"{text}\n\n{count} classes are too few for {SESSIONS} sessions"
     sizes = count - SESSIONS * new, new
-    runs = [sessions(x, y, fold == k, k, sizes) for k in range(folds)]
+    runs = [sessions(x, y, fold == k, k, sizes) for k in trange(folds, desc="sessions")]
     about = f"{sizes[0]} base classes, then {SESSIONS} sessions of {new} new ones with {SHOTS} pictures each"
     return f"{text}\n\n{about}\n\n{sessions_table(runs)}"
 
