@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,54 @@ def npz_seeds() -> Iterator[bytes]:
         yield (Path(folder) / "a.npz").read_bytes()
 
 
+def colanet_seeds() -> Iterator[bytes]:
+    """A classifier with the scale of an encoder's features."""
+    from hybrid_control.colanet.recogniser import Recogniser
+
+    features = np.random.default_rng(0).random((8, 5), np.float32)
+    recogniser = Recogniser.new(features, "a", copies=2)
+    recogniser.learn(features, ["x", "y"] * 4)
+    with tempfile.TemporaryDirectory() as folder:
+        recogniser.save(Path(folder) / "a.npz")
+        yield (Path(folder) / "a.npz").read_bytes()
+
+
+def read_colanet(file: Path) -> Any:
+    from hybrid_control.colanet.recogniser import Recogniser
+
+    with contextlib.suppress(ValueError):
+        _use(Recogniser.load(file, "a"))
+    # the same with checksums that hold, so that changes get through
+    try:
+        with zipfile.ZipFile(file) as archive, zipfile.ZipFile(file.with_suffix(".sum"), "w") as summed:
+            for member in archive.infolist():
+                with archive.open(member) as stream:
+                    stream._expected_crc = None
+                    summed.writestr(member.filename, stream.read(1 << 20))
+    except Exception:  # no archive at all
+        return None
+    return _use(Recogniser.load(file.with_suffix(".sum"), "a"))
+
+
+def _use(recogniser: Any) -> Any:
+    return recogniser.predict(np.zeros((2, len(recogniser.scale.mean)), np.float32))
+
+
+def settings_seeds() -> Iterator[bytes]:
+    from hybrid_control.colanet import PICTURES
+    from hybrid_control.colanet.search import Found, write_settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_settings(Path(folder) / "a.json", Found(PICTURES, 0.5, 3), {})
+        yield (Path(folder) / "a.json").read_bytes()
+
+
+def read_settings(file: Path) -> Any:
+    from hybrid_control.colanet.search import read_settings
+
+    return read_settings(file)
+
+
 def trace_seeds() -> Iterator[bytes]:
     """A small trace of all kinds of ports, and the same with its chunks unpacked, so that changes get through."""
     from mcap.records import Channel, Message, Metadata, Schema
@@ -155,7 +204,9 @@ def ros_seeds() -> Iterator[bytes]:
     stream = io.BytesIO()
     writer = Writer(stream, compression=CompressionType.NONE)
     schemas = [
-        writer.register_msgdef(f"hybrid_control_msgs/msg/{name}", f"{(top / f'{name}.msg').read_text()}\n{rest}")
+        writer.register_msgdef(
+            f"hybrid_control_msgs/msg/{name}", f"{(top / f'{name}.msg').read_text()}\n{rest}"
+        )
         for name in ("RateVector", "SpikeTrain")
     ]
     header = Fields(stamp=Fields(sec=1, nanosec=2), frame_id="a")
@@ -194,10 +245,25 @@ KINDS: dict[str, tuple[str, Callable[[], Iterator[bytes]], Callable[[Path], Any]
     "sdf": (".sdf", world_seeds, read_world),
     "json": (".json", arena_seeds, read_world),
     "npz": (".npz", npz_seeds, read_world),
+    "colanet": (".npz", colanet_seeds, read_colanet),
+    "settings": (".json", settings_seeds, read_settings),
     "trace": (".mcap", trace_seeds, read_trace),
     "ros": (".mcap", ros_seeds, read_ports),
 }
-WORDS = (b"0", b"-1", b"1e308", b"nan", b"inf", b"99999999999", b"[" * 100, b"<" * 9, b"*a", b"&a ", b"\x00", b"\xff")
+WORDS = (
+    b"0",
+    b"-1",
+    b"1e308",
+    b"nan",
+    b"inf",
+    b"99999999999",
+    b"[" * 100,
+    b"<" * 9,
+    b"*a",
+    b"&a ",
+    b"\x00",
+    b"\xff",
+)
 
 
 def mutate(rng: np.random.Generator, seeds: list[bytes]) -> bytes:
@@ -225,7 +291,7 @@ def mutate(rng: np.random.Generator, seeds: list[bytes]) -> bytes:
 
 
 def verdict(read: Callable[[Path], Any], file: Path) -> str:
-    """"" where a file ends as it should, else what happened."""
+    """ "" where a file ends as it should, else what happened."""
     try:
         read(file)
     except ValueError as error:
@@ -292,7 +358,9 @@ def pieces(kind: str, count: int, seed: int) -> Iterator[tuple[int, str, bytes]]
         if ended:
             return
         if number < begin:
-            raise RuntimeError(f"{kind}: the process ended with status {process.exitcode} before its first file")
+            raise RuntimeError(
+                f"{kind}: the process ended with status {process.exitcode} before its first file"
+            )
         yield from died(kind, number, seed, process.exitcode)
         begin = number + 1
 

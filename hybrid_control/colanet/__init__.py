@@ -2,6 +2,16 @@
 
 from hybrid_control.colanet.classifier import CoLaNET, Snapshot
 from hybrid_control.colanet.files import load, save
-from hybrid_control.colanet.settings import ACTIVATIONS, MNIST, PICTURES, Settings
+from hybrid_control.colanet.settings import ACTIVATIONS, MNIST, ONE_BY_ONE, PICTURES, Settings
 
-__all__ = ["ACTIVATIONS", "MNIST", "PICTURES", "CoLaNET", "Settings", "Snapshot", "load", "save"]
+__all__ = [
+    "ACTIVATIONS",
+    "MNIST",
+    "ONE_BY_ONE",
+    "PICTURES",
+    "CoLaNET",
+    "Settings",
+    "Snapshot",
+    "load",
+    "save",
+]

@@ -282,7 +282,8 @@ def settle(
     numbers: Numbers,
     scratch: Scratch,
 ) -> None:
-    """The reward, and, as the sample's sequences are over, the renormalisation of a neuron that fired."""
+    """What a neuron that fired learns when the sample is over: of the reward or, in a foreign column, of what it gets
+    back; and its renormalisation, as no sequence goes on."""
     copy, n = where
     bits = np.uint32(0)
     if rewarded and REWARD_TICK - scratch.last[n] <= numbers.t_dopamine:
@@ -297,6 +298,10 @@ def settle(
             REWARD_TICK - scratch.first[n],
             numbers.reward_isi,
         )
+    elif not rewarded and numbers.foreign < rules.ONE:
+        bits = scratch.depressed[n]
+        change = rules.returned(numbers.d_h, weights.stability[copy, n], numbers.foreign)
+        grow(weights, where, change, bits, sample)
     offset = rules.renormalisation(weights.free[copy, n], weights.resource.shape[2], numbers.n_silent)
     if offset != rules.ZERO:
         weights.free[copy, n] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,28 @@ class Recogniser:
     def learn(self, features: Floats, labels: Sequence[Label]) -> None:
         """Pictures' features (pictures, features) with their classes, each once."""
         self.network.partial_fit(self.scale(features), labels, shuffle=True)
+
+    def rehearsed(
+        self, features: Floats, labels: Sequence[Label], parts: int = 20
+    ) -> list[tuple[int, list[str]]]:
+        """How a copy of this learns pictures: of each part of them how many were learnt before, and what it says then.
+
+        Nothing is learnt here. Before anything is known, "" is said.
+        """
+        network, x = (
+            CoLaNET(self.network.settings, copies=self.network.copies, seed=self.network.seed),
+            self.scale(features),
+        )
+        if len(self.network.classes_):
+            network.restore(self.network.snapshot())
+        edges, told = np.linspace(0, len(x), min(parts, len(x)) + 1).astype(int), []
+        for begin, end in itertools.pairwise(edges.tolist()):
+            known = len(network.classes_) > 0
+            told.append(
+                (begin, [str(s) for s in network.predict(x[begin:end])] if known else [""] * (end - begin))
+            )
+            network.partial_fit(x[begin:end], labels[begin:end], shuffle=True)
+        return told
 
     def predict(self, features: Floats) -> Any:
         """The classes of pictures' features (pictures, features), or of one's (features,)."""

@@ -53,6 +53,12 @@ def anti_hebbian(d_h: Any, stability: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def returned(d_h: Any, stability: Any, stays: Any) -> Any:
+    """ΔW at the time of the reward in columns that are not the label's: all but a part of what the rule took."""
+    return (stays - ONE) * anti_hebbian(d_h, stability)
+
+
+@njit(cache=True, nogil=True)
 def dopamine(reward: Any, stability: Any, forced: bool) -> Any:
     """ΔW of a synapse that contributed: R min(2^-s, 1); 0 where the firing was forced and R <= 0."""
     return ZERO if forced and reward <= ZERO else reward * plasticity(stability)

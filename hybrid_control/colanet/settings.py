@@ -1,9 +1,9 @@
-"""What a CoLaNET is made with: numbers of its neurons and of its rules, and the two sets that were published."""
+"""What a CoLaNET is made with: numbers of its neurons and of its rules, and sets of them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 #: Fixed by the construction: one sample is 15 ticks of 1 ms, the first 10 with input. Receptors fire at 0..9 and are
 #: heard a tick later; the label at 11, so BIASGATE at 12, forced firing at 13 and the reward at 14.
@@ -27,6 +27,7 @@ class Settings:
     nowhere. kappa: threshold per sum of positive weights. noise: ss, its range at every tick. saturation: the value of
     an input that fires at every tick. stability_rule: how an unforced reward changes the stability. winners: of the
     neurons of a column that reach their threshold in the same tick, "all" fire, or "one", that farthest above it.
+    foreign: what of the anti-Hebbian rule stays in columns other than the label's; 1 as published.
     ValueError names the number that cannot be.
     """
 
@@ -45,6 +46,7 @@ class Settings:
     saturation: float = 1.977
     stability_rule: str = "two-factor"
     winners: str = "one"
+    foreign: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,7 +59,7 @@ class Settings:
             ("microcolumns", 1, 256), ("tau", 1.0, 1e3), ("t_dopamine", 0, 1000), ("isi_max", 1, 1000),
             ("dopamine", 0.0, 100.0), ("anti_hebbian", -100.0, 0.0), ("stability", 0.0, 100.0),
             ("w_min", -100.0, -1e-6), ("w_max", 1e-6, 100.0), ("n_silent", 0, 10**6), ("kappa", 0.0, 100.0),
-            ("noise", 0.0, 100.0), ("saturation", 1e-12, 1e12),
+            ("noise", 0.0, 100.0), ("saturation", 1e-12, 1e12), ("foreign", 0.0, 1.0),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} {getattr(self, name)}: expected {low:g} to {high:g}")
@@ -78,3 +80,5 @@ PICTURES = Settings(
     microcolumns=2, tau=2.0, dopamine=0.1164, anti_hebbian=-0.0719, stability=0.0074, w_min=-0.6306, w_max=0.7239,
     n_silent=4, kappa=0.0111, noise=0.3553, saturation=1.0,
 )  # fmt: skip
+#: The same where classes come one after another and none of the earlier ones is shown again; as good in mixed order.
+ONE_BY_ONE = replace(PICTURES, microcolumns=4, dopamine=0.049, kappa=0.03, noise=0.8, foreign=0.15)

@@ -46,6 +46,7 @@ class Numbers(NamedTuple):
     noise: np.float32
     saturation: float
     one_winner: bool
+    foreign: np.float32
     quantum: float
     seed: int
 
@@ -95,7 +96,8 @@ def numbers_of(settings: Settings, inputs: int, seed: int) -> Numbers:
     return Numbers(
         s.microcolumns, f(1.0 - 1.0 / s.tau), int(3.0 * s.tau), s.t_dopamine, s.isi_max,
         s.isi_max if s.stability_rule == "two-factor" else 0, f(s.dopamine), f(s.anti_hebbian), f(s.stability),
-        f(s.w_min), f(s.w_max), s.n_silent, s.kappa, f(s.noise), s.saturation, s.winners == "one", quantum, seed,
+        f(s.w_min), f(s.w_max), s.n_silent, s.kappa, f(s.noise), s.saturation, s.winners == "one", f(s.foreign),
+        quantum, seed,
     )  # fmt: skip
 
 

@@ -80,6 +80,11 @@ class Neuron(Gate):
         change = F(n.rate * n.dopamine)
         self.s = F(rules.stability_at_reward(self.s, change, self.forced, since, n.reward_isi))
 
+    def returned(self):
+        n = self.numbers
+        if self.settings.foreign < 1 and self.last is not None:
+            self.change(self.depressed, F(rules.returned(n.d_h, self.s, n.foreign)))
+
     def renormalise(self):
         offset = F(rules.renormalisation(self.free, len(self.W), self.settings.n_silent))
         if offset:
@@ -153,8 +158,9 @@ class Plain:
                 self.tick_column(column, tick, key, c in forced, arrivals, label is not None, heard, c)
             for kind, column, _ in heard[tick]:
                 if kind == "reward":
-                    for neuron in copy[column]:
-                        neuron.rewarded(tick)
+                    for c, others in enumerate(copy):
+                        for neuron in others:
+                            neuron.rewarded(tick) if c == column else neuron.returned()
         if label is not None:
             for column in copy:
                 for neuron in column:

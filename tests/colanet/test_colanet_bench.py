@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid_control.bench.colanet import mnist
+from hybrid_control.bench.colanet import mnist, one_by_one
 from hybrid_control.bench.colanet.compare import Row, Split, baselines, colanet, counts, mean, table
-from hybrid_control.bench.colanet.pictures import chosen, folds_of
+from hybrid_control.bench.colanet.pictures import chosen
 from hybrid_control.bench.colanet.speed import cost
 from hybrid_control.colanet import Settings
+from hybrid_control.colanet.search import folds_of
 
 DATA = Path(os.environ.get("HYBRID_CONTROL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 MNIST_FILE = DATA / "seeds" / "mnist_uint8.npz"
@@ -55,6 +56,26 @@ def test_colanet_baselines_say_that_they_need_scikit_learn(monkeypatch):
     x = np.zeros((2, 2))
     with pytest.raises(ValueError, match=r"hybrid-control\[baselines\]"):
         baselines(Split(x, np.arange(2), x, np.arange(2)), 1.0)
+
+
+def test_colanet_sessions_test_all_classes_so_far_and_teach_each_once():
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(20), 12)
+    x = (rng.gamma(0.5, 1.0, (20, 16))[y] * rng.gamma(9.0, 1 / 9, (240, 16))).astype(np.float32)
+    reached = one_by_one.sessions(x, y, folds_of(y, 4) == 0, 0, (10, 1))
+    assert all(len(values) == 11 for values in reached.values())
+    assert reached["nearest centroid"][-1] > 0.9
+    assert reached["CoLaNET, ONE_BY_ONE ×15"][-1] > 2 * reached["linear head, SGD"][-1]
+    text = one_by_one.report(x, y, 3, 2)
+    assert "CoLaNET, ONE_BY_ONE, by class ×15" in text
+    assert "10 base classes, then 10 sessions of 1 new ones" in text
+
+
+def test_colanet_centroids_forget_nothing():
+    x = np.array([[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [9.0, 9.0]])
+    learner = one_by_one.Centroids().partial_fit(x[:2], np.array([7, 7])).partial_fit(x[2:], np.array([5, 6]))
+    assert list(learner.predict(x)) == [7, 7, 5, 6]
 
 
 @pytest.mark.skipif(not MNIST_FILE.exists(), reason="MNIST is not there")

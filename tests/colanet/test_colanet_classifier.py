@@ -33,6 +33,7 @@ def samples(count, inputs=14, classes=3, seed=0, spread=0.15):
         {}, {"winners": "all"}, {"stability_rule": "three-factor"}, {"tau": 5.0, "t_dopamine": 3, "isi_max": 1},
         {"w_max": 6.0, "isi_max": 2}, {"tau": 1.0, "w_max": 20.0, "kappa": 0.01},
         {"noise": 9.0, "winners": "all", "isi_max": 3},
+        {"foreign": 0.25}, {"foreign": 0.0, "isi_max": 1, "winners": "all"},
     ],
 )  # fmt: skip
 def test_colanet_kernel_is_the_equations_to_the_bit(changes):
@@ -280,3 +281,17 @@ def test_colanet_published_sets_are_those_of_the_papers():
         255,
     )
     assert (ACTIVATIONS.microcolumns, ACTIVATIONS.t_dopamine, ACTIVATIONS.w_max) == (7, 15, 1.714)
+
+
+def test_colanet_column_keeps_what_it_has_learnt_while_others_learn_where_foreign_is_0():
+    values, labels = samples(400, classes=2, spread=0.1)
+    first, other = (values[labels == k] / 40 for k in (0, 1))
+    changes = {}
+    for foreign in (0.0, 0.3, 1.0):
+        network = CoLaNET(replace(SMALL, foreign=foreign), copies=3).partial_fit(first, [0] * len(first))
+        before = network.snapshot().resource
+        network.partial_fit(other, [1] * len(other))
+        after = network.snapshot().resource[:, : before.shape[1]]
+        changes[foreign] = float(np.abs(after - before).max())
+    assert changes[0.0] < 1e-4
+    assert 0.01 < changes[0.3] < changes[1.0]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hybrid_control.ann import ModelError
 from hybrid_control.cli import main
-from hybrid_control.colanet import CoLaNET, save
+from hybrid_control.colanet import CoLaNET, load, save
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.pictures import Pictures, decode
 from hybrid_control.colanet.recogniser import Recogniser
@@ -288,3 +288,44 @@ def test_colanet_encoder_says_what_it_needs_where_it_is_not_there(tmp_path, monk
     assert main(["colanet", "encoder", str(tmp_path / "a.onnx")]) == 2
     assert "pip install" in capsys.readouterr().err
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_colanet_commands_write_a_page_and_learn_the_same_with_it(tmp_path, capsys):
+    encoder = ["--encoder", str(write_encoder(tmp_path / "encoder.onnx"))]
+    place = write_zip(tmp_path / "a.zip", contents(("train/", "test/"), 20))
+    known = [tmp_path / "plain.npz", tmp_path / "paged.npz"]
+    pages = [tmp_path / "train.html", tmp_path / "test.html"]
+    train = ["colanet", "train", str(place), *encoder, "--copies", "3"]
+    assert main([*train, "--out", str(known[0])]) == 0
+    assert main([*train, "--out", str(known[1]), "--page", str(pages[0])]) == 0
+    plain, paged = (load(file)[0].snapshot() for file in known)
+    assert np.array_equal(plain.resource, paged.resource)
+    assert (
+        main(["colanet", "test", str(place), *encoder, "--network", str(known[0]), "--page", str(pages[1])])
+        == 0
+    )
+    assert str(pages[1]) in capsys.readouterr().out
+    learnt, tested = (page.read_text() for page in pages)
+    assert "<h2>Learning" in learnt
+    assert "<h2>Learning" not in tested
+    assert "60 pictures that were tested" in tested
+    assert "data:image/jpeg" in tested
+    nowhere = ["--page", str(tmp_path / "none" / "a.html")]
+    assert main([*train, "--out", str(known[0]), *nowhere]) != 0
+    assert "--page" in capsys.readouterr().err
+
+
+def test_colanet_rehearsal_asks_before_it_teaches_and_teaches_nothing():
+    rng = np.random.default_rng(0)
+    labels = [f"c{k % 3}" for k in range(60)]
+    features = (np.eye(3, 8)[np.arange(60) % 3] + 0.1 * rng.random((60, 8))).astype(np.float32)
+    recogniser = Recogniser.new(features, "x", copies=3)
+    told = recogniser.rehearsed(features, labels, 6)
+    assert [learnt for learnt, _ in told] == [0, 10, 20, 30, 40, 50]
+    assert set(told[0][1]) == {""}
+    assert np.mean(np.array(told[-1][1]) == labels[50:]) > 0.8
+    assert len(recogniser.network.classes_) == 0
+    recogniser.learn(features[:30], labels[:30])
+    before = recogniser.network.snapshot()
+    assert "" not in recogniser.rehearsed(features[30:], labels[30:], 3)[0][1]
+    assert np.array_equal(recogniser.network.snapshot().resource, before.resource)

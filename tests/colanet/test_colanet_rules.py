@@ -58,6 +58,12 @@ def test_colanet_dopamine_gives_the_reward_but_never_punishes_what_was_forced():
     assert rules.dopamine(F(0), F(1), True) == 0
 
 
+def test_colanet_foreign_columns_get_back_what_does_not_stay_of_the_anti_hebbian_rule():
+    assert rules.returned(F(-0.5), F(0), F(0.25)) == 0.375
+    assert rules.returned(F(-0.5), F(1), F(0.0)) == 0.25
+    assert rules.returned(F(-0.5), F(1), F(1.0)) == 0
+
+
 def test_colanet_tight_spike_sequence_has_intervals_of_isi_max_at_most_and_ends_by_force():
     assert [rules.continues(interval, 10, False) for interval in (1, 10, 11)] == [True, True, False]
     assert not rules.continues(3, 10, True)
@@ -128,6 +134,7 @@ def test_colanet_rate_code_has_at_most_32_spike_trains():
     [
         ("microcolumns", 0), ("microcolumns", 2.0), ("tau", 0.5), ("tau", float("nan")), ("w_min", 0.1), ("w_max", 0.0),
         ("anti_hebbian", 0.1), ("saturation", 0.0), ("winners", "two"), ("stability_rule", "none"), ("noise", "1"),
+        ("foreign", 1.1), ("foreign", -0.1),
     ],
 )  # fmt: skip
 def test_colanet_settings_that_cannot_be_are_named(name, value):

@@ -17,6 +17,7 @@ from hybrid_control.colanet import PICTURES
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.pictures import Pictures
 from hybrid_control.colanet.scale import Scale
+from hybrid_control.colanet.search import folds_of
 
 LEAST = 12  # pictures of a class
 COPIES = 15
@@ -35,15 +36,6 @@ def chosen(labels: Array, classes: int) -> tuple[Array, Array]:
     kept = names[counts >= LEAST][:classes]
     which = np.flatnonzero(np.isin(labels, kept))
     return which, np.searchsorted(kept, labels[which])
-
-
-def folds_of(y: Array, folds: int, seed: int = 0) -> Array:
-    """Each sample's fold, with as much of each class in every one."""
-    rng, fold = np.random.default_rng(seed), np.zeros(len(y), int)
-    for label in np.unique(y):
-        members = rng.permutation(np.flatnonzero(y == label))
-        fold[members] = np.arange(len(members)) % folds
-    return fold
 
 
 def rows_of(x: Array, y: Array, test: Array, seed: int, alone: bool) -> list[Row]:
