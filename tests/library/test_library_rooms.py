@@ -21,7 +21,7 @@ HOUSE = {
     "realtime, backends, files",
     "report": "navigation, cosim, signals, files",
     "bringup": "navigation, sim, parameters, backends, files",
-    "navigation": "learning, cosim, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
+    "navigation": "learning, cosim, colanet, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, sim, snn, signals, realtime, files",
     "learning": "snn, ann, sim, signals, files",
     "colanet": "ann, files",
@@ -40,9 +40,10 @@ HOUSE = {
 }
 #: The same among the rooms of one folder; the folder's own files go by its name.
 INSIDE = {
-    "navigation/bench": "navigation, navigation/planner, navigation/reflex",
-    "navigation": "navigation/planner, navigation/reflex, navigation/route, navigation/sensors",
+    "navigation/bench": "navigation, navigation/ground, navigation/planner, navigation/reflex",
+    "navigation": "navigation/ground, navigation/planner, navigation/reflex, navigation/route, navigation/sensors",
     "navigation/sensors": "navigation/reflex",
+    "navigation/ground": "navigation/planner",
     "navigation/planner": "",
     "navigation/reflex": "",
     "navigation/route": "",
