@@ -20,7 +20,8 @@ class Appearance:
     """How a world looks. The seed decides the colours; `vary` lets light, textures and camera differ as well.
 
     camera_shift: m, camera_tilt: rad, camera_zoom: relative; the camera's pose and field of view are drawn
-    within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle.
+    within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle. ground: its pattern,
+    "checker", "flat" or "gradient", where `vary` would draw one of them; "": that.
     """
 
     seed: int = 0
@@ -29,6 +30,7 @@ class Appearance:
     camera_tilt: float = 0.05
     camera_zoom: float = 0.05
     obstacle_height: tuple[float, float] = Vehicle.obstacle_height
+    ground: str = ""
 
     def __post_init__(self) -> None:
         low, high = self.obstacle_height
@@ -49,6 +51,7 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
         zenith, horizon = _colour(rng, 0.3, 1.0), _colour(rng, 0.4, 1.0)
         ground, other, marks = _colour(rng), _colour(rng), _colour(rng)
         kind, repeat = str(rng.choice(("checker", "flat", "gradient"))), rng.uniform(0.3, 2.5)
+        kind = appearance.ground or kind
     else:
         ambient, diffuse, sun = 0.4, 0.6, "0.3 0.4 -1"
         zenith, horizon = "0.35 0.55 0.85", "0.85 0.92 1"
