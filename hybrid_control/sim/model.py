@@ -13,6 +13,7 @@ from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.worlds import World
 
 LOOKS = 8  # different materials in one world
+GROUNDS = ("checker", "flat", "gradient")  # patterns of the ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class Appearance:
     """How a world looks. The seed decides the colours; `vary` lets light, textures and camera differ as well.
 
     camera_shift: m, camera_tilt: rad, camera_zoom: relative; the camera's pose and field of view are drawn
-    within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle. ground: its pattern,
-    "checker", "flat" or "gradient", where `vary` would draw one of them; "": that.
+    within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle. ground: one of
+    GROUNDS, where `vary` would draw one; "": that.
     """
 
     seed: int = 0
@@ -36,6 +37,8 @@ class Appearance:
         low, high = self.obstacle_height
         if not 0 < low <= high:
             raise ValueError(f"appearance: obstacle_height {self.obstacle_height} must be 0 < low <= high")
+        if self.ground not in ("", *GROUNDS):
+            raise ValueError(f"appearance: ground {self.ground!r}; there are {', '.join(GROUNDS)}")
 
 
 def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> str:
@@ -50,7 +53,7 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
         sun = mjcf_text(rng.uniform(-1, 1), rng.uniform(-1, 1), -rng.uniform(0.4, 1.5))
         zenith, horizon = _colour(rng, 0.3, 1.0), _colour(rng, 0.4, 1.0)
         ground, other, marks = _colour(rng), _colour(rng), _colour(rng)
-        kind, repeat = str(rng.choice(("checker", "flat", "gradient"))), rng.uniform(0.3, 2.5)
+        kind, repeat = str(rng.choice(GROUNDS)), rng.uniform(0.3, 2.5)
         kind = appearance.ground or kind
     else:
         ambient, diffuse, sun = 0.4, 0.6, "0.3 0.4 -1"

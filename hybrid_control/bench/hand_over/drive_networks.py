@@ -26,8 +26,8 @@ from hybrid_control.bench.hand_over.sequences import SIZE
 from hybrid_control.bench.hand_over.task import Spiking
 
 VALUES = 3  # forward speed, yaw rate, inverse time to contact
-MEAN = torch.tensor((0.5, 0.0, 0.5))  # m/s, rad/s, 1/s, of the training sequences, about
-SPREAD = torch.tensor((0.44, 1.04, 0.76))  # the same, standard deviations
+MEAN = torch.tensor((0.56, 0.0, 0.46))  # m/s, rad/s, 1/s, of the training sequences, about
+SPREAD = torch.tensor((0.44, 1.07, 0.67))  # the same, standard deviations
 CHANGES = 5.0  # spreads a second, of a change of 1
 CHANNELS, UNITS = (8, 16, 16), 192  # of the SNN's layers; of its last one
 LEVEL, CHANGE = "level", "change"  # the populations that hold the values, and how they change

@@ -33,7 +33,7 @@ class Drive(Task):
     )
     far = 4.0
     spiking = drive_networks.SPIKING
-    effort = Effort()
+    effort = Effort(finder=3000, follower=500, gru=600)
 
     def place(self, folder: Path, window: Window, kind: str) -> Path:
         """The same for all windows."""
