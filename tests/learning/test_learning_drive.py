@@ -146,7 +146,7 @@ def test_drive_what_the_ann_gives_is_where_the_snn_goes_on_and_its_change_moves_
     whole = pair(TASK, network, WINDOW, VARIANTS["hybrid"], 0).eval()
     seen = torch.rand(2, WINDOW.bins, 2, SIZE, SIZE)
     with torch.no_grad():
-        for readout in ("to_level", "to_change"):
+        for readout in ("to_quick", "to_change"):
             whole.both.mirror.numbers.leaves[readout, "weight"].zero_()
         known, _ = TASK.known(network(seen))
         state, at = whole.begin(seen)

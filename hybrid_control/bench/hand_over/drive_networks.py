@@ -69,8 +69,8 @@ class Finder(Encoder):
 
 def follower(dt: float, keeps: float, seed: int) -> nir.NIRGraph:
     """The SNN: events of a tick (2, SIZE, SIZE) and what is believed, as `Told` says it; three layers of LIF neurons
-    that see and one that is told as well; the population of the values, which keeps what it gets, and that of their
-    changes, which leaks with the time constant `keeps` as training begins and adds to them."""
+    that see and one that is told as well; the population of the values, which keeps what it gets, and two of their
+    changes, which add to them: one leaks with the time constant `keeps` as training begins, the other quickly."""
     draw = np.random.default_rng([seed, VALUES])
     a, b, c = CHANNELS
     tau, size = time_constant(dt), SIZE // 8
@@ -85,20 +85,17 @@ def follower(dt: float, keeps: float, seed: int) -> nir.NIRGraph:
         "conv3": convolution((b, c), 3, 6.0, SIZE // 4, draw, 2), "lif3": neurons((c, size, size), tau),
         "flat": nir.Flatten({"input": np.array([c, size, size])}, 0, -1),
         "dense4": dense(c * size * size, UNITS, 8.0), "lif4": neurons((UNITS,), tau),
-        "to_level": dense(UNITS, VALUES, 0.2 * dt / 10e-3),
-        LEVEL: leaky((VALUES,), KEPT, dt),
-        "levels": nir.Output(np.array([VALUES])),
     }  # fmt: skip
-    edges = list(pairwise(nodes))
+    edges = [*pairwise(nodes), *pairwise(["believed", "told", "lif4"]), *pairwise([LEVEL, "levels"])]
     nodes |= {
-        "believed": nir.Input(np.array([VALUES * len(CODES)])), "told": dense(VALUES * len(CODES), UNITS, 3.0),
-        "to_change": dense(UNITS, VALUES, 2.0 * dt / keeps), CHANGE: leaky((VALUES,), keeps, dt),
-        "goes_on": nir.Linear(np.diag(np.full(VALUES, CHANGES * dt)).astype(np.float32)),
-    }  # fmt: skip
-    edges += [
-        *pairwise(["believed", "told", "lif4"]),
-        *pairwise(["lif4", "to_change", CHANGE, "goes_on", LEVEL]),
-    ]
+        "believed": nir.Input(np.array([VALUES * len(CODES)])),
+        "told": dense(VALUES * len(CODES), UNITS, 3.0),
+        LEVEL: nir.LI(np.full(VALUES, KEPT), np.full(VALUES, KEPT * CHANGES), np.zeros(VALUES)),
+        "levels": nir.Output(np.array([VALUES])),
+    }
+    for name, lasts in ((CHANGE, keeps), ("quick", tau)):
+        nodes |= {f"to_{name}": dense(UNITS, VALUES, 3.0 * dt / keeps), name: leaky((VALUES,), lasts, dt)}
+        edges += pairwise(["lif4", f"to_{name}", name, LEVEL])
     return nir.NIRGraph(nodes, edges)
 
 

@@ -110,7 +110,7 @@ class Task(ABC):
     """What is asked of events, and by which networks. Truth is (..., *shape) of `Sequences`.
 
     unit: of a distance; parts: what the truth consists of, () where it is all of that unit; far: a distance beyond
-    which an error of the SNN counts as its logarithm in training.
+    which an error of the SNN counts as its logarithm in training; rate: of its learning, at most.
     """
 
     name: ClassVar[str]
@@ -120,6 +120,7 @@ class Task(ABC):
     far: ClassVar[float]
     spiking: ClassVar[Spiking]
     effort: ClassVar[Effort] = Effort()
+    rate: ClassVar[float] = 1e-2
 
     # -- sequences ------------------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ def follower(
     samples = effort.follower // 2 if variant.carried else effort.follower
     steps = samples * (CARRIED - 1 if variant.carried else 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 1e-2, steps, pct_start=0.15, final_div_factor=100
+        optimizer, task.rate, steps, pct_start=0.15, final_div_factor=100
     )
     for _ in _counted(samples, f"SNN {seed}"):
         drawn = _windows(task, data, window, CARRIED if variant.carried else 2, effort.batch, draw)
