@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.bench.hand_over.sequences import SIZE, STEP, Sequence, rows
-from hybrid_control.geometry.shapes import cast_rays
 from hybrid_control.signals import Pose, Twist
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.robots.jackal import JACKAL
@@ -52,7 +51,7 @@ def approach(world: World, pose: Pose, speed: float) -> float:
 def _from_camera(world: World, pose: Pose, angles: Array) -> Array:
     """m to what is met in these directions from straight ahead, inf for nothing within REACH."""
     x, y = pose.x + EYE.x * math.cos(pose.yaw), pose.y + EYE.x * math.sin(pose.yaw)
-    return cast_rays(x, y, pose.yaw + angles, REACH, world.cylinders, world.boxes)
+    return world.ranges(x, y, pose.yaw + angles, REACH)
 
 
 @dataclass

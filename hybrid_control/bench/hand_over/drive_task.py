@@ -33,7 +33,7 @@ class Drive(Task):
     )
     far = 4.0
     spiking = drive_networks.SPIKING
-    effort, rate = Effort(finder=3000, follower=400, gru=600), 3e-3
+    effort, rate = Effort(finder=3000, follower=150, gru=600), 3e-3
 
     def place(self, folder: Path, window: Window, kind: str) -> Path:
         """The same for all windows."""
