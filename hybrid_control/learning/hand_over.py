@@ -118,13 +118,9 @@ class HandOver(nn.Module):
         """What the ANN gives for its inputs (batch, ...), and the voltages that it sets, (batch, *shape) each."""
         given = self._given(seen)
         voltages: dict[Tap, Tensor] = {}
-        for (population, layer), initialiser in zip(self.layers.items(), self.initialisers, strict=True):
-            feature, shape = self._features[layer], self._shape(population)
-            plane = feature.reshape(len(seen), *_plane(feature.shape[1:]))
-            space = _plane(shape)[1:]
-            if plane.shape[2:] != space:
-                plane = functional.interpolate(plane, size=space, mode="nearest")
-            voltages[population, VOLTAGE] = initialiser(plane).reshape(len(seen), *shape)
+        for population, initialiser in zip(self.layers, self.initialisers, strict=True):
+            values = initialiser(self.feature(population))
+            voltages[population, VOLTAGE] = values.reshape(len(seen), *self._shape(population))
         for population, values in zip(self.outputs, given, strict=False):
             voltages[population, VOLTAGE] = values
         return given, voltages
@@ -150,8 +146,13 @@ class HandOver(nn.Module):
         program.save(path)
 
     def feature(self, population: str) -> Tensor:
-        """What the ANN's module of that population gave last."""
-        return self._features[self.layers[population]]
+        """What the ANN's module of that population gave last, as its initialiser takes it: (batch, channels, *space)
+        of the population."""
+        feature, space = self._features[self.layers[population]], _plane(self._shape(population))[1:]
+        plane = feature.reshape(len(feature), *_plane(feature.shape[1:]))
+        if plane.shape[2:] != space:
+            plane = functional.interpolate(plane, size=space, mode="nearest")
+        return plane
 
     def start(self, voltages: Mapping[Tap, Tensor]) -> State:
         """The SNN before the first tick of a window."""

@@ -15,6 +15,7 @@ from hybrid_control.sim.worlds.patch import ground_look
 
 LOOKS = 8  # different materials in one world
 PATCH_HEIGHT = 0.004  # m, of a patch above the ground that it hides
+GROUNDS = ("checker", "flat", "gradient")  # patterns of the ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Appearance:
     """How a world looks. The seed decides the colours; `vary` lets light, textures and camera differ as well.
 
     camera_shift: m, camera_tilt: rad, camera_zoom: relative; the camera's pose and field of view are drawn
-    within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle.
+    within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle. ground: one of
+    GROUNDS, where `vary` would draw one; "": that.
     """
 
     seed: int = 0
@@ -31,11 +33,14 @@ class Appearance:
     camera_tilt: float = 0.05
     camera_zoom: float = 0.05
     obstacle_height: tuple[float, float] = Vehicle.obstacle_height
+    ground: str = ""
 
     def __post_init__(self) -> None:
         low, high = self.obstacle_height
         if not 0 < low <= high:
             raise ValueError(f"appearance: obstacle_height {self.obstacle_height} must be 0 < low <= high")
+        if self.ground not in ("", *GROUNDS):
+            raise ValueError(f"appearance: ground {self.ground!r}; there are {', '.join(GROUNDS)}")
 
 
 def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> str:
@@ -50,7 +55,8 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
         sun = mjcf_text(rng.uniform(-1, 1), rng.uniform(-1, 1), -rng.uniform(0.4, 1.5))
         zenith, horizon = _colour(rng, 0.3, 1.0), _colour(rng, 0.4, 1.0)
         ground, other, marks = _colour(rng), _colour(rng), _colour(rng)
-        kind, repeat = str(rng.choice(("checker", "flat", "gradient"))), rng.uniform(0.3, 2.5)
+        kind, repeat = str(rng.choice(GROUNDS)), rng.uniform(0.3, 2.5)
+        kind = appearance.ground or kind
     else:
         ambient, diffuse, sun = 0.4, 0.6, "0.3 0.4 -1"
         zenith, horizon = "0.35 0.55 0.85", "0.85 0.92 1"

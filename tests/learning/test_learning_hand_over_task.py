@@ -8,25 +8,30 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hybrid_control.bench.hand_over import arm, measure, models, train  # noqa: E402
+from hybrid_control.bench.hand_over import arm, measure  # noqa: E402
+from hybrid_control.bench.hand_over import arm_networks as models  # noqa: E402
+from hybrid_control.bench.hand_over.arm_task import LINKS, PACES, Arm  # noqa: E402
+from hybrid_control.bench.hand_over.follower import pair  # noqa: E402
+from hybrid_control.bench.hand_over.sequences import SIZE, Sequences  # noqa: E402
+from hybrid_control.bench.hand_over.task import STEPS, VARIANTS, Window  # noqa: E402
 from hybrid_control.learning.initial_weights import scale_to_rate  # noqa: E402
 from hybrid_control.learning.mirror import Mirror  # noqa: E402
 from hybrid_control.snn import Options  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:node")]
 
-WINDOW = train.Window(4, 5, 2, arm.Pace((100.0, 140.0), (0.05, 0.15), 0.03), 0.05)
+TASK, WINDOW = Arm(), Window(4, 5, 2, 0.05)
 
 
 @pytest.fixture(scope="module")
 def data():
-    return arm.Sequences.made(train.LINKS, train.STEPS, WINDOW.pace, range(3))
+    return Sequences.of(arm.sequence(LINKS, STEPS, PACES["10x10"], seed) for seed in range(3))
 
 
 def test_hand_over_a_heat_map_that_stands_at_one_cell_is_its_middle_and_one_of_two_cells_between_them():
     maps = torch.full((1, 1, models.CELLS, models.CELLS), -1e4)
     maps[0, 0, 2, 5] = 0.0
-    size = arm.SIZE / models.CELLS  # a cell's middle in pixels, whose own middles are whole numbers
+    size = SIZE / models.CELLS  # a cell's middle in pixels, whose own middles are whole numbers
     assert models.places(maps)[0, 0].tolist() == pytest.approx([5.5 * size - 0.5, 2.5 * size - 0.5])
     maps[0, 0, 2, 6] = np.log(3.0)
     assert models.places(maps)[0, 0].tolist() == pytest.approx([6.25 * size - 0.5, 2.5 * size - 0.5])
@@ -39,15 +44,15 @@ def test_hand_over_a_joint_goes_on_with_the_flow_around_it_and_a_share_of_the_wa
     maps[..., 5, 9] = 0.0  # x of 37.5 px, y of 21.5
     flow = torch.zeros(1, 2, models.CELLS, models.CELLS)
     flow[:, 0], flow[:, 1] = 3.0, -1.0  # 300 px/s to the right, 100 up: 3 px and 1 in a tick
-    found = tracker(flow, maps, at)[0, 0].tolist()
+    found = tracker([flow, torch.zeros_like(flow), maps], at)[0, 0].tolist()
     assert found == pytest.approx([23.0 + 0.25 * (37.5 - 23.0), 29.0 + 0.25 * (21.5 - 29.0)])
     # a flow far away is another joint's
     flow[:, 0, :, 11:] = 100.0
-    assert tracker(flow, maps, at)[0, 0].tolist() == pytest.approx(found, abs=0.05)
+    assert tracker([flow, torch.zeros_like(flow), maps], at)[0, 0].tolist() == pytest.approx(found, abs=0.05)
 
 
 def test_hand_over_the_snn_is_told_where_a_joint_is_by_a_bell_around_it_that_ends():
-    centre = 5 * arm.SIZE / models.CELLS + 1.5  # px, of the sixth cell
+    centre = 5 * SIZE / models.CELLS + 1.5  # px, of the sixth cell
     told = models.around(torch.tensor([[centre, centre + models.NEAR]]))[0]
     assert told[5, 5] == pytest.approx(np.exp(-0.5))
     at = np.unravel_index(int(told.argmax()), told.shape)
@@ -65,11 +70,11 @@ def test_hand_over_velocities_are_those_around_the_joint():
 
 def test_hand_over_events_that_are_turned_stay_where_the_joint_is():
     """An event at a joint's pixel is at the joint's pixel however it is turned, in all eight ways."""
-    events, joints = torch.zeros(1, 1, 2, arm.SIZE, arm.SIZE), torch.tensor([[[[10.0, 50.0]]]])
+    events, joints = torch.zeros(1, 1, 2, SIZE, SIZE), torch.tensor([[[[10.0, 50.0]]]])
     events[0, 0, 1, 50, 10] = 1.0
     places = set()
     for seed in range(40):
-        e, j = train.turned(events, joints, np.random.default_rng(seed))
+        e, j = TASK.turned(events, joints, np.random.default_rng(seed))
         x, y = (int(v) for v in j[0, 0, 0])
         assert e[0, 0, 1, y, x] == 1.0
         assert e.sum() == 1.0
@@ -79,15 +84,15 @@ def test_hand_over_events_that_are_turned_stay_where_the_joint_is():
 
 def test_hand_over_bins_of_the_ann_add_up_to_the_ticks():
     ticks = torch.arange(8.0).reshape(1, 8, 1, 1, 1)
-    assert train.seen(ticks, train.Window(8, 1, 2, WINDOW.pace, 0.1)).flatten().tolist() == [6.0, 22.0]
+    assert Window(8, 1, 2, 0.1).seen(ticks).flatten().tolist() == [6.0, 22.0]
 
 
 def test_hand_over_weights_are_scaled_until_each_layer_fires(data):
-    both = train.pair(models.Finder(WINDOW.bins, train.LINKS), WINDOW, train.VARIANTS["hybrid"], 0).both
+    both = pair(TASK, models.Finder(WINDOW.bins, LINKS), WINDOW, VARIANTS["hybrid"], 0).both
     x = torch.from_numpy(data.bins(np.arange(3), np.full(3, 100), 8, WINDOW.per_tick))
-    x = {"events": x, "joints": torch.zeros(*x.shape[:2], train.LINKS, models.CELLS, models.CELLS)}
-    reached = scale_to_rate(both.mirror, x, models.PROJECTIONS, 0.05)
-    assert list(reached) == [*models.PROJECTIONS]
+    x = {"events": x, "joints": torch.zeros(*x.shape[:2], LINKS, models.CELLS, models.CELLS)}
+    reached = scale_to_rate(both.mirror, x, models.SPIKING.projections, 0.05)
+    assert list(reached) == [*models.SPIKING.projections]
     for population, rate in reached.items():
         with torch.no_grad():
             (spikes,), _ = both.mirror(x, None, [(population, "output")])
@@ -121,20 +126,20 @@ def test_hand_over_variants_are_measured_as_they_are_meant(data, monkeypatch):
     monkeypatch.setattr(measure, "AT_ONCE", 2)
     monkeypatch.setattr(measure, "COUNTED", 2)
     torch.manual_seed(0)
-    network = models.Finder(WINDOW.bins, train.LINKS).eval()
-    ticks = measure.Ticks(data, WINDOW)
+    network = models.Finder(WINDOW.bins, LINKS).eval()
+    ticks = measure.Ticks(TASK, data, WINDOW)
     assert ticks.starts[:2] == [8, 12]
     errors = measure.of_ann(network, ticks)
-    shape = (3, len(ticks.starts), WINDOW.ticks)
+    shape = (3, len(ticks.starts), WINDOW.ticks, LINKS)
     assert {name: e.shape for name, e in errors.items()} == dict.fromkeys(errors, shape)
     with torch.no_grad():
         at = models.places(network(ticks.before(12, slice(0, 3)))[0])
         now = models.places(network(ticks.before(14, slice(0, 3)))[0])
-    held = train.distance(at[:, None], ticks.joints[:, 12:16]).mean(-1)
+    held = TASK.distance(at[:, None], ticks.truth[:, 12:16])
     np.testing.assert_allclose(errors["ann_held"][:, 1], held, rtol=1e-4, atol=1e-3)
-    every = train.distance(now, ticks.joints[:, 13]).mean(-1)
+    every = TASK.distance(now, ticks.truth[:, 13])
     np.testing.assert_allclose(errors["ann_every_tick"][:, 1, 1], every, rtol=1e-4, atol=1e-3)
-    whole = train.pair(network, WINDOW, train.VARIANTS["hybrid"], 0).eval()
+    whole = pair(TASK, network, WINDOW, VARIANTS["hybrid"], 0).eval()
     right, silent = measure.of_snn(whole, ticks), measure.of_snn(whole, ticks, dropped=1.0)
     np.testing.assert_array_equal(right[:, 0], silent[:, 0])
     assert not np.array_equal(right[:, 1], silent[:, 1])
@@ -142,9 +147,9 @@ def test_hand_over_variants_are_measured_as_they_are_meant(data, monkeypatch):
     np.testing.assert_array_equal(late[:, 0], right[:, 0])
     assert not np.array_equal(late[:, 1], right[:, 1])
     cost = measure.costs(whole, ticks)
-    first = 24 * (arm.SIZE // 2) ** 2 * 2 * WINDOW.bins * 9  # of the ANN's first convolution alone
+    first = 24 * (SIZE // 2) ** 2 * 2 * WINDOW.bins * 9  # of the ANN's first convolution alone
     assert cost["ann_macs"] > first
-    neurons = 8 * (arm.SIZE // 2) ** 2 + models.CELLS**2 * (3 * 16 + 5 * train.LINKS)
+    neurons = 8 * (SIZE // 2) ** 2 + models.CELLS**2 * (3 * 16 + 5 * LINKS)
     assert cost["snn_updates"] == pytest.approx(WINDOW.ticks * neurons)
     energy = measure.energies(cost | {"snn_macs": 0.0, "snn_acs": 0.0, "initialiser_macs": 0.0}, 10)
     assert energy["hybrid"] == pytest.approx(energy["ann"] / 10)

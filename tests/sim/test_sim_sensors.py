@@ -1,5 +1,6 @@
 import math
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from hybrid_control.navigation.world import SimulatorPart
 from hybrid_control.signals import Pose, Twist
 from hybrid_control.signals.events import EVENT
 from hybrid_control.sim.events import EventPixels
-from hybrid_control.sim.model import Appearance
+from hybrid_control.sim.model import Appearance, build_mjcf
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import EventSensor
@@ -195,6 +196,18 @@ def test_each_thread_draws_with_a_simulator_of_its_own():
     assert all(np.array_equal(f, expected) for f in frames)
 
 
+def test_a_pattern_of_the_ground_that_is_named_takes_the_place_of_the_drawn_one_and_changes_nothing_else():
+    ground, drawn = 'name="ground" type="2d" builtin="{}"', set()
+    for seed in range(8):
+        looks = Appearance(seed, vary=True)
+        text = build_mjcf(world(), JACKAL, looks, 0.002)
+        pattern = re.search(ground.format(r"(\w+)"), text)[1]
+        named = build_mjcf(world(), JACKAL, replace(looks, ground="flat"), 0.002)
+        assert named == text.replace(ground.format(pattern), ground.format("flat"))
+        drawn.add(pattern)
+    assert drawn == {"checker", "flat", "gradient"}
+
+
 def seeing(**options):
     """A Jackal with an event camera whose pixels are alike and make no noise."""
     clean = EventPixels(mismatch=0.0, leak_rate=0.0, noise_rate=0.0)
@@ -297,5 +310,7 @@ def test_importing_the_worlds_does_not_import_mujoco():
 def test_obstacles_lower_than_the_lidar_are_refused():
     with pytest.raises(ValueError, match="lower than the lidar"):
         Simulator(world(), appearance=Appearance(obstacle_height=(0.2, 1.0)))
+    with pytest.raises(ValueError, match="ground 'grass'; there are checker, flat, gradient"):
+        Appearance(ground="grass")
     with pytest.raises(ValueError, match="obstacle_height"):
         Appearance(obstacle_height=(1.0, 0.5))

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from hybrid_control.files import MIB, read_npz
+from hybrid_control.bench.hand_over.sequences import SIZE, STEP, Sequence, rows
 from hybrid_control.sim.events import EventCamera, EventPixels
 
 Array = NDArray[Any]
 
-SIZE = 64  # pixels of a side
-LIMIT = 2048 * MIB  # of a file of sequences
-STEP = 1e-3  # s between frames, and of the resolution that events are kept at
 LENGTH = (22.0, 27.0)  # px, of all links together
 FREQUENCY = (0.4, 1.6)  # Hz of the sines that a joint's angle is made of, before the speed is set
 BEND = 1.9  # rad, by how much a link may be turned against the one before
@@ -35,17 +29,6 @@ class Pace:
     fastest: tuple[float, float]
     stop: tuple[float, float]
     ramp: float
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """joints: (steps, links, 2) px, x and y of the end of each link after each step; events: what the camera said.
-
-    events: step, polarity (1: ON), y, x of each, in order, as uint16 (n, 4).
-    """
-
-    joints: Array
-    events: Array
 
 
 @njit(cache=True, nogil=True)
@@ -110,7 +93,7 @@ def motion(links: int, steps: int, pace: Pace, draw: np.random.Generator) -> tup
 
 
 def sequence(links: int, steps: int, pace: Pace, seed: int) -> Sequence:
-    """A sequence of so many steps of STEP, by its seed."""
+    """A sequence of so many steps of STEP, by its seed; truth: (steps, links, 2) px, x and y of the links' ends."""
     draw = np.random.default_rng([seed, links])
     base, joints = motion(links, steps, pace, draw)
     radii = np.linspace(2.6, 1.6, links) * draw.uniform(0.85, 1.15)
@@ -121,75 +104,5 @@ def sequence(links: int, steps: int, pace: Pace, seed: int) -> Sequence:
     for step in range(steps + 1):
         _render(joints[step], base, radii, shades, ground, frame)
         events = camera.put(frame, step * round(STEP * 1e9))
-        rows = np.empty((len(events), 4), np.uint16)
-        rows[:, 0] = max(step - 1, 0)
-        rows[:, 1], rows[:, 2], rows[:, 3] = events["on"], events["y"], events["x"]
-        said.append(rows)
+        said.append(rows(events, max(step - 1, 0)))
     return Sequence(joints[1:].astype(np.float32), np.concatenate(said))
-
-
-@njit(cache=True, nogil=True)
-def _count(events, pointer, chosen, begins, per_bin, out):  # type: ignore[no-untyped-def]
-    for k in range(chosen.size):
-        low, high = pointer[chosen[k]], pointer[chosen[k] + 1]
-        begin, end = begins[k], begins[k] + out.shape[1] * per_bin
-        left, right = low, high  # the first event that is not before the window
-        while left < right:
-            middle = (left + right) // 2
-            if events[middle, 0] < begin:
-                left = middle + 1
-            else:
-                right = middle
-        while left < high and events[left, 0] < end:
-            out[
-                k, (events[left, 0] - begin) // per_bin, events[left, 1], events[left, 2], events[left, 3]
-            ] += 1.0
-            left += 1
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """Many of one length. joints: (n, steps, links, 2) px; events: (all, 4) as `Sequence.events`; pointer: (n + 1,)."""
-
-    joints: Array
-    events: Array
-    pointer: Array
-
-    @classmethod
-    def made(cls, links: int, steps: int, pace: Pace, seeds: range) -> Sequences:
-        """One for each seed."""
-        made = [sequence(links, steps, pace, seed) for seed in tqdm(seeds, desc="sequences", unit="")]
-        pointer = np.concatenate([[0], np.cumsum([len(each.events) for each in made])])
-        return cls(
-            np.stack([each.joints for each in made]), np.concatenate([each.events for each in made]), pointer
-        )
-
-    @classmethod
-    def load(cls, path: Path) -> Sequences:
-        """Those that `save` wrote."""
-        arrays = read_npz(path, "sequences of an arm", LIMIT)
-        return cls(arrays["joints"], arrays["events"], arrays["pointer"])
-
-    def save(self, path: Path) -> None:
-        """As an npz file, written whole or not at all."""
-        unfinished = path.with_suffix(".tmp")
-        with unfinished.open("wb") as file:
-            np.savez(file, joints=self.joints, events=self.events, pointer=self.pointer)
-        os.replace(unfinished, path)
-
-    def __len__(self) -> int:
-        return len(self.joints)
-
-    def bins(self, chosen: Array, begins: Array, count: int, per_bin: int) -> Array:
-        """Events of each pixel in `count` bins of `per_bin` steps from `begins` on: (chosen, count, 2, SIZE, SIZE).
-
-        chosen: numbers of sequences; begins: the step at which each begins.
-        """
-        out = np.zeros((len(chosen), count, 2, SIZE, SIZE), np.float32)
-        _count(self.events, self.pointer, np.asarray(chosen), np.asarray(begins), per_bin, out)
-        return out
-
-    def truth(self, chosen: Array, begins: Array, count: int, per_bin: int) -> Array:
-        """Joints at the end of each of those bins: (chosen, count, links, 2) px."""
-        at = np.asarray(begins)[:, None] + per_bin * np.arange(1, count + 1) - 1
-        return np.asarray(self.joints[np.asarray(chosen)[:, None], at])

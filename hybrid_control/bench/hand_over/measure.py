@@ -1,6 +1,6 @@
-"""Measures what `train` made: `python -m hybrid_control.bench.hand_over.measure OUT --window 33x1 --json FILE`.
+"""Measures what `train` made: `python -m hybrid_control.bench.hand_over.measure OUT --task arm --window 33x1`.
 
-On sequences that no network saw: how far each is from the joints, tick by tick; what it costs in operations; and what
+On sequences that no network saw: how far each is from the truth, tick by tick; what it costs in operations; and what
 becomes of the hybrid where the ANN is late or drops out, or the camera gives another number of events. Spiking networks
 run in the torch mirror, which gives the engine's values to the bit; the engine counts their events.
 """
@@ -18,8 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hybrid_control.bench.hand_over import arm, models, train
-from hybrid_control.bench.hand_over.train import VARIANTS, Follower, Window
+from hybrid_control.bench.hand_over.follower import Follower
+from hybrid_control.bench.hand_over.networks import Recurrent
+from hybrid_control.bench.hand_over.sequences import SIZE, Sequences
+from hybrid_control.bench.hand_over.task import VARIANTS, WINDOWS, Task, Window
+from hybrid_control.bench.hand_over.tasks import TASKS
+from hybrid_control.bench.hand_over.train import Trained
 from hybrid_control.learning.mirror import State
 from hybrid_control.snn import Engine
 from hybrid_control.snn.energy import HOROWITZ_45NM
@@ -30,7 +34,6 @@ TESTED, AT_ONCE = 120, 40  # sequences; those of a batch
 COUNTED = 12  # sequences on which the engine counts
 MAC, AC = HOROWITZ_45NM.mac_pj, HOROWITZ_45NM.synaptic_event_pj
 WORD = 5.0  # pJ, of 32 bit from a cache of 8 kB; from where MAC and AC are
-VALUES = ("conv1", "near")  # projections that are driven by values and not by spikes
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantile for so many seeds
 LATE, DROPPED, RATES = (
     (0.0, 0.25, 0.5, 1.0),
@@ -40,15 +43,15 @@ LATE, DROPPED, RATES = (
 
 
 class Ticks:
-    """The test sequences of a window length, all ticks of them, and what is asked about them.
+    """The test sequences of a task in windows of a length, all ticks of them, and what is asked about them.
 
-    events: (sequences, ticks, 2, SIZE, SIZE); joints: (sequences, ticks, links, 2) after each tick.
+    events: (sequences, ticks, 2, SIZE, SIZE); truth: (sequences, ticks, *shape) after each tick.
     """
 
     def __init__(
-        self, data: arm.Sequences, window: Window, rate: float = 1.0, sequences: int | None = None
+        self, task: Task, data: Sequences, window: Window, rate: float = 1.0, sequences: int | None = None
     ) -> None:
-        count = train.STEPS // window.length * window.ticks
+        count = data.steps // window.length * window.ticks
         chosen = np.arange(TESTED if sequences is None else sequences)
         begins = np.zeros(len(chosen), np.int64)
         events = data.bins(chosen, begins, count, window.per_tick)
@@ -56,8 +59,8 @@ class Ticks:
             events = np.random.default_rng(7).binomial(events.astype(np.int64), rate).astype(np.float32)
         elif rate > 1.0:
             events += np.random.default_rng(7).poisson(events * (rate - 1.0)).astype(np.float32)
-        self.events, self.window = torch.from_numpy(events), window
-        self.joints = torch.from_numpy(data.truth(chosen, begins, count, window.per_tick))
+        self.events, self.task, self.window = torch.from_numpy(events), task, window
+        self.truth = torch.from_numpy(data.after(chosen, begins, count, window.per_tick))
 
     @property
     def starts(self) -> list[int]:
@@ -67,11 +70,11 @@ class Ticks:
 
     def before(self, tick: int, part: slice) -> Tensor:
         """What the ANN sees before a tick."""
-        return train.seen(self.events[part, tick - self.window.ticks : tick], self.window)
+        return self.window.seen(self.events[part, tick - self.window.ticks : tick])
 
     def errors(self, found: Tensor) -> Array:
-        """px, mean over joints (sequences, windows, ticks), of joints (sequences, windows * ticks, links, 2)."""
-        away = train.distance(found, self.joints[:, 2 * self.window.ticks :]).mean(-1)
+        """Distances (sequences, windows, ticks, parts) of what was found, (sequences, windows * ticks, *shape)."""
+        away = self.task.distance(found, self.truth[:, 2 * self.window.ticks :])
         return away.unflatten(1, (-1, self.window.ticks)).numpy().astype(np.float64)
 
 
@@ -81,13 +84,13 @@ def _all(ticks: Ticks, part: Callable[[slice], Tensor]) -> Tensor:
         return torch.cat([part(slice(k, k + AT_ONCE)) for k in range(0, len(ticks.events), AT_ONCE)])
 
 
-def of_ann(network: models.Finder, ticks: Ticks) -> dict[str, Array]:
+def of_ann(network: nn.Module, ticks: Ticks) -> dict[str, Array]:
     """Errors of the ANN alone: asked anew at every tick; held for a window; carried on at constant velocity, by its
     last two answers or by the velocity that it gives."""
 
     def known(tick: int) -> tuple[Tensor, Tensor]:
-        """Joints before a tick and their velocities, (sequences, links, 2)."""
-        both = _all(ticks, lambda part: torch.stack(models.joints_of(network(ticks.before(tick, part))), 1))
+        """What is known before a tick, and how it changes in a second, (sequences, *shape)."""
+        both = _all(ticks, lambda part: torch.stack(ticks.task.known(network(ticks.before(tick, part))), 1))
         return both[:, 0], both[:, 1]
 
     count = ticks.window.ticks
@@ -96,11 +99,11 @@ def of_ann(network: models.Finder, ticks: Ticks) -> dict[str, Array]:
     at = torch.cat([first[:, None], every[:, count - 1 : -1 : count]], 1)  # what is known as a window begins
     past = torch.cat([last[:, None], at[:, :-1]], 1)
     moving = torch.stack([known(tick)[1] for tick in ticks.starts], 1)
-    ahead = torch.arange(1, count + 1)[None, None, :, None, None]
     length = ticks.window.length * 1e-3
+    ahead = torch.arange(1, count + 1).reshape(-1, *[1] * (at.ndim - 2)) * (length / count)
 
     def carried(per_second: Tensor) -> Array:
-        found = at[:, :, None] + per_second[:, :, None] * ahead * (length / count)
+        found = ticks.task.carried(at[:, :, None], per_second[:, :, None], ahead)
         return ticks.errors(found.flatten(1, 2))
 
     return {
@@ -111,13 +114,13 @@ def of_ann(network: models.Finder, ticks: Ticks) -> dict[str, Array]:
     }
 
 
-def of_gru(network: models.Finder, gru: models.Recurrent, ticks: Ticks) -> Array:
-    """Errors of the GRU that goes on from the ANN's joints in each window."""
+def of_gru(network: nn.Module, gru: Recurrent, ticks: Ticks) -> Array:
+    """Errors of the GRU that goes on from what the ANN knows in each window."""
 
     def part(each: slice) -> Tensor:
         found = []
         for start in ticks.starts:
-            known = models.joints_of(network(ticks.before(start, each)))
+            known = ticks.task.known(network(ticks.before(start, each)))
             found.append(gru(ticks.events[each, start : start + ticks.window.ticks], *known))
         return torch.cat(found, 1)
 
@@ -149,9 +152,9 @@ def of_snn(
                 if begin == start + wait and asked and says[k]:
                     state, at = whole.begin(ticks.before(start, each))
                 if begin < end:
-                    joints, state = whole(ticks.events[each, begin:end], state, at)
-                    at = joints[:, -1]
-                    found.append(joints)
+                    values, state = whole(ticks.events[each, begin:end], state, at)
+                    at = values[:, -1]
+                    found.append(values)
         return torch.cat(found, 1)[:, -len(ticks.starts) * count :]
 
     return ticks.errors(_all(ticks, part))
@@ -179,10 +182,10 @@ def multiplications(network: nn.Module, example: Tensor) -> int:
 def costs(whole: Follower, ticks: Ticks) -> dict[str, float]:
     """Operations of a window: of the ANN asked once, of the initialisers, and of the SNN as the engine counts it.
 
-    What enters the SNN as a value and not as a spike, counts of events and where the joints are, is multiplied.
+    What enters the SNN as a value and not as a spike, counts of events and what is believed, is multiplied.
     """
-    window, both = ticks.window, whole.both
-    example = torch.zeros(1, window.bins, 2, arm.SIZE, arm.SIZE)
+    window, both, spiking = ticks.window, whole.both, ticks.task.spiking
+    example = torch.zeros(1, window.bins, 2, SIZE, SIZE)
     _, voltages = both.states(example)
     found = {
         "ann_macs": float(multiplications(both.ann, example)),
@@ -207,13 +210,11 @@ def costs(whole: Follower, ticks: Ticks) -> dict[str, float]:
                 _, voltages = both.states(before)
                 whole(now, *whole.begin(before), told)
             engine.set_state({f"{name}.{what}": v[0].numpy() for (name, what), v in voltages.items()})
-            engine.run({"events": now[0].numpy(), "joints": torch.cat(told).numpy()})
+            engine.run({"events": now[0].numpy(), spiking.belief: torch.cat(told).numpy()})
             counters = engine.counters
-            multiplied = sum(counters.events.get(name, 0) for name in VALUES) + sum(counters.macs.values())
-            found["snn_macs"] += multiplied / runs
-            found["snn_acs"] += (
-                sum(counters.events.values()) - sum(counters.events.get(n, 0) for n in VALUES)
-            ) / runs
+            by_values = sum(counters.events.get(name, 0) for name in spiking.driven)
+            found["snn_macs"] += (by_values + sum(counters.macs.values())) / runs
+            found["snn_acs"] += (sum(counters.events.values()) - by_values) / runs
             found["snn_updates"] += sum(counters.updates.values()) / runs
     return found
 
@@ -242,27 +243,28 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean, STUDENT[len(values)] * float(np.std(values, ddof=1)) / len(values) ** 0.5
 
 
-def of_seed(out: Path, window: Window, seed: int, ticks: Ticks) -> tuple[dict[str, Array], dict[str, float]]:
+def of_seed(trained: Trained, seed: int, ticks: Ticks) -> tuple[dict[str, Array], dict[str, float]]:
     """Errors by name of all that was trained with a seed, and what a window of the hybrid costs."""
-    network = train.load_finder(out, window, seed)
+    network = trained.ann(seed)
     errors, cost = of_ann(network, ticks), {}
     for name, variant in VARIANTS.items():
-        if not train.path(out, window, name, seed).exists():
+        if not trained.path(name, seed).exists():
             continue
-        whole = train.load_follower(out, window, name, seed)
+        whole = trained.follower(name, seed)
         errors[name] = of_snn(whole, ticks, carried=variant.carried)
         if name == "hybrid":
             cost = costs(whole, ticks)
-    if train.path(out, window, "gru", seed).exists():
-        errors["gru"] = of_gru(network, train.load_gru(out, window, seed), ticks)
+    if trained.path("gru", seed).exists():
+        errors["gru"] = of_gru(network, trained.gru(seed), ticks)
     return errors, cost
 
 
-def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dict[str, dict[str, float]]:
-    """Mean error of the hybrid on AT_ONCE sequences, px, where the ANN is late or silent, or there are fewer or more
+def robustness(trained: Trained, seed: int, data: Sequences) -> dict[str, dict[str, float]]:
+    """Mean error of the hybrid on AT_ONCE sequences, where the ANN is late or silent, or there are fewer or more
     events."""
-    network, whole = train.load_finder(out, window, seed), train.load_follower(out, window, "hybrid", seed)
-    ticks = Ticks(data, window, sequences=AT_ONCE)
+    task, window = trained.task, trained.window
+    network, whole = trained.ann(seed), trained.follower("hybrid", seed)
+    ticks = Ticks(task, data, window, sequences=AT_ONCE)
     curves: dict[str, dict[str, float]] = {
         "late, of a window": {
             str(share): float(of_snn(whole, ticks, late=round(share * window.ticks)).mean()) for share in LATE
@@ -272,7 +274,7 @@ def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dic
         "events, the ANN at every tick": {},
     }
     for rate in RATES:
-        other = Ticks(data, window, rate, AT_ONCE)
+        other = Ticks(task, data, window, rate, AT_ONCE)
         curves["events"][str(rate)] = float(of_snn(whole, other).mean())
         curves["events, the ANN at every tick"][str(rate)] = float(
             of_ann(network, other)["ann_every_tick"].mean()
@@ -280,20 +282,24 @@ def robustness(out: Path, window: Window, seed: int, data: arm.Sequences) -> dic
     return curves
 
 
-def table(found: Sequence[dict[str, Array]]) -> dict[str, dict[str, Any]]:
-    """By name: px, mean over seeds and half its 95 % interval; px tick by tick; and how many of the test sequences'
-    windows the hybrid is better in."""
+def table(task: Task, found: Sequence[dict[str, Array]]) -> dict[str, dict[str, Any]]:
+    """By name: the error, mean over seeds and half its 95 % interval; tick by tick; each part that has a unit in its
+    own; and in how many of the test sequences' windows the hybrid is better."""
     rows: dict[str, dict[str, Any]] = {}
     for name in found[0]:
         have = [errors[name] for errors in found if name in errors]
         mean, half = interval([float(e.mean()) for e in have])
         rows[name] = {
-            "px": mean,
+            "mean": mean,
             "half": half,
-            "by_tick": np.mean([e.mean((0, 1)) for e in have], 0).round(4).tolist(),
+            "by_tick": np.mean([e.mean((0, 1, 3)) for e in have], 0).round(4).tolist(),
+            "parts": {
+                part.name: part.one * float(np.mean([e[..., k].mean() for e in have]))
+                for k, part in enumerate(task.parts)
+            },
         }
         pairs = [
-            errors["hybrid"].mean(-1) < errors[name].mean(-1)
+            errors["hybrid"].mean((-2, -1)) < errors[name].mean((-2, -1))
             for errors in found
             if {name, "hybrid"} <= {*errors}
         ]
@@ -306,14 +312,21 @@ def table(found: Sequence[dict[str, Array]]) -> dict[str, dict[str, Any]]:
     return rows
 
 
+def _line(task: Task, name: str, row: dict[str, Any]) -> str:
+    own = "".join(f"   {row['parts'][part.name]:.3f} {part.unit}" for part in task.parts)
+    other = f"   hybrid {row['hybrid_relative']:+.1%}" if "hybrid_relative" in row else ""
+    return f"{name:19} {row['mean']:.3f} ± {row['half']:.3f} {task.unit}{own}{other}"
+
+
 def main() -> None:
     """Measure all seeds that are there."""
     parser = argparse.ArgumentParser(
         prog="python -m hybrid_control.bench.hand_over.measure", description=__doc__
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder that `train` filled")
+    parser.add_argument("--task", choices=[*TASKS], default="arm", help="(default: %(default)s)")
     parser.add_argument(
-        "--window", choices=[*train.WINDOWS], default="33x1", help="ticks x ms (default: %(default)s)"
+        "--window", choices=[*WINDOWS], default="33x1", help="ticks x ms (default: %(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
     parser.add_argument(
@@ -322,22 +335,25 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    window = train.WINDOWS[args.window]
-    _, data = train.sequences(args.out, window)
-    ticks = Ticks(data, window)
-    seeds = [seed for seed in range(args.seeds) if train.path(args.out, window, "hybrid", seed).exists()]
-    measured = [of_seed(args.out, window, seed, ticks) for seed in seeds]
-    rows = table([errors for errors, _ in measured])
+    task, window = TASKS[args.task], WINDOWS[args.window]
+    _, data = task.sequences(args.out, window)
+    ticks, trained = Ticks(task, data, window), Trained(task, args.out, window)
+    seeds = [seed for seed in range(args.seeds) if trained.path("hybrid", seed).exists()]
+    if not seeds:
+        parser.error(
+            f"{args.out} has no {trained.path('hybrid', 0).name} or of another seed; `train` makes it"
+        )
+    measured = [of_seed(trained, seed, ticks) for seed in seeds]
+    rows = table(task, [errors for errors, _ in measured])
     cost = {key: float(np.mean([c[key] for _, c in measured])) for key in measured[0][1]}
     answer: dict[str, Any] = {
-        "window": window.name, "seeds": len(seeds), "errors": rows, "operations": cost,
-        "energy_nJ": energies(cost, window.ticks),
+        "task": task.name, "unit": task.unit, "window": window.name, "seeds": len(seeds), "errors": rows,
+        "operations": cost, "energy_nJ": energies(cost, window.ticks),
     }  # fmt: skip
     if args.robustness:
-        answer["robustness"] = robustness(args.out, window, seeds[0], data)
+        answer["robustness"] = robustness(trained, seeds[0], data)
     for name, row in rows.items():
-        other = f"   hybrid {row['hybrid_relative']:+.1%}" if "hybrid_relative" in row else ""
-        print(f"{name:18} {row['px']:.3f} ± {row['half']:.3f} px{other}")
+        print(_line(task, name, row))
     print(json.dumps({key: answer[key] for key in ("operations", "energy_nJ")}))
     if args.json:
         args.json.write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")

@@ -30,8 +30,8 @@ STYLE = (
 ROOM = 1.15  # of the second largest curve: the cold SNN begins far above all others
 
 
-def picture(errors: Mapping[str, Mapping[str, Sequence[float]]], per_tick: float) -> str:
-    """Errors by name, `by_tick` in px, over ms since the window began; what is far above the rest is left out."""
+def picture(errors: Mapping[str, Mapping[str, Sequence[float]]], per_tick: float, unit: str) -> str:
+    """Errors by name, `by_tick`, over ms since the window began; what is far above the rest is left out."""
     shown = {name: np.asarray(errors[name]["by_tick"], np.float64) for name in SHOWN if name in errors}
     heights = sorted(float(curve.max()) for curve in shown.values())
     top = ROOM * (heights[-3] if len(heights) > 3 else heights[-1])
@@ -54,7 +54,8 @@ def picture(errors: Mapping[str, Mapping[str, Sequence[float]]], per_tick: float
         )
         colours += f".c{k}{{stroke:{SHOWN[name][1]}}}"
     axes = (
-        '<text x="269" y="358" text-anchor="middle">ms since the ANN spoke</text><text x="4" y="10">px</text>'
+        '<text x="269" y="358" text-anchor="middle">ms since the ANN spoke</text>'
+        f'<text x="4" y="10">{unit}</text>'
     )
     names = [
         (24 + 18 * k, SHOWN[name][0] + " (above)" * bool(shown[name].min() > top), SHOWN[name][1])
@@ -73,7 +74,7 @@ def main(numbers: Path, svg: Path) -> None:
     """Draw what `measure` wrote."""
     found = read_json(numbers)
     per_tick = float(found["window"].split("x")[1])
-    svg.write_text(picture(found["errors"], per_tick), encoding="utf-8")
+    svg.write_text(picture(found["errors"], per_tick, found["unit"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hybrid_control.geometry.shapes import FloatArray, clearance, footprint_distance
+from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance, footprint_distance
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds.patch import Patch
 
@@ -110,6 +110,10 @@ class World:
     def straight_distance(self) -> float:
         """Metres from start to goal as the crow flies."""
         return math.dist((self.start.x, self.start.y), self.goal)
+
+    def ranges(self, x: float, y: float, angles: FloatArray, limit: float) -> FloatArray:
+        """m from a point along each ray (n,) rad of the world to the first standing obstacle, inf beyond limit."""
+        return cast_rays(x, y, angles, limit, self.cylinders, self.boxes)
 
     def between(self) -> int:
         """Standing obstacles whose centre projects onto the line from start to goal."""
