@@ -17,6 +17,7 @@ SHOWN = {
     "warm": ("warm SNN", "#4c8c2b"),
     "ann_held": ("ANN, held", "#5b6770"),
     "constant_velocity": ("ANN, constant velocity", "#9aa4ab"),
+    "velocity_of_the_ann": ("ANN, its own velocity", "#b3541e"),
     "no_initialisation": ("no initial states", "#c2571a"),
     "gru": ("ANN, then a GRU", "#b08ac0"),
     "hybrid": ("hybrid", "#0b6e99"),
@@ -27,14 +28,15 @@ STYLE = (
     ".chart{font:12px sans-serif;background:#fff}.grid{stroke:#ddd}.tick{fill:#555}"
     "polyline{fill:none;stroke-width:2}"
 )
-ROOM = 1.15  # of the second largest curve: the cold SNN begins far above all others
+ROOM = 1.15  # above the highest curve
+FAR = 3.0  # times as high as the lowest curve, from which on one may leave the picture
 
 
 def picture(errors: Mapping[str, Mapping[str, Sequence[float]]], per_tick: float, unit: str) -> str:
     """Errors by name, `by_tick`, over ms since the window began; what is far above the rest is left out."""
     shown = {name: np.asarray(errors[name]["by_tick"], np.float64) for name in SHOWN if name in errors}
     heights = sorted(float(curve.max()) for curve in shown.values())
-    top = ROOM * (heights[-3] if len(heights) > 3 else heights[-1])
+    top = ROOM * max(height for height in heights if height <= FAR * heights[0])
     ticks = len(next(iter(shown.values())))
     chart = Chart(
         (0.0, ticks * per_tick),

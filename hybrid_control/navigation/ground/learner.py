@@ -28,9 +28,7 @@ LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_RATE = 200.0  # Hz, of a class that is seen right before the robot
 CLASSES = 64  # at most
 SURE = 1.2  # times as many spikes as any other class, from which on a cell is of a class
-TAKEN = 3
-"""Cells of an image that are learnt of those in the aim: they are alike, and a class that is told too often at a
-stretch pushes those out that were told before it."""
+TAKEN = 8  # cells of an image that are learnt at most, of those in the aim: they are alike
 
 
 def checked_label(label: str) -> str:
@@ -78,7 +76,7 @@ class GroundLearner:
         *,
         reach: float = 2.0,
         aim: Aim = Aim(),
-        copies: int = 5,
+        copies: int = 15,
         seed: int = 0,
     ) -> None:
         self.encoder, self.effects, self.aim = encoder, checked_effects(effects), aim
@@ -117,7 +115,7 @@ class GroundLearner:
         """
         features = self.encoder(image)[self.view.rows, self.view.columns]
         if self.teaching:
-            self._learn(self._draw.permutation(features[self._aimed])[:TAKEN])
+            self._learn(features[self._aimed])
         if self._recogniser is None or len(self.classes) < 2:  # one class alone is told apart from nothing
             return self.labels
         self.labels = self._decided(features)
@@ -133,15 +131,21 @@ class GroundLearner:
         assert self._recogniser is not None
         spikes = self._recogniser.spikes(features)
         best, order = spikes.argmax(axis=1), np.sort(spikes, axis=1)
-        sure = order[:, -1] > SURE * order[:, -2]
+        sure = order[:, -1] > SURE * order[:, -2:-1].sum(axis=1)  # of one class alone there is no other
         return np.where(sure, np.array(self.classes)[best], "").astype("U32")
 
     def _learn(self, features: NDArray[np.float32]) -> None:
+        """What it knows already, and is sure of, it does not take in again: a class that is told for long would push
+        those out that were told before it."""
         if self._recogniser is None:
             self._recogniser = Recogniser.new(
                 self.encoder.typical(), self.encoder.digest, copies=self._copies, seed=self._seed
             )
-        self._recogniser.learn(features, [self.teaching] * len(features))
+        if self.classes:
+            features = features[self._decided(features) != self.teaching]
+        if len(features):
+            features = self._draw.permutation(features)[:TAKEN]
+            self._recogniser.learn(features, [self.teaching] * len(features))
 
     def points(self, effect: str, pose: Pose) -> FloatArray:
         """The cells of all classes with an effect, (n, 2) m in the body's frame at a pose."""
