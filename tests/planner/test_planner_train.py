@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+from hybrid_control.navigation.ground.features import FeatureMap  # noqa: E402
 from hybrid_control.navigation.planner.planner import Planner  # noqa: E402
 from hybrid_control.navigation.planner.training import dataset, labels, network, train  # noqa: E402
 from hybrid_control.navigation.planner.training.dataset import Plan, Samples  # noqa: E402
@@ -88,20 +89,23 @@ def test_what_is_exported_answers_as_torch_does_and_says_nothing_of_this_machine
     image = np.random.default_rng(3).integers(0, 256, (dataset.HEIGHT, dataset.WIDTH, 3), dtype=np.uint8)
     answer = planner.plan(image, Odometry(0, Pose(), Twist(0, 0.4, angular_z=0.2)), Goal(0, 3.0, 1.5), 0)
     with torch.no_grad():
-        heading, speed = network.Rates(model)(
+        heading, speed, features = network.Rates(model)(
             torch.from_numpy(image[None]),
             network.goal_tensor(torch.tensor([[math.hypot(3.0, 1.5), math.atan2(1.5, 3.0)]])),
             torch.tensor([[0.4, 0.2]]),
         )
     assert answer.of("heading") == pytest.approx(heading[0].numpy(), abs=0.05)
     assert answer.of("speed") == pytest.approx(speed[0].numpy(), abs=0.05)
+    cells = np.moveaxis(FeatureMap(path)(image), 2, 0)
+    assert cells == pytest.approx(features[0].numpy(), abs=1e-3)
+    assert cells.shape == (32, 15, 20)
 
 
 def test_heading_rates_add_up_to_those_of_one_full_bump():
     with torch.no_grad():
         goal = network.goal_tensor(torch.tensor([[2.0, 0.3]]))
         image = torch.randint(0, 256, (1, dataset.HEIGHT, dataset.WIDTH, 3), dtype=torch.uint8)
-        heading, _ = network.Rates(network.Network().eval())(image, goal, torch.zeros(1, 2))
+        heading, *_ = network.Rates(network.Network().eval())(image, goal, torch.zeros(1, 2))
     assert heading.sum().item() == pytest.approx(network.MAX_RATE / labels.BUMP_PEAK, rel=1e-4)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.ann import ModelError, OnnxModel
+from hybrid_control.navigation.planner.contract import FEATURES
 from hybrid_control.navigation.planner.images import contrast, resize
 from hybrid_control.navigation.planner.planner import MIN_CONTRAST, BlindError
 
-IMAGE, OUTPUT = "image", "features"
+IMAGE = "image"
 MADE = 64  # images made by code
 
 
@@ -24,7 +25,7 @@ class FeatureMap:
     nothing of the kind.
     """
 
-    def __init__(self, path: str | os.PathLike[str], output: str = OUTPUT) -> None:
+    def __init__(self, path: str | os.PathLike[str], output: str = FEATURES) -> None:
         self._model, self._output = OnnxModel(path), output
         shape = self._model.inputs.get(IMAGE, ())
         if len(shape) != 3 or shape[2] != 3 or self._model.types[IMAGE] != np.uint8:

@@ -29,6 +29,9 @@ PREFERRED_SPEEDS: NDArray[np.float64] = np.linspace(0.0, 1.0, SPEED_NEURONS)
 #: Width (standard deviation) of a speed neuron's Gaussian tuning curve, fraction of the greatest speed.
 SPEED_SIGMA = 1.0 / (SPEED_NEURONS - 1)
 
+#: An output beside the contract's that a file may have: a feature map (1, features, rows, columns) of its image.
+FEATURES = "features"
+
 #: Keys in the file's metadata_props. The first three must be there.
 KEY_VERSION = "hybrid_control.planner.contract"
 KEY_MAX_RATE = "hybrid_control.planner.max_rate_hz"

@@ -111,11 +111,17 @@ class Network(nn.Module):
 
     def forward(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """image: (n, 60, 80, 3), 0 .. 255; goal: (n, 3) as in the contract; velocity: (n, 2)."""
+        logits, speed, ranges, _ = self.whole(image, goal, velocity)
+        return logits, speed, ranges
+
+    def whole(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `forward` gives, and the feature map (n, 32, 15, 20) of its second layer, for who learns behind it."""
         x = image.permute(0, 3, 1, 2).float()
         # Light differs from place to place: only contrasts are looked at.
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         spread = ((x - mean) ** 2).mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        seen = self.column(self.see((x - mean) / (spread + 4.0)).flatten(1, 2))
+        features = self.see[:2]((x - mean) / (spread + 4.0))
+        seen = self.column(self.see[2:](features).flatten(1, 2))
         ranges = torch.sigmoid(self.ranges(seen @ self.to_rays))[:, 0]
 
         distance, cosine, sine = goal[:, 0:1], goal[:, 1:2], goal[:, 2:3]
@@ -131,7 +137,7 @@ class Network(nn.Module):
         attention = torch.softmax(logits, dim=1)[:, None]
         front = ring[:, :, SECTORS // 2 - 1 : SECTORS // 2 + 1].mean(dim=2)
         summary = torch.cat([(ring * attention).sum(dim=2), ring.mean(dim=2), front, scalars], dim=1)
-        return logits, torch.sigmoid(self.speed(summary))[:, 0], ranges
+        return logits, torch.sigmoid(self.speed(summary))[:, 0], ranges, features
 
 
 class Rates(nn.Module):
@@ -146,12 +152,12 @@ class Rates(nn.Module):
         self.network = network
         self.register_buffer("speeds", torch.tensor(PREFERRED_SPEEDS, dtype=torch.float32))
 
-    def forward(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
-        """Rates in Hz: heading (n, 72) and speed (n, 8)."""
-        logits, speed, _ = self.network(image, goal, velocity)
+    def forward(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rates in Hz, heading (n, 72) and speed (n, 8), and the feature map of the network's second layer."""
+        logits, speed, _, features = self.network.whole(image, goal, velocity)
         heading = MAX_RATE * (torch.softmax(logits, dim=1) / BUMP_PEAK).clamp(max=1.0)
         code = torch.exp(-((speed[:, None] - self.speeds) ** 2) / (2.0 * SPEED_SIGMA**2))
-        return heading, MAX_RATE * code
+        return heading, MAX_RATE * code, features
 
 
 def goal_tensor(goal: Tensor) -> Tensor:

@@ -226,7 +226,8 @@ def export(network: Network, path: Path, settings: Settings) -> None:
     )
     names = [spec.name for spec in contract.INPUTS]
     program = torch.onnx.export(
-        model, example, input_names=names, output_names=[spec.name for spec in contract.OUTPUTS],
+        model, example, input_names=names,
+        output_names=[*(spec.name for spec in contract.OUTPUTS), contract.FEATURES],
         opset_version=OPSET, dynamo=True, verbose=False,
     )  # fmt: skip
     assert program is not None
@@ -242,7 +243,7 @@ def export(network: Network, path: Path, settings: Settings) -> None:
     feed = {name: value.numpy() for name, value in zip(names, example, strict=True)}
     with torch.no_grad():
         expected = model(*example)
-    for answer, wanted in zip(contract.infer(session, info, feed), expected, strict=True):
+    for answer, wanted in zip(contract.infer(session, info, feed), expected[:2], strict=True):
         error = float(np.abs(answer - wanted.numpy()[0]).max())
         if error > 1e-3 * MAX_RATE:
             raise TrainingError(f"{path}: onnxruntime and torch differ by {error:.3g} Hz")
