@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.ann import ModelError, OnnxModel
 from hybrid_control.colanet.tflite import TfliteModel
+from hybrid_control.files import digest
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of values from 0 to 1
 
@@ -47,8 +47,7 @@ class Encoder:
         self.features = int(np.prod(outputs[self._output]))
         self._mean, self._std = np.array(mean, np.float32), np.array(std, np.float32)
         self._pixels = self._model.types[self._input] == np.uint8
-        with open(path, "rb") as file:
-            self.digest = hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+        self.digest = digest(path)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The features of an image (*size, 3), uint8, RGB."""

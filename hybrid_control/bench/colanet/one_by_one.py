@@ -8,17 +8,15 @@ scale of the features is learnt of the base classes alone.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import trange
 
 from hybrid_control.bench.colanet.compare import Array, Row, Split, colanet, mean, measured, table
-from hybrid_control.bench.colanet.pictures import COPIES, chosen, features_of
+from hybrid_control.bench.colanet.pictures import COPIES, chosen, features_of, options
 from hybrid_control.colanet import ONE_BY_ONE, PICTURES, CoLaNET
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.scale import Scale
@@ -147,13 +145,7 @@ def report(x: Array, labels: Array, classes: int, folds: int) -> str:
 
 def main() -> None:
     """Print the tables, means over the folds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pictures", type=Path)
-    parser.add_argument("--encoder", required=True)
-    parser.add_argument("--output", help="the encoder's output with the features")
-    parser.add_argument("--classes", type=int, default=64, help="one after another, at most (%(default)s)")
-    parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "one after another, at most (%(default)s)").parse_args()
     x, labels = features_of(arguments.pictures, Encoder(arguments.encoder, output=arguments.output))
     print(report(x, labels, arguments.classes, arguments.folds))
 

@@ -58,14 +58,20 @@ def rows_of(x: Array, y: Array, test: Array, seed: int, alone: bool) -> list[Row
     ]
 
 
-def main() -> None:
-    """Print the table, a mean over the folds."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def options(description: str | None, classes: str) -> argparse.ArgumentParser:
+    """What is asked of pictures in folds; classes: help for their number."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--output", help="the encoder's output with the features")
-    parser.add_argument("--classes", type=int, default=64, help="at most (%(default)s)")
+    parser.add_argument("--classes", type=int, default=64, help=classes)
     parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
+    return parser
+
+
+def main() -> None:
+    """Print the table, a mean over the folds."""
+    parser = options(__doc__, "at most (%(default)s)")
     parser.add_argument("--alone", action="store_true", help="without scikit-learn's classifiers")
     arguments = parser.parse_args()
     x, labels = features_of(arguments.pictures, Encoder(arguments.encoder, output=arguments.output))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hybrid_control.bench.hand_over.networks import options
+from hybrid_control.bench.hand_over.networks import options, time_constant
 from hybrid_control.bench.hand_over.sequences import SIZE
 from hybrid_control.bench.hand_over.task import Task, Variant, Window
 from hybrid_control.learning.hand_over import HandOver
@@ -58,7 +58,7 @@ class Follower(nn.Module):
 def pair(task: Task, network: nn.Module, window: Window, variant: Variant, seed: int) -> Follower:
     """An SNN, with what the ANN sets of it."""
     dt = window.per_tick * 1e-3
-    keeps = 3e-3 * window.length if variant.handed else max(10e-3, 3 * dt)
+    keeps = 3e-3 * window.length if variant.handed else time_constant(dt)
     graph = task.graph(dt, keeps, seed)
     mirror = Mirror(graph, options(dt), free=("weights", "tau"), surrogate=Surrogate("atan"))
     layers = task.spiking.layers if variant.initialised else {}

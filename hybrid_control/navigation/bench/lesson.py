@@ -18,6 +18,7 @@ from hybrid_control.navigation.drive import GROUND_RATE, Navigator
 from hybrid_control.navigation.episode import Episode
 from hybrid_control.navigation.ground.features import FeatureMap
 from hybrid_control.navigation.ground.learner import AVOID, GROUND, Aim, GroundLearner
+from hybrid_control.navigation.ground.memory import in_odometry
 from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.planner import Planner
@@ -53,8 +54,7 @@ def course(forbidden: str = FORBIDDEN, permitted: str = PERMITTED) -> World:
 
 def kinds(world: World, pose: Pose, points: NDArray[np.float64]) -> NDArray[Any]:
     """What the ground truly is at points (n, 2) m in the frame of a robot at a pose."""
-    c, s = math.cos(pose.yaw), math.sin(pose.yaw)
-    x, y = pose.x + c * points[:, 0] - s * points[:, 1], pose.y + s * points[:, 0] + c * points[:, 1]
+    x, y = in_odometry(points, pose).T
     found = np.full(len(points), GROUND, "U32")
     for patch in world.patches:
         c, s, dx, dy = math.cos(patch.yaw), math.sin(patch.yaw), x - patch.x, y - patch.y

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.ground.learner import APPROACH, AVOID, SLOW, GroundLearner
-from hybrid_control.navigation.planner.contract import PREFERRED_SPEEDS, SPEED_SIGMA
+from hybrid_control.navigation.planner.contract import PREFERRED_SPEEDS, encode_speed
+from hybrid_control.navigation.sensors.fusion import nearest_by_sector
 from hybrid_control.signals import Pose, RateVector
-from hybrid_control.signals.headings import HEADINGS, SECTORS, sectors_of
+from hybrid_control.signals.headings import HEADINGS
 
 NEAR = 1.6  # m, within which ground to be avoided inhibits its heading
 PULL = 0.8  # of a plan that becomes the pull towards what is to be approached
@@ -30,19 +31,11 @@ def blended(plan: RateVector, learner: GroundLearner, pose: Pose) -> RateVector:
         away = np.remainder(HEADINGS - np.arctan2(y, x) + np.pi, 2 * np.pi) - np.pi
         bump = np.exp(-0.5 * (away / WIDTH) ** 2)
         heading = (1.0 - PULL) * heading + PULL * float(heading.max()) * bump.astype(np.float32)
-    heading[_sectors(learner.points(AVOID, pose))] = 0.0
+    heading[nearest_by_sector(learner.points(AVOID, pose)) < NEAR] = 0.0
     slow = learner.points(SLOW, pose)
     if ((slow[:, 0] > 0) & (slow[:, 0] < AHEAD) & (np.abs(slow[:, 1]) < ASIDE)).any():
         speed = _at_most(speed, CREEP)
     return RateVector(plan.stamp_ns, np.concatenate([heading, speed]), plan.populations)
-
-
-def _sectors(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    chosen = np.zeros(SECTORS, np.bool_)
-    near = points[np.hypot(points[:, 0], points[:, 1]) < NEAR]
-    if len(near):
-        chosen[sectors_of(np.arctan2(near[:, 1], near[:, 0]).astype(np.float32))] = True
-    return chosen
 
 
 def _at_most(speed: NDArray[np.float32], fraction: float) -> NDArray[np.float32]:
@@ -50,5 +43,5 @@ def _at_most(speed: NDArray[np.float32], fraction: float) -> NDArray[np.float32]
     total = float(speed.sum())
     if total <= 0 or float(speed @ PREFERRED_SPEEDS) / total <= fraction:
         return speed
-    code = np.exp(-((PREFERRED_SPEEDS - fraction) ** 2) / (2 * SPEED_SIGMA**2))
+    code = encode_speed(fraction, 1.0)
     return (float(speed.max()) * code / code.max()).astype(np.float32)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.ann import ModelError, OnnxModel
+from hybrid_control.files import digest
 from hybrid_control.navigation.planner.contract import FEATURES
-from hybrid_control.navigation.planner.images import contrast, resize
-from hybrid_control.navigation.planner.planner import MIN_CONTRAST, BlindError
+from hybrid_control.navigation.planner.planner import resized
 
 IMAGE = "image"
 MADE = 64  # images made by code
@@ -37,16 +35,11 @@ class FeatureMap:
         self.features, *self.shape = found
         self._height, self._width = shape[:2]
         self._zeros = {name: np.zeros(size) for name, size in self._model.inputs.items()}
-        self.digest = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        self.digest = digest(path)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(rows, columns, features) of an image (h, w, 3), uint8 RGB of any size. BlindError where it shows nothing."""
-        small = resize(image, self._height, self._width)
-        seen = contrast(small)
-        if seen < MIN_CONTRAST:
-            raise BlindError(
-                f"blind: the image's contrast is {seen:.2f} grey levels, less than {MIN_CONTRAST:g}"
-            )
+        small = resized(image, (self._height, self._width))
         found = np.asarray(self._model({**self._zeros, IMAGE: small})[self._output], np.float32)
         if not np.isfinite(found).all():
             raise ModelError(f"{self._model.path}: gives features that are not finite")

@@ -15,8 +15,9 @@ from hybrid_control.files import StrPath
 from hybrid_control.navigation.ground.features import FeatureMap
 from hybrid_control.navigation.ground.memory import CELL, SIDE, SeenCells
 from hybrid_control.navigation.ground.view import CameraMount, GroundView
+from hybrid_control.navigation.sensors.fusion import nearest_by_sector
 from hybrid_control.signals import Pose, RateVector, layout
-from hybrid_control.signals.headings import SECTORS, sectors_of
+from hybrid_control.signals.headings import SECTORS
 
 FloatArray = NDArray[np.float64]
 
@@ -157,14 +158,11 @@ class GroundLearner:
     def rates(self, pose: Pose, stamp_ns: int) -> RateVector:
         """A population of SECTORS headings for each class with an effect: MAX_RATE where it is seen right before the
         robot, less the farther it is, 0 where it is not seen."""
-        sight, rates = CELL * SIDE / 2, []
-        for cells in self._seen.values():
-            near = np.full(SECTORS, sight)
-            points = cells.points(pose)
-            if len(points):
-                bearings = np.arctan2(points[:, 1], points[:, 0]).astype(np.float32)
-                np.minimum.at(near, sectors_of(bearings), np.hypot(points[:, 0], points[:, 1]))
-            rates.append(MAX_RATE * np.clip(1.0 - near / sight, 0.0, 1.0))
+        sight = CELL * SIDE / 2
+        rates = [
+            MAX_RATE * np.clip(1.0 - nearest_by_sector(cells.points(pose)) / sight, 0.0, 1.0)
+            for cells in self._seen.values()
+        ]
         found = np.concatenate(rates) if rates else np.empty(0)
         return RateVector(stamp_ns, found.astype(np.float32), layout(**dict.fromkeys(self._seen, SECTORS)))
 

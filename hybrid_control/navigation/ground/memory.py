@@ -34,7 +34,7 @@ class SeenCells:
         counts as most of them do; pose: of the robot in the odometry's frame."""
         if not len(points):
             return
-        cells = np.floor(_in_odometry(points, pose) / CELL).astype(np.int64)
+        cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
         unique, inverse = np.unique(cells, axis=0, return_inverse=True)
         inverse = inverse.reshape(-1)
         votes = np.bincount(inverse, np.where(seen, 1.0, -1.0), len(unique))
@@ -54,7 +54,8 @@ class SeenCells:
         return np.stack([c * dx + s * dy, c * dy - s * dx], axis=1)[near]
 
 
-def _in_odometry(points: FloatArray, pose: Pose) -> FloatArray:
+def in_odometry(points: FloatArray, pose: Pose) -> FloatArray:
+    """Points (n, 2) m of the frame of a robot at a pose in the frame that the pose is in."""
     c, s = math.cos(pose.yaw), math.sin(pose.yaw)
     x, y = points[:, 0], points[:, 1]
     return np.stack([pose.x + c * x - s * y, pose.y + s * x + c * y], axis=1)

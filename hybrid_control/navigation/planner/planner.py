@@ -28,6 +28,18 @@ class BlindError(PlannerError):
     """The image shows nothing (black, white, or one even shade), so there is nothing to plan from."""
 
 
+def resized(image: UInt8Array, size: tuple[int, int], min_contrast: float = MIN_CONTRAST) -> UInt8Array:
+    """An image (h, w, 3) brought to size, height and width. BlindError where it then has less than min_contrast."""
+    small = resize(image, *size)
+    seen = contrast(small)
+    if seen < min_contrast:
+        raise BlindError(
+            f"blind: the image's contrast is {seen:.2f} grey levels (mean {small.mean():.0f}), "
+            f"less than {min_contrast:g}"
+        )
+    return small
+
+
 class Planner:
     """A checked ONNX planner, ready to run.
 
@@ -87,13 +99,7 @@ class Planner:
             raise PlannerError(f"image is {seen}; a uint8 array (height, width, 3) is wanted")
         if 0 in image.shape:
             raise PlannerError(f"image of shape {image.shape} has no pixels")
-        small = resize(image, self._info.height, self._info.width)
-        seen_contrast = contrast(small)
-        if seen_contrast < self._min_contrast:
-            raise BlindError(
-                f"blind: the image's contrast is {seen_contrast:.2f} grey levels (mean {small.mean():.0f}), "
-                f"less than {self._min_contrast:g}"
-            )
+        small = resized(image, (self._info.height, self._info.width), self._min_contrast)
         distance, bearing = odometry.pose.to_body(goal.x, goal.y)
         feed: dict[str, NDArray] = {
             "image": np.ascontiguousarray(small[None]),

@@ -63,7 +63,7 @@ class _State:
     sight: float = math.inf
 
 
-def nearest_by_sector(points: Points) -> NDArray[np.float32]:
+def nearest_by_sector(points: NDArray[np.floating]) -> NDArray[np.float32]:
     """Distance from the robot's centre to the nearest obstacle of each sector, (SECTORS,) m, inf for none."""
     result = np.full(SECTORS, np.inf, np.float32)
     if points.shape[0]:
