@@ -99,6 +99,14 @@ SENSORS = tuple(
     for sensor, drivers in (("lidar", LIDARS), ("camera", CAMERAS))
 )
 
+GROUND = (
+    Argument(
+        "learner",
+        "",
+        "teach it ground: what each class does, such as 'puddle=avoid; dock=approach'; empty: no learner",
+    ),
+)
+
 WORLD = (
     Argument("world", "default", "name of a world, or FILE.npz:ID"),
     Argument("seed", "0", "seed of the world and of everything random"),

@@ -19,6 +19,7 @@ from hybrid_control.bringup.arguments import (
     BASE,
     CAMERAS,
     FLAG,
+    GROUND,
     LIDARS,
     SENSORS,
     WORLD,
@@ -30,11 +31,13 @@ from hybrid_control.bringup.arguments import (
 from hybrid_control.bringup.graph import OURS, Graph, Program
 from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
 from hybrid_control.bringup.parameter_files import Sections, config_folder, params_path, sections_of
+from hybrid_control.navigation.ground.classes import read_effects
 from hybrid_control.parameters import ParameterError, Value, check_all
 
 if TYPE_CHECKING:
     from hybrid_control.sim.robots.vehicle import Vehicle
 
+_GROUND_TIMEOUT = 0.5  # s, of what the reflex knows of the ground
 _NO_VALUES: Mapping[str, Value] = MappingProxyType({})
 
 
@@ -110,18 +113,53 @@ class Builder:
     def mind(self) -> list[Program]:
         """Planner, encoder and reflex."""
         seed: dict[str, Value] = {"seed": self.arguments.seed()} if "seed" in self.arguments else {}
-        over = {
+        over: dict[str, dict[str, Value]] = {
             "planner_node": self.arguments.file("model_file"),
             "rate_to_spike_node": seed,
             "reflex_node": {**self._drone(), **self.arguments.file("network_file")},
         }
+        learner = self.arguments.get("learner", "")
+        if learner:
+            over["reflex_node"]["sensors"] = self._sensors()
         topic = self.arguments["cmd_vel"]
         moved = (("cmd_vel", topic),) if topic != "cmd_vel" else ()
+        if learner and self.arguments.true("composed"):
+            raise ValueError("learner: changes plans between planner and encoder; it can't be had with composed")
         if self.arguments.true("composed"):
             nodes = {name: self.values(name, **values) for name, values in over.items()}
             return [Program("composed_node", OURS, "composed_node", nodes, tuple(nodes), remappings=moved)]
         remaps = {"reflex_node": moved}
+        if learner:
+            reflex = over.pop("reflex_node")  # it comes last: it needs what the learner tells
+            over |= {"learner_node": self._learner(learner, reflex), "reflex_node": reflex}
+            remaps["planner_node"] = (("scan", "learner/scan"),)
+            remaps["rate_to_spike_node"] = (("planner/rates", "learner/plan"),)
         return [self.node(name, values, remappings=remaps.get(name, ())) for name, values in over.items()]
+
+    def _sensors(self) -> str:
+        """What the reflex sees by where the ground is taught."""
+        reflex = self.values("reflex_node")
+        sensors = str(reflex["sensors"])
+        if sensors.split() == ["scan", "laser"]:
+            timeout = min(float(reflex["scan_timeout"]), 10.0)
+            sensors += f" x={reflex['lidar_x']} yaw={reflex['lidar_yaw']} timeout={timeout}"
+        return f"{sensors}; learner/ground ground timeout={_GROUND_TIMEOUT}"
+
+    def _learner(self, effects: str, reflex: Mapping[str, Value]) -> dict[str, Value]:
+        """The learner's parameters that others say: where lidar and camera are, and the robot's outline."""
+        of_reflex = self.values("reflex_node", **reflex)
+        shared = {
+            p.name: of_reflex[p.name]
+            for p in NODES["learner_node"]
+            if p.name in of_reflex and p.name not in ("autostart", "network_file", "rate", "odometry_timeout")
+        }
+        robot = self._simulated()
+        camera: Mapping[str, Value] = _NO_VALUES if robot is None else robot.camera_settings
+        try:
+            read_effects(effects)
+        except ValueError as error:
+            raise ValueError(f"learner: {error}") from None
+        return {**camera, **shared, "effects": effects}
 
     def _simulated(self) -> Vehicle | None:
         """The robot that the graph simulates, if it does."""
@@ -336,7 +374,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "robot": Kind(
-        (*common("custom_rover", False), *BASE, *SENSORS),
+        (*common("custom_rover", False), *BASE, *SENSORS, *GROUND),
         "a real rover, its wheels by our firmware bridge or by its own driver",
         _robot,
     ),
@@ -353,6 +391,7 @@ KINDS = {
         (
             *common("sim", False),
             *WORLD,
+            *GROUND,
             Argument(
                 "real_time_factor", "1.0", "simulated seconds in a second; other than 1 needs use_sim_time"
             ),
@@ -365,6 +404,7 @@ KINDS = {
         (
             *common("sim", True),
             *WORLD,
+            *GROUND,
             Argument("gazebo", "harmonic", "release of Gazebo", ("fortress", "harmonic", "ionic")),
             Argument("step", "0.002", "seconds of a physics step"),
             Argument("real_time_factor", "1.0", "simulated seconds in a second; 0 for as fast as it goes"),

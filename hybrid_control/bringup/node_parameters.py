@@ -139,6 +139,54 @@ REFLEX: tuple[Parameter, ...] = (
     *GAINS,
 )
 
+LEARNER: tuple[Parameter, ...] = (
+    AUTOSTART,
+    Parameter(
+        "effects", "", "",
+        "what each class of ground does, such as 'puddle=avoid; dock=approach; gravel=slow'; one that is not named "
+        "is ignored",
+    ),
+    Parameter(
+        "memory_file", "", "",
+        "file in which it keeps what it learnt, read where it is there; empty: it is lost at the node's end",
+    ),
+    Parameter(
+        "model_file", "", "",
+        "ONNX file with the features that are told apart; empty for the planner that comes with hybrid_control",
+    ),
+    Parameter(
+        "output", "", "", "output of that file with the features, (features, rows, columns); empty: 'features'"
+    ),
+    Parameter(
+        "label_lasts", 3.0, "s",
+        "time for which a label on learner/label is learnt; after it the lesson is over, and what was new takes effect",
+        0.1, 60.0,
+    ),
+    Parameter("reach", 2.0, "m", "distance from the camera up to which ground is looked at", 0.5, 10.0),
+    Parameter("slow_speed", 0.3, "m/s", "speed on slow ground, and while something is taught", 0.05, 5.0),
+    Parameter("copies", 15, "", "copies of the classifier that decide together", 1, 30),
+    Parameter("seed", 0, "", "seed of the classifier's noise", 0, 2**31 - 1),
+    Parameter("rate", 15.0, "Hz", "most images looked at in a second", 1.0, 100.0),
+    Parameter("ground_rate", 30.0, "Hz", "messages a second on learner/ground", 5.0, 100.0),
+    Parameter("compressed", False, "", "camera/image_raw is a CompressedImage (JPEG or PNG)"),
+    Parameter("camera_x", 0.25, "m", "the camera's place ahead of the robot's centre", -2.0, 2.0),
+    Parameter("camera_z", 0.25, "m", "the camera's height above the ground", 0.02, 3.0),
+    Parameter("camera_pitch", 0.08, "rad", "the camera's tilt, positive where it looks down", -1.5, 1.5),
+    Parameter("camera_hfov", 1.5, "rad", "width of the camera's view", 0.1, 3.0),
+    Parameter("camera_aspect", 0.75, "", "the image's height by its width", 0.1, 4.0),
+    Parameter(
+        "image_timeout", 0.5, "s",
+        "age of the newest image that showed something, beyond which nothing is said of the ground", 0.05, 5.0,
+    ),
+    Parameter(
+        "odometry_timeout", 0.25, "s",
+        "age of the newest odometry beyond which nothing is said of the ground", 0.05, 5.0,
+    ),
+    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw", "robot_length", "robot_width")),
+    ODOM_FRAME,
+    Parameter("base_frame", "base_link", "", "frame of the robot, in which learner/ground is"),
+)  # fmt: skip
+
 BOARD_BRIDGE: tuple[Parameter, ...] = (
     AUTOSTART,
     Parameter("backend", "spinnaker", "", "the board; as the reflex's", choices=BOARDS),
@@ -308,6 +356,7 @@ NODES: dict[str, tuple[Parameter, ...]] = {
     "sim_node": SIM,
     "planner_node": PLANNER,
     "rate_to_spike_node": RATE_TO_SPIKE,
+    "learner_node": LEARNER,
     "reflex_node": REFLEX,
     "firmware_bridge_node": FIRMWARE_BRIDGE,
     "mavlink_bridge_node": MAVLINK_BRIDGE,

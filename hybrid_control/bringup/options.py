@@ -35,7 +35,8 @@ class Fault:
 class RunOptions:
     """What `hybrid-control sim` was asked for, checked.
 
-    parameters: of each node, what the user's file says. seeds: how many runs, None for one.
+    parameters: of each node, what the user's file says. seeds: how many runs, None for one. learner: what classes of
+    ground do; teach: s for which somebody says what lies before the robot.
     """
 
     world: str = "default"
@@ -51,6 +52,8 @@ class RunOptions:
     backend: str = "numba"
     without_board: str | None = None
     kill_board: When | None = None
+    learner: str = ""
+    teach: float = 0.0
     model: Path | None = None
     network: Path | None = None
     domain: int | None = None
@@ -75,6 +78,12 @@ class RunOptions:
         for option, file in (("--model", self.model), ("--network", self.network)):
             if file is not None and not file.is_file():
                 raise ValueError(f"{option}: {file}: no such file")
+        if not 0 <= self.teach <= 3600:
+            raise ValueError(f"--teach {self.teach:g}: expected 0 .. 3600 s")
+        if self.teach and not self.learner:
+            raise ValueError("--teach: there is nothing that learns; add --learner puddle=avoid")
+        if self.learner and self.composed:
+            raise ValueError("--learner: changes plans between planner and encoder; leave out --composed")
         if self.composed and self.kill_planner is not None:
             raise ValueError("--kill-planner-at: with --composed the planner is no process of its own")
         if self.kill_board is not None and self.backend == "numba":

@@ -42,10 +42,12 @@ def options_of(args: argparse.Namespace) -> RunOptions:
 
 def _check_here(options: RunOptions) -> None:
     """Look for what the options need, so that a mistake is refused before a process is started."""
+    from hybrid_control.navigation.ground.classes import read_effects
     from hybrid_control.navigation.planner import contract
     from hybrid_control.sim.robots import vehicle
     from hybrid_control.sim.worlds import load_world
 
+    read_effects(options.learner)
     robot = vehicle(options.robot)
     load_world(options.world, options.seed)
     if options.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -165,6 +167,21 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         type=Path,
         metavar="FILE",
         help="parameters of the nodes, a ROS parameter file such as config/sim.yaml",
+    )
+    add(
+        "--learner",
+        default=defaults.learner,
+        metavar="EFFECTS",
+        help="a learner of ground beside the planner, and what each class does, such as 'puddle=avoid; dock=approach' "
+        "(docs/ground.md)",
+    )
+    add(
+        "--teach",
+        type=float,
+        default=defaults.teach,
+        metavar="S",
+        help="somebody says what ground lies before the robot, for S seconds in all; with --world lesson --learner "
+        "puddle=avoid",
     )
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
     add("--network", type=Path, metavar="FILE", help="another network for the reflex, a NIR file")

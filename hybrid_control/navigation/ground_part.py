@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hybrid_control.cosim import Message, MessagePart
-from hybrid_control.navigation.ground.effects import blended
-from hybrid_control.navigation.ground.learner import AVOID, GroundLearner
+from hybrid_control.navigation.ground.classes import AVOID
+from hybrid_control.navigation.ground.effects import Effects
+from hybrid_control.navigation.ground.learner import GroundLearner
 from hybrid_control.navigation.ground.overlay import overlay
 from hybrid_control.navigation.parts import MESSAGES, in_order
 from hybrid_control.navigation.planner.planner import BlindError
@@ -40,6 +41,7 @@ class GroundPart(MessagePart):
         """Nothing was seen; what was taught is kept."""
         self._learner.forget_places()
         self._odometry: Odometry | None = None
+        self._effects = Effects()
         self._next_ns = 0
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
@@ -52,22 +54,22 @@ class GroundPart(MessagePart):
                 if kind == "scan":
                     scans.append(Message(time_ns, value))
             elif kind == "scan":
-                points = self._learner.points(AVOID, self._odometry.pose)
+                points = self._learner.seen.points(AVOID, self._odometry.pose)
                 scans.append(Message(time_ns, overlay(value, points, self._lidar, self._half)))
             elif time_ns >= self._next_ns:
                 self._next_ns = time_ns + self._period_ns - self._period_ns // 4
                 with contextlib.suppress(BlindError):
                     self._learner.look(value.image, self._odometry.pose)
-        plans = [
-            Message(t, rates if self._odometry is None else blended(rates, self._learner, self._odometry.pose))
-            for t, rates in inputs.get("rates", ())
-        ]
+        plans = inputs.get("rates", ())
+        if self._odometry is not None:
+            seen, odometry = self._learner.seen, self._odometry
+            plans = [Message(t, self._effects.blended(rates, seen, odometry)) for t, rates in plans]
         return {"scan": scans, "rates": plans}
 
     def state(self) -> Any:
         """What was seen and taught."""
-        return copy.deepcopy((self._learner, self._odometry, self._next_ns))
+        return copy.deepcopy((self._learner, self._odometry, self._effects, self._next_ns))
 
     def set_state(self, state: Any) -> None:
         """Go on from there."""
-        self._learner, self._odometry, self._next_ns = copy.deepcopy(state)
+        self._learner, self._odometry, self._effects, self._next_ns = copy.deepcopy(state)

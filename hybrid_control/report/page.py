@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hybrid_control.report import replay, timelines
+from hybrid_control.report import lesson, replay, timelines
 from hybrid_control.report.run import Run
 from hybrid_control.report.worldmap import WorldMap
 
@@ -140,12 +140,14 @@ _FOOTER = (
 
 def page(run: Run, report: dict[str, Any]) -> str:
     """The whole page as HTML text, with nothing to load from elsewhere."""
-    world, shown = WorldMap(run), replay.moments(run)
+    taught, shown = lesson.lesson(run), replay.moments(run)
+    world = WorldMap(run, None if taught is None else taught.avoided)
     parts = [
         _header(run, report),
         _cards(report),
         replay.section(run, world, shown),
         timelines.over_time(run, report),
+        lesson.section(run, taught),
         timelines.spikes(run),
         replay.film(shown),
         timelines.latency(run, report),

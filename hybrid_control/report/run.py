@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ class Frame:
 class Obstacle:
     """One shape of the map: centre, yaw, size in x and y (a circle's diameter); metres, rad.
 
-    kind: "circle", "box", or "mover" for a circle that moves, where it begins.
+    kind: "circle", "box", "mover" for a circle that moves, where it begins, or "patch" for a piece of ground, with its
+    name and colour.
     """
 
     kind: str
@@ -76,6 +77,8 @@ class Obstacle:
     yaw: float
     size_x: float
     size_y: float
+    name: str = ""
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,8 +208,11 @@ def _obstacles(topic: Topic | None) -> list[Obstacle]:
                 shapes.pop((m.ns, m.id), None)
             elif m.type in (_CUBE, _SPHERE, _CYLINDER) and m.ns not in ("goal", "start", "robot"):
                 kind = "box" if m.type == _CUBE else "mover" if m.ns == "movers" else "circle"
-                p, s = m.pose.position, m.scale
+                p, s, c = m.pose.position, m.scale, m.color
                 shapes[m.ns, m.id] = Obstacle(kind, p.x, p.y, yaw_of(m.pose.orientation), s.x, s.y)
+                if m.ns == "patches":
+                    colour = f"rgb({255 * c.r:.0f} {255 * c.g:.0f} {255 * c.b:.0f})"
+                    shapes[m.ns, m.id] = replace(shapes[m.ns, m.id], kind="patch", name=m.text, colour=colour)
     return list(shapes.values())
 
 

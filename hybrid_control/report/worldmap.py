@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from typing import Any
 
@@ -24,12 +25,13 @@ def fastest(run: Run) -> float:
 class WorldMap:
     """A map's scale, metres to pixels with y up, and its drawing."""
 
-    def __init__(self, run: Run, width: int = 1100, tallest: int = 620) -> None:
-        self.run = run
+    def __init__(self, run: Run, avoided: FloatArray | None = None, width: int = 1100, tallest: int = 620) -> None:
+        """avoided: (n, 2) m, middles of cells of ground that were kept off."""
+        self.run, self._avoided = run, avoided
         xs, ys = [run.state["x"]], [run.state["y"]]
         for o in run.obstacles:
             c, s = abs(math.cos(o.yaw)), abs(math.sin(o.yaw))
-            round_one = o.kind != "box"
+            round_one = o.kind not in ("box", "patch")
             xs.append(o.x + np.array([-0.5, 0.5]) * (o.size_x if round_one else o.size_x * c + o.size_y * s))
             ys.append(o.y + np.array([-0.5, 0.5]) * (o.size_x if round_one else o.size_x * s + o.size_y * c))
         if run.goal is not None:
@@ -84,7 +86,8 @@ class WorldMap:
 
     def svg(self) -> str:
         """The finished drawing, with the robot and the lidar's points for the replay to move."""
-        parts = [*self._ground(), *(self._shape(o) for o in self.run.obstacles), *self._goal()]
+        shapes = sorted(self.run.obstacles, key=lambda o: o.kind != "patch")  # ground lies below what stands on it
+        parts = [*self._ground(), *(self._shape(o) for o in shapes), *self._kept_off(), *self._goal()]
         parts += [*self._path(), *self._contact()]
         w, h = self.run.outline[0] * self.scale, self.run.outline[1] * self.scale
         body = element("rect", x=-w / 2, y=-h / 2, width=w, height=h, rx=4)
@@ -119,10 +122,27 @@ class WorldMap:
         return element("rect", class_=css, x=-w / 2, y=-h / 2, width=w, height=h, rx=2, transform=place)
 
     def _shape(self, o: Obstacle) -> str:
+        if o.kind == "patch":
+            return self._patch(o)
         if o.kind == "box":
             return self._box("obstacle", o.x, o.y, o.yaw, o.size_x, o.size_y)
         css = "mover" if o.kind == "mover" else "obstacle"
         return element("circle", class_=css, cx=self.x(o.x), cy=self.y(o.y), r=o.size_x / 2 * self.scale)
+
+    def _patch(self, o: Obstacle) -> str:
+        w, h = o.size_x * self.scale, o.size_y * self.scale
+        place = f"translate({self.x(o.x):.1f} {self.y(o.y):.1f}) rotate({-math.degrees(o.yaw):.1f})"
+        shape = element("rect", class_="patch", x=-w / 2, y=-h / 2, width=w, height=h, rx=2, style=f"fill:{o.colour}")
+        name = element("text", html.escape(o.name), class_="patchname", y=4, text_anchor="middle")
+        return element("g", shape, name, transform=place)
+
+    def _kept_off(self) -> list[str]:
+        if self._avoided is None or not len(self._avoided):
+            return []
+        side = 0.1 * self.scale
+        x, y = self.x(self._avoided[:, 0]) - side / 2, self.y(self._avoided[:, 1]) + side / 2
+        way = "".join(f"M{a:.1f} {b:.1f}l{side:.1f} {-side:.1f}" for a, b in zip(x, y, strict=True))
+        return [element("path", element("title", "kept off"), class_="keptoff", d=way)]
 
     def _contact(self) -> list[str]:
         """Where the robot first touched something."""

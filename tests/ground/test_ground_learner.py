@@ -2,21 +2,26 @@
 
 import errno
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 from hybrid_control.navigation.bench import lesson
+from hybrid_control.navigation.drive import Navigator
 from hybrid_control.navigation.ground import learner as learners
-from hybrid_control.navigation.ground.effects import CREEP, blended
+from hybrid_control.navigation.ground.effects import SLOW_SPEED, Effects
 from hybrid_control.navigation.ground.features import FeatureMap
 from hybrid_control.navigation.ground.learner import GroundLearner
+from hybrid_control.navigation.ground.memory import MAX_RATE, SeenGround
 from hybrid_control.navigation.planner import contract
-from hybrid_control.navigation.planner.planner import BlindError
-from hybrid_control.signals import PLANNER_POPULATIONS, Pose, RateVector
+from hybrid_control.navigation.planner.planner import BlindError, Planner
+from hybrid_control.navigation.planner.timed import TimedPlanner
+from hybrid_control.signals import PLANNER_POPULATIONS, Odometry, Pose, RateVector, Twist
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.simulator import Simulator
+from hybrid_control.sim.worlds import generate
 
 RED, GREEN, GREY = (170, 40, 30), (40, 130, 50), (130, 126, 118)
 CAMERA = lesson.camera_of(JACKAL)
@@ -47,7 +52,7 @@ def taught(encoder, effects=None):
         ground.teach(label)
         for seed in range(30):
             ground.look(picture(colour, seed), Pose())
-    ground.teach("")
+    ground.finish()
     ground.forget_places()
     return ground
 
@@ -70,8 +75,8 @@ def test_nothing_has_an_effect_before_anything_is_taught(encoder):
         assert set(ground.look(picture(RED, seed), Pose()).tolist()) == {""}  # told apart from what?
     assert ground.classes == ("puddle",)
     ground = pupil(encoder)
-    assert len(ground.points("avoid", Pose())) == 0
-    assert ground.rates(Pose(), 5).rates.size == 0
+    assert len(ground.seen.points("avoid", Pose())) == 0
+    assert ground.seen.rates(Pose(), 5).rates.size == 0
 
 
 def test_two_seconds_of_each_kind_are_enough_to_tell_them_apart_everywhere_in_view(encoder):
@@ -97,14 +102,14 @@ def test_what_is_avoided_is_in_the_rates_of_its_class_in_its_direction(encoder):
     ground = taught(encoder)
     for seed in range(2):
         ground.look(picture(RED, seed), Pose())
-    said = ground.rates(Pose(), 7)
+    said = ground.seen.rates(Pose(), 7)
     assert [p.name for p in said.populations] == ["puddle"]  # the others have no effect
     assert said.stamp_ns == 7
     ahead = said.of("puddle")[SECTORS // 2 - 2 : SECTORS // 2 + 2]
-    assert (ahead > 0.5 * learners.MAX_RATE).all()
+    assert (ahead > 0.5 * MAX_RATE).all()
     assert (said.of("puddle")[[0, -1]] == 0).all()  # nothing is seen behind
-    nearest = np.hypot(*ground.points("avoid", Pose()).T).min()
-    assert said.rates.max() == pytest.approx(learners.MAX_RATE * (1 - nearest / 6.4), rel=1e-5)
+    nearest = np.hypot(*ground.seen.points("avoid", Pose()).T).min()
+    assert said.rates.max() == pytest.approx(MAX_RATE * (1 - nearest / 6.4), rel=1e-5)
 
 
 def plan(ahead=0.0, speed=1.0):
@@ -114,25 +119,26 @@ def plan(ahead=0.0, speed=1.0):
     return RateVector(3, rates.astype(np.float32), PLANNER_POPULATIONS)
 
 
+def blended(plan, ground, speed=0.0):
+    return Effects().blended(plan, ground.seen, Odometry(0, Pose(), Twist(0, speed, 0.0)))
+
+
 @pytest.mark.parametrize("effect", ["avoid", "approach", "slow", "ignore"])
 def test_each_effect_does_to_a_plan_what_it_is_named_after(encoder, effect):
     ground = taught(encoder, {"puddle": effect})
     for seed in range(2):
         ground.look(picture(RED, seed), Pose())
     # the ground is red all over the view, 45 degrees to either side
-    went, was = blended(plan(), ground, Pose()), plan()
+    went, was = blended(plan(), ground, speed=1.0), plan()
     heading, speed = went.of("heading"), went.of("speed")
     assert went.stamp_ns == 3
     if effect == "avoid":
         assert (heading[np.abs(HEADINGS) < 0.5] == 0).all()
     elif effect == "slow":
-        said = float(speed @ contract.PREFERRED_SPEEDS / speed.sum())
-        assert said == pytest.approx(CREEP, abs=0.03)
+        assert speed[0] > 20.0  # that asks to stand
         np.testing.assert_array_equal(heading, was.of("heading"))
-        slower = blended(plan(speed=0.1), ground, Pose())
-        np.testing.assert_array_equal(slower.of("speed"), plan(speed=0.1).of("speed"))
     elif effect == "approach":
-        aside = blended(plan(ahead=1.4), ground, Pose())  # the plan leads elsewhere
+        aside = blended(plan(ahead=1.4), ground)  # the plan leads elsewhere
         assert abs(HEADINGS[aside.of("heading").argmax()]) < 0.8
         assert float(aside.of("heading").max()) <= 101.0
     else:
@@ -141,17 +147,51 @@ def test_each_effect_does_to_a_plan_what_it_is_named_after(encoder, effect):
         np.testing.assert_array_equal(speed, was.of("speed"))
 
 
+def test_the_wish_to_go_slowly_grows_until_the_robot_does_and_ends_with_the_ground():
+    effects, red = Effects(), SeenGround({"tar": np.array([[0.55, 0.05]])}, {"tar": "slow"})
+
+    def asked(seen, speed, fastest=math.inf):
+        return float(effects.blended(plan(), seen, Odometry(0, Pose(), Twist(0, speed, 0.0)), fastest).of("speed")[0])
+
+    first, second, third = asked(red, 1.0), asked(red, 1.0), asked(red, SLOW_SPEED)
+    assert 0 < first < second == pytest.approx(third)
+    assert asked(red, 0.0) < third  # slower than it needs to be
+    assert asked(SeenGround(), 1.0) == pytest.approx(float(plan().of("speed")[0]))
+    assert asked(SeenGround(), 1.0, fastest=SLOW_SPEED) == pytest.approx(first)
+    for _ in range(1000):
+        most = asked(red, 5.0)
+    assert most <= 4.0 * 100.0 + 1e-3
+
+
+def test_a_robot_told_to_go_slowly_goes_at_that_speed_in_the_mean():
+    class Everywhere:
+        classes = ("tar",)
+
+        def forget_places(self):
+            self.seen = SeenGround()
+
+        def look(self, image, pose, turning=0.0):
+            x, y = np.meshgrid(np.arange(-1.0, 4.0, 0.1), np.arange(-1.0, 1.0, 0.1))
+            self.seen = SeenGround({"tar": np.column_stack([x.ravel(), y.ravel()])}, {"tar": "slow"})
+
+    went = Navigator(TimedPlanner(Planner(contract.DEFAULT_MODEL)), ground=Everywhere()).run(generate("open", 0))
+    assert went.success
+    slow, later = (went.way[(went.way[:, 0] > a) & (went.way[:, 0] < b)] for a, b in ((1.0, 3.0), (5.0, 9.0)))
+    assert 2.0 / (len(slow) * 0.1) == pytest.approx(SLOW_SPEED, abs=0.12)
+    assert 4.0 / (len(later) * 0.1) > 0.8
+
+
 def test_a_dark_camera_teaches_nothing_and_makes_nothing_forgotten(encoder):
     ground = taught(encoder)
     for seed in range(2):
         ground.look(picture(RED, seed), Pose())
-    before, samples = ground.points("avoid", Pose()), ground._recogniser.network.samples
+    before, samples = ground.seen.points("avoid", Pose()), ground._recogniser.network.samples
     ground.teach("puddle")
     for level in (0, 255):
         with pytest.raises(BlindError):
             ground.look(np.full((120, 160, 3), level, np.uint8), Pose())
     assert ground._recogniser.network.samples == samples
-    np.testing.assert_array_equal(ground.points("avoid", Pose()), before)
+    np.testing.assert_array_equal(ground.seen.points("avoid", Pose()), before)
 
 
 @pytest.mark.parametrize("label", ["Puddle", "", " ", "a b", "x" * 33, "../etc", 7, None])
@@ -235,7 +275,7 @@ def test_after_a_lesson_of_ten_seconds_puddles_that_were_never_seen_are_seen_whe
                 ground.forget_places()
                 for _ in range(3):
                     ground.look(simulator.camera(), Pose())
-                found = ground.points("avoid", Pose())
+                found = ground.seen.points("avoid", Pose())
                 there = lesson.kinds(world, simulator.pose, found) == "puddle"
             right, wrong = right + int(there.sum()), wrong + int((~there).sum())
             if patch.kind == "puddle":

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.navigation.ground.memory import CELL, SIDE, SeenCells
+from hybrid_control.navigation.ground.memory import CELL, SIDE, SeenCells, near
 from hybrid_control.navigation.ground.overlay import overlay
 from hybrid_control.navigation.ground.view import CameraMount, GroundView
 from hybrid_control.signals import Pose, RangeScan
@@ -61,9 +61,9 @@ def test_two_looks_of_three_make_a_cell_count_and_two_make_it_forgotten():
     cells = SeenCells()
     for seen, counts in ((YES, 0), (NO, 0), (YES, 1), (NO, 0), (YES, 1), (YES, 1), (NO, 1), (NO, 0), (YES, 0)):
         cells.put(HERE, seen, Pose())
-        assert len(cells.points(Pose())) == counts
+        assert len(near(cells.middles(), Pose())) == counts
     cells.put(HERE, YES, Pose())
-    assert cells.points(Pose()) == pytest.approx(np.array([[1.05, 0.05]]))
+    assert near(cells.middles(), Pose()) == pytest.approx(np.array([[1.05, 0.05]]))
 
 
 def test_cells_stay_where_they_are_while_the_robot_moves_and_what_is_out_of_view_is_kept():
@@ -73,17 +73,17 @@ def test_cells_stay_where_they_are_while_the_robot_moves_and_what_is_out_of_view
     there = Pose(1.0, 1.0, math.pi / 2)
     cells.put(np.array([[2.0, 2.0]]), NO, there)  # another cell
     # (1.05, 0.05) from (1, 1), looking along y: 0.95 m behind, 0.05 m to the right
-    assert cells.points(there) == pytest.approx(np.array([[-0.95, -0.05]]))
+    assert near(cells.middles(), there) == pytest.approx(np.array([[-0.95, -0.05]]))
 
 
 def test_of_several_places_in_a_cell_most_decide():
     cells, places = SeenCells(), np.array([[1.01, 0.01], [1.05, 0.05], [1.09, 0.09]])
     for _ in range(2):
         cells.put(places, np.array([True, True, False]), Pose())
-    assert len(cells.points(Pose())) == 1
+    assert len(near(cells.middles(), Pose())) == 1
     for _ in range(2):
         cells.put(places, np.array([True, False, False]), Pose())
-    assert len(cells.points(Pose())) == 0
+    assert len(near(cells.middles(), Pose())) == 0
 
 
 def test_what_is_far_behind_is_forgotten_and_its_place_is_taken_by_what_is_there():
@@ -91,10 +91,10 @@ def test_what_is_far_behind_is_forgotten_and_its_place_is_taken_by_what_is_there
     for _ in range(2):
         cells.put(HERE, YES, Pose())
     far = Pose(SIDE * CELL, 0.0)  # the same place in memory
-    assert len(cells.points(far)) == 0
+    assert len(near(cells.middles(), far)) == 0
     cells.put(HERE, YES, far)
-    assert len(cells.points(far)) == 0  # one look alone
-    assert len(cells.points(Pose())) == 0
+    assert len(near(cells.middles(), far)) == 0  # one look alone
+    assert len(near(cells.middles(), Pose())) == 0
 
 
 HALF, LIDAR = (0.25, 0.2), (0.0, 0.0)

@@ -26,6 +26,8 @@ from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
 from hybrid_control.bringup import kinds
 from hybrid_control.bringup.node_parameters import NODES
+from hybrid_control.navigation.sensors import read_sources
+from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.quad import QUAD
 
 UP = ("-m", "hybrid_control", "up")
@@ -236,6 +238,36 @@ def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_pa
     reflex = kinds.build("sim", {"robot": "quad", "params_file": str(file)}).values("reflex_node")
     assert reflex["hover_height"] == 1.5
     assert not kinds.build("sim").values("reflex_node")["holonomic"]
+
+
+def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_through_it(tmp_path):
+    graph = kinds.build("sim", {"learner": "puddle=avoid"})
+    assert [*graph.managed] == ["planner_node", "rate_to_spike_node", "learner_node", "reflex_node", "sim_node"]
+    sensors = read_sources(str(graph.values("reflex_node")["sensors"]))
+    assert [(s.topic, s.kind) for s in sensors] == [("scan", "laser"), ("learner/ground", "ground")]
+    remapped = {p.name: p.remappings for p in graph.programs}
+    assert remapped["planner_node"] == (("scan", "learner/scan"),)
+    assert remapped["rate_to_spike_node"] == (("planner/rates", "learner/plan"),)
+    learner = graph.values("learner_node")
+    assert learner["effects"] == "puddle=avoid"
+    assert learner["camera_z"] == JACKAL.camera_z
+    assert (learner["robot_length"], learner["robot_width"]) == (JACKAL.length, JACKAL.width)
+    # another robot's own sensors stay, and so do its names for topics
+    file = tmp_path / "mine.yaml"
+    file.write_text("reflex_node: {ros__parameters: {sensors: depth/image depth x=0.2, lidar_x: 0.1}}\n")
+    words = {"learner": "mud=slow", "params_file": str(file), "remap": "scan:=front/scan", "base": "none"}
+    graph = kinds.build("robot", words)
+    assert graph.values("reflex_node")["sensors"] == "depth/image depth x=0.2; learner/ground ground timeout=0.5"
+    assert graph.values("learner_node")["lidar_x"] == 0.1
+    planner = next(p for p in graph.programs if p.name == "planner_node")
+    assert planner.remappings == (("scan", "learner/scan"), ("scan", "front/scan"))  # the first one counts
+    assert "learner_node" not in kinds.build("sim").managed
+    for words, said in (
+        ({"learner": "puddle"}, "learner: effects: 'puddle'; expected CLASS=EFFECT"),
+        ({"learner": "puddle=avoid", "composed": "true"}, "it can't be had with composed"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            kinds.build("sim", words)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,10 @@ from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.route import RouteMemory
 from hybrid_control.navigation.route.memory import warm
+from hybrid_control.navigation.sensors import Fusion, read_sources
+from hybrid_control.navigation.sensors import warm as warm_sensors
+from hybrid_control.navigation.sensors.readings import laser_points
+from hybrid_control.navigation.sensors.views import laser_view
 
 MS = 1_000_000
 
@@ -26,9 +30,12 @@ def compiled():
 reflex = Reflex(clock=lambda: 0)
 reflex.warm()
 warm()
+warm_sensors()
 before = compiled()
 memory = RouteMemory(Pose(), Goal(0, 5.0, 1.0), 0.1)
 rng = np.random.default_rng(0)
+fusion = Fusion(read_sources("scan laser x=0.1; learner/ground ground"))
+mount = read_sources("scan laser x=0.1")[0].mount
 for k in range(40):
     now = k * 50 * MS
     odometry = Odometry(now, Pose(0.02 * k, 0.0, 0.01 * k), Twist(now, 0.4, angular_z=0.2))
@@ -38,6 +45,12 @@ for k in range(40):
     reflex.put_odometry(odometry, now)
     reflex.put_goal(Goal(now, 5.0, 1.0))
     reflex.put_scan(scan, now)
+    fusion.put_points("scan", laser_points(scan, mount), now, now, laser_view(scan, mount))
+    fusion.put_points("learner/ground", np.ones((k, 2), np.float32), now, now)
+    fused = fusion.fuse(now, 1.65)
+    reflex.put_points(
+        fused.points, fused.sectors, fused.approach, fused.states, fused.sight, fused.stamps, now
+    )
     reflex.spikes(now, now)
     reflex.status()
     memory.remember(scan, odometry)

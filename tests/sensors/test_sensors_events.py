@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid_control.navigation.reflex.guard import DEAD, KNOWN
 from hybrid_control.navigation.sensors import Fusion, read_sources
 from hybrid_control.navigation.sensors.events import EventDecoder, Looming
+from hybrid_control.navigation.sensors.views import View
+from hybrid_control.parameters import ParameterError
 from hybrid_control.signals.events import EVENT, pack_mono
 from hybrid_control.signals.headings import SECTORS
 
@@ -201,6 +204,41 @@ def test_sensors_fusion_turns_times_to_contact_into_speeds_and_forgets_them():
     late = fusion.fuse(now + 101 * MS, 1.65)
     assert late is not None
     assert not late.approach.any()
+
+
+def test_sensors_ground_is_an_obstacle_whose_silence_stops_and_which_says_nothing_of_what_is_free():
+    fusion = Fusion(read_sources("scan laser timeout=0.2; learner/ground ground timeout=0.5"), (0.25, 0.2))
+    now, ahead = 10_000 * MS, SECTORS // 2
+    dead = View(np.ones(SECTORS, np.bool_), np.arange(SECTORS) != ahead)
+    fusion.put_points("scan", np.array([[0.0, 2.0]], np.float32), now, now, dead)
+    assert fusion.missing(now) == ["learner/ground (nothing yet)"]
+    # one in the outline is where the robot stands, and hides nothing
+    fusion.put_points("learner/ground", np.array([[1.0, 0.01], [0.1, 0.1]], np.float32), now, now)
+    fused = fusion.fuse(now, 1.65)
+    assert fused is not None
+    assert sorted(fused.points.tolist()) == [[0.0, 2.0], [1.0, pytest.approx(0.01)]]
+    assert fused.states[ahead] == DEAD
+    assert (np.delete(fused.states, ahead) == KNOWN).all()
+    # each message is all that is remembered: what it no longer names is gone at once
+    fusion.put_points("learner/ground", np.empty((0, 2), np.float32), now + MS, now + MS)
+    fused = fusion.fuse(now + MS, 1.65)
+    assert fused is not None
+    assert fused.points.tolist() == [[0.0, 2.0]]
+    assert fusion.fuse(now + 502 * MS, 1.65) is None
+
+
+def test_sensors_ground_does_not_make_a_covered_lidar_look_alive():
+    fusion = Fusion(read_sources("scan laser; learner/ground ground"))
+    now = 1000 * MS
+    fusion.put_points("scan", np.empty((0, 2), np.float32), now, now)
+    fusion.put_points("learner/ground", np.array([[1.0, 0.0]], np.float32), now, now)
+    fused = fusion.fuse(now, 1.65)
+    assert fused is not None
+    assert (fused.states == DEAD).all()
+    with pytest.raises(ParameterError, match="none that tells distances"):
+        read_sources("learner/ground ground")
+    with pytest.raises(ParameterError, match="'x=1' is unknown"):
+        read_sources("scan laser; learner/ground ground x=1")
 
 
 def test_sensors_fusion_refuses_stamps_that_cannot_be_and_goes_on_after_a_clock_was_set_back():

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.drive import GROUND_RATE, Navigator
 from hybrid_control.navigation.episode import Episode
+from hybrid_control.navigation.ground.classes import AVOID, GROUND
 from hybrid_control.navigation.ground.features import FeatureMap
-from hybrid_control.navigation.ground.learner import AVOID, GROUND, Aim, GroundLearner
+from hybrid_control.navigation.ground.learner import Aim, GroundLearner
 from hybrid_control.navigation.ground.memory import in_odometry
 from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.navigation.planner import contract
@@ -72,8 +73,8 @@ def told(world: World, pose: Pose, aim: Aim) -> str:
 
 def camera_of(robot: Vehicle) -> CameraMount:
     """A robot's camera, as it is said to be mounted."""
-    aspect = robot.camera_height / robot.camera_width
-    return CameraMount(robot.camera_x, robot.camera_z, robot.camera_pitch, robot.camera_hfov, aspect)
+    x, z, pitch, hfov, aspect = (float(v) for v in robot.camera_settings.values())
+    return CameraMount(x, z, pitch, hfov, aspect)
 
 
 def learner(robot: Vehicle = JACKAL, seed: int = 0) -> GroundLearner:
@@ -99,7 +100,7 @@ def teach(pupil: GroundLearner, world: World, robot: Vehicle = JACKAL, seed: int
             pupil.look(simulator.camera(), simulator.odometry().pose)
             if label:
                 labelled[label] = labelled.get(label, 0.0) + STEP_NS * 1e-9
-    pupil.teach("")
+    pupil.finish()
     return Lesson(labelled, now * 1e-9)
 
 

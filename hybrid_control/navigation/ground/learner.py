@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,44 +11,24 @@ from numpy.typing import NDArray
 
 from hybrid_control.colanet.recogniser import Recogniser
 from hybrid_control.files import StrPath
+from hybrid_control.navigation.ground.classes import (
+    AVOID,
+    IGNORE,
+    SLOW,
+    checked_effects,
+    checked_label,
+)
 from hybrid_control.navigation.ground.features import FeatureMap
-from hybrid_control.navigation.ground.memory import CELL, SIDE, SeenCells
+from hybrid_control.navigation.ground.memory import SeenCells, SeenGround
 from hybrid_control.navigation.ground.view import CameraMount, GroundView
-from hybrid_control.navigation.sensors.fusion import nearest_by_sector
-from hybrid_control.signals import Pose, RateVector, layout
-from hybrid_control.signals.headings import SECTORS
+from hybrid_control.signals import Pose
 
 FloatArray = NDArray[np.float64]
 
-AVOID, APPROACH, SLOW, IGNORE = "avoid", "approach", "slow", "ignore"
-EFFECTS = (AVOID, APPROACH, SLOW, IGNORE)
-GROUND = "ground"
-"""The class of ordinary ground."""
-LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
-MAX_RATE = 200.0  # Hz, of a class that is seen right before the robot
 CLASSES = 64  # at most
 SURE = 1.2  # times as many spikes as any other class, from which on a cell is of a class
+STEADY = 0.6  # rad/s, up to which a label is taken for what lies in the aim
 TAKEN = 8  # cells of an image that are learnt at most, of those in the aim: they are alike
-
-
-def checked_label(label: str) -> str:
-    """A class's name; ValueError where it is none."""
-    if not isinstance(label, str) or not LABEL.fullmatch(label):
-        raise ValueError(
-            f"class {str(label)[:40]!r}: expected a small letter and up to 31 small letters, digits or _"
-        )
-    return label
-
-
-def checked_effects(effects: Mapping[str, str]) -> dict[str, str]:
-    """What each class does, by its name; ValueError for what is no name or no effect."""
-    for label, effect in effects.items():
-        checked_label(label)
-        if effect not in EFFECTS:
-            raise ValueError(
-                f"class {label!r}: the effect {effect!r} is unknown; expected {', '.join(EFFECTS)}"
-            )
-    return dict(effects)
 
 
 @dataclass(frozen=True)
@@ -66,7 +45,10 @@ class GroundLearner:
 
     encoder: what makes features of an image; mount: of its camera; effects: what each class does, by name, of EFFECTS;
     a class that has none is ignored. reach: m from the camera, up to where it looks. copies: of CoLaNET. seed: of their
-    noise. Nothing is known, and nothing has an effect, before two classes were taught, such as GROUND and another.
+    noise. seen: what is remembered since the last look; replaced, never changed.
+
+    Nothing is known, and nothing has an effect, before two classes were taught, such as GROUND and another; and what is
+    new has none before the lesson is over (`finish`): whoever teaches drives up to it and across.
     """
 
     def __init__(
@@ -92,9 +74,13 @@ class GroundLearner:
         if not self._aimed.any():
             raise ValueError(f"camera: sees no ground at {aim}")
         self._recogniser: Recogniser | None = None
-        self._seen: dict[str, SeenCells] = {}
+        self._cells: dict[str, SeenCells] = {}
+        self.seen = SeenGround()
         self.labels: NDArray[Any] = np.full(len(self.view.rows), "", "U32")
         self.teaching = ""
+        self._new: frozenset[str] = frozenset()  # classes that this lesson began with
+        self._lesson = ""  # the label that is learnt now, and what was known before it
+        self._before: Any = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -108,24 +94,57 @@ class GroundLearner:
             raise ValueError(f"class {label!r}: there are {CLASSES} classes already")
         self.teaching = label
 
-    def look(self, image: NDArray[np.uint8], pose: Pose) -> NDArray[Any]:
+    def finish(self) -> None:
+        """The lesson is over: nothing more is taught, and what was new in it has its effect."""
+        self.teaching, self._new = "", frozenset()
+
+    @property
+    def watches(self) -> bool:
+        """Whether anything that it knows must not be missed: then it has to see."""
+        known = [c for c in self.classes if c not in self._new]
+        return len(self.classes) > 1 and any(self.effects.get(c) in (AVOID, SLOW) for c in known)
+
+    def warm(self) -> None:
+        """Compile what learning and telling need, so that nothing compiles while a robot drives."""
+        features = self.encoder.typical()
+        pupil = Recogniser.new(features, self.encoder.digest, copies=self._copies)
+        pupil.learn(features[:2], [AVOID, SLOW])
+        pupil.spikes(features[:2])
+
+    def undo(self) -> str:
+        """Take back what was learnt of the label that was told last, and return it. ValueError where nothing was."""
+        if self._before is None:
+            raise ValueError("nothing was taught since the last was taken back")
+        label, self._recogniser, snapshot = self._before
+        if self._recogniser is not None:
+            self._recogniser.network.restore(snapshot)
+        self._before, self._lesson, self.teaching = None, "", ""
+        self._new &= set(self.classes)
+        self.forget_places()
+        return str(label)
+
+    def look(self, image: NDArray[np.uint8], pose: Pose, turning: float = 0.0) -> NDArray[Any]:
         """The class of each cell of its view in an image taken at a pose of the odometry's frame, "" where it is not
-        sure; what is taught is learnt first. What it is not sure of is neither seen nor free.
+        sure; what is taught is learnt first. What it is not sure of is neither seen nor free. turning: rad/s; faster
+        than STEADY nothing is learnt, for who says what lies ahead is late by then.
 
         BlindError where the image shows nothing: then nothing is learnt, and nothing forgotten.
         """
         features = self.encoder(image)[self.view.rows, self.view.columns]
-        if self.teaching:
-            self._learn(features[self._aimed])
+        teaching = self.teaching  # another thread may tell something else meanwhile
+        if teaching and abs(turning) <= STEADY:
+            self._learn(features[self._aimed], teaching)
+        self._lesson = teaching
         if self._recogniser is None or len(self.classes) < 2:  # one class alone is told apart from nothing
             return self.labels
         self.labels = self._decided(features)
         sure = np.repeat(self.labels != "", self.view.points.shape[1])
         for label in self.classes:
-            if self.effects.get(label, IGNORE) != IGNORE:
-                cells = self._seen.setdefault(label, SeenCells())
+            if self.effects.get(label, IGNORE) != IGNORE and label not in self._new:
+                cells = self._cells.setdefault(label, SeenCells())
                 seen = np.repeat(self.labels == label, self.view.points.shape[1])
                 cells.put(self.view.points.reshape(-1, 2)[sure], seen[sure], pose)
+        self.seen = SeenGround({label: c.middles() for label, c in self._cells.items()}, self.effects)
         return self.labels
 
     def _decided(self, features: NDArray[np.float32]) -> NDArray[Any]:
@@ -135,40 +154,27 @@ class GroundLearner:
         sure = order[:, -1] > SURE * order[:, -2:-1].sum(axis=1)  # of one class alone there is no other
         return np.where(sure, np.array(self.classes)[best], "").astype("U32")
 
-    def _learn(self, features: NDArray[np.float32]) -> None:
+    def _learn(self, features: NDArray[np.float32], label: str) -> None:
         """What it knows already, and is sure of, it does not take in again: a class that is told for long would push
         those out that were told before it."""
+        if label != self._lesson:
+            known = self._recogniser
+            self._new |= {label} - set(self.classes)
+            self._before = label, known, None if known is None else known.network.snapshot()
         if self._recogniser is None:
             self._recogniser = Recogniser.new(
                 self.encoder.typical(), self.encoder.digest, copies=self._copies, seed=self._seed
             )
         if self.classes:
-            features = features[self._decided(features) != self.teaching]
+            features = features[self._decided(features) != label]
         if len(features):
             features = self._draw.permutation(features)[:TAKEN]
-            self._recogniser.learn(features, [self.teaching] * len(features))
-
-    def points(self, effect: str, pose: Pose) -> FloatArray:
-        """The cells of all classes with an effect, (n, 2) m in the body's frame at a pose."""
-        found = [
-            cells.points(pose) for label, cells in self._seen.items() if self.effects.get(label) == effect
-        ]
-        return np.concatenate(found) if found else np.empty((0, 2))
-
-    def rates(self, pose: Pose, stamp_ns: int) -> RateVector:
-        """A population of SECTORS headings for each class with an effect: MAX_RATE where it is seen right before the
-        robot, less the farther it is, 0 where it is not seen."""
-        sight = CELL * SIDE / 2
-        rates = [
-            MAX_RATE * np.clip(1.0 - nearest_by_sector(cells.points(pose)) / sight, 0.0, 1.0)
-            for cells in self._seen.values()
-        ]
-        found = np.concatenate(rates) if rates else np.empty(0)
-        return RateVector(stamp_ns, found.astype(np.float32), layout(**dict.fromkeys(self._seen, SECTORS)))
+            self._recogniser.learn(features, [label] * len(features))
 
     def forget_places(self) -> None:
         """Where things were seen, not what they are: for an odometry that began anew."""
-        self._seen.clear()
+        self._cells.clear()
+        self.seen = SeenGround()
 
     def save(self, path: StrPath) -> None:
         """Write what it learnt, whole or not at all; ValueError where that is nothing, OSError where it cannot be."""
@@ -181,5 +187,5 @@ class GroundLearner:
         recogniser = Recogniser.load(path, self.encoder.digest)
         for label in recogniser.network.classes_.tolist():
             checked_label(label)
-        self._recogniser = recogniser
+        self._recogniser, self._before = recogniser, None
         self.forget_places()

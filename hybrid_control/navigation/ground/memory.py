@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.signals import Pose
+from hybrid_control.navigation.sensors.fusion import nearest_by_sector
+from hybrid_control.signals import Pose, RateVector, layout
+from hybrid_control.signals.headings import SECTORS
 
 FloatArray = NDArray[np.float64]
 
 CELL = 0.1  # m
 SIDE = 128  # cells, of the square that is remembered around the robot
+MAX_RATE = 200.0  # Hz, of a class that is seen right before the robot
 LOOKS, NEEDED = 3, 2  # a cell is taken for seen where it was in NEEDED of its last LOOKS looks
 _FULL = (1 << LOOKS) - 1
 _COUNT = np.array([bin(n).count("1") for n in range(_FULL + 1)], np.int8)
@@ -44,14 +49,46 @@ class SeenCells:
         self._history[i, j] = ((before << 1) & _FULL) | (votes > 0)
         self._owner[i, j] = unique
 
-    def points(self, pose: Pose) -> FloatArray:
-        """The middles of the cells that count, (n, 2) m in the body's frame."""
+    def middles(self) -> FloatArray:
+        """The middles of the cells that count, (n, 2) m in the odometry's frame."""
         i, j = np.nonzero(_COUNT[self._history] >= NEEDED)
-        middles = (self._owner[i, j] + 0.5) * CELL
-        dx, dy = middles[:, 0] - pose.x, middles[:, 1] - pose.y
-        near = np.maximum(np.abs(dx), np.abs(dy)) < CELL * SIDE / 2
-        c, s = math.cos(pose.yaw), math.sin(pose.yaw)
-        return np.stack([c * dx + s * dy, c * dy - s * dx], axis=1)[near]
+        return (self._owner[i, j] + 0.5) * CELL
+
+
+@dataclass(frozen=True, eq=False)
+class SeenGround:
+    """What is remembered of the ground, as it was after one look; never changed, so that any thread may read it.
+
+    cells: the middles, (n, 2) m in the odometry's frame, of the cells in which each class with an effect was seen;
+    effects: by class.
+    """
+
+    cells: Mapping[str, FloatArray] = field(default_factory=dict)
+    effects: Mapping[str, str] = field(default_factory=dict)
+
+    def points(self, effect: str, pose: Pose) -> FloatArray:
+        """The middles of the cells of all classes with an effect, (n, 2) m in the body's frame at a pose."""
+        found = [near(cells, pose) for label, cells in self.cells.items() if self.effects.get(label) == effect]
+        return np.concatenate(found) if found else np.empty((0, 2))
+
+    def rates(self, pose: Pose, stamp_ns: int) -> RateVector:
+        """A population of SECTORS headings for each class with an effect: MAX_RATE where it is seen right before the
+        robot, less the farther it is, 0 where it is not seen."""
+        sight = CELL * SIDE / 2
+        rates = [
+            MAX_RATE * np.clip(1.0 - nearest_by_sector(near(cells, pose)) / sight, 0.0, 1.0)
+            for cells in self.cells.values()
+        ]
+        found = np.concatenate(rates) if rates else np.empty(0)
+        return RateVector(stamp_ns, found.astype(np.float32), layout(**dict.fromkeys(self.cells, SECTORS)))
+
+
+def near(cells: FloatArray, pose: Pose) -> FloatArray:
+    """Those of cells (n, 2) m in the odometry's frame that lie around a pose, in the body's frame."""
+    dx, dy = cells[:, 0] - pose.x, cells[:, 1] - pose.y
+    around = np.maximum(np.abs(dx), np.abs(dy)) < CELL * SIDE / 2
+    c, s = math.cos(pose.yaw), math.sin(pose.yaw)
+    return np.stack([c * dx + s * dy, c * dy - s * dx], axis=1)[around]
 
 
 def in_odometry(points: FloatArray, pose: Pose) -> FloatArray:

@@ -14,17 +14,31 @@ from hybrid_control.signals import RangeScan
 FloatArray = NDArray[np.float64]
 
 
+def outside(points: FloatArray, half: tuple[float, float]) -> FloatArray:
+    """Those of the middles of cells, (n, 2) m in the body's frame, that lie outside the robot's outline; half: m, of it
+    along x and y. On what lies within the robot stands already, and must be able to leave it."""
+    return points[(np.abs(points[:, 0]) > half[0] + CELL / 2) | (np.abs(points[:, 1]) > half[1] + CELL / 2)]
+
+
+def corners(points: FloatArray, yaw: float) -> FloatArray:
+    """The corners, (4 n, 2) m in the body's frame, of the cells with these middles, (n, 2) m; yaw: rad, of the body in
+    the odometry's frame, along whose axes cells lie."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    square = CELL / 2 * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
+    turned = square @ np.array([[c, -s], [s, c]])
+    return (points[:, None, :] + turned).reshape(-1, 2)
+
+
 def overlay(
     scan: RangeScan, points: FloatArray, lidar: tuple[float, float], half: tuple[float, float]
 ) -> RangeScan:
     """The scan whose beams end at the nearest of the points that they meet; none becomes longer.
 
     points: (n, 2) m in the body's frame, middles of cells of CELL m; lidar: x in m and yaw in rad of the range sensor
-    in the body; half: m, of the robot's outline along x and y: what lies in it the robot stands on already, and must
-    be able to leave.
+    in the body; half: as of `outside`.
     """
-    outside = (np.abs(points[:, 0]) > half[0] + CELL / 2) | (np.abs(points[:, 1]) > half[1] + CELL / 2)
-    x, y = points[outside, 0] - lidar[0], points[outside, 1]
+    points = outside(points, half)
+    x, y = points[:, 0] - lidar[0], points[:, 1]
     away = np.hypot(x, y)
     kept = away > max(scan.range_min, CELL)
     x, y, away = x[kept], y[kept], away[kept]

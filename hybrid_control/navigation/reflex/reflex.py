@@ -59,6 +59,7 @@ from hybrid_control.signals import (
     Twist,
     VerticalRanges,
 )
+from hybrid_control.signals.headings import SECTORS
 from hybrid_control.snn import Engine, Network
 
 __all__ = ["Command", "InputRefused", "Mode", "Reflex", "Status"]
@@ -402,6 +403,8 @@ class Reflex:
         # without odometry nothing that moves would be looked for
         self.put_odometry(Odometry(0, Pose(), Twist(0)), 0)
         self.put_scan(RangeScan(0, -math.pi, math.pi / 2, 0.1, 10.0, np.ones(4, np.float32)), 0)
+        some = np.ones(SECTORS, np.float32)
+        self.put_points(np.ones((1, 2), np.float32), some, some, np.zeros(SECTORS, np.int8), 1.0, (0, 1 << 40), 0)
         self.status()
         self.reset()
 

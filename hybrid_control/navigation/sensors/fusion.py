@@ -50,6 +50,7 @@ class Fused:
 
 
 _ALL = View(np.ones(SECTORS, np.bool_), np.ones(SECTORS, np.bool_))
+_NONE = View(np.zeros(SECTORS, np.bool_), np.zeros(SECTORS, np.bool_), 0.0)
 
 
 @dataclass
@@ -105,6 +106,8 @@ class Fusion:
         """A ranging source's obstacles, (n, 2) m in the robot's frame. view: where they may come from; what others of
         its messages saw beside that stays until it is too old, so that a turn may come in segments."""
         state = self._take(topic, stamp_ns, now_ns)
+        if not self._sources[topic].looking:  # each message is all that is remembered
+            view, state.points = _NONE, points[:0]
         body = (np.abs(points[:, 0]) < self._half[0]) & (np.abs(points[:, 1]) < self._half[1])
         seen = view.seen.copy()
         if body.any():  # the robot itself hides what is behind it
@@ -166,11 +169,12 @@ class Fusion:
             approach[seen] = np.maximum(approach[seen], state.approach[seen] * sectors[seen])
         states = np.full(SECTORS, UNLOOKED, np.int8)
         stamps = []
+        echoes = any(state.points.shape[0] for source, state in ranging if source.looking)
         for source, state in ranging:
             after = now_ns - round(source.timeout * 1e9)
             states[(state.looked_ns >= after) & (states == UNLOOKED)] = DEAD
             known = state.seen_ns >= after
-            if points.shape[0] or self._open_space:
+            if echoes or self._open_space:
                 states[known] = KNOWN
             stamps.append(int(state.seen_ns[known].min()) if known.any() else state.stamp_ns)
         expires = min(s + round(source.timeout * 1e9) for s, (source, _) in zip(stamps, ranging, strict=True))

@@ -20,6 +20,7 @@ KINDS = {
     "depth": "sensor_msgs/Image, with sensor_msgs/CameraInfo beside it",
     "range": "sensor_msgs/Range",
     "events": "event_camera_msgs/EventPacket",
+    "ground": "sensor_msgs/PointCloud2",
 }
 _POSE = ("x", "y", "z", "roll", "pitch", "yaw")
 _TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
@@ -30,6 +31,7 @@ _KEYS: dict[str, dict[str, tuple[float, float, float]]] = {
     "depth": {"low": (0.05, -5.0, 5.0), "high": (1.0, -5.0, 5.0), "max": (5.0, 0.1, 50.0)},
     "range": {},
     "events": {"fov": (1.2, 0.05, 3.1)},
+    "ground": {},
 }
 TIMEOUT = 0.25  # s
 
@@ -57,6 +59,11 @@ class Source:
         """Whether it tells distances; the reflex stops where one of these is too old."""
         return self.kind != "events"
 
+    @property
+    def looking(self) -> bool:
+        """Whether what it does not tell of may be free: what is remembered of the ground says nothing of the rest."""
+        return self.kind not in ("events", "ground")
+
 
 def read_sources(text: str) -> tuple[Source, ...]:
     """The sources that a text names. ParameterError with one line for a mistake."""
@@ -65,7 +72,7 @@ def read_sources(text: str) -> tuple[Source, ...]:
     for topic in topics:
         if topics.count(topic) > 1:
             raise ParameterError(f"sensors: {topic} stands twice")
-    if not any(s.ranging for s in sources):
+    if not any(s.looking for s in sources):
         raise ParameterError(
             "sensors: none that tells distances; at least one of laser, points, depth or range is needed"
         )
@@ -82,9 +89,9 @@ def _source(entry: str) -> Source:
         found = f"{words[0]!r} is unknown" if words else "its kind is missing"
         raise ParameterError(f"sensors: {topic}: {found}, expected one of {', '.join(KINDS)}")
     kind = words[0]
+    pose = {**dict.fromkeys(_POSE[:3], (0.0, -10.0, 10.0)), **dict.fromkeys(_POSE[3:], (0.0, -6.3, 6.3))}
     known = {
-        **dict.fromkeys(_POSE[:3], (0.0, -10.0, 10.0)),
-        **dict.fromkeys(_POSE[3:], (0.0, -6.3, 6.3)),
+        **(pose if kind != "ground" else {}),
         "timeout": (TIMEOUT, 0.01, 10.0),
         **_KEYS[kind],
     }
@@ -113,5 +120,6 @@ def _source(entry: str) -> Source:
         raise ParameterError(
             f"sensors: {topic}: low={values['low']:g} must be less than high={values['high']:g}"
         )
-    mount = Mount.of(*(values[key] for key in _POSE)) if written & set(_POSE) else None
+    placed = written & set(_POSE) or kind == "ground"  # that is told in the robot's own frame
+    mount = Mount.of(*(values.get(key, 0.0) for key in _POSE)) if placed else None
     return Source(topic, kind, mount, values["timeout"], **{key: values[key] for key in _KEYS[kind]})

@@ -217,6 +217,14 @@ class Vehicle(ABC):
         return settings
 
     @property
+    def camera_settings(self) -> dict[str, Value]:
+        """Where its camera is, as the learner of the ground is told it."""
+        return {
+            "camera_x": self.camera_x, "camera_z": self.camera_z, "camera_pitch": self.camera_pitch,
+            "camera_hfov": self.camera_hfov, "camera_aspect": self.camera_height / self.camera_width,
+        }  # fmt: skip
+
+    @property
     def reflex_gains(self) -> dict[str, Value]:
         """Gains of the reflex that drives it, over the reflex's own."""
         return {}

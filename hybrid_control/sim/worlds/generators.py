@@ -228,6 +228,19 @@ def _patches(
     )  # fmt: skip
 
 
+def _lesson(rng: Generator, length: float = 12.5, forbidden: str = "puddle", permitted: str = "mat") -> World:
+    """A lane to be taught on: a piece of ground that is permitted, one that is not but may be driven on while it is
+    taught, and farther on one that may not, with a permitted one beside it."""
+    side = float(rng.choice((1.0, -1.0)))
+    ground = (
+        Patch(permitted, 2.3, 0.0, 1.4, 1.4, forbidden=False),
+        Patch(forbidden, 4.8, 0.0, 1.4, 1.4, forbidden=False),
+        Patch(forbidden, 9.3, side * rng.uniform(0.0, 0.3), *rng.uniform(1.0, 1.3, 2).tolist()),
+        Patch(permitted, 9.3, -side * rng.uniform(1.6, 1.9), 1.2, 1.2, forbidden=False),
+    )
+    return World("lesson", Pose(), (length, 0.0), (-1.5, -4.5, length + 1.5, 4.5), patches=ground)
+
+
 def _crossing(rng: Generator, movers: int = 5, speed: float = 1.0, obstacles: int = 12) -> World:
     """Pillars, and `movers` pedestrians who walk across the way at up to `speed` m/s."""
     circles = _scatter(rng, obstacles, (1.5, -3.0, 8.5, 3.0), (0.10, 0.20), 0.9)
@@ -299,6 +312,7 @@ _GENERATORS: dict[str, _Kind] = {
     "crossing": _Kind(_crossing, _any_way),
     "arena": _Kind(_arena, _any_way),
     "patches": _Kind(_patches, lambda w: passable(w, detour=1.5)),
+    "lesson": _Kind(_lesson, lambda w: passable(w, detour=1.5)),
     "open": _Kind(_open, lambda w: True),
 }
 

@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 NODES = (
     "planner_node",
     "rate_to_spike_node",
+    "learner_node",
     "reflex_node",
     "sim_node",
     "replay_node",

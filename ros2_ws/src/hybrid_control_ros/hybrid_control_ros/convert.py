@@ -20,8 +20,9 @@ from hybrid_control_msgs.msg import ReflexStatus as ReflexStatusMessage
 from hybrid_control_msgs.msg import SpikeTrain as SpikeTrainMessage
 from hybrid_control_msgs.msg import StateVector as StateVectorMessage
 from nav_msgs.msg import Odometry as OdometryMessage
-from sensor_msgs.msg import CompressedImage, Image, LaserScan
+from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2, PointField
 
+from hybrid_control.navigation.sensors.readings import Cloud
 from hybrid_control.parameters import ParameterError
 from hybrid_control.signals import (
     Goal,
@@ -189,6 +190,27 @@ def range_scan(message: LaserScan) -> RangeScan:
         message.range_max,
         np.frombuffer(message.ranges, np.float32),
     )
+
+
+def cloud(message: PointCloud2) -> Cloud:
+    """The points of a message, not yet read."""
+    fields = {f.name: (int(f.offset), int(f.datatype)) for f in message.fields}
+    return Cloud(
+        message.data, fields, message.width, message.height, message.point_step, message.row_step,
+        bool(message.is_bigendian),
+    )  # fmt: skip
+
+
+def cloud_message(stamp_ns: int, frame: str, points: NDArray[np.floating]) -> PointCloud2:
+    """Points, (n, 3) m, as a message."""
+    message = PointCloud2(height=1, width=len(points), is_bigendian=False, point_step=12, is_dense=True)
+    message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame
+    message.fields = [
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1) for i, name in enumerate("xyz")
+    ]
+    message.row_step = 12 * len(points)
+    message.data = _array(np.ascontiguousarray(points, np.float32), "B")
+    return message
 
 
 def scan_message(scan: RangeScan, frame: str, scan_time: float = 0.0) -> LaserScan:

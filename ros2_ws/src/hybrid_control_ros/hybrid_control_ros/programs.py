@@ -33,6 +33,7 @@ PROGRAMS = {
     "sim_node": Program(("sim_node",), "simulator", "SimNode"),
     "planner_node": Program(("planner_node",), "planner", "PlannerNode"),
     "rate_to_spike_node": Program(("rate_to_spike_node",), "encoder", "RateToSpikeNode"),
+    "learner_node": Program(("learner_node",), "learner", "LearnerNode"),
     "reflex_node": Program(("reflex_node",), "reflex", "ReflexNode"),
     "firmware_bridge_node": Program(("firmware_bridge_node",), "firmware_bridge", "FirmwareBridgeNode"),
     "mavlink_bridge_node": Program(("mavlink_bridge_node",), "mavlink_bridge", "MavlinkBridgeNode"),

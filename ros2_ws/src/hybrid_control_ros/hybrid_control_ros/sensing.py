@@ -91,6 +91,7 @@ class Sensing:
             "points": (PointCloud2, self._on_cloud),
             "depth": (Image, self._on_depth),
             "range": (Range, self._on_range),
+            "ground": (PointCloud2, self._on_ground),
         }
         if source.kind == "events":
             kinds["events"] = (
@@ -139,14 +140,17 @@ class Sensing:
 
     def _on_cloud(self, source: Source, message: PointCloud2) -> None:
         mount = self._mount(source, message.header.frame_id)
-        fields = {f.name: (int(f.offset), int(f.datatype)) for f in message.fields}
-        cloud = readings.Cloud(
-            message.data, fields, message.width, message.height, message.point_step, message.row_step,
-            bool(message.is_bigendian),
-        )  # fmt: skip
-        xyz = cloud.xyz()
+        xyz = convert.cloud(message).xyz()
         points = readings.seen_points(xyz, mount, source.low, source.high)
         self._points(source, message, points, views.cloud_view(xyz, mount))
+
+    def _on_ground(self, source: Source, message: PointCloud2) -> None:
+        if message.header.frame_id.lstrip("/") != self._base.lstrip("/"):
+            raise ValueError(f"it is in frame {message.header.frame_id!r}, expected {self._base!r}")
+        points = convert.cloud(message).xyz()[:, :2].astype(np.float32)
+        if not np.isfinite(points).all():
+            raise ValueError("a point of it is not finite")
+        self.fusion.put_points(source.topic, points, convert.to_ns(message.header.stamp), self._node.now_ns())
 
     def _on_info(self, source: Source, message: CameraInfo) -> None:
         k = message.k

@@ -29,6 +29,7 @@ from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.robots.vehicle import EventSensor, Vehicle
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import World, load_world
+from hybrid_control.sim.worlds.patch import ground_look
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.vertical import range_message
@@ -359,6 +360,11 @@ def world_message(world: World, stamp_ns: int, height: float = 0.5) -> MarkerArr
     blue = ColorRGBA(r=0.2, g=0.4, b=0.9, a=1.0)
     grey = ColorRGBA(r=0.5, g=0.5, b=0.55, a=1.0)
     green = ColorRGBA(r=0.1, g=0.7, b=0.3, a=0.6)
+    for patch in world.patches:
+        r, g, b = ground_look(patch.kind).first
+        size = patch.length, patch.width, 0.005
+        look = ColorRGBA(r=r, g=g, b=b, a=0.9)
+        add("patches", Marker.CUBE, patch.x, patch.y, patch.yaw, size, look).text = patch.kind
     for x, y, radius in world.cylinders:
         add("obstacles", Marker.CYLINDER, x, y, 0.0, (2 * radius, 2 * radius, height), grey)
     for x, y, length, width, angle in world.boxes:

@@ -20,12 +20,16 @@ from hybrid_control_msgs.msg import ReflexStatus, SimState
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.serialization import deserialize_message
+from std_msgs.msg import String
 
 from hybrid_control.bringup.graph import OURS, Program
 from hybrid_control.bringup.options import Fault, RunOptions, When
+from hybrid_control.navigation.bench.lesson import told
+from hybrid_control.navigation.ground.learner import Aim
 from hybrid_control.navigation.reflex.gains import ON_BOARD
 from hybrid_control.navigation.reflex.modes import Mode, name_of
-from hybrid_control_ros import convert
+from hybrid_control.signals import Pose
+from hybrid_control_ros import convert, qos
 from hybrid_control_ros.run.plan import PLANNER, REFLEX, SIM, Plan
 from hybrid_control_ros.run.processes import python
 from hybrid_control_ros.run.session import TICK, Session
@@ -313,6 +317,47 @@ class Board(Attachment):
         session.note(f"the reflex's network runs on an emulated board ({self._backend})")
 
 
+class Teacher(Attachment):
+    """Somebody beside the robot, who says by the ground truth what lies before it: of each piece of ground for a
+    quarter of so many seconds, so that some are left for the ordinary ground that comes after the rest."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left, self._share = seconds, seconds / 4
+        self._there, self._label = "", ""  # what lies before it, and what is said of it
+        self._since = self._at = self._said_at = 0.0
+        self._told: dict[str, float] = {}
+        self._topic: Any = None
+
+    def wait(self, session: Session) -> None:
+        self._topic = session.node.create_publisher(String, "/learner/label", qos.COMMAND)
+
+    def tick(self, session: Session) -> None:
+        t, passed = session.judge.t, session.judge.t - self._at
+        self._at = t
+        if self._label:
+            self._left -= passed
+            self._told[self._label] = self._told.get(self._label, 0.0) + passed
+        if "/sim/state" not in session.recorder.newest or (self._left <= 0 and not self._label):
+            return
+        state = deserialize_message(session.recorder.newest["/sim/state"], SimState)
+        there = told(session.plan.world, Pose(state.pose.x, state.pose.y, state.pose.theta), Aim())
+        if there != self._there:
+            self._there, self._since = there, t
+        label = there if self._left > 0 and t - self._since < self._share else ""
+        if label != self._label or (label and t - self._said_at > 0.5):
+            self._said_at = t
+            self._topic.publish(String(data=label))
+        if label != self._label and label:
+            session.note(f"taught: {label}")
+        if self._left <= 0:
+            seconds = ", ".join(f"{name} {length:.1f} s" for name, length in self._told.items())
+            session.note(f"nothing more is taught: {seconds}")
+        self._label = label
+
+    def describe(self, content: dict[str, Any]) -> None:
+        content["taught_s"] = {name: round(length, 2) for name, length in self._told.items()}
+
+
 def _due(when: When, session: Session) -> bool:
     """Whether a moment of the run has come."""
     if when.seconds is not None:
@@ -371,6 +416,8 @@ def attachments(options: RunOptions) -> list[Attachment]:
         parts.append(Firmware())
     if options.backend != "numba":
         parts.append(Board(options.backend))
+    if options.teach:
+        parts.append(Teacher(options.teach))
     if options.faults:
         parts.append(Faults(options.faults))
     if options.kill_board is not None:

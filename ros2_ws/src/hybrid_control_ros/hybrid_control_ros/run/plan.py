@@ -44,6 +44,7 @@ def graph_of(options: RunOptions, seed: int, file: Path) -> Graph:
         "composed": str(options.composed).lower(),
         "model_file": str(options.model or ""),
         "network_file": str(options.network or ""),
+        "learner": options.learner,
     }
     return build("sim", words)
 
