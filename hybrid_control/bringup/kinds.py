@@ -134,7 +134,12 @@ class Builder:
             over |= {"learner_node": self._learner(learner, reflex), "reflex_node": reflex}
             remaps["planner_node"] = (("scan", "learner/scan"),)
             remaps["rate_to_spike_node"] = (("planner/rates", "learner/plan"),)
-        return [self.node(name, values, remappings=remaps.get(name, ())) for name, values in over.items()]
+        programs = [self.node(name, values, remappings=remaps.get(name, ())) for name, values in over.items()]
+        # one that began anew with nothing in its memory would let the robot drive where it kept off before
+        return [
+            replace(p, restart=bool(p.nodes[p.name]["memory_file"])) if p.name == "learner_node" else p
+            for p in programs
+        ]
 
     def _sensors(self) -> str:
         """What the reflex sees by where the ground is taught."""

@@ -212,7 +212,8 @@ def _obstacles(topic: Topic | None) -> list[Obstacle]:
                 shapes[m.ns, m.id] = Obstacle(kind, p.x, p.y, yaw_of(m.pose.orientation), s.x, s.y)
                 if m.ns == "patches":
                     colour = f"rgb({255 * c.r:.0f} {255 * c.g:.0f} {255 * c.b:.0f})"
-                    shapes[m.ns, m.id] = replace(shapes[m.ns, m.id], kind="patch", name=m.text, colour=colour)
+                    name = getattr(m, "text", "")
+                    shapes[m.ns, m.id] = replace(shapes[m.ns, m.id], kind="patch", name=name, colour=colour)
     return list(shapes.values())
 
 

@@ -28,6 +28,7 @@ NODE_VALUES = {
     "sim_node": {"camera": False},
     "planner_node": {},
     "rate_to_spike_node": {},
+    "learner_node": {"effects": "puddle=avoid", "copies": 3},
     "reflex_node": {"priority": 0},
     "firmware_bridge_node": {"port": NOBODY},
     "mavlink_bridge_node": {"address": "udpout:127.0.0.1:9"},

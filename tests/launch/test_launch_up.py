@@ -252,13 +252,17 @@ def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_th
     assert learner["effects"] == "puddle=avoid"
     assert learner["camera_z"] == JACKAL.camera_z
     assert (learner["robot_length"], learner["robot_width"]) == (JACKAL.length, JACKAL.width)
+    # one that dies does not come back with nothing in its memory
+    assert not next(p for p in graph.programs if p.name == "learner_node").restart
     # another robot's own sensors stay, and so do its names for topics
     file = tmp_path / "mine.yaml"
-    file.write_text("reflex_node: {ros__parameters: {sensors: depth/image depth x=0.2, lidar_x: 0.1}}\n")
+    file.write_text("reflex_node: {ros__parameters: {sensors: depth/image depth x=0.2, lidar_x: 0.1}}\n"
+                    "learner_node: {ros__parameters: {memory_file: known.npz}}\n")
     words = {"learner": "mud=slow", "params_file": str(file), "remap": "scan:=front/scan", "base": "none"}
     graph = kinds.build("robot", words)
     assert graph.values("reflex_node")["sensors"] == "depth/image depth x=0.2; learner/ground ground timeout=0.5"
     assert graph.values("learner_node")["lidar_x"] == 0.1
+    assert next(p for p in graph.programs if p.name == "learner_node").restart
     planner = next(p for p in graph.programs if p.name == "planner_node")
     assert planner.remappings == (("scan", "learner/scan"), ("scan", "front/scan"))  # the first one counts
     assert "learner_node" not in kinds.build("sim").managed

@@ -33,6 +33,7 @@ _COMMON = {
     "std_msgs/ColorRGBA": "float32 r\nfloat32 g\nfloat32 b\nfloat32 a",
     "visualization_msgs/Marker": "std_msgs/Header header\nstring ns\nint32 id\nint32 type\nint32 action\n"
     "geometry_msgs/Pose pose\ngeometry_msgs/Vector3 scale\nstd_msgs/ColorRGBA color",
+    "sensor_msgs/PointField": "string name\nuint32 offset\nuint8 datatype\nuint32 count",
 }
 _TOP = {
     "hybrid_control_msgs/msg/SimState": (_MSG / "SimState.msg").read_text(),
@@ -48,6 +49,10 @@ _TOP = {
     "float32[] ranges\nfloat32[] intensities",
     "sensor_msgs/msg/Image": "std_msgs/Header header\nuint32 height\nuint32 width\nstring encoding\n"
     "uint8 is_bigendian\nuint32 step\nuint8[] data",
+    "std_msgs/msg/String": "string data",
+    "sensor_msgs/msg/PointCloud2": "std_msgs/Header header\nuint32 height\nuint32 width\n"
+    "sensor_msgs/PointField[] fields\nbool is_bigendian\nuint32 point_step\nuint32 row_step\nuint8[] data\n"
+    "bool is_dense",
     "rosgraph_msgs/msg/Clock": "builtin_interfaces/Time clock",
     "visualization_msgs/msg/MarkerArray": "visualization_msgs/Marker[] markers",
 }

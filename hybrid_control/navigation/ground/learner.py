@@ -63,7 +63,7 @@ class GroundLearner:
         seed: int = 0,
     ) -> None:
         self.encoder, self.effects, self.aim = encoder, checked_effects(effects), aim
-        self._copies, self._seed = copies, seed
+        self._classifier = {"copies": copies, "seed": seed}
         self._draw = np.random.default_rng(seed)
         rows, columns = encoder.shape
         self.view = GroundView.of(mount, (rows, columns), reach)
@@ -107,7 +107,7 @@ class GroundLearner:
     def warm(self) -> None:
         """Compile what learning and telling need, so that nothing compiles while a robot drives."""
         features = self.encoder.typical()
-        pupil = Recogniser.new(features, self.encoder.digest, copies=self._copies)
+        pupil = Recogniser.new(features, self.encoder.digest, **self._classifier)
         pupil.learn(features[:2], [AVOID, SLOW])
         pupil.spikes(features[:2])
 
@@ -163,7 +163,7 @@ class GroundLearner:
             self._before = label, known, None if known is None else known.network.snapshot()
         if self._recogniser is None:
             self._recogniser = Recogniser.new(
-                self.encoder.typical(), self.encoder.digest, copies=self._copies, seed=self._seed
+                self.encoder.typical(), self.encoder.digest, **self._classifier
             )
         if self.classes:
             features = features[self._decided(features) != label]

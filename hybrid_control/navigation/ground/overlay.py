@@ -13,6 +13,8 @@ from hybrid_control.signals import RangeScan
 
 FloatArray = NDArray[np.float64]
 
+EDGE = 0.1  # m, by which ground is taken for wider on each side: at its edges it is seen late, if at all
+
 
 def outside(points: FloatArray, half: tuple[float, float]) -> FloatArray:
     """Those of the middles of cells, (n, 2) m in the body's frame, that lie outside the robot's outline; half: m, of it
@@ -21,10 +23,10 @@ def outside(points: FloatArray, half: tuple[float, float]) -> FloatArray:
 
 
 def corners(points: FloatArray, yaw: float) -> FloatArray:
-    """The corners, (4 n, 2) m in the body's frame, of the cells with these middles, (n, 2) m; yaw: rad, of the body in
-    the odometry's frame, along whose axes cells lie."""
+    """The corners, (4 n, 2) m in the body's frame, of the cells with these middles, (n, 2) m, and EDGE around; yaw:
+    rad, of the body in the odometry's frame, along whose axes cells lie."""
     c, s = math.cos(yaw), math.sin(yaw)
-    square = CELL / 2 * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
+    square = (CELL / 2 + EDGE) * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
     turned = square @ np.array([[c, -s], [s, c]])
     return (points[:, None, :] + turned).reshape(-1, 2)
 
@@ -44,8 +46,9 @@ def overlay(
     x, y, away = x[kept], y[kept], away[kept]
     if not away.size or not scan.angle_increment:
         return scan
-    # each cell fills the beams that its circle covers
-    bearing, width = np.arctan2(y, x) - lidar[1], np.arcsin(np.minimum(CELL / 2 / away, 1.0))
+    # each cell and its edge fill the beams that its circle covers
+    radius = CELL / 2 + EDGE
+    bearing, width = np.arctan2(y, x) - lidar[1], np.arcsin(np.minimum(radius / away, 1.0))
     step, count = scan.angle_increment, scan.ranges.size
     reach = math.ceil(float(width.max()) / abs(step))
     first = np.remainder(bearing - scan.angle_min, math.copysign(math.tau, step)) / step
@@ -54,6 +57,7 @@ def overlay(
     turn = round(math.tau / abs(step))
     beams = np.where(beams < 0, beams + turn, np.where(beams >= turn, beams - turn, beams))
     chosen = near & (beams < count)
+    away = np.maximum(away - EDGE, CELL)
     distances = np.broadcast_to(away.astype(np.float32)[:, None], beams.shape)
     shown = scan.ranges.copy()
     with np.errstate(invalid="ignore"):

@@ -47,7 +47,6 @@ class LearnerNode(ManagedNode):
     def __init__(self, values: Mapping[str, Value] | None = None, **options: object) -> None:
         super().__init__(values, **options)
         self._ground: GroundLearner | None = None
-        self._odometry: Odometry | None = None
         self._track: deque[Odometry] = deque(maxlen=_TRACK)
         self._images = Worker("learner", self._look_at)
         self._learning = threading.Lock()  # held while a look may change what is known
@@ -73,7 +72,8 @@ class LearnerNode(ManagedNode):
         if memory and Path(memory).exists():
             ground.load(memory)
             self.get_logger().info(f"{memory}: knows {', '.join(ground.classes)}")
-        self._ground, self._odometry = ground, None
+        self._ground = ground
+        self._track.clear()
         self._rates = self.talk(RateVectorMessage, "learner/rates", qos.STREAM)
         self._cloud = self.talk(PointCloud2, "learner/ground", qos.SENSOR)
         self._scans = self.talk(LaserScan, "learner/scan", qos.SENSOR)
@@ -108,15 +108,14 @@ class LearnerNode(ManagedNode):
 
     def _on_odometry(self, message: OdometryMessage) -> None:
         try:
-            self._odometry = convert.odometry(message, self.value("odom_frame"))
-            self._track.append(self._odometry)
+            self._track.append(convert.odometry(message, self.value("odom_frame")))
         except ValueError as error:
             self.refuse("odom", error)
 
     @property
     def _place(self) -> Odometry | None:
         """Where the robot is, None where that is not known."""
-        odometry = self._odometry
+        odometry = self._track[-1] if self._track else None
         old = odometry is None or self.now_ns() - odometry.stamp_ns > self.value("odometry_timeout") * 1e9
         return None if old else odometry
 
