@@ -76,8 +76,8 @@ def counts(x: Array, saturation: float) -> Array:
     return table[np.rint(np.minimum(x / saturation, 1.0) * 2520).astype(int)] / INPUT_TICKS
 
 
-def baselines(split: Split, saturation: float) -> list[Row]:
-    """The others, on inputs divided by the saturation."""
+def baselines(split: Split, saturation: float, linear: bool = False) -> list[Row]:
+    """The others, on inputs divided by the saturation; linear: logistic regression alone."""
     try:
         from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier
         from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -86,10 +86,13 @@ def baselines(split: Split, saturation: float) -> list[Row]:
             f"baselines need scikit-learn ({error}): pip install 'hybrid-control[baselines]'"
         ) from None
     s = Split(split.x / saturation, split.y, split.test_x / saturation, split.test_y)
+    logistic = measured("logistic regression", lambda: LogisticRegression(max_iter=200).fit(s.x, s.y), s)
+    if linear:
+        return [logistic]
     spikes, test_spikes = counts(split.x, saturation), counts(split.test_x, saturation)
     classes = np.unique(s.y)
     return [
-        measured("logistic regression", lambda: LogisticRegression(max_iter=200).fit(s.x, s.y), s),
+        logistic,
         measured(
             "logistic regression on spike counts",
             lambda: LogisticRegression(max_iter=200).fit(spikes, s.y), s, test_spikes,

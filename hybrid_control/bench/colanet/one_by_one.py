@@ -8,7 +8,7 @@ scale of the features is learnt of the base classes alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from tqdm import trange
 
 from hybrid_control.bench.colanet.compare import Array, Row, Split, colanet, mean, measured, table
 from hybrid_control.bench.colanet.pictures import COPIES, chosen, features_of, options
-from hybrid_control.colanet import ONE_BY_ONE, PICTURES, CoLaNET
+from hybrid_control.colanet import ONE_BY_ONE, PICTURES, CoLaNET, Settings
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.scale import Scale
 from hybrid_control.colanet.search import folds_of
@@ -67,8 +67,8 @@ class Centroids:
         return np.array(list(self._means))[distance.argmin(1)]
 
 
-def orders(x: Array, y: Array, test: Array, seed: int) -> list[Row]:
-    """All rows of one fold; test: a mask."""
+def orders(x: Array, y: Array, test: Array, seed: int, sets: Mapping[str, Settings] = SETTINGS) -> list[Row]:
+    """All rows of one fold, of sets of settings and of the linear head; test: a mask."""
     train = np.random.default_rng(seed).permutation(np.flatnonzero(~test))
     scale = Scale.learnt(x[train])
     mixed = Split(scale(x[train]), y[train], scale(x[test]), y[test])
@@ -78,7 +78,7 @@ def orders(x: Array, y: Array, test: Array, seed: int) -> list[Row]:
     for word, split in (("mixed", mixed), ("by class", by_class)):
         rows += [
             colanet(split, settings, COPIES, seed, f"CoLaNET, {name}, {word}", shuffle=split is mixed)
-            for name, settings in SETTINGS.items()
+            for name, settings in sets.items()
         ]
         head = Head(np.unique(y))
         rows.append(measured(f"linear head, SGD, {word}", partial(head.partial_fit, split.x, split.y), split))

@@ -38,20 +38,27 @@ def chosen(labels: Array, classes: int) -> tuple[Array, Array]:
     return which, np.searchsorted(kept, labels[which])
 
 
-def rows_of(x: Array, y: Array, test: Array, seed: int, alone: bool) -> list[Row]:
-    """All rows of one fold; test: a mask."""
+def split_of(x: Array, y: Array, test: Array, seed: int) -> tuple[Split, Split]:
+    """One fold for CoLaNET, whitened, and for the others, divided by percentiles; test: a mask."""
     train = np.random.default_rng(seed).permutation(np.flatnonzero(~test))
     scale = Scale.learnt(x[train])
-    whitened = Split(scale(x[train]), y[train], scale(x[test]), y[test])
+    percentile = np.quantile(x[train], 0.99, axis=0)
+    percentile = np.maximum(percentile, 1e-3 * percentile.max())
+    return (
+        Split(scale(x[train]), y[train], scale(x[test]), y[test]),
+        Split(x[train] / percentile, y[train], x[test] / percentile, y[test]),
+    )
+
+
+def rows_of(x: Array, y: Array, test: Array, seed: int, alone: bool) -> list[Row]:
+    """All rows of one fold; test: a mask."""
+    whitened, plain = split_of(x, y, test, seed)
     rows = [colanet(whitened, PICTURES, copies, seed, shuffle=True) for copies in (1, COPIES)]
     by_class = np.argsort(whitened.y, kind="stable")
     incremental = Split(whitened.x[by_class], whitened.y[by_class], whitened.test_x, whitened.test_y)
     rows.append(colanet(incremental, PICTURES, COPIES, seed, "CoLaNET, class after class,"))
     if alone:
         return rows
-    percentile = np.quantile(x[train], 0.99, axis=0)
-    percentile = np.maximum(percentile, 1e-3 * percentile.max())
-    plain = Split(x[train] / percentile, y[train], x[test] / percentile, y[test])
     others = [("", plain), (" (whitened)", whitened)]
     return rows + [
         Row(r.name + word, r.accuracy, r.learn_ms, r.test_ms) for word, s in others for r in baselines(s, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class GroundLearner:
         seed: int = 0,
     ) -> None:
         self.encoder, self.effects, self.aim = encoder, checked_effects(effects), aim
-        self._classifier = {"copies": copies, "seed": seed}
+        self._untaught = partial(Recogniser.new, digest=encoder.digest, copies=copies, seed=seed)
         self._draw = np.random.default_rng(seed)
         rows, columns = encoder.shape
         self.view = GroundView.of(mount, (rows, columns), reach)
@@ -107,7 +108,7 @@ class GroundLearner:
     def warm(self) -> None:
         """Compile what learning and telling need, so that nothing compiles while a robot drives."""
         features = self.encoder.typical()
-        pupil = Recogniser.new(features, self.encoder.digest, **self._classifier)
+        pupil = self._untaught(features)
         pupil.learn(features[:2], [AVOID, SLOW])
         pupil.spikes(features[:2])
 
@@ -162,9 +163,7 @@ class GroundLearner:
             self._new |= {label} - set(self.classes)
             self._before = label, known, None if known is None else known.network.snapshot()
         if self._recogniser is None:
-            self._recogniser = Recogniser.new(
-                self.encoder.typical(), self.encoder.digest, **self._classifier
-            )
+            self._recogniser = self._untaught(self.encoder.typical())
         if self.classes:
             features = features[self._decided(features) != label]
         if len(features):
