@@ -13,7 +13,7 @@ from hybrid_control.signals import RangeScan
 
 FloatArray = NDArray[np.float64]
 
-EDGE = 0.1  # m, by which ground is taken for wider on each side: at its edges it is seen late, if at all
+EDGE = 0.1  # m, by which `corners` takes ground for wider on each side: at its edges it is seen late, if at all
 
 
 def outside(points: FloatArray, half: tuple[float, float]) -> FloatArray:
@@ -46,9 +46,8 @@ def overlay(
     x, y, away = x[kept], y[kept], away[kept]
     if not away.size or not scan.angle_increment:
         return scan
-    # each cell and its edge fill the beams that its circle covers
-    radius = CELL / 2 + EDGE
-    bearing, width = np.arctan2(y, x) - lidar[1], np.arcsin(np.minimum(radius / away, 1.0))
+    # each cell fills the beams that its circle covers
+    bearing, width = np.arctan2(y, x) - lidar[1], np.arcsin(np.minimum(CELL / 2 / away, 1.0))
     step, count = scan.angle_increment, scan.ranges.size
     reach = math.ceil(float(width.max()) / abs(step))
     first = np.remainder(bearing - scan.angle_min, math.copysign(math.tau, step)) / step
@@ -57,7 +56,6 @@ def overlay(
     turn = round(math.tau / abs(step))
     beams = np.where(beams < 0, beams + turn, np.where(beams >= turn, beams - turn, beams))
     chosen = near & (beams < count)
-    away = np.maximum(away - EDGE, CELL)
     distances = np.broadcast_to(away.astype(np.float32)[:, None], beams.shape)
     shown = scan.ranges.copy()
     with np.errstate(invalid="ignore"):
