@@ -18,7 +18,7 @@ SHOWN = {
     "ann_held": ("ANN, held", "#5b6770"),
     "constant_velocity": ("ANN, constant velocity", "#9aa4ab"),
     "velocity_of_the_ann": ("ANN, its own velocity", "#b3541e"),
-    "no_initialisation": ("no initial states", "#c2571a"),
+    "no_initialisation": ("no initial states", "#2a9d5c"),
     "gru": ("ANN, then a GRU", "#b08ac0"),
     "hybrid": ("hybrid", "#0b6e99"),
     "ann_every_tick": ("ANN at every tick", "#222"),
