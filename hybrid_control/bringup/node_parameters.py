@@ -157,10 +157,10 @@ LEARNER: tuple[Parameter, ...] = (
     Parameter(
         "output", "", "", "output of that file with the features, (features, rows, columns); empty: 'features'"
     ),
+    Parameter("label_lasts", 3.0, "s", "time for which a label on learner/label is learnt", 0.1, 60.0),
     Parameter(
-        "label_lasts", 3.0, "s",
-        "time for which a label on learner/label is learnt; after it the lesson is over, and what was new takes effect",
-        0.1, 60.0,
+        "lesson_pause", 6.0, "s",
+        "time without a label after which the lesson is over, and what was new in it takes effect", 0.1, 600.0,
     ),
     Parameter("reach", 2.0, "m", "distance from the camera up to which ground is looked at", 0.5, 10.0),
     Parameter("slow_speed", 0.3, "m/s", "speed on slow ground, and while something is taught", 0.05, 5.0),

@@ -50,7 +50,7 @@ class LearnerNode(ManagedNode):
         self._track: deque[Odometry] = deque(maxlen=_TRACK)
         self._images = Worker("learner", self._look_at)
         self._learning = threading.Lock()  # held while a look may change what is known
-        self._lesson_until = 0  # ns
+        self._until = (0, 0)  # ns, to which the newest label holds, and the lesson lasts
         self._newest_ns = self._seen_ns = 0  # stamps of the newest image, and of the newest that showed something
         self._looks = 0
         self._unsaved, self._full = False, ""
@@ -92,7 +92,8 @@ class LearnerNode(ManagedNode):
         self._ground.forget_places()
         self._track.clear()
         self._effects = Effects(self.value("slow_speed"))
-        self._lesson_until = self._newest_ns = self._seen_ns = self._looks = 0
+        self._until = 0, 0
+        self._newest_ns = self._seen_ns = self._looks = 0
         self._images.start()
 
     def deactivate(self) -> None:
@@ -135,15 +136,17 @@ class LearnerNode(ManagedNode):
     def _on_plan(self, message: RateVectorMessage) -> None:
         place, ground, plan = self._place, self._ground, convert.rate_vector(message)
         if ground is not None and place is not None:
-            fastest = self.value("slow_speed") if self.now_ns() < self._lesson_until else math.inf
+            fastest = self.value("slow_speed") if self.now_ns() < self._until[1] else math.inf
             plan = self._effects.blended(plan, ground.seen, place, fastest)
         self._plans.publish(convert.rate_vector_message(plan))
 
     def _on_label(self, message: String) -> None:
         assert self._ground is not None
         self._ground.teach(message.data)
-        if message.data:  # a lesson lasts on between two labels
-            self._lesson_until = self.now_ns() + round(self.value("label_lasts") * 1e9)
+        if message.data:
+            lasts = (self.value(name) for name in ("label_lasts", "lesson_pause"))
+            told, lesson = (self.now_ns() + round(seconds * 1e9) for seconds in lasts)
+            self._until = told, max(told, lesson)
 
     def _on_undo(self, request: Any, response: Any) -> Any:
         try:
@@ -216,8 +219,11 @@ class LearnerNode(ManagedNode):
 
     def _tell(self) -> None:
         place, ground = self._place, self._ground
-        if ground is not None and self.now_ns() > self._lesson_until > 0:
-            self._lesson_until = 0
+        told_until, lesson_until = self._until
+        if ground is not None and ground.teaching and self.now_ns() > told_until:
+            ground.teach("")
+        if ground is not None and self.now_ns() > lesson_until > 0:
+            self._until = 0, 0
             ground.finish()
         if not self.active or place is None or ground is None or self._blind:
             return

@@ -319,10 +319,10 @@ class Board(Attachment):
 
 class Teacher(Attachment):
     """Somebody beside the robot, who says by the ground truth what lies before it: of each piece of ground for a
-    fifth of so many seconds, so that some are left for the ordinary ground that comes after the rest."""
+    quarter of so many seconds, so that some are left for the ordinary ground that comes after the rest."""
 
     def __init__(self, seconds: float) -> None:
-        self._left, self._share = seconds, seconds / 5
+        self._left, self._share = seconds, seconds / 4
         self._there, self._label = "", ""  # what lies before it, and what is said of it
         self._since = self._at = self._said_at = 0.0
         self._told: dict[str, float] = {}
