@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
+TURN = np.float32(0.5**0.5)
 OPEN = np.iinfo(np.int32).max  # activity of a neuron that nothing gates
 
 
@@ -122,6 +123,12 @@ def key_of(seed: int, copy: int, sample: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def turned(a: Any, b: Any) -> Any:
+    """Two values after an eighth of a turn: (a + b) / √2 and (a - b) / √2."""
+    return (a + b) * TURN, (a - b) * TURN
+
+
+@njit(cache=True, nogil=True)
 def spike_train(value: float, saturation: float, ticks: int) -> int:
     """Rate code: bit k is set where the input fires at tick k; a += min(x / sat, 1), a spike and a -= 1 at a >= 1.
 
@@ -129,6 +136,8 @@ def spike_train(value: float, saturation: float, ticks: int) -> int:
     """
     step = round(min(value / saturation, 1.0) * 161280.0)
     train, level = 0, 0
+    if step * ticks < 161280:
+        return 0
     for tick in range(ticks):
         level += step
         if level >= 161280:

@@ -53,18 +53,18 @@ class Centroids:
     """The nearest of the classes' means, which forgets nothing as it is all that it knows."""
 
     def __init__(self) -> None:
-        self._means: dict[Any, Array] = {}
+        self.means: dict[Any, Array] = {}
 
     def partial_fit(self, x: Array, y: Array) -> Centroids:
         """All samples of the classes among them."""
-        self._means |= {label: x[y == label].mean(0) for label in np.unique(y)}
+        self.means |= {label: x[y == label].mean(0) for label in np.unique(y)}
         return self
 
     def predict(self, x: Array) -> Any:
         """Their classes."""
-        means = np.array(list(self._means.values()))
+        means = np.array(list(self.means.values()))
         distance = (means**2).sum(1) - 2 * x @ means.T
-        return np.array(list(self._means))[distance.argmin(1)]
+        return np.array(list(self.means))[distance.argmin(1)]
 
 
 def orders(x: Array, y: Array, test: Array, seed: int) -> list[Row]:
@@ -85,8 +85,20 @@ def orders(x: Array, y: Array, test: Array, seed: int) -> list[Row]:
     return rows
 
 
-def sessions(x: Array, y: Array, test: Array, seed: int, sizes: tuple[int, int]) -> dict[str, list[float]]:
-    """Of each learner the part recognised after the base classes and after each session.
+def accuracy(learner: Any, x: Array, y: Array) -> float:
+    """The part whose class a learner says."""
+    return float(np.mean(learner.predict(x) == y))
+
+
+def sessions(
+    x: Array,
+    y: Array,
+    test: Array,
+    seed: int,
+    sizes: tuple[int, int],
+    judge: Callable[[Any, Array, Array], float] = accuracy,
+) -> dict[str, list[float]]:
+    """Of each learner what `judge` says of it after the base classes and after each session.
 
     sizes: base classes, and new ones of a session. Which classes these are is drawn by the seed.
     """
@@ -111,8 +123,14 @@ def sessions(x: Array, y: Array, test: Array, seed: int, sizes: tuple[int, int])
         for k, part in enumerate(parts):
             learner.partial_fit(scale(x[part]), y[part])
             asked = test & np.isin(y, np.concatenate(groups[: k + 1]))
-            reached[name].append(float(np.mean(learner.predict(scale(x[asked])) == y[asked])))
+            reached[name].append(judge(learner, scale(x[asked]), y[asked]))
     return reached
+
+
+def sizes_of(count: int) -> tuple[int, int]:
+    """Base classes of so many, and new ones of a session, none where there are too few."""
+    new = count // (2 * SESSIONS)
+    return count - SESSIONS * new, new
 
 
 def sessions_table(runs: list[dict[str, list[float]]]) -> str:
@@ -133,13 +151,13 @@ def report(x: Array, labels: Array, classes: int, folds: int) -> str:
     first, fold = x[which], folds_of(y, folds)
     text = table(mean([orders(first, y, fold == k, k) for k in trange(folds, desc="orders")]))
     which, y = chosen(labels, len(labels))
-    x, fold, count = x[which], folds_of(y, folds), len(np.unique(y))
-    new = count // (2 * SESSIONS)
-    if not new:
-        return f"{text}\n\n{count} classes are too few for {SESSIONS} sessions"
-    sizes = count - SESSIONS * new, new
+    x, fold, sizes = x[which], folds_of(y, folds), sizes_of(len(np.unique(y)))
+    if not sizes[1]:
+        return f"{text}\n\n{sizes[0]} classes are too few for {SESSIONS} sessions"
     runs = [sessions(x, y, fold == k, k, sizes) for k in trange(folds, desc="sessions")]
-    about = f"{sizes[0]} base classes, then {SESSIONS} sessions of {new} new ones with {SHOTS} pictures each"
+    about = (
+        f"{sizes[0]} base classes, then {SESSIONS} sessions of {sizes[1]} new ones with {SHOTS} pictures each"
+    )
     return f"{text}\n\n{about}\n\n{sessions_table(runs)}"
 
 

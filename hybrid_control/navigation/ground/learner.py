@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.colanet import CELLS
 from hybrid_control.colanet.recogniser import Recogniser
 from hybrid_control.files import StrPath
 from hybrid_control.navigation.ground.features import FeatureMap
@@ -140,7 +141,7 @@ class GroundLearner:
         those out that were told before it."""
         if self._recogniser is None:
             self._recogniser = Recogniser.new(
-                self.encoder.typical(), self.encoder.digest, copies=self._copies, seed=self._seed
+                self.encoder.typical(), self.encoder.digest, CELLS, copies=self._copies, seed=self._seed
             )
         if self.classes:
             features = features[self._decided(features) != self.teaching]
