@@ -136,8 +136,6 @@ def spike_train(value: float, saturation: float, ticks: int) -> int:
     """
     step = round(min(value / saturation, 1.0) * 161280.0)
     train, level = 0, 0
-    if step * ticks < 161280:
-        return 0
     for tick in range(ticks):
         level += step
         if level >= 161280:

@@ -56,8 +56,7 @@ class Scale:
         values = (_roots(features) - self.mean) @ self.matrix
         if settings.turns:
             return np.clip(values, -FARTHEST, FARTHEST).astype(np.float32)
-        both = np.concatenate([values, -values], axis=-1)
-        return np.clip((both - LOW) / (HIGH - LOW), 0.0, 1.0).astype(np.float32)
+        return sides(values)
 
     def arrays(self) -> dict[str, Any]:
         """What is written to a file."""
@@ -76,6 +75,12 @@ class Scale:
         if not (np.isfinite(mean).all() and np.isfinite(matrix).all()):
             raise ValueError("a scale that is not finite")
         return cls(mean, matrix)
+
+
+def sides(values: NDArray[Any]) -> Floats:
+    """Values (..., features) in standard deviations as inputs (..., 2 × features) from 0 to 1, above 0 and below."""
+    both = np.concatenate([values, -values], axis=-1)
+    return np.clip((both - LOW) / (HIGH - LOW), 0.0, 1.0).astype(np.float32)
 
 
 def _roots(features: Floats) -> Floats:

@@ -19,7 +19,7 @@ from hybrid_control.bench.colanet.compare import Array, Row, Split, colanet, mea
 from hybrid_control.bench.colanet.pictures import COPIES, chosen, features_of, options
 from hybrid_control.colanet import ONE_BY_ONE, PICTURES, CoLaNET
 from hybrid_control.colanet.encode import Encoder
-from hybrid_control.colanet.scale import Scale
+from hybrid_control.colanet.scale import Scale, sides
 from hybrid_control.colanet.search import folds_of
 
 SETTINGS = {"PICTURES": PICTURES, "ONE_BY_ONE": ONE_BY_ONE}
@@ -27,7 +27,10 @@ SESSIONS, SHOTS = 10, 5
 
 
 class Head:
-    """A linear head by logistic SGD, which is told all classes beforehand."""
+    """A linear head by logistic SGD, which is told all classes beforehand.
+
+    It gets what lies above and below the mean as two inputs, of which it learns far better than of values with a sign.
+    """
 
     def __init__(self, classes: Array) -> None:
         try:
@@ -41,12 +44,12 @@ class Head:
     def partial_fit(self, x: Array, y: Array) -> Head:
         """Samples, one pass in their order."""
         self._model.shuffle = False
-        self._model.partial_fit(x, y, self._classes)
+        self._model.partial_fit(sides(x), y, self._classes)
         return self
 
     def predict(self, x: Array) -> Any:
         """Their classes."""
-        return self._model.predict(x)
+        return self._model.predict(sides(x))
 
 
 class Centroids:
