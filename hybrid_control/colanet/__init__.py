@@ -2,10 +2,11 @@
 
 from hybrid_control.colanet.classifier import CoLaNET, Snapshot
 from hybrid_control.colanet.files import load, save
-from hybrid_control.colanet.settings import ACTIVATIONS, MNIST, ONE_BY_ONE, PICTURES, Settings
+from hybrid_control.colanet.settings import ACTIVATIONS, CELLS, MNIST, ONE_BY_ONE, PICTURES, Settings
 
 __all__ = [
     "ACTIVATIONS",
+    "CELLS",
     "MNIST",
     "ONE_BY_ONE",
     "PICTURES",

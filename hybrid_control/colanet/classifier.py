@@ -33,9 +33,10 @@ class Snapshot:
 class CoLaNET:
     """A classifier that learns by local plasticity, each sample once, and takes up new classes at any time.
 
-    settings: of every copy. copies: networks that differ in their noise alone; their spikes are added up. seed: of the
-    noise; the same seed and samples give the same weights to the bit. Inputs are numbers of 0 and more; from
-    `settings.saturation` on an input fires at every tick. Labels are whole numbers or text, all of one kind.
+    settings: of every copy. copies: networks that differ in their noise and, with `settings.turns`, in how they see a
+    sample; their spikes are added up. seed: of both; the same seed and samples give the same weights to the bit. Inputs
+    are numbers of 0 and more, with `settings.turns` of any sign; from `settings.saturation` on an input fires at every
+    tick. Labels are whole numbers or text, all of one kind.
 
     ValueError says in one line what is wrong with a sample; nothing is learnt of a call that is refused.
     """
@@ -113,17 +114,21 @@ class CoLaNET:
         thresholds, or farthest above: the published rule leaves this open.
         """
         single = np.ndim(X) == 1
-        out, near = self._decided(np.asarray(X)[None] if single else X)
-        best = np.where(out == out.max(1, keepdims=True), near, -np.inf).argmax(1)
-        labels = self.classes_[best]
+        labels = self._said(*self._decided(np.asarray(X)[None] if single else X))
         return labels[0].item() if single else labels
 
-    def score(self, X: ArrayLike, y: Sequence[Label] | NDArray[Any]) -> float:
-        """The part of the samples whose label `predict` says."""
-        predicted, labels = self.predict(X), np.asarray(y)
-        if labels.shape != predicted.shape:
-            raise ValueError(f"labels of shape {labels.shape} for {len(predicted)} samples")
-        return float(np.mean(predicted == labels))
+    def _said(self, out: state.Floats, near: state.Floats) -> NDArray[Any]:
+        best = np.where(out == out.max(1, keepdims=True), near, -np.inf).argmax(1)
+        return self.classes_[best]
+
+    def score(self, X: ArrayLike, y: Sequence[Label] | NDArray[Any], *, spoken: bool = False) -> float:
+        """The part of the samples whose label `predict` says; spoken: where no OUT fired counts as wrong."""
+        out, near = self._decided(X)
+        labels = np.asarray(y)
+        if labels.shape != (len(out),):
+            raise ValueError(f"labels of shape {labels.shape} for {len(out)} samples")
+        right = self._said(out, near) == labels
+        return float(np.mean(right & (out.max(1) > 0) if spoken else right))
 
     def snapshot(self) -> Snapshot:
         """What has been learnt, to go back to."""
@@ -141,7 +146,7 @@ class CoLaNET:
             )
         self._columns = {label: column for column, label in enumerate(snapshot.labels)}
         self.samples = snapshot.samples
-        self._prepare(snapshot.resource.shape[2])
+        self._prepare(snapshot.resource.shape[2] // state.inputs_of(self.settings, 1))
         for name in ("resource", "stability", "free"):
             getattr(self._weights, name)[:] = getattr(snapshot, name)
         kernel.weigh_copies(self._weights, self._numbers)
@@ -178,7 +183,7 @@ class CoLaNET:
             raise ValueError(
                 f"input {place} of sample {sample} is {rows[sample, place]}: expected a finite number"
             )
-        if rows.size and rows.min() < 0:
+        if not self.settings.turns and rows.size and rows.min() < 0:
             sample, place = np.argwhere(rows < 0)[0]
             raise ValueError(
                 f"input {place} of sample {sample} is {rows[sample, place]:g}: expected 0 or more"
@@ -206,7 +211,8 @@ class CoLaNET:
             raise ValueError("labels of two kinds, int and str: expected one kind")
         if len(columns) == len(self._columns):
             return
-        synapses = self.copies * len(columns) * self.settings.microcolumns * inputs
+        neurons = self.copies * len(columns) * self.settings.microcolumns
+        synapses = neurons * state.inputs_of(self.settings, inputs)
         if len(columns) > CLASSES or synapses > SYNAPSES:
             raise ValueError(
                 f"{len(columns)} classes of {inputs} inputs make {synapses:,} synapses; "
@@ -221,10 +227,14 @@ class CoLaNET:
             for name in ("resource", "positive", "stability", "free"):
                 getattr(self._weights, name)[:, :neurons] = getattr(old, name)
 
-    def _prepare(self, inputs: int) -> None:
+    def _prepare(self, values: int) -> None:
         """Weights of neurons that have learnt nothing, for the columns that there are."""
-        neurons = len(self._columns) * self.settings.microcolumns
-        self.n_features_in_ = inputs
+        neurons, inputs = (
+            len(self._columns) * self.settings.microcolumns,
+            state.inputs_of(self.settings, values),
+        )
         self._numbers = state.numbers_of(self.settings, inputs, self.seed)
-        self._batch, self._scratch = state.new_batch(inputs), state.new_scratch(neurons)
+        if self.n_features_in_ != values:
+            self._batch = state.new_batch(self.settings, self.copies, values, self.seed)
+        self.n_features_in_, self._scratch = values, state.new_scratch(neurons)
         self._weights = state.new_weights(self.settings, self.copies, inputs, neurons)

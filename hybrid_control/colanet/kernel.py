@@ -54,6 +54,22 @@ def encode(x: Floats, k: int, saturation: float, batch: Batch) -> None:
 
 
 @njit(cache=True, nogil=True)
+def see(x: Floats, copy: int, k: int, numbers: Numbers, batch: Batch) -> None:
+    """Make sample k of the batch of values x as one copy sees them: turned in its pairs, each as two inputs."""
+    values, count = batch.values, len(x)
+    values[:] = x
+    for turn in range(batch.pairs.shape[1]):
+        pairs = batch.pairs[copy, turn]
+        for p in range(0, count - 1, 2):  # an odd one is left as it is
+            i, j = pairs[p], pairs[p + 1]
+            values[i], values[j] = rules.turned(values[i], values[j])
+    for i in range(count):
+        batch.inputs[i] = max((values[i] - numbers.low) * numbers.gain, rules.ZERO)
+        batch.inputs[count + i] = max((-values[i] - numbers.low) * numbers.gain, rules.ZERO)
+    encode(batch.inputs, k, numbers.saturation, batch)
+
+
+@njit(cache=True, nogil=True)
 def sample_of(batch: Batch, k: int) -> Sample:
     """Sample k of the batch."""
     return Sample(batch.order[k], batch.starts[k], batch.trains[k], batch.kinds[k])
@@ -358,11 +374,14 @@ def learn(
 
     orders: (copies, samples), in which each copy takes them. learnt: how many samples there were before.
     """
-    for k in range(len(X)):
+    shared = batch.pairs.shape[1] == 0
+    for k in range(len(X) if shared else 0):
         encode(X[k], k, numbers.saturation, batch)
     for copy in range(weights.weight.shape[0]):
         for j in range(len(X)):
             k = orders[copy, j]
+            if not shared:
+                see(X[k], copy, k, numbers, batch)
             key = rules.key_of(numbers.seed, copy, learnt + j + 1)
             learn_one(weights, copy, key, labels[k], sample_of(batch, k), numbers, scratch)
 
@@ -378,11 +397,14 @@ def decide(
     """
     out[:] = 0
     near[:] = 0
-    for k in range(len(X)):
+    shared = batch.pairs.shape[1] == 0
+    for k in range(len(X) if shared else 0):
         encode(X[k], k, numbers.saturation, batch)
     for copy in range(weights.weight.shape[0]):
         key = rules.key_of(numbers.seed, copy, 0)
         for k in range(len(X)):
+            if not shared:
+                see(X[k], copy, k, numbers, batch)
             add_up(weights.weight[copy], sample_of(batch, k), scratch)
             begin(weights.positive[copy], numbers, scratch)
             watch(key, out[k], near[k], numbers, scratch)

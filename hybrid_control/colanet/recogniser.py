@@ -33,7 +33,11 @@ class Recogniser:
 
     def learn(self, features: Floats, labels: Sequence[Label]) -> None:
         """Pictures' features (pictures, features) with their classes, each once."""
-        self.network.partial_fit(self.scale(features), labels, shuffle=True)
+        self.network.partial_fit(self._seen(features), labels, shuffle=True)
+
+    def _seen(self, features: Floats) -> Floats:
+        """What the network takes for features."""
+        return self.scale(features, self.network.settings)
 
     def rehearsed(
         self, features: Floats, labels: Sequence[Label], parts: int = 20
@@ -44,7 +48,7 @@ class Recogniser:
         """
         network, x = (
             CoLaNET(self.network.settings, copies=self.network.copies, seed=self.network.seed),
-            self.scale(features),
+            self._seen(features),
         )
         if len(self.network.classes_):
             network.restore(self.network.snapshot())
@@ -59,11 +63,11 @@ class Recogniser:
 
     def predict(self, features: Floats) -> Any:
         """The classes of pictures' features (pictures, features), or of one's (features,)."""
-        return self.network.predict(self.scale(features))
+        return self.network.predict(self._seen(features))
 
     def spikes(self, features: Floats) -> Floats:
         """Spikes of each class for pictures' features (pictures, features): (pictures, classes)."""
-        return self.network.decision_function(self.scale(features))
+        return self.network.decision_function(self._seen(features))
 
     def save(self, path: StrPath) -> None:
         """Write it, without the encoder."""
@@ -84,7 +88,7 @@ class Recogniser:
             scale = Scale.of(extra)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        if network.n_features_in_ != 2 * len(scale.mean):
+        if network.n_features_in_ != len(scale(scale.mean, network.settings)):
             raise ValueError(
                 f"{path}: {network.n_features_in_} inputs for a scale of {len(scale.mean)} features"
             )

@@ -1,4 +1,4 @@
-"""From an encoder's features to the classifier's inputs: whitened, then each above and below its mean as two inputs."""
+"""From an encoder's features to what the classifier takes: whitened, with what lies above and below the mean."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.colanet.settings import PICTURES, Settings
+
 Floats = NDArray[np.float32]
 FEATURES = 8192  # at most
 RIDGE = 1.0  # of the mean variance, added to each: what hardly varies is not blown up
 LOW, HIGH = 0.15, 1.8  # standard deviations from the mean at which an input begins, and at which it is 1
+FARTHEST = 3.0  # standard deviations; what is farther counts as much, or a feature that hardly ever varied drowns all
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Scale:
     A picture's features are taken by their square roots and divided by the length of these, so that brightness counts
     less. Then (roots - mean) matrix is in standard deviations, with little correlation: local plasticity moves every
     weight by the same amount, and learns badly from inputs that all tell the same. What is above the mean goes to the
-    first inputs and what is below to as many others, since a rate has no sign.
+    first inputs and what is below to as many others, since a rate has no sign. A classifier that turns its values does
+    that itself.
     """
 
     mean: Floats
@@ -44,13 +48,15 @@ class Scale:
         matrix = whitening / np.maximum(spread, 1e-6 * spread.max())
         return cls(mean.astype(np.float32), matrix.astype(np.float32))
 
-    def __call__(self, features: Floats) -> Floats:
-        """Inputs (..., 2 × features) from 0 to 1 for features (..., features)."""
+    def __call__(self, features: Floats, settings: Settings = PICTURES) -> Floats:
+        """What a classifier with these settings takes for features (..., features): where it turns them, values
+        (..., features) in standard deviations from the mean, else inputs (..., 2 × features) from 0 to 1."""
         if features.shape[-1] != len(self.mean):
             raise ValueError(f"{features.shape[-1]} features: this scale is of {len(self.mean)}")
         values = (_roots(features) - self.mean) @ self.matrix
-        both = np.concatenate([values, -values], axis=-1)
-        return np.clip((both - LOW) / (HIGH - LOW), 0.0, 1.0).astype(np.float32)
+        if settings.turns:
+            return np.clip(values, -FARTHEST, FARTHEST).astype(np.float32)
+        return sides(values)
 
     def arrays(self) -> dict[str, Any]:
         """What is written to a file."""
@@ -69,6 +75,12 @@ class Scale:
         if not (np.isfinite(mean).all() and np.isfinite(matrix).all()):
             raise ValueError("a scale that is not finite")
         return cls(mean, matrix)
+
+
+def sides(values: NDArray[Any]) -> Floats:
+    """Values (..., features) in standard deviations as inputs (..., 2 × features) from 0 to 1, above 0 and below."""
+    both = np.concatenate([values, -values], axis=-1)
+    return np.clip((both - LOW) / (HIGH - LOW), 0.0, 1.0).astype(np.float32)
 
 
 def _roots(features: Floats) -> Floats:

@@ -31,7 +31,7 @@ from hybrid_control.files import StrPath, read_json
 RANGES = {
     "microcolumns": (1.0, 30.0), "dopamine": (0.003, 1.0), "anti_hebbian": (0.3, 1.3), "stability": (0.0003, 1.0),
     "w_min": (0.003, 3.0), "w_max": (0.03, 3.0), "n_silent": (1.0, 3000.0), "kappa": (0.001, 0.3),
-    "noise": (0.001, 1.0), "foreign": (0.0, 1.0),
+    "noise": (0.001, 3.0), "foreign": (0.0, 1.0),
 }  # fmt: skip
 LINEAR = ("anti_hebbian", "foreign")
 ORDERS = ("mixed", "by-class", "both")
@@ -149,16 +149,20 @@ def tasks_of(features: Floats, labels: NDArray[Any], plan: Plan) -> list[Task]:
 
 
 def value_of(settings: Settings, tasks: Iterable[Task], plan: Plan) -> float:
-    """The part of the test samples that is recognised after one pass, in the mean over the folds."""
+    """The part of the test samples that is recognised after one pass, in the mean over the folds.
+
+    By spikes: settings with which nothing ever fires, and potentials alone decide, are worth nothing.
+    """
     parts = []
     for task in tasks:
         if plan.order != "by-class":
             network = CoLaNET(settings, copies=plan.copies, seed=plan.seed)
-            parts.append(network.partial_fit(task.x, task.y, shuffle=True).score(task.test_x, task.test_y))
+            network.partial_fit(task.x, task.y, shuffle=True)
+            parts.append(network.score(task.test_x, task.test_y, spoken=True))
         if plan.order != "mixed":
             network = CoLaNET(settings, copies=plan.copies, seed=plan.seed)
             learn_by_class(network, task.x, task.y)
-            parts.append(network.score(task.test_x, task.test_y))
+            parts.append(network.score(task.test_x, task.test_y, spoken=True))
     return float(np.mean(parts))
 
 
@@ -245,7 +249,11 @@ def search(
     state: file in which it is kept what was tried. progress: is told after every set how many there were, and the best
     so far. The same plan and features find the same, with any number of jobs.
     """
-    asked = asdict(plan) | {"samples": len(labels), "data": _digest(features, labels)}
+    asked = asdict(plan) | {
+        "samples": len(labels),
+        "data": _digest(features, labels),
+        "from": asdict(PICTURES),
+    }
     del asked["generations"]  # more of them go on from what there is
     known = Known(state, asked)
     tasks = tasks_of(features, labels, plan)

@@ -47,6 +47,8 @@ class Numbers(NamedTuple):
     saturation: float
     one_winner: bool
     foreign: np.float32
+    low: np.float32
+    gain: np.float32  # saturation per value above low
     quantum: float
     seed: int
 
@@ -60,6 +62,11 @@ class Batch(NamedTuple):
     kinds: Ints  # (BATCH,): how many trains there are
     known: Ints  # (1024,): a train's place in trains, or -1
     place: Ints  # (inputs,): each input's train, -1 without a spike
+    pairs: (
+        Ints  # (copies, turns, values): of each turn the values, those that are turned together side by side
+    )
+    values: Floats  # (values,) of one sample, as a copy turns them
+    inputs: Floats  # (inputs,) that it makes of them
 
 
 class Sample(NamedTuple):
@@ -87,6 +94,11 @@ class Scratch(NamedTuple):
     depressed: NDArray[np.uint32]  # (neurons,): which of these had the anti-Hebbian rule
 
 
+def inputs_of(settings: Settings, values: int) -> int:
+    """How many inputs a sample of so many values has."""
+    return 2 * values if settings.turns else values
+
+
 def numbers_of(settings: Settings, inputs: int, seed: int) -> Numbers:
     """The kernel's numbers for so many inputs."""
     s = settings
@@ -97,7 +109,7 @@ def numbers_of(settings: Settings, inputs: int, seed: int) -> Numbers:
         s.microcolumns, f(1.0 - 1.0 / s.tau), int(3.0 * s.tau), s.t_dopamine, s.isi_max,
         s.isi_max if s.stability_rule == "two-factor" else 0, f(s.dopamine), f(s.anti_hebbian), f(s.stability),
         f(s.w_min), f(s.w_max), s.n_silent, s.kappa, f(s.noise), s.saturation, s.winners == "one", f(s.foreign),
-        quantum, seed,
+        f(s.low), f(s.saturation / (s.high - s.low)), quantum, seed,
     )  # fmt: skip
 
 
@@ -113,12 +125,18 @@ def new_weights(settings: Settings, copies: int, inputs: int, neurons: int) -> W
     )
 
 
-def new_batch(inputs: int) -> Batch:
-    """For samples of so many inputs."""
+def new_batch(settings: Settings, copies: int, values: int, seed: int) -> Batch:
+    """For samples of so many values."""
+    inputs = inputs_of(settings, values)
+    pairs = np.empty((copies, settings.turns, values), np.int32)
+    for copy in range(copies):
+        rng = np.random.default_rng((seed, copy, 1))
+        for turn in range(settings.turns):
+            pairs[copy, turn] = rng.permutation(values)
     return Batch(
         np.zeros((BATCH, inputs), np.int32), np.zeros((BATCH, TRAINS + 1), np.int32),
         np.zeros((BATCH, TRAINS), np.int32), np.zeros(BATCH, np.int32), np.zeros(1 << INPUT_TICKS, np.int32),
-        np.zeros(inputs, np.int32),
+        np.zeros(inputs, np.int32), pairs, np.zeros(values, np.float32), np.zeros(inputs, np.float32),
     )  # fmt: skip
 
 

@@ -97,6 +97,7 @@ class Plain:
 
     def __init__(self, settings, inputs, columns, copies, seed):
         self.settings, self.seed, self.samples = settings, seed, 0
+        inputs *= 2 if settings.turns else 1
         self.numbers = state.numbers_of(settings, inputs, seed)
         m = settings.microcolumns
         self.copies = [
@@ -105,16 +106,34 @@ class Plain:
         ]
 
     def learn(self, x, label):
-        """x: Fractions of the saturation."""
+        """x: Fractions of the saturation; where they are turned, float32."""
         self.samples += 1
         for number, copy in enumerate(self.copies):
-            self.run(copy, x, label, rules.key_of(self.seed, number, self.samples))
+            self.run(copy, self.seen(x, number), label, rules.key_of(self.seed, number, self.samples))
 
     def decide(self, x):
         keys = [rules.key_of(self.seed, number, 0) for number in range(len(self.copies))]
         return np.sum(
-            [self.run(copy, x, None, key) for copy, key in zip(self.copies, keys, strict=True)], axis=0
+            [
+                self.run(c, self.seen(x, k), None, key)
+                for k, (c, key) in enumerate(zip(self.copies, keys, strict=True))
+            ],
+            axis=0,
         )
+
+    def seen(self, x, copy):
+        """The inputs, as Fractions of the saturation, that a copy makes of values that it turns."""
+        if not self.settings.turns:
+            return x
+        values, rng, s = [F(v) for v in x], np.random.default_rng((self.seed, copy, 1)), self.settings
+        for _ in range(s.turns):
+            order = rng.permutation(len(x))
+            for i, j in zip(order[::2], order[1::2], strict=False):
+                a, b = values[i], values[j]
+                values[i], values[j] = F(F(a + b) * F(0.5**0.5)), F(F(a - b) * F(0.5**0.5))
+        gain = F(s.saturation / (s.high - s.low))
+        inputs = [F(F(v - F(s.low)) * gain) for v in (*values, *(-v for v in values))]
+        return [Fraction(round(min(max(float(v) / s.saturation, 0.0), 1.0) * 161280), 161280) for v in inputs]
 
     def run(self, copy, x, label, key):
         """Messages are (population, column, what) in the tick at which they are heard."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from plain_colanet import Plain
 
-from hybrid_control.colanet import ACTIVATIONS, MNIST, CoLaNET, Settings, load, save
+from hybrid_control.colanet import ACTIVATIONS, MNIST, CoLaNET, Settings, kernel, load, save, state
 
 # of few inputs, so that what is fired by a hundred of the published sets is fired by a dozen
 SMALL = Settings(
@@ -55,6 +55,62 @@ def test_colanet_kernel_is_the_equations_to_the_bit(changes):
     expected = [plain.decide([min(Fraction(int(v), 40), Fraction(1)) for v in row]) for row in fresh]
     assert np.array_equal(network.decision_function(fresh / 40), expected)
     assert np.max(expected) > 0
+
+
+@pytest.mark.parametrize("inputs", [14, 15])
+def test_colanet_copies_that_turn_their_values_are_the_equations_to_the_bit(inputs):
+    settings = replace(SMALL, turns=3, low=0.1, high=1.5, saturation=2.0)
+    values, labels = samples(50, inputs)
+    values = ((values - 20) / 15).astype(np.float32)
+    network = CoLaNET(settings, copies=3, seed=5).partial_fit(values[:0], [], classes=[0, 1, 2])
+    plain = Plain(settings, inputs, 3, 3, 5)
+    for row, label in zip(values, labels, strict=True):
+        network.learn(row, int(label))
+        plain.learn(row, int(label))
+    now = network.snapshot()
+    assert now.resource.shape == (3, 9, 2 * inputs)
+    for copy, columns in enumerate(plain.copies):
+        neurons = [neuron for column in columns for neuron in column]
+        assert np.array_equal(now.resource[copy], [n.W for n in neurons])
+        assert np.array_equal(now.stability[copy], [n.s for n in neurons])
+    assert now.resource.std() > 0.1
+    expected = [plain.decide(row) for row in values[:20]]
+    assert np.array_equal(network.decision_function(values[:20]), expected)
+    assert np.max(expected) > 0
+
+
+def test_colanet_turns_keep_lengths_and_mix_2_to_the_turns_values_in_each():
+    batch = state.new_batch(replace(SMALL, turns=3), 2, 64, 7)
+    numbers = state.numbers_of(replace(SMALL, turns=3, low=0.0, high=1.0), 128, 7)
+    mixed = []
+    for copy in range(2):
+        rows = []
+        for place in range(64):
+            kernel.see(np.eye(64, dtype=np.float32)[place], copy, 0, numbers, batch)
+            rows.append(batch.values.copy())
+        assert np.allclose(np.array(rows) @ np.array(rows).T, np.eye(64), atol=1e-6)
+        mixes = (np.array(rows) != 0).sum(0)  # less than 8 where two met before
+        assert mixes.max() == 8
+        assert mixes.mean() > 7
+        mixed.append(rows)
+    assert not np.array_equal(*mixed)
+
+
+def test_colanet_that_turns_takes_values_below_0_and_comes_back_from_its_file_and_snapshot(tmp_path):
+    values, labels = samples(150)
+    values = (values - 20) / 15
+    network = CoLaNET(replace(SMALL, turns=4), copies=3, seed=2).fit(values, labels)
+    save(network, tmp_path / "a.npz")
+    other, _ = load(tmp_path / "a.npz")
+    assert (other.settings, other.n_features_in_) == (network.settings, 14)
+    assert np.array_equal(other.decision_function(values), network.decision_function(values))
+    fresh = CoLaNET(network.settings, copies=3, seed=2)
+    fresh.restore(network.snapshot())
+    assert np.array_equal(fresh.decision_function(values), network.decision_function(values))
+    whole = CoLaNET(network.settings, copies=3, seed=2)
+    for part in (labels < 2, labels == 2):  # a class that comes later
+        whole.partial_fit(values[part], labels[part])
+    assert whole.score(values, labels) > 0.9
 
 
 def learnt(count=300, copies=3, seed=0, **changes):
@@ -179,6 +235,13 @@ def test_colanet_bad_samples_are_refused_in_one_line_and_nothing_is_learnt(rows,
     after = network.snapshot()
     assert before.labels == after.labels
     assert np.array_equal(before.resource, after.resource)
+
+
+def test_colanet_answer_without_a_spike_counts_as_none_where_only_spoken_ones_count():
+    values, labels = samples(200)
+    silent = CoLaNET(replace(SMALL, kappa=50.0), copies=3).fit(values / 40, labels)
+    assert not silent.decision_function(values / 40).any()
+    assert silent.score(values / 40, labels, spoken=True) == 0 < silent.score(values / 40, labels)
 
 
 def test_colanet_that_has_learnt_nothing_says_so():

@@ -14,11 +14,11 @@ from PIL import Image
 
 from hybrid_control.ann import ModelError
 from hybrid_control.cli import main
-from hybrid_control.colanet import CoLaNET, load, save
+from hybrid_control.colanet import CELLS, PICTURES, CoLaNET, load, save
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.pictures import Pictures, decode
 from hybrid_control.colanet.recogniser import Recogniser
-from hybrid_control.colanet.scale import HIGH, LOW, Scale, _roots
+from hybrid_control.colanet.scale import FARTHEST, HIGH, LOW, Scale, _roots
 
 DATA = Path(os.environ.get("HYBRID_CONTROL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 TFLITE = DATA / "seeds" / "mobilenet_v2_1.0_224_quant.tflite"
@@ -173,14 +173,18 @@ def test_colanet_scale_whitens_and_gives_each_side_of_the_mean_an_input():
     values = (_roots(features) - scale.mean) @ scale.matrix
     assert values.mean(0) == pytest.approx(np.zeros(4), abs=1e-3)
     assert values.std(0) == pytest.approx(np.ones(4), abs=1e-3)
-    inputs = scale(features)
+    inputs = scale(features, CELLS)
     assert inputs.shape == (2000, 8)
     assert inputs.min() == 0
     assert inputs.max() == 1
     assert not (inputs[:, :4] * inputs[:, 4:]).any()
     assert np.allclose(inputs[:, 0], np.clip((values[:, 0] - LOW) / (HIGH - LOW), 0, 1), atol=1e-6)
-    assert np.allclose(scale(3 * features), inputs, atol=1e-5)  # brightness counts little
-    assert np.isfinite(scale(0 * features[0])).all()  # nor does the dark hurt
+    assert np.allclose(scale(3 * features, CELLS), inputs, atol=1e-5)  # brightness counts little
+    for settings in (CELLS, PICTURES):
+        assert np.isfinite(scale(0 * features[0], settings)).all()  # nor does the dark hurt
+    assert np.allclose(
+        scale(features), np.clip(values, -FARTHEST, FARTHEST), atol=1e-6
+    )  # turned, it has signs
 
 
 def test_colanet_scale_of_nothing_that_differs_is_refused():

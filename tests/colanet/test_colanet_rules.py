@@ -134,9 +134,17 @@ def test_colanet_rate_code_has_at_most_32_spike_trains():
     [
         ("microcolumns", 0), ("microcolumns", 2.0), ("tau", 0.5), ("tau", float("nan")), ("w_min", 0.1), ("w_max", 0.0),
         ("anti_hebbian", 0.1), ("saturation", 0.0), ("winners", "two"), ("stability_rule", "none"), ("noise", "1"),
-        ("foreign", 1.1), ("foreign", -0.1),
+        ("foreign", 1.1), ("foreign", -0.1), ("turns", 17), ("turns", 1.0), ("low", 1.8), ("high", 0.0),
     ],
 )  # fmt: skip
 def test_colanet_settings_that_cannot_be_are_named(name, value):
     with pytest.raises(ValueError, match=f"^{name} .*expected"):
         Settings(**{name: value})
+
+
+def test_colanet_pair_is_turned_by_an_eighth_and_keeps_its_length():
+    assert rules.turned(F(3), F(1)) == near((4 / 2**0.5, 2 / 2**0.5))
+
+
+def test_colanet_published_settings_turn_nothing():
+    assert MNIST.turns == ACTIVATIONS.turns == 0

@@ -32,7 +32,7 @@ def test_colanet_search_genes_reach_the_ends_of_the_published_ranges():
     assert (low.kappa, low.noise, low.foreign) == (0.001, 0.001, 0)
     assert (high.microcolumns, high.dopamine, high.anti_hebbian) == (30, 1, -1.3)
     assert (high.stability, high.w_min, high.w_max, high.n_silent) == (1, -3, 3, 3000)
-    assert (high.kappa, high.noise, high.foreign) == (0.3, 1, 1)
+    assert (high.kappa, high.noise, high.foreign) == (0.3, 3, 1)
 
 
 def test_colanet_search_begins_with_the_settings_of_every_day():

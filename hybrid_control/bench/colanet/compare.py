@@ -23,7 +23,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs (samples, inputs) of 0 and more, and labels, to learn from in this order and to test on."""
+    """What is classified, (samples, inputs), and labels, to learn from in this order and to test on.
+
+    Below 0 is nothing, but where settings turn it.
+    """
 
     x: Array
     y: Array
@@ -77,7 +80,8 @@ def counts(x: Array, saturation: float) -> Array:
 
 
 def baselines(split: Split, saturation: float, linear: bool = False) -> list[Row]:
-    """The others, on inputs divided by the saturation; linear: logistic regression alone."""
+    """The others, on inputs divided by the saturation; on their spike counts where none is below 0. linear: logistic
+    regression alone."""
     try:
         from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier
         from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -86,17 +90,20 @@ def baselines(split: Split, saturation: float, linear: bool = False) -> list[Row
             f"baselines need scikit-learn ({error}): pip install 'hybrid-control[baselines]'"
         ) from None
     s = Split(split.x / saturation, split.y, split.test_x / saturation, split.test_y)
-    logistic = measured("logistic regression", lambda: LogisticRegression(max_iter=200).fit(s.x, s.y), s)
-    if linear:
-        return [logistic]
-    spikes, test_spikes = counts(split.x, saturation), counts(split.test_x, saturation)
     classes = np.unique(s.y)
+    rows = [measured("logistic regression", lambda: LogisticRegression(max_iter=200).fit(s.x, s.y), s)]
+    if linear:
+        return rows
+    if min(split.x.min(), split.test_x.min()) >= 0:
+        spikes, test_spikes = counts(split.x, saturation), counts(split.test_x, saturation)
+        rows.append(
+            measured(
+                "logistic regression on spike counts",
+                lambda: LogisticRegression(max_iter=200).fit(spikes, s.y), s, test_spikes,
+            )
+        )  # fmt: skip
     return [
-        logistic,
-        measured(
-            "logistic regression on spike counts",
-            lambda: LogisticRegression(max_iter=200).fit(spikes, s.y), s, test_spikes,
-        ),
+        *rows,
         measured("nearest centroid", lambda: NearestCentroid().fit(s.x, s.y), s),
         measured("5 nearest neighbours", lambda: KNeighborsClassifier(5).fit(s.x, s.y), s),
         measured("perceptron, one pass", lambda: Perceptron(random_state=0).partial_fit(s.x, s.y, classes), s),

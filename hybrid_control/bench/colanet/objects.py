@@ -21,18 +21,12 @@ from hybrid_control.bench.colanet import scenes
 from hybrid_control.bench.colanet.compare import Array, Row, baselines
 from hybrid_control.bench.colanet.one_by_one import orders
 from hybrid_control.bench.colanet.pictures import rows_of, split_of
-from hybrid_control.colanet import ONE_BY_ONE, PICTURES
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.search import folds_of
 from hybrid_control.files import digest, read_npz
 
 FOLDS, STUDENT = 5, 2.776  # 97.5 % quantile of Student's distribution for so many folds
 LINEAR = "logistic regression"
-#: The best of some 40 sets, most of them near `PICTURES`, on folds of what is learnt in fold 0 of seed 0.
-OBJECTS = replace(
-    PICTURES, microcolumns=1, dopamine=0.0582, anti_hebbian=-0.03595, kappa=0.00444, noise=0.7106
-)
-SETS = {"ONE_BY_ONE": ONE_BY_ONE, "OBJECTS": OBJECTS}
 
 
 def drawn(seed: int, kind: int, number: int) -> scenes.Picture:
@@ -70,7 +64,7 @@ def fold_rows(x: Array, y: Array, test: Array, seed: int, linear: bool) -> list[
         whitened, plain = split_of(x, y, test, seed)
         others = ("", plain), (" (whitened)", whitened)
         return [replace(r, name=r.name + word) for word, s in others for r in baselines(s, 1.0, linear=True)]
-    return rows_of(x, y, test, seed, False) + orders(x, y, test, seed, SETS)
+    return rows_of(x, y, test, seed, False) + orders(x, y, test, seed)
 
 
 def interval(values: Array) -> str:

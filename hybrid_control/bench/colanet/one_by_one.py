@@ -8,7 +8,7 @@ scale of the features is learnt of the base classes alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,9 @@ from tqdm import trange
 
 from hybrid_control.bench.colanet.compare import Array, Row, Split, colanet, mean, measured, table
 from hybrid_control.bench.colanet.pictures import COPIES, chosen, features_of, options
-from hybrid_control.colanet import ONE_BY_ONE, PICTURES, CoLaNET, Settings
+from hybrid_control.colanet import ONE_BY_ONE, PICTURES, CoLaNET
 from hybrid_control.colanet.encode import Encoder
-from hybrid_control.colanet.scale import Scale
+from hybrid_control.colanet.scale import Scale, sides
 from hybrid_control.colanet.search import folds_of
 
 SETTINGS = {"PICTURES": PICTURES, "ONE_BY_ONE": ONE_BY_ONE}
@@ -27,7 +27,10 @@ SESSIONS, SHOTS = 10, 5
 
 
 class Head:
-    """A linear head by logistic SGD, which is told all classes beforehand."""
+    """A linear head by logistic SGD, which is told all classes beforehand.
+
+    It gets what lies above and below the mean as two inputs, of which it learns far better than of values with a sign.
+    """
 
     def __init__(self, classes: Array) -> None:
         try:
@@ -41,34 +44,34 @@ class Head:
     def partial_fit(self, x: Array, y: Array) -> Head:
         """Samples, one pass in their order."""
         self._model.shuffle = False
-        self._model.partial_fit(x, y, self._classes)
+        self._model.partial_fit(sides(x), y, self._classes)
         return self
 
     def predict(self, x: Array) -> Any:
         """Their classes."""
-        return self._model.predict(x)
+        return self._model.predict(sides(x))
 
 
 class Centroids:
     """The nearest of the classes' means, which forgets nothing as it is all that it knows."""
 
     def __init__(self) -> None:
-        self._means: dict[Any, Array] = {}
+        self.means: dict[Any, Array] = {}
 
     def partial_fit(self, x: Array, y: Array) -> Centroids:
         """All samples of the classes among them."""
-        self._means |= {label: x[y == label].mean(0) for label in np.unique(y)}
+        self.means |= {label: x[y == label].mean(0) for label in np.unique(y)}
         return self
 
     def predict(self, x: Array) -> Any:
         """Their classes."""
-        means = np.array(list(self._means.values()))
+        means = np.array(list(self.means.values()))
         distance = (means**2).sum(1) - 2 * x @ means.T
-        return np.array(list(self._means))[distance.argmin(1)]
+        return np.array(list(self.means))[distance.argmin(1)]
 
 
-def orders(x: Array, y: Array, test: Array, seed: int, sets: Mapping[str, Settings] = SETTINGS) -> list[Row]:
-    """All rows of one fold, of sets of settings and of the linear head; test: a mask."""
+def orders(x: Array, y: Array, test: Array, seed: int) -> list[Row]:
+    """All rows of one fold, of both settings and of the linear head; test: a mask."""
     train = np.random.default_rng(seed).permutation(np.flatnonzero(~test))
     scale = Scale.learnt(x[train])
     mixed = Split(scale(x[train]), y[train], scale(x[test]), y[test])
@@ -78,15 +81,27 @@ def orders(x: Array, y: Array, test: Array, seed: int, sets: Mapping[str, Settin
     for word, split in (("mixed", mixed), ("by class", by_class)):
         rows += [
             colanet(split, settings, COPIES, seed, f"CoLaNET, {name}, {word}", shuffle=split is mixed)
-            for name, settings in sets.items()
+            for name, settings in SETTINGS.items()
         ]
         head = Head(np.unique(y))
         rows.append(measured(f"linear head, SGD, {word}", partial(head.partial_fit, split.x, split.y), split))
     return rows
 
 
-def sessions(x: Array, y: Array, test: Array, seed: int, sizes: tuple[int, int]) -> dict[str, list[float]]:
-    """Of each learner the part recognised after the base classes and after each session.
+def accuracy(learner: Any, x: Array, y: Array) -> float:
+    """The part whose class a learner says."""
+    return float(np.mean(learner.predict(x) == y))
+
+
+def sessions(
+    x: Array,
+    y: Array,
+    test: Array,
+    seed: int,
+    sizes: tuple[int, int],
+    judge: Callable[[Any, Array, Array], float] = accuracy,
+) -> dict[str, list[float]]:
+    """Of each learner what `judge` says of it after the base classes and after each session.
 
     sizes: base classes, and new ones of a session. Which classes these are is drawn by the seed.
     """
@@ -111,8 +126,14 @@ def sessions(x: Array, y: Array, test: Array, seed: int, sizes: tuple[int, int])
         for k, part in enumerate(parts):
             learner.partial_fit(scale(x[part]), y[part])
             asked = test & np.isin(y, np.concatenate(groups[: k + 1]))
-            reached[name].append(float(np.mean(learner.predict(scale(x[asked])) == y[asked])))
+            reached[name].append(judge(learner, scale(x[asked]), y[asked]))
     return reached
+
+
+def sizes_of(count: int) -> tuple[int, int]:
+    """Base classes of so many, and new ones of a session, none where there are too few."""
+    new = count // (2 * SESSIONS)
+    return count - SESSIONS * new, new
 
 
 def sessions_table(runs: list[dict[str, list[float]]]) -> str:
@@ -133,13 +154,13 @@ def report(x: Array, labels: Array, classes: int, folds: int) -> str:
     first, fold = x[which], folds_of(y, folds)
     text = table(mean([orders(first, y, fold == k, k) for k in trange(folds, desc="orders")]))
     which, y = chosen(labels, len(labels))
-    x, fold, count = x[which], folds_of(y, folds), len(np.unique(y))
-    new = count // (2 * SESSIONS)
-    if not new:
-        return f"{text}\n\n{count} classes are too few for {SESSIONS} sessions"
-    sizes = count - SESSIONS * new, new
+    x, fold, sizes = x[which], folds_of(y, folds), sizes_of(len(np.unique(y)))
+    if not sizes[1]:
+        return f"{text}\n\n{sizes[0]} classes are too few for {SESSIONS} sessions"
     runs = [sessions(x, y, fold == k, k, sizes) for k in trange(folds, desc="sessions")]
-    about = f"{sizes[0]} base classes, then {SESSIONS} sessions of {new} new ones with {SHOTS} pictures each"
+    about = (
+        f"{sizes[0]} base classes, then {SESSIONS} sessions of {sizes[1]} new ones with {SHOTS} pictures each"
+    )
     return f"{text}\n\n{about}\n\n{sessions_table(runs)}"
 
 

@@ -1,7 +1,8 @@
 """Photographs behind an encoder: python -m hybrid_control.bench.colanet.pictures DIR|ZIP --encoder FILE.
 
 Cross-validation over all pictures of the first so many classes in alphabetical order that have 12 at least; the scale
-is learnt anew in every fold, of its training part alone. The others get the features divided by their 99th percentiles.
+is learnt anew in every fold, of its training part alone. The others get the features divided by their 99th percentiles,
+whitened, and whitened with what is above and below the mean as two inputs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hybrid_control.bench.colanet.compare import Array, Row, Split, baselines, c
 from hybrid_control.colanet import PICTURES
 from hybrid_control.colanet.encode import Encoder
 from hybrid_control.colanet.pictures import Pictures
-from hybrid_control.colanet.scale import Scale
+from hybrid_control.colanet.scale import Scale, sides
 from hybrid_control.colanet.search import folds_of
 
 LEAST = 12  # pictures of a class
@@ -59,7 +60,8 @@ def rows_of(x: Array, y: Array, test: Array, seed: int, alone: bool) -> list[Row
     rows.append(colanet(incremental, PICTURES, COPIES, seed, "CoLaNET, class after class,"))
     if alone:
         return rows
-    others = [("", plain), (" (whitened)", whitened)]
+    coded = Split(sides(whitened.x), whitened.y, sides(whitened.test_x), whitened.test_y)
+    others = [("", plain), (" (whitened)", whitened), (" (whitened, two inputs)", coded)]
     return rows + [
         Row(r.name + word, r.accuracy, r.learn_ms, r.test_ms) for word, s in others for r in baselines(s, 1.0)
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.colanet import CELLS
 from hybrid_control.colanet.recogniser import Recogniser
 from hybrid_control.files import StrPath
 from hybrid_control.navigation.ground.classes import (
@@ -64,7 +65,9 @@ class GroundLearner:
         seed: int = 0,
     ) -> None:
         self.encoder, self.effects, self.aim = encoder, checked_effects(effects), aim
-        self._untaught = partial(Recogniser.new, digest=encoder.digest, copies=copies, seed=seed)
+        self._untaught = partial(
+            Recogniser.new, digest=encoder.digest, settings=CELLS, copies=copies, seed=seed
+        )
         self._draw = np.random.default_rng(seed)
         rows, columns = encoder.shape
         self.view = GroundView.of(mount, (rows, columns), reach)
