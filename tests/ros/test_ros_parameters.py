@@ -26,7 +26,9 @@ ROBOTS = {
     "turtlebot3_waffle": set(),
 }
 # Files of single nodes, to be taken into a robot's
-NODES_ALONE = {"board": {"board_bridge_node"}, "gains_barn": {"reflex_node"}}
+NODES_ALONE = {
+    "board": {"board_bridge_node"}, "gains_barn": {"reflex_node"}, "learner": {"learner_node"},
+}  # fmt: skip
 
 
 def test_ros_parameter_file_is_of_a_robot_or_of_single_nodes():
