@@ -146,8 +146,7 @@ class Builder:
         reflex = self.values("reflex_node")
         sensors = str(reflex["sensors"])
         if sensors.split() == ["scan", "laser"]:
-            timeout = min(float(reflex["scan_timeout"]), 10.0)
-            sensors += f" x={reflex['lidar_x']} yaw={reflex['lidar_yaw']} timeout={timeout}"
+            sensors += f" x={reflex['lidar_x']} yaw={reflex['lidar_yaw']} timeout={reflex['scan_timeout']}"
         return f"{sensors}; learner/ground ground timeout={_GROUND_TIMEOUT}"
 
     def _learner(self, effects: str, reflex: Mapping[str, Value]) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from hybrid_control.report.charts import Chart
 from hybrid_control.report.recording import RecordingError
 from hybrid_control.report.run import FloatArray, Run, populations_of
 
-_CELL = 0.1  # m, in which what was kept off is drawn
+CELL = 0.1  # m, in which what was kept off is drawn
 _BYTES = 4 * 3 * 4  # of a cell in learner/ground: its corners
 _ROW = 74  # pixels of a class
 
@@ -81,8 +81,8 @@ def _avoided(run: Run) -> FloatArray:
         c, d = math.cos(a), math.sin(a)
         cells.append(points.reshape(-1, 4, 2).mean(axis=1) @ np.array([[c, d], [-d, c]]) + (x, y))
     found = np.concatenate(cells)
-    found = np.floor(found[np.isfinite(found).all(axis=1)] / _CELL)
-    return (np.unique(found, axis=0) + 0.5) * _CELL
+    found = np.floor(found[np.isfinite(found).all(axis=1)] / CELL)
+    return (np.unique(found, axis=0) + 0.5) * CELL
 
 
 def section(run: Run, taught: Lesson | None) -> str:

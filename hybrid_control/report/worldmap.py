@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_control.report.charts import element, nice_ticks, number, speed_colour
+from hybrid_control.report.lesson import CELL
 from hybrid_control.report.measures import GOAL_REACHED
 from hybrid_control.report.run import FloatArray, Obstacle, Run
 
@@ -116,10 +117,13 @@ class WorldMap:
             parts.append(element("line", class_="mapgrid", x1=self.left, x2=right, y1=at, y2=at))
         return parts
 
-    def _box(self, css: str, x: float, y: float, yaw: float, length: float, width: float) -> str:
+    def _placed(self, x: float, y: float, yaw: float) -> str:
+        return f"translate({self.x(x):.1f} {self.y(y):.1f}) rotate({-math.degrees(yaw):.1f})"
+
+    def _box(self, css: str, x: float, y: float, yaw: float, length: float, width: float, **more: str) -> str:
         w, h = length * self.scale, width * self.scale
-        place = f"translate({self.x(x):.1f} {self.y(y):.1f}) rotate({-math.degrees(yaw):.1f})"
-        return element("rect", class_=css, x=-w / 2, y=-h / 2, width=w, height=h, rx=2, transform=place)
+        place = self._placed(x, y, yaw)
+        return element("rect", class_=css, x=-w / 2, y=-h / 2, width=w, height=h, rx=2, transform=place, **more)
 
     def _shape(self, o: Obstacle) -> str:
         if o.kind == "patch":
@@ -130,16 +134,15 @@ class WorldMap:
         return element("circle", class_=css, cx=self.x(o.x), cy=self.y(o.y), r=o.size_x / 2 * self.scale)
 
     def _patch(self, o: Obstacle) -> str:
-        w, h = o.size_x * self.scale, o.size_y * self.scale
-        place = f"translate({self.x(o.x):.1f} {self.y(o.y):.1f}) rotate({-math.degrees(o.yaw):.1f})"
-        shape = element("rect", class_="patch", x=-w / 2, y=-h / 2, width=w, height=h, rx=2, style=f"fill:{o.colour}")
-        name = element("text", html.escape(o.name), class_="patchname", y=4, text_anchor="middle")
-        return element("g", shape, name, transform=place)
+        shape = self._box("patch", o.x, o.y, o.yaw, o.size_x, o.size_y, style=f"fill:{o.colour}")
+        place = self._placed(o.x, o.y, o.yaw)
+        name = html.escape(o.name)
+        return shape + element("text", name, class_="patchname", y=4, text_anchor="middle", transform=place)
 
     def _kept_off(self) -> list[str]:
         if self._avoided is None or not len(self._avoided):
             return []
-        side = 0.1 * self.scale
+        side = CELL * self.scale
         x, y = self.x(self._avoided[:, 0]) - side / 2, self.y(self._avoided[:, 1]) + side / 2
         way = "".join(f"M{a:.1f} {b:.1f}l{side:.1f} {-side:.1f}" for a, b in zip(x, y, strict=True))
         return [element("path", element("title", "kept off"), class_="keptoff", d=way)]
