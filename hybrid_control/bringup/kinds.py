@@ -113,10 +113,12 @@ class Builder:
     def mind(self) -> list[Program]:
         """Planner, encoder and reflex."""
         seed: dict[str, Value] = {"seed": self.arguments.seed()} if "seed" in self.arguments else {}
+        reflex = {**self._drone(), **self.arguments.file("network_file")}
+        width = self.values("reflex_node", **reflex)["robot_width"]  # as wide as the reflex has it
         over: dict[str, dict[str, Value]] = {
-            "planner_node": self.arguments.file("model_file"),
+            "planner_node": {**self.arguments.file("model_file"), "robot_width": width},
             "rate_to_spike_node": seed,
-            "reflex_node": {**self._drone(), **self.arguments.file("network_file")},
+            "reflex_node": reflex,
         }
         learner = self.arguments.get("learner", "")
         if learner:

@@ -66,8 +66,12 @@ PLANNER: tuple[Parameter, ...] = (
     Parameter("compressed", False, "", "camera/image_raw is a CompressedImage (JPEG or PNG)"),
     Parameter("rate", 15.0, "Hz", "most images planned on in a second", 1.0, 100.0),
     Parameter(
-        "hold", 0.0, "s", "most time that a plan holds while next to nothing changes; 0: each image is planned on",
-        0.0, 0.4,
+        "hold",
+        0.0,
+        "s",
+        "most time that a plan holds while next to nothing changes; 0: each image is planned on",
+        0.0,
+        0.4,
     ),
     Parameter(
         "min_contrast",
@@ -87,7 +91,14 @@ PLANNER: tuple[Parameter, ...] = (
         "",
         "a memory of the scans leads planner and reflex to the goal, by planner/waypoint",
     ),
-    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw")),
+    Parameter(
+        "no_way",
+        "stop",
+        "",
+        "what the robot does where its memory shows no way to the goal: stop, or forget what it saw and look again",
+        choices=("stop", "explore"),
+    ),
+    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw", "robot_width")),
     ODOM_FRAME,
 )
 

@@ -46,6 +46,25 @@ def _sift_down(keys: FloatArray, items: NDArray, size: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def upwind(field: FloatArray, done: NDArray, p: int, q: int, step: float) -> float:
+    """The value of a cell by those of its neighbours that are final; step: its cost times the cells' side."""
+    rows, columns = field.shape
+    a = math.inf
+    if p > 0 and done[p - 1, q]:
+        a = field[p - 1, q]
+    if p + 1 < rows and done[p + 1, q]:
+        a = min(a, field[p + 1, q])
+    b = math.inf
+    if q > 0 and done[p, q - 1]:
+        b = field[p, q - 1]
+    if q + 1 < columns and done[p, q + 1]:
+        b = min(b, field[p, q + 1])
+    if abs(a - b) >= step:
+        return min(a, b) + step
+    return 0.5 * (a + b + math.sqrt(2.0 * step * step - (a - b) ** 2))
+
+
+@numba.njit(cache=True, nogil=True)
 def march(field: FloatArray, cost: FloatArray, h: float, box: tuple[int, int, int, int]) -> None:
     """Extends the finite values of field to the cells in reach; cost (1 / speed) is inf where blocked.
 
@@ -95,21 +114,7 @@ def march(field: FloatArray, cost: FloatArray, h: float, box: tuple[int, int, in
                 q += 1
             if p < 0 or q < 0 or p >= rows or q >= columns or done[p, q] or cost[p, q] == math.inf:
                 continue
-            a = math.inf
-            if p > 0 and done[p - 1, q]:
-                a = field[p - 1, q]
-            if p + 1 < rows and done[p + 1, q]:
-                a = min(a, field[p + 1, q])
-            b = math.inf
-            if q > 0 and done[p, q - 1]:
-                b = field[p, q - 1]
-            if q + 1 < columns and done[p, q + 1]:
-                b = min(b, field[p, q + 1])
-            step = h * cost[p, q]
-            if abs(a - b) >= step:
-                value = min(a, b) + step
-            else:
-                value = 0.5 * (a + b + math.sqrt(2.0 * step * step - (a - b) ** 2))
+            value = upwind(field, done, p, q, h * cost[p, q])
             if value < field[p, q]:
                 field[p, q] = value
                 if size < capacity:
@@ -193,7 +198,7 @@ class GeodesicField:
     robot_radius: float
     goal: tuple[float, float]
     field: FloatArray
-    clear: FloatArray
+    clear: NDArray[np.floating]
     free: NDArray[np.bool_]
 
     def _cell(self, x: float, y: float) -> tuple[float, float]:

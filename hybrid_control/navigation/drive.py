@@ -143,14 +143,16 @@ class Navigator:
         hybrid.link(scans, "reflex.scan")
         for kind in ("odometry", *(["vertical"] if robot.vertical is not None else [])):
             hybrid.link(f"world.{kind}", f"reflex.{kind}")
-        if robot.event_camera is not None and robot.wheels is not None:  # what flies does not look where it goes
+        if (
+            robot.event_camera is not None and robot.wheels is not None
+        ):  # what flies does not look where it goes
             hybrid.add("events", EventsPart(robot.event_camera), WINDOW)
             for kind in ("events", "odometry"):
                 hybrid.link(f"world.{kind}", f"events.{kind}")
             hybrid.link("events.crossing", "reflex.crossing")
         guide = None
         if self.memory:
-            guide = Guide(*lidar)
+            guide = Guide(*lidar, 0.5 * float(settings["robot_width"]))
         if guide is not None or self.planner is not None:
             add_planner(hybrid, self.planner, goal, guide, bool(settings["planner_states"]), scans)
         if guide is not None:

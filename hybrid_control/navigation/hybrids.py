@@ -59,7 +59,9 @@ def _guide(d: Described) -> Part:
     rate = d.take("rate", PLANNER_RATE)
     if not isinstance(rate, (int, float)) or not 0.0 < rate <= 1000.0:
         raise ValueError(f"rate: {rate!r} must be in 0 .. 1000 Hz, how often the planner looks")
-    guide = Guide(float(settings["lidar_x"]), float(settings["lidar_yaw"]))
+    guide = Guide(
+        float(settings["lidar_x"]), float(settings["lidar_yaw"]), 0.5 * float(settings["robot_width"])
+    )
     return GuidePart(_goal(d), guide, round(1e9 / rate))
 
 

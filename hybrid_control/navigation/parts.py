@@ -25,7 +25,7 @@ from hybrid_control.navigation.reflex.inputs import InputRefused
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.sensors.crossing import Crossing
 from hybrid_control.realtime import SteppedLoop
-from hybrid_control.signals import PLANNER_POPULATIONS, Goal, Odometry, SpikeTrain, Twist
+from hybrid_control.signals import PLANNER_POPULATIONS, Goal, NoWay, Odometry, SpikeTrain, Twist
 from hybrid_control.signals.coding import Encoder
 from hybrid_control.sim.robots.vehicle import EventSensor
 
@@ -95,7 +95,8 @@ class GuidePart(MessagePart):
                 self._odometry = value
                 point = self._point(time_ns)
                 if point is not None:
-                    self._aim = point
+                    if isinstance(point, Goal):
+                        self._aim = point
                     given.setdefault("waypoint", []).append(Message(time_ns, point))
             elif kind == "scan":
                 if self._guide is not None:
@@ -107,7 +108,7 @@ class GuidePart(MessagePart):
                     given.setdefault("view", []).append(Message(time_ns, view))
         return given
 
-    def _point(self, time_ns: int) -> Goal | None:
+    def _point(self, time_ns: int) -> Goal | NoWay | None:
         if self._guide is None or not self._fault.alive(time_ns):
             return None
         assert self._odometry is not None

@@ -1,6 +1,6 @@
 """What travels between the parts of hybrid_control, in memory or over topics: rates, spikes, states, robot values."""
 
-from hybrid_control.signals.robot import Goal, Odometry, Pose, RangeScan, Twist, VerticalRanges
+from hybrid_control.signals.robot import Goal, NoWay, Odometry, Pose, RangeScan, Twist, VerticalRanges
 from hybrid_control.signals.spikes import (
     PLANNER_POPULATIONS,
     Population,
@@ -13,6 +13,7 @@ from hybrid_control.signals.spikes import (
 __all__ = [
     "PLANNER_POPULATIONS",
     "Goal",
+    "NoWay",
     "Odometry",
     "Population",
     "Pose",

@@ -115,3 +115,10 @@ class Goal:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.x) and math.isfinite(self.y)):
             raise ValueError(f"goal: {self} must be finite")
+
+
+@dataclass(frozen=True, slots=True)
+class NoWay:
+    """In place of a point on the way: there is no way to the goal, by all that was seen."""
+
+    stamp_ns: int

@@ -40,7 +40,7 @@ HOUSE = {
 }
 #: The same among the rooms of one folder; the folder's own files go by its name.
 INSIDE = {
-    "navigation/bench": "navigation, navigation/ground, navigation/planner, navigation/reflex",
+    "navigation/bench": "navigation, navigation/ground, navigation/planner, navigation/reflex, navigation/route",
     "navigation": "navigation/ground, navigation/planner, navigation/reflex, navigation/route, navigation/sensors",
     "navigation/sensors": "navigation/reflex",
     "navigation/ground": "navigation/planner, navigation/sensors",

@@ -1,34 +1,32 @@
-"""The route memory: what it makes of scans, and where it leads."""
+"""The route memory: what it makes of scans, how it grows, and where it leads."""
 
 import math
 
 import numpy as np
 import pytest
 
+from hybrid_control.geometry.eikonal import march
 from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.navigation.bench.map_planner import MapPlanner
 from hybrid_control.navigation.drive import Navigator, drive
 from hybrid_control.navigation.episode import Rules
-from hybrid_control.navigation.route import memory
-from hybrid_control.navigation.route.memory import (
-    AHEAD,
-    CELL,
-    HIT,
-    LOOKAHEAD,
-    MOST,
-    RADII,
-    WIDE,
-    RouteMemory,
-    clearances,
-    see,
-)
-from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
+from hybrid_control.navigation.planner.timed import TimedPlanner
+from hybrid_control.navigation.reflex import Reflex
+from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.route.grid import FARTHEST, HIT, MOST, Grid, measure, see
+from hybrid_control.navigation.route.guide import EXPLORE_NS, PERIOD_NS
+from hybrid_control.navigation.route.memory import AHEAD, LOOKAHEAD, NEAREST, RouteMemory, disc
+from hybrid_control.navigation.route.way import Disc, Found, Way, cost_of, farthest_in_sight
+from hybrid_control.signals import Goal, NoWay, Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.kinematic import KinematicSimulator
-from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds import World, generate
 
 NO_CYLINDERS = np.empty((0, 3))
 GOAL = Goal(0, 8.0, 0.0)
+CELL = 0.1
 # a pocket that is open to the left, across the straight way: its back at x = 3, its sides at y = -1.5 and 1.5
 POCKET = np.array([[3.0, 0.0, 0.1, 3.0, 0.0], [2.0, 1.5, 2.0, 0.1, 0.0], [2.0, -1.5, 2.0, 0.1, 0.0]])
+CLOSED = np.array([[2, 0, 0.2, 4, 0], [-2, 0, 0.2, 4, 0], [0, 2, 4, 0.2, 0], [0, -2, 4, 0.2, 0]], float)
 
 
 def scan_from(pose, boxes, stamp=0, beams=360):
@@ -37,100 +35,220 @@ def scan_from(pose, boxes, stamp=0, beams=360):
     return RangeScan(stamp, -math.pi, 2 * math.pi / beams, 0.05, 10.0, ranges.astype(np.float32))
 
 
-def no_surfaces(grid):
-    return np.zeros((*grid.shape, 6))
-
-
 def odometry(pose, stamp=0, linear=0.0, angular=0.0):
     return Odometry(stamp, pose, Twist(stamp, linear_x=linear, angular_z=angular))
 
 
+def entered(counts, ranges, angles, x=0.55, y=0.55):
+    surfaces = np.zeros((*counts.shape, 6), np.float32)
+    return see(counts, surfaces, (0.0, 0.0, CELL), x, y, np.array(ranges), np.array(angles), 0.05, 5.0)
+
+
+def remembered(boxes, at=Pose(), goal=GOAL, **robot):
+    memory = RouteMemory(at, goal, **robot)
+    memory.remember(scan_from(at, boxes), odometry(at))
+    return memory
+
+
+# -- the grid ---------------------------------------------------------------------------------------------
+
+
 def test_a_ray_fills_the_cell_at_its_end_and_clears_those_before_it():
-    grid = np.zeros((10, 20), np.int16)
-    grid[5, 8] = HIT
-    see(grid, no_surfaces(grid), 0.0, 0.0, 0.55, 0.55, np.array([1.0]), np.array([0.0]), 0.05, 5.0)
-    assert grid[5, 15] == HIT  # 0.55 + 1.0 m
-    assert grid[5, 8] == HIT - 1
-    assert grid.sum() == 2 * HIT - 1
+    counts = np.zeros((10, 20), np.int16)
+    counts[5, 8] = HIT
+    changed = entered(counts, [1.0], [0.0])
+    assert counts[5, 15] == HIT  # 0.55 + 1.0 m
+    assert counts[5, 8] == HIT - 1
+    assert counts.sum() == 2 * HIT - 1
+    assert changed == (5, 6, 8, 16)  # one became free, one occupied
     for _ in range(10):
-        see(grid, no_surfaces(grid), 0.0, 0.0, 0.55, 0.55, np.array([1.0]), np.array([0.0]), 0.05, 5.0)
-    assert grid[5, 15] == MOST
-    assert grid[5, 8] == 0
+        changed = entered(counts, [1.0], [0.0])
+    assert counts[5, 15] == MOST
+    assert counts[5, 8] == 0
+    assert changed[0] >= changed[1]  # none
 
 
 def test_rays_that_met_nothing_clear_and_rays_out_of_the_grid_are_harmless():
-    grid = np.full((10, 10), HIT, np.int16)
-    see(
-        grid,
-        no_surfaces(grid),
-        0.0,
-        0.0,
-        0.55,
-        0.55,
-        np.array([np.inf, 0.0]),
-        np.array([0.0, 1.0]),
-        0.05,
-        5.0,
+    counts = np.full((10, 10), HIT, np.int16)
+    entered(counts, [np.inf, 0.0], [0.0, 1.0])
+    assert (counts[5, 5:] == HIT - 1).all()
+    assert counts.sum() == 100 * HIT - 5
+
+
+def test_room_is_counted_from_the_mean_of_the_readings_in_a_cell_or_from_its_middle():
+    counts, surfaces = np.zeros((9, 9), np.int16), np.zeros((9, 9, 6), np.float32)
+    counts[4, 4] = HIT
+    room = np.zeros((9, 9), np.float32)
+    measure(room, counts, surfaces, CELL, 0.35, (0, 9, 0, 9))
+    assert room[4, 4] == 0.0
+    assert room[4, 6] == pytest.approx(0.2)
+    assert room[3, 5] == pytest.approx(math.sqrt(2) * 0.1)
+    assert room[0, 0] == pytest.approx(0.35)
+    surfaces[4, 4, :3] = 2.0, 2 * 0.08, 2 * 0.05  # two readings, 0.03 m beyond the middle
+    measure(room, counts, surfaces, CELL, 0.35, (0, 9, 0, 9))
+    assert room[4, 6] == pytest.approx(0.17)
+    assert room[4, 2] == pytest.approx(0.23)
+
+
+def test_the_grid_grows_to_what_is_seen_and_keeps_what_it_had():
+    grid = Grid(0.0, 0.0, CELL, 0.7)
+    grid.enter(0.0, 0.0, np.array([2.0]), np.array([0.0]), 0.05, 5.0)
+    before = np.argwhere(grid.counts) * CELL + (grid.y0, grid.x0)
+    shape = grid.counts.shape
+    grid.enter(-9.0, 7.0, np.array([4.0]), np.array([math.pi / 2]), 0.05, 5.0)
+    assert grid.counts.shape[0] > shape[0]
+    assert grid.counts.shape[1] > shape[1]
+    after = np.argwhere(grid.counts) * CELL + (grid.y0, grid.x0)
+    assert len(after) == 2
+    assert min(np.hypot(*(after - before[0]).T)) == pytest.approx(0.0, abs=1e-9)
+    assert (after[-1] + CELL / 2) == pytest.approx((11.0, -9.0), abs=0.051)
+    whole = grid.clear().copy()
+    measure(whole, grid.counts, grid.surfaces, CELL, 0.7, (0, whole.shape[0], 0, whole.shape[1]))
+    np.testing.assert_array_equal(
+        grid.clear(), whole
+    )  # what changed alone was measured, with the same result
+
+
+def test_a_grid_that_grows_forgets_what_is_far_from_the_robot():
+    grid = Grid(0.0, 0.0, 0.5, 0.7)
+    for x in np.arange(0.0, 400.0, 4.0):
+        grid.enter(x, 0.3 * x, np.array([2.0]), np.array([1.0]), 0.05, 5.0)
+    rows, columns = grid.counts.shape
+    assert columns * 0.5 <= 2.0 * FARTHEST + 60.0
+    assert rows * 0.5 <= 2.0 * FARTHEST
+    assert grid.x0 <= 396.0 <= grid.x0 + 0.5 * columns
+
+
+# -- the way ----------------------------------------------------------------------------------------------
+
+ROBOT = Disc(0.215, 0.30, 0.60)
+
+
+def test_a_metre_costs_the_more_the_less_room_there_is():
+    assert [cost_of(room, *ROBOT) for room in (0.6, 0.45, 0.30, 0.215)] == pytest.approx(
+        [1.0, 2.0, 3.0, 15.0]
     )
-    assert (grid[5, 5:] == HIT - 1).all()
-    assert grid.sum() == 100 * HIT - 5
+    assert cost_of(0.2, *ROBOT) == math.inf
 
 
-def test_clearances_are_distances_between_cells():
-    grid = np.zeros((9, 9), np.int16)
-    grid[4, 4] = HIT
-    clear = clearances(grid, 0.35)
-    assert clear[4, 4] == 0.0
-    assert clear[4, 6] == pytest.approx(2 * CELL)
-    assert clear[3, 5] == pytest.approx(math.sqrt(2) * CELL)
-    assert clear[0, 0] == 0.35
+def fields(seed):
+    """Rooms of random blocks, and a place and a goal in each."""
+    rng = np.random.default_rng(seed)
+    room = np.full((120, 160), 0.65, np.float32)
+    counts, surfaces = np.zeros(room.shape, np.int16), np.zeros((*room.shape, 6), np.float32)
+    for _ in range(30):  # blocks of 2 to 8 cells
+        i, j = rng.integers(room.shape[0]), rng.integers(room.shape[1])
+        counts[i : i + rng.integers(2, 9), j : j + rng.integers(2, 9)] = MOST
+    measure(room, counts, surfaces, CELL, 0.65, (0, 120, 0, 160))
+    return room, rng.uniform((0.5, 0.5), (15.5, 11.5)), rng.uniform((0.5, 0.5), (15.5, 11.5))
+
+
+def test_a_front_towards_the_robot_gives_the_distances_that_the_whole_field_gives():
+    compared = 0
+    for seed in range(40):
+        room, goal, place = fields(seed)
+        if room[tuple((goal[::-1] / CELL).astype(int))] < ROBOT.least:
+            continue
+        if room[tuple((place[::-1] / CELL).astype(int))] < ROBOT.least:
+            continue
+        way = Way(room, (0.0, 0.0, CELL), tuple(goal), *place, ROBOT)
+        assert way.go_on(10**9) is not Found.NOT_YET
+        cost = np.array([[cost_of(float(r), *ROBOT) for r in row] for row in room])
+        whole = np.full(room.shape, math.inf)
+        whole[round(goal[1] / CELL - 0.5), round(goal[0] / CELL - 0.5)] = 0.0
+        march(whole, cost, CELL, (0, 120, 0, 160))
+        i, j = (int(w) for w in place[::-1] / CELL)
+        assert math.isfinite(whole[i, j]) == (way.found is Found.WAY)
+        if way.found is Found.WAY:
+            assert way.field().field[i, j] == pytest.approx(whole[i, j], rel=0.05, abs=0.1)
+            compared += 1
+    assert compared > 20
+
+
+def test_a_front_in_parts_ends_as_one_that_goes_at_once():
+    room, goal, place = fields(3)
+    at_once, in_parts = (Way(room, (0.0, 0.0, CELL), tuple(goal), *place, ROBOT) for _ in range(2))
+    at_once.go_on(10**9)
+    parts = 0
+    while in_parts.go_on(500) is Found.NOT_YET:
+        parts += 1
+    assert parts > 2
+    assert in_parts.found is at_once.found is Found.WAY
+    np.testing.assert_array_equal(in_parts.field().field, at_once.field().field)
+
+
+@pytest.mark.parametrize("goal", [(400.0, 30.0), (-900.0, 5.0), (3.0, -77.0), (8.0, 500.0)])
+def test_a_goal_beyond_the_grid_lies_as_far_as_it_is_where_nothing_is_known(goal):
+    room = np.full((100, 150), 0.65, np.float32)
+    way = Way(room, (0.0, 0.0, CELL), goal, 6.05, 4.05, ROBOT)
+    assert way.go_on(10**9) is Found.WAY
+    assert way.field().distance(6.05, 4.05) == pytest.approx(math.dist(goal, (6.05, 4.05)), rel=0.005)
+    yaw = way.field().heading(6.05, 4.05, 2.0)
+    assert yaw == pytest.approx(math.atan2(goal[1] - 4.05, goal[0] - 6.05), abs=0.12)
+
+
+def test_the_farthest_point_in_sight_does_not_cut_a_corner():
+    room = np.full((60, 60), 0.65, np.float32)
+    counts, surfaces = np.zeros(room.shape, np.int16), np.zeros((60, 60, 6), np.float32)
+    counts[:30, 30] = MOST  # a wall up to y = 3 m at x = 3 m
+    measure(room, counts, surfaces, CELL, 0.65, (0, 60, 0, 60))
+    path = np.array([(10.0, 20.0 + k) for k in range(16)] + [(10.0 + k, 36.0) for k in range(1, 40)])
+    k = farthest_in_sight(path, room, ROBOT)
+    assert 15 <= k < 40  # round the bend, but not yet past the wall's end
+    u, v = path[k]
+    assert (
+        min(math.hypot(10 + (u - 10) * t - 30, 20 + (v - 20) * t - 29) for t in np.linspace(0, 1, 50)) >= 5.0
+    )
+
+
+# -- the memory -------------------------------------------------------------------------------------------
 
 
 def test_in_the_open_it_points_at_the_goal_and_near_the_goal_it_is_the_goal():
-    memory = RouteMemory(Pose(), GOAL)
-    memory.remember(scan_from(Pose(), np.empty((0, 6))), odometry(Pose()))
+    memory = remembered(np.empty((0, 6)))
     point = memory.point(Pose(), 5)
-    assert (point.x, point.y) == (pytest.approx(AHEAD, abs=0.05), pytest.approx(0.0, abs=0.1))
-    near = memory.point(Pose(7.5, 0.0, 0.0), 5)
-    assert (near.x, near.y) == (GOAL.x, GOAL.y)
+    assert (point.x, point.y) == (pytest.approx(AHEAD, abs=0.1), pytest.approx(0.0, abs=0.1))
+    assert not memory.blocked
+    place = Pose(7.5, 0.0, 0.0)
+    near = remembered(np.empty((0, 6)), place).point(place, 5)
+    assert (near.x, near.y) == pytest.approx((GOAL.x, GOAL.y), abs=0.05)
 
 
 def test_out_of_a_pocket_it_points_back():
-    memory = RouteMemory(Pose(), GOAL)
     inside = Pose(2.0, 0.0, 0.0)
-    memory.remember(scan_from(inside, POCKET), odometry(inside))
-    point = memory.point(inside, 0)
-    assert point.x < inside.x
+    assert remembered(POCKET, inside).point(inside, 0).x < inside.x
 
 
-@pytest.mark.slow
-def test_what_is_solved_around_the_robot_gives_the_heading_that_the_whole_field_gives():
-    rng = np.random.default_rng(4)
-    compared = 0
-    for _ in range(40):
-        route = RouteMemory(Pose(), Goal(0, 12.0, 4.0))
-        for _ in range(30):  # blocks of 2 to 8 cells
-            i, j = rng.integers(route.grid.shape[0]), rng.integers(route.grid.shape[1])
-            route.grid[i : i + rng.integers(2, 9), j : j + rng.integers(2, 9)] = MOST
-        clear = clearances(route.grid, WIDE + CELL)
-        for _ in range(10):
-            place = Pose(rng.uniform(-3.0, 12.0), rng.uniform(-3.0, 7.0))
-            near = route._solve(clear, RADII[0], place)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(memory, "AROUND", 1000)
-                whole = route._solve(clear, RADII[0], place)
-            headings = [f.heading(place.x, place.y, LOOKAHEAD) for f in (near, whole)]
-            assert headings[0] == headings[1] or all(map(math.isnan, headings))
-            compared += not math.isnan(headings[0])
-    assert compared > 200
-
-
-def test_where_there_is_no_way_it_is_the_goal():
-    memory = RouteMemory(Pose(), GOAL)
-    closed = np.array([[2, 0, 0.2, 4, 0], [-2, 0, 0.2, 4, 0], [0, 2, 4, 0.2, 0], [0, -2, 4, 0.2, 0]], float)
-    memory.remember(scan_from(Pose(), closed), odometry(Pose()))
+def test_a_goal_close_by_behind_a_wall_is_not_pointed_at():
+    wall = np.array([[0.8, 0.0, 0.1, 3.0, 0.0]])
+    memory = remembered(wall, goal=Goal(0, 1.4, 0.0))
+    assert math.hypot(1.4, 0.0) < LOOKAHEAD
     point = memory.point(Pose(), 0)
-    assert (point.x, point.y) == pytest.approx((GOAL.x, GOAL.y), abs=0.05)
+    assert abs(math.atan2(point.y, point.x)) > math.radians(40)
+
+
+def test_a_point_is_never_so_near_that_the_robot_would_stop_at_it():
+    inside = Pose(2.0, 0.0, 0.0)
+    memory = remembered(POCKET, inside)
+    for yaw in np.arange(-3.0, 3.0, 0.5):
+        point = memory.point(Pose(2.0, 0.0, float(yaw)), 0)
+        assert math.hypot(point.x - 2.0, point.y) >= NEAREST - 0.01
+
+
+@pytest.mark.parametrize(("half_width", "passes"), [(0.215, True), (0.45, False)])
+def test_the_room_that_a_way_asks_for_follows_from_the_robot(half_width, passes):
+    # a closed room with a gap of 0.6 m
+    walls = np.array([[2, 1.25, 0.2, 1.9, 0], [2, -1.25, 0.2, 1.9, 0], *CLOSED[1:]])
+    memory = remembered(walls, half_width=half_width)
+    assert (memory.point(Pose(), 0) is not None) == passes
+    assert memory.blocked != passes
+    assert disc(half_width).least <= half_width + 0.01
+
+
+def test_where_there_is_no_way_it_says_so():
+    memory = remembered(CLOSED)
+    assert memory.point(Pose(), 0) is None
+    assert memory.blocked
 
 
 def test_a_scan_later_than_the_odometry_is_entered_where_the_robot_was_by_then():
@@ -138,9 +256,53 @@ def test_a_scan_later_than_the_odometry_is_entered_where_the_robot_was_by_then()
     wall = np.array([[3.0, 0.0, 0.2, 1.0, 0.0]])
     # 20 ms at 5 m/s: the robot stood at x = 0.1 when it scanned
     memory.remember(scan_from(Pose(0.1, 0.0, 0.0), wall, 20_000_000), odometry(Pose(), 0, linear=5.0))
-    columns = np.flatnonzero((memory.grid > 0).any(axis=0)) * CELL + memory.x0
-    assert columns.min() == pytest.approx(2.9, abs=CELL)
+    grid = memory.grid
+    columns = np.flatnonzero((grid.counts > 0).any(axis=0)) * grid.cell + grid.x0
+    assert columns.min() == pytest.approx(2.9, abs=grid.cell)
     assert columns.max() <= 2.95
+
+
+# -- the guide --------------------------------------------------------------------------------------------
+
+
+def guided(boxes, explores=False):
+    guide = Guide(explores=explores)
+    guide.put_goal(GOAL)
+    guide.put_odometry(odometry(Pose()))
+    guide.put_scan(scan_from(Pose(), boxes))
+    return guide
+
+
+def test_the_guide_says_that_there_is_no_way_and_a_way_that_opens_is_found():
+    guide = guided(CLOSED)
+    assert guide.point(0) == NoWay(0)
+    assert guide.blocked
+    for k in range(1, 8):  # one wall is gone
+        guide.put_scan(scan_from(Pose(), CLOSED[1:], k * 25_000_000))
+    point = guide.point(PERIOD_NS)
+    assert isinstance(point, Goal)
+    assert point.x > 0.0
+    assert not guide.blocked
+
+
+def test_a_guide_that_explores_forgets_what_it_saw_and_looks_again_but_not_all_the_time():
+    guide = guided(CLOSED, explores=True)
+    assert guide.point(0) == NoWay(0)
+    assert isinstance(guide.point(PERIOD_NS), Goal)  # nothing is known
+    guide.put_scan(scan_from(Pose(), CLOSED, PERIOD_NS))
+    assert guide.point(2 * PERIOD_NS) == NoWay(2 * PERIOD_NS)
+    assert guide.point(3 * PERIOD_NS) == NoWay(3 * PERIOD_NS)
+    assert isinstance(guide.point(EXPLORE_NS + PERIOD_NS), NoWay)
+    assert isinstance(guide.point(EXPLORE_NS + 2 * PERIOD_NS), Goal)
+
+
+# -- drives -----------------------------------------------------------------------------------------------
+
+
+def drives(world, duration=60.0, seed=1, **gains):
+    planner = TimedPlanner(MapPlanner(world, seed, led=True))
+    driver, simulator = Navigator(planner, gains=gains), KinematicSimulator(world, seed=seed, camera=True)
+    return drive(driver, simulator, driver.robot, Rules(duration=duration, max_speed=2.0), seed=seed)
 
 
 def test_the_reflex_with_a_memory_gets_out_of_a_pocket_and_without_one_does_not():
@@ -151,3 +313,27 @@ def test_the_reflex_with_a_memory_gets_out_of_a_pocket_and_without_one_does_not(
         episode = drive(driver, simulator, driver.robot, Rules(duration=40.0), seed=1)
         assert episode.contacts == 0
         assert episode.reached == remembers
+
+
+def test_the_robot_stops_where_there_is_no_way():
+    world = World("closed", Pose(), (8.0, 0.0), (-3.0, -5.0, 10.0, 5.0), boxes=CLOSED)
+    episode = drives(world, duration=5.0)
+    assert episode.contacts == 0
+    assert episode.modes["STOPPED"] > 0.9
+    assert episode.path < 0.5
+
+
+@pytest.mark.parametrize("kind", ["fardoor", "spiral", "zigzag", "gaps", "pocket"])
+def test_a_way_that_is_far_from_the_line_or_as_narrow_as_the_robot_and_10_cm_is_driven(kind):
+    episode = drives(generate(kind, 1), duration=160.0, max_speed=2.0)
+    assert episode.reached
+    assert episode.contacts == 0
+
+
+def test_no_way_stops_the_reflex_for_as_long_as_a_point_lasts():
+    reflex = Reflex({"open_space": True}, clock=lambda: 0)
+    reflex.put_goal(GOAL)
+    reflex.put_waypoint(NoWay(0), 0)
+    assert math.isnan(reflex._boxes["goal"].read()["value"]["x"])
+    reflex.put_waypoint(Goal(1, 1.0, 2.0), 1)
+    assert reflex._boxes["goal"].read()["value"]["x"] == 1.0

@@ -12,10 +12,10 @@ from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.worlds import (
     GENERATORS,
-    GUARANTEED_CLEARANCE,
     Mover,
     World,
     generate,
+    guaranteed,
     load_barn,
     load_world,
     passable,
@@ -52,7 +52,8 @@ def test_generated_worlds_follow_from_their_seed_and_leave_room_at_both_ends(nam
             one.start.x, one.start.y, one.start.yaw, JACKAL.length, JACKAL.width, one.cylinders, one.boxes
         )
         assert gap > 0.05
-        assert passable(one, 0.3 if name == "field" else GUARANTEED_CLEARANCE)
+        room, cell = guaranteed(name)
+        assert passable(one, room, cell=cell)
 
 
 def test_an_arena_is_walled_has_its_polygons_and_ten_to_23_metres_to_go():

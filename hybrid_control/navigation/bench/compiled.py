@@ -25,7 +25,6 @@ from hybrid_control.navigation.bench.map_planner import (
     frame_of,
     read_out,
     way_ahead,
-    yaw_along,
 )
 from hybrid_control.navigation.episode import NOTE_WAY, WINDOW_NS, Episode, Rules
 from hybrid_control.navigation.planner.rates import LATENCY, PENDING, PLANNER_RATE, RATES_TIMEOUT
@@ -39,6 +38,9 @@ from hybrid_control.navigation.reflex.percept import SWEEP
 from hybrid_control.navigation.reflex.scan import new_view, take_scan
 from hybrid_control.navigation.reflex.states import STATES, fill
 from hybrid_control.navigation.reflex.tick import run_tick
+from hybrid_control.navigation.route.guide import PERIOD_NS
+from hybrid_control.navigation.route.memory import AHEAD, LOOKAHEAD, NEAREST, disc
+from hybrid_control.navigation.route.way import farthest_in_sight
 from hybrid_control.navigation.states import POPULATIONS, Settled
 from hybrid_control.navigation.states import channels as drives
 from hybrid_control.realtime import address_of, write_mailbox
@@ -69,7 +71,6 @@ from hybrid_control.sim.wheels import reckon
 from hybrid_control.sim.worlds import World
 
 RATES_LAST_NS = round(RATES_TIMEOUT * 1e9)
-ROUTE_NS, ROUTE_LOOKAHEAD, ROUTE_AHEAD = 200_000_000, 1.5, 3.0  # as in `route.memory`
 MODES = len(Mode)
 KEYS = 4096  # spikes of one window
 
@@ -86,6 +87,7 @@ RUN = np.dtype(
         ("planner", np.int64),  # whether there is one
         ("states", np.int64),  # whether its plans bring initial states along
         ("route", np.int64),  # whether points on the way stand in for the goal
+        ("disc", np.float64, (3,)),  # of `route.memory`, m
         *((name, np.float64) for name in Readout._fields),
         ("planner_dies_within", np.float64),  # m from the goal, -1 for never
         ("goal_radius", np.float64),
@@ -133,11 +135,12 @@ class Start(NamedTuple):
 
 
 class Way(NamedTuple):
-    """The way to the goal: distances in cells, which of them are free, and `frame_of` both."""
+    """The way to the goal: distances in cells, which of them are free, `frame_of` both, and how much room each has."""
 
     field: FloatArray
     free: NDArray[np.bool_]
     frame: FloatArray
+    clear: NDArray[Any]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -160,21 +163,23 @@ def _reckon(run: Any, motion: Any, counts: FloatArray, state: FloatArray, dt: fl
 
 
 @numba.njit(cache=True, nogil=True)
-def _aim(to_goal: Way, state: FloatArray, motion: Any, goal: Any) -> None:
+def _aim(run: Any, to_goal: Way, state: FloatArray, motion: Any, goal: Any) -> None:
     """Set the goal to the point that a route memory which knows map and place would give, in the odometry's frame."""
-    field, free, frame = to_goal
-    x, y, yaw = state[X], state[Y], state[YAW]
-    distance = math.hypot(frame[3] - x, frame[4] - y)
-    ahead, length = math.nan, distance
-    if distance >= ROUTE_LOOKAHEAD:
-        path = way_ahead(field, frame, x, y, ROUTE_LOOKAHEAD)
-        ahead = yaw_along(path, free, frame, x, y, ROUTE_LOOKAHEAD)
-        length = min(ROUTE_AHEAD, distance)
-    if math.isnan(ahead):
-        ahead, length = math.atan2(frame[4] - y, frame[3] - x), distance
-    bearing = ahead - yaw + motion.yaw
+    frame, x, y = to_goal.frame, state[X], state[Y]
+    dx, dy = frame[3] - x, frame[4] - y
+    if math.hypot(dx, dy) >= LOOKAHEAD:
+        path = way_ahead(to_goal.field, frame, x, y, AHEAD)
+        if path.shape[0] > 1:
+            disc = (run.disc[0], run.disc[1], run.disc[2])
+            k = farthest_in_sight(path, to_goal.clear, disc)
+            dx, dy = (path[k, 0] - path[0, 0]) * frame[2], (path[k, 1] - path[0, 1]) * frame[2]
+            away = math.hypot(dx, dy)
+            if 0.0 < away < NEAREST:
+                dx, dy = dx * NEAREST / away, dy * NEAREST / away
+    length, bearing = math.hypot(dx, dy), math.atan2(dy, dx) - state[YAW] + motion.yaw
     goal.x = motion.x + length * math.cos(bearing)
     goal.y = motion.y + length * math.sin(bearing)
+    goal.final = 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -197,7 +202,7 @@ def _episode(
     """
     scan, train, motion, goal, view = mail
     state, base, cylinders, movers, boxes = plane
-    field, free, frame = to_goal
+    field, free, frame, _ = to_goal
     lidar_rng, planner_rng = rngs
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
     fixed = cylinders.shape[0] - movers.shape[0]
@@ -237,13 +242,13 @@ def _episode(
                 odometry_ns, seen_odometry = now, True
                 if 0 <= aim_until < now:
                     aim_until = -1
-                    goal.x, goal.y = frame[3], frame[4]
+                    goal.x, goal.y, goal.final = frame[3], frame[4], 1
                     write_mailbox(c.goal_box, address_of(goal), now, now)
                 write_mailbox(c.motion_box, address_of(motion), now, now)
                 if run.route and alive and now >= next_route:
-                    next_route = now + ROUTE_NS
+                    next_route = now + PERIOD_NS
                     aim_until = now + run.waypoint_lasts_ns
-                    _aim(to_goal, state, motion, goal)
+                    _aim(run, to_goal, state, motion, goal)
                     write_mailbox(c.goal_box, address_of(goal), now, now)
             elif scan_due == due:
                 sent_scan += 1
@@ -365,7 +370,7 @@ class CompiledRunner:
         reflex.activate()
         motion, goal, view = np.zeros(1, t.MOTION), np.zeros(1, t.GOAL), new_view()
         motion["x"], motion["y"], motion["yaw"] = world.start.x, world.start.y, world.start.yaw
-        goal["x"], goal["y"] = world.goal
+        (goal["x"], goal["y"]), goal["final"] = world.goal, 1
         write_mailbox(int(reflex.context["goal_box"][0]), goal.ctypes.data, 0, 0)
         frame = frame_of(field)
         frame[3:] = world.goal
@@ -376,7 +381,7 @@ class CompiledRunner:
             Mail(np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0], view[0]),
             simulator.plane,
             simulator.lidar.angles,
-            Way(field.field, field.free, frame),
+            Way(field.field, field.free, frame, field.clear),
             encoder("poisson", t.CHANNELS, seed=seed).state,
             (simulator.lidar.rng, np.random.default_rng([seed, 31])),
             self._start(),
@@ -417,6 +422,7 @@ class CompiledRunner:
         run["planner_period_ns"] = round(1e9 / PLANNER_RATE)
         run["waypoint_lasts_ns"] = round(float(gains["planner_timeout"]) * 1e9)
         run["planner"], run["route"] = self.planner, self.route
+        run["disc"] = disc(0.5 * float(settings["robot_width"]))
         run["states"] = self._settled is not None
         run["goal_radius"] = rules.goal_radius
         run["centre_contact"] = -1.0 if rules.centre_contact is None else rules.centre_contact

@@ -204,7 +204,9 @@ class Harness:
         with contextlib.closing(kind(scene.world, self.robot, seed, camera=looks)) as simulator:
             if driver.planner is not None:
                 if self.setup.level != "physics":
-                    driver.planner.source = MapPlanner(scene.world, seed, self._settled())
+                    driver.planner.source = MapPlanner(
+                        scene.world, seed, self._settled(), led=find_policy(name).memory
+                    )
                 if isinstance(driver.planner.source, PlannerOnNeed):
                     driver.planner.source.reset()
                 driver.planner.fault = planner_fault(self.setup.fault, scene.world)

@@ -176,13 +176,19 @@ class MapPlanner:
 
     It knows the whole map, so it never enters a dead end: it says how well the reflex follows a good planner, not how
     good the planner is. Its images are true poses. Without any way to the goal it names the bearing. settled: the
-    initial states that its plans bring along; readout: its last layer.
+    initial states that its plans bring along; readout: its last layer; led: its heading is that of the goal which it is
+    given, where a route memory gives points on the way: by its own it would know more than the robot has seen.
     """
 
     max_rate = MAX_RATE
 
     def __init__(
-        self, world: World, seed: int, settled: Settled | None = None, readout: Readout = Readout()
+        self,
+        world: World,
+        seed: int,
+        settled: Settled | None = None,
+        readout: Readout = Readout(),
+        led: bool = False,
     ) -> None:
         self._field = way_field(world)
         self._frame = frame_of(self._field)
@@ -190,7 +196,7 @@ class MapPlanner:
         self._obstacles = np.array(world.cylinders), np.array(world.boxes)
         self._rng = np.random.default_rng([seed, 31])
         self._error = 0.0
-        self._settled, self._readout = settled, readout
+        self._settled, self._readout, self._led = settled, readout, led
 
     def plan(
         self, image: Pose, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
@@ -198,6 +204,8 @@ class MapPlanner:
         """Rates of the heading and speed populations, as `planner.Planner.plan` gives them."""
         self._error = erring(self._error, float(self._rng.normal(0.0, ERROR)))
         heading, speed = self.wish(image)
+        if self._led:
+            heading = odometry.pose.to_body(goal.x, goal.y)[1]
         rates = read_out(heading + self._error, speed, self._readout)
         begin = None
         if states and self._settled is not None:

@@ -45,6 +45,7 @@ class Reason(enum.IntEnum):
     NOTHING_VALID = 12
     NOTHING_IN_RANGE = 13
     SCAN_IN_DOUBT = 14
+    NO_WAY = 15
 
 
 TRAIN = np.dtype(
@@ -56,7 +57,7 @@ VERTICAL = np.dtype([("up", np.float64), ("down", np.float64)], align=True)  # m
 CROSSING = np.dtype([("sectors", np.uint8, (SECTORS,))], align=True)
 GOAL = np.dtype(
     [
-        ("x", np.float64),  # m, where to go now
+        ("x", np.float64),  # m, where to go now; nan where there is no way
         ("y", np.float64),
         ("wish", np.int64),  # number of the wish that it belongs to: a goal, told anew
         ("final", np.int64),  # whether it is that goal itself, and no point on the way
@@ -160,6 +161,11 @@ CONTEXT = np.dtype(
         ("fastest", np.float64),  # m/s, in this tick
         ("play_end", np.int64),  # tick up to which planner spikes are scheduled
         ("crossed", np.int64),  # whether what crosses the way counts now
+        ("held_turn", np.float64),  # rad that the robot has turned since the guard began to hold it
+        (
+            "narrow",
+            np.float64,
+        ),  # how narrow the way between two things is: 0 wide enough, 1 as narrow as can be driven
         ("seen_ns", np.int64),  # the loop's clock at the frame of what the scan saw
         ("guard", GUARD),
         ("stuck", np.float64),

@@ -107,7 +107,10 @@ def wish(c: Any) -> None:
     if command.mode == Mode.REFLEX_ONLY:
         fastest *= 0.5
     if c.goal_known:
-        fastest = min(fastest, 0.15 + c.goal_distance)
+        way = c.goal_distance
+        if not c.goal.value.final:  # a point on the way is turned at, not stopped at
+            way = max(way, math.sqrt(g.max_acceleration * way))
+        fastest = min(fastest, 0.15 + way)
     backing = c.back_off > 0.0
     ahead = 0.0 if backing else c.rates[2]  # backing off, the forward population has no say
     linear = g.speed_gain * (ahead - c.rates[3]) / MOTOR_RATE

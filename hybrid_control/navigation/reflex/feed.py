@@ -25,6 +25,13 @@ DIRECTIONS = sector_directions().astype(np.float64)
 SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
 NEAR, MID, FAR = (distance for _, distance, _ in BANDS)
 NEAR_DRIVE, MID_DRIVE, FAR_DRIVE = (drive for _, _, drive in BANDS)
+BEYOND = 0.10  # m behind the robot at the point that it aims at, from where on an obstacle does not close a heading
+CENTRED, LEAST_CLEARANCE = (
+    0.025,
+    0.02,
+)  # m by which it may be off the middle of a gap, and that it keeps in any
+BESIDE = 0.5  # m beside the robot in which there is the other side of a gap, if it is one
+NARROWS = 0.8  # m before the robot in which a gap counts
 AT_REST = 0.05  # m/s and rad/s
 STRAIGHT_BEHIND = 0.01  # sine of the bearing of a goal that counts as on the left, where the robot stands
 
@@ -89,14 +96,22 @@ def _see(c: Any) -> None:
     far = view(c.far_in, SECTORS, F32)
     approach = view(c.approach_in, SECTORS, F32)
     # a robot that is to keep more clearance sees everything nearer by as much as it is wider
-    scale = NOMINAL_HALF_WIDTH / (c.guard.outline.half_width + g.clearance)
+    clearance = _clearance(c)
+    scale = NOMINAL_HALF_WIDTH / (c.guard.outline.half_width + clearance)
+    c.narrow = (g.clearance - clearance) / max(g.clearance - LEAST_CLEARANCE, 1e-3)
     first, last = _crossed(c, g.avoidance_distance / scale) if c.crossed else (SECTORS, -1)
+    # what lies beyond the point that is aimed at is in nobody's way
+    reach = g.avoidance_distance
+    if c.goal_known:
+        reach = min(reach, (c.goal_distance + c.guard.outline.half_length + BEYOND) * scale)
     for i in range(SECTORS):
         r = float(c.scan.value.sectors[i]) * scale
         n = m = f = a = 0.0
-        if r < g.avoidance_distance:
+        if r < reach:
             n = min(1.0, max(0.0, (MID - r) / (MID - NEAR)))
             m = max(0.0, 1.0 - abs(r - MID) / (MID - NEAR))
+            if c.narrow > 0.0 and NEAR < r < MID:  # no heading is closed for more than they close
+                n, m = 0.0, 1.0
             if r < FAR:
                 f = max(0.0, (r - MID) / (FAR - MID))
             else:
@@ -110,6 +125,30 @@ def _see(c: Any) -> None:
         mid[i] = _drive(MID_DRIVE, m)
         far[i] = _drive(FAR_DRIVE, f)
         approach[i] = _drive(2.0, min(a, 1.0) if a > 0.075 else 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _clearance(c: Any) -> float:
+    """The clearance to keep, m: less than the gain where the straight way to what is aimed at leads between two things
+    that the robot fits between, but not with as much beside it."""
+    g, seen, half_width = c.gains.value, c.scan.value, c.guard.outline.half_width
+    if not c.goal_known:
+        return float(g.clearance)
+    cosine, sine = math.cos(c.goal_bearing), math.sin(c.goal_bearing)
+    left = right = half_width + BESIDE
+    ends = min(c.goal_distance, c.guard.outline.half_length + NARROWS)
+    for k in range(seen.count):
+        x, y = float(seen.points[k, 0]), float(seen.points[k, 1])
+        along, beside = cosine * x + sine * y, cosine * y - sine * x
+        if -c.guard.outline.half_length < along < ends:
+            if beside >= 0.0:
+                left = min(left, beside)
+            else:
+                right = min(right, -beside)
+    room = 0.5 * (left + right) - half_width
+    if room < 0.0:
+        return float(g.clearance)  # it does not fit: whatever is there is to be driven around
+    return float(min(max(room - CENTRED, LEAST_CLEARANCE), g.clearance))
 
 
 @njit(cache=True, nogil=True)

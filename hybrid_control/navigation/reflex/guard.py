@@ -21,6 +21,11 @@ from numpy.typing import NDArray
 from hybrid_control.geometry.outline import OUTLINE, displacement, stays_clear
 from hybrid_control.signals.headings import sector_of, wrapped
 
+GUARD_MARGIN = 0.04  # m, what is kept around the outline for the noise of the scan
+SLIM_MARGIN, SLIM_STOP = (
+    0.02,
+    0.05,
+)  # m, and of free way ahead, of a robot that goes slowly through a narrow place
 REACTION = 0.1  # s, in which a command takes its way
 MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
 LAG = 0.1  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
@@ -229,7 +234,9 @@ def _braking_turn(seen: Any, soon: float, g: Any) -> float:
     for part in (1.0, 0.75, 0.5, 0.25):
         for share in (1.0, 0.7, 0.4, 0.0):
             turn = share * g.turn
-            if _is_free(seen, g.speed, 0.0, turn, part * (soon + 0.5 * abs(g.speed) / g.deceleration), 0.0, g):
+            if _is_free(
+                seen, g.speed, 0.0, turn, part * (soon + 0.5 * abs(g.speed) / g.deceleration), 0.0, g
+            ):
                 return turn
     return 0.0
 

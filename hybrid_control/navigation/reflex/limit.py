@@ -8,11 +8,21 @@ import numpy as np
 from numba import njit
 
 from hybrid_control.navigation.reflex.evasion import evade, on_a_circle
-from hybrid_control.navigation.reflex.guard import MAX_YAW_ACCELERATION, guard, way_out, within_sight
+from hybrid_control.navigation.reflex.guard import (
+    GUARD_MARGIN,
+    MAX_YAW_ACCELERATION,
+    SLIM_MARGIN,
+    SLIM_STOP,
+    guard,
+    way_out,
+    within_sight,
+)
 from hybrid_control.navigation.reflex.turning import in_legs, steer
 
+SLOWLY = 0.25  # m/s, fastest where the way between two things is as narrow as can be driven
 STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
 BACK_OFF = 0.8  # s
+TURNS_AWAY = 0.25  # rad to one side, turned while it is held
 HEIGHT_GAIN = 1.0  # 1/s, climb for a metre that is missing
 
 
@@ -28,6 +38,8 @@ def limit(c: Any, now_ns: int) -> None:
             w = on_a_circle(w, x, c.guard.radius)
     _prepare(c, now_ns)
     wished = x
+    if c.narrow > 0.0:
+        x = min(x, c.narrow * SLOWLY + (1.0 - c.narrow) * max(g.max_speed, SLOWLY))
     x, y = within_sight(seen, x, y, c.guard)
     if car and x != wished:
         w *= x / wished  # on the same curve
@@ -36,8 +48,8 @@ def limit(c: Any, now_ns: int) -> None:
         c.leg = 0  # what moves has the say
     elif car:
         x, w, guarded = in_legs(c, x, w, guarded)
-    held = guarded and max(abs(x), abs(y)) < 0.02
-    if held and c.back_off > 0.0:
+    # backing off, the network may wish nothing, for what is near behind holds it from going back
+    if c.back_off > 0.0 and max(abs(x), abs(y)) < 0.02:
         if c.guard.holonomic:
             x, y, _ = way_out(seen, c.fastest, g.max_yaw_rate, c.guard)
         elif abs(w) < 0.1:
@@ -48,9 +60,8 @@ def limit(c: Any, now_ns: int) -> None:
     if x != command.wish_x or y != command.wish_y or w != command.wish_yaw:
         command.ticks_limited += 1
 
-    held = guarded and max(abs(x), abs(y)) < 0.02 and abs(w) < 0.1
     if not car:
-        c.stuck = min(STUCK_AFTER, c.stuck + c.dt) if held else max(0.0, c.stuck - c.dt)
+        _count_held(c, guarded and max(abs(x), abs(y)) < 0.02, w)
     c.back_off = max(0.0, c.back_off - c.dt)
     if c.stuck >= STUCK_AFTER and not car:
         c.stuck = 0.0
@@ -69,6 +80,16 @@ def limit(c: Any, now_ns: int) -> None:
         command.angular_z = c.curvature * command.linear_x
     else:
         command.angular_z = _towards(command.angular_z, w, MAX_YAW_ACCELERATION * c.dt)
+
+
+@njit(cache=True, nogil=True)
+def _count_held(c: Any, held: bool, turn: float) -> None:
+    """Note for how long the guard has held the robot; one that sways to and fro is held, one that turns away is not."""
+    c.held_turn = c.held_turn + turn * c.dt if held else 0.0
+    if abs(c.held_turn) > TURNS_AWAY:
+        c.stuck = c.held_turn = 0.0
+    rise = c.dt if abs(turn) < 0.1 else 0.5 * c.dt
+    c.stuck = min(STUCK_AFTER, c.stuck + rise) if held else max(0.0, c.stuck - c.dt)
 
 
 @njit(cache=True, nogil=True)
@@ -94,6 +115,9 @@ def _prepare(c: Any, now_ns: int) -> None:
     if c.motion.sequence == 0 or now_ns - c.motion.received_ns > c.gains.value.odometry_timeout * 1e9:
         x, y, w = c.command.linear_x, c.command.linear_y, c.command.angular_z
     c.guard.speed, c.guard.turn = x, w
+    stop = c.gains.value.stop_distance
+    c.guard.outline.margin = GUARD_MARGIN - c.narrow * (GUARD_MARGIN - SLIM_MARGIN)
+    c.guard.stop_distance = stop - c.narrow * max(stop - SLIM_STOP, 0.0)
     if not c.guard.holonomic:
         return
     c.guard.drift_x, c.guard.drift_y, c.guard.drift_yaw = x * response, y * response, w * response

@@ -51,6 +51,7 @@ from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.signals import (
     PLANNER_POPULATIONS,
     Goal,
+    NoWay,
     Odometry,
     Pose,
     RangeScan,
@@ -287,11 +288,11 @@ class Reflex:
         arrived = self.context["fulfilled"][0] == wish and bool(motion["sequence"])
         return arrived and away >= float(self.settings["goal_tolerance"])
 
-    def put_waypoint(self, point: Goal, now_ns: int) -> None:
+    def put_waypoint(self, point: Goal | NoWay, now_ns: int) -> None:
         """A point on the way to the goal, or where the goal lies by a better reckoning, in the odometry's frame.
 
-        It stands in for the goal until the next one, but for `gains.planner_timeout` at most: whoever thinks about
-        the way may die. Without a goal it is ignored; a stamp as `gains.planner_timeout` says.
+        It stands in for the goal, and NoWay stops the robot, until the next one or for `gains.planner_timeout`: whoever
+        thinks about the way may die. Without a goal it is ignored; a stamp as `gains.planner_timeout` says.
         """
         with self._lock:
             if self._target.goal is None:

@@ -21,6 +21,7 @@ REASONS = {
     Reason.STALE_SCAN: "the newest scan is too old",
     Reason.SCAN_IN_DOUBT: "what the range sensors say is contradicted",
     Reason.NO_GOAL: "no goal yet",
+    Reason.NO_WAY: "no way leads to the goal, by all that was seen",
     Reason.STALE_ODOMETRY: "no planner, and no odometry to know the goal's bearing by",
     Reason.STALE_PLANNER: "no fresh spikes from the planner",
     Reason.AT_GOAL: "at the goal",
@@ -64,7 +65,9 @@ class Status:
     gains_version: int
     wish: Twist  # the newest tick's, of the network; zero where it does not drive
     allowed: Twist  # what was let through of it, before the ramp
-    guard_share: float  # of the ticks that drove since the last status, those in which they differ; NaN for none
+    guard_share: (
+        float  # of the ticks that drove since the last status, those in which they differ; NaN for none
+    )
 
 
 class Meter:

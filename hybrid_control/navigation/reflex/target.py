@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from hybrid_control.realtime import Mailbox
-from hybrid_control.signals import Goal
+from hybrid_control.signals import Goal, NoWay
 
 
 class Target:
@@ -25,8 +26,8 @@ class Target:
             self._wish += 1
             self._aim_at(goal)
 
-    def set_waypoint(self, point: Goal, until_ns: int) -> None:
-        """Aim at a point on the way until a time of the loop's clock."""
+    def set_waypoint(self, point: Goal | NoWay, until_ns: int) -> None:
+        """Aim at a point on the way, or at nothing where there is no way, until a time of the loop's clock."""
         self._until = until_ns
         self._aim_at(point)
 
@@ -44,13 +45,14 @@ class Target:
         """Go on from there."""
         self.goal, self._wish, self._until = state
 
-    def _aim_at(self, point: Goal) -> None:
+    def _aim_at(self, point: Goal | NoWay) -> None:
         assert self.goal is not None
+        x, y = (point.x, point.y) if isinstance(point, Goal) else (math.nan, math.nan)
         newest = self._box.read()
         now = newest["value"]
-        if newest["sequence"] and (now["x"], now["y"], now["wish"]) == (point.x, point.y, self._wish):
+        if newest["sequence"] and (now["x"], now["y"], now["wish"]) == (x, y, self._wish):
             return
         record = self._box.new()
-        record["x"], record["y"], record["wish"] = point.x, point.y, self._wish
-        record["final"] = (point.x, point.y) == (self.goal.x, self.goal.y)
+        record["x"], record["y"], record["wish"] = x, y, self._wish
+        record["final"] = (x, y) == (self.goal.x, self.goal.y)
         self._box.write(record, point.stamp_ns, self._clock())

@@ -69,7 +69,8 @@ def _forget_if_later(entry: Any, now_ns: int) -> None:
 def aim(c: Any, now_ns: int) -> None:
     """Where the goal is, the motion since the odometry's stamp made good, and what may be done about it."""
     c.goal_distance = c.goal_bearing = 0.0
-    c.goal_known = c.goal.sequence > 0 and c.motion.sequence > 0
+    there = c.goal.sequence > 0 and not math.isnan(c.goal.value.x)
+    c.goal_known = there and c.motion.sequence > 0
     if c.goal_known:
         age = (now_ns - c.motion.received_ns) * 1e-9
         c.goal_known = age <= c.gains.value.odometry_timeout
@@ -117,6 +118,8 @@ def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
         return Mode.STOPPED, Reason.NO_GOAL
     if _arrived(c):
         return Mode.ARRIVED, Reason.AT_GOAL
+    if math.isnan(c.goal.value.x):
+        return Mode.STOPPED, Reason.NO_WAY
     if c.train.sequence > 0 and now_ns - c.train.received_ns <= g.planner_timeout * 1e9:
         return Mode.HYBRID, Reason.BOARD_REPLACED if c.backend and not c.board_on else Reason.NONE
     if c.stop_without_planner:

@@ -8,13 +8,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.context import INPUTS
+from hybrid_control.navigation.reflex.guard import GUARD_MARGIN
 from hybrid_control.navigation.reflex.network import GAINED, SPIKE_LAYOUT
 from hybrid_control.parameters import Value
 from hybrid_control.realtime import Mailbox
 from hybrid_control.snn import Engine
 from hybrid_control.snn.backends.numba.kernels import K_NEW, K_THRESHOLD, K_V
-
-GUARD_MARGIN = 0.04  # m, what the outline guard keeps for the noise of the scan
 
 
 def connect(

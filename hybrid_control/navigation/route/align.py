@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from hybrid_control.geometry.eikonal import FloatArray
+from hybrid_control.navigation.route.grid import Surfaces
 
 Triple = tuple[float, float, float]
 
@@ -66,12 +67,11 @@ def normals(points: FloatArray) -> FloatArray:
 
 @numba.njit(cache=True, nogil=True)
 def settle(
-    surfaces: FloatArray, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, time: float
+    surfaces: Surfaces, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, time: float
 ) -> None:
     """Enter a scan from a pose (x, y, yaw) at `time` s into the means of its cells.
 
-    surfaces: (rows, columns, 6) count, sums of x and y in m, sum of the normals, time of the first reading in s;
-    frame: x and y of the first cell's corner and the cells' side, m;
+    surfaces: of `grid.Grid`; frame: x and y of the first cell's corner and the cells' side, m;
     points, facing: (n, 2), as `normals` has them. The other side of a thin wall is not mixed with the first one.
     """
     (x0, y0, cell), (x, y, yaw) = frame, pose
@@ -89,15 +89,15 @@ def settle(
         if count == 0.0:
             surfaces[i, j, 5] = time
         surfaces[i, j, 0] += 1.0
-        surfaces[i, j, 1] += u
-        surfaces[i, j, 2] += v
+        surfaces[i, j, 1] += u - j * cell
+        surfaces[i, j, 2] += v - i * cell
         surfaces[i, j, 3] += nx
         surfaces[i, j, 4] += ny
 
 
 @numba.njit(cache=True, nogil=True)
 def equations(
-    surfaces: FloatArray, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, until: float
+    surfaces: Surfaces, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, until: float
 ) -> tuple[FloatArray, FloatArray, int]:
     """Normal equations (3, 3) and (3,) of the correction in x, y and yaw, and the number of points with a surface.
 
@@ -105,7 +105,7 @@ def equations(
     """
     (x0, y0, cell), (x, y, yaw) = frame, pose
     c, s = math.cos(yaw), math.sin(yaw)
-    rows, columns = surfaces.shape[0], surfaces.shape[1]
+    rows, columns, reach = surfaces.shape[0], surfaces.shape[1], math.ceil(GATE / cell - 0.01) - 1
     normal = np.zeros((3, 3))
     right = np.zeros(3)
     used = 0
@@ -117,15 +117,16 @@ def equations(
         u, v = x + dx - x0, y + dy - y0
         i, j = math.floor(v / cell), math.floor(u / cell)
         nearest, residual, nx, ny = GATE * GATE, 0.0, 0.0, 0.0
-        for p in range(max(0, i - 1), min(rows, i + 2)):
-            for q in range(max(0, j - 1), min(columns, j + 2)):
+        for p in range(max(0, i - reach), min(rows, i + reach + 1)):
+            for q in range(max(0, j - reach), min(columns, j + reach + 1)):
                 count = surfaces[p, q, 0]
                 if count < 2.0 or surfaces[p, q, 5] > until:
                     continue
                 along = math.hypot(surfaces[p, q, 3], surfaces[p, q, 4])
                 if surfaces[p, q, 3] * fx + surfaces[p, q, 4] * fy < AGREE * along or along == 0.0:
                     continue
-                ex, ey = surfaces[p, q, 1] / count - u, surfaces[p, q, 2] / count - v
+                ex = q * cell + surfaces[p, q, 1] / count - u
+                ey = p * cell + surfaces[p, q, 2] / count - v
                 if ex * ex + ey * ey < nearest:
                     nearest = ex * ex + ey * ey
                     nx, ny = surfaces[p, q, 3] / along, surfaces[p, q, 4] / along
@@ -156,7 +157,7 @@ def foreseen(spread: FloatArray, dx: float, dy: float, turn: float) -> FloatArra
 
 
 def align(
-    surfaces: FloatArray,
+    surfaces: Surfaces,
     frame: Triple,
     pose: Triple,
     spread: FloatArray,

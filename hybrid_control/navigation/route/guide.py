@@ -6,24 +6,35 @@ The planner node and the lock step both hold one, so what is measured is what ru
 from __future__ import annotations
 
 from hybrid_control.navigation.route.memory import RouteMemory
-from hybrid_control.signals import Goal, Odometry, Pose, RangeScan
+from hybrid_control.signals import Goal, NoWay, Odometry, RangeScan
 
 PERIOD_NS = 200_000_000  # between two points
-FARTHEST = 40.0  # m to a goal that the grid reaches; one further away is approached in legs
+EXPLORE_NS = 10_000_000_000  # least time between two beginnings anew
 
 
 class Guide:
     """Scans, odometry and a goal in, points on the way out.
 
     lidar_x, lidar_yaw: the range sensor's place ahead of the robot's centre in m, and its turn against it in rad.
+    half_width: of the robot, m. explores: where there is no way, all that was seen is forgotten, and what leads to the
+    goal as if nothing stood there is looked at again; else the robot is told that there is none.
     """
 
-    def __init__(self, lidar_x: float = 0.0, lidar_yaw: float = 0.0) -> None:
-        self._mount = lidar_x, lidar_yaw
+    def __init__(
+        self, lidar_x: float = 0.0, lidar_yaw: float = 0.0, half_width: float = 0.215, explores: bool = False
+    ) -> None:
+        self._robot = lidar_x, lidar_yaw, half_width
+        self._explores = explores
         self._goal: Goal | None = None
         self._odometry: Odometry | None = None
         self._due = self._newest_ns = 0
+        self._explore_ns: int | None = None  # when it began anew
         self.memory: RouteMemory | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether there is no way to the goal, by what was seen so far."""
+        return self.memory is not None and self.memory.blocked
 
     def put_goal(self, goal: Goal) -> None:
         """Where to go, in the odometry's frame. The same goal again changes nothing, another one begins anew."""
@@ -39,29 +50,26 @@ class Guide:
         if self._odometry is None or self._goal is None:
             return
         if scan.stamp_ns < self._newest_ns:  # the clock was set back: a simulation began anew
-            self.memory = None
+            self.memory = self._explore_ns = None
         self._newest_ns = scan.stamp_ns
         if self.memory is None:
-            self._begin(self._odometry.pose, self._goal)
-        assert self.memory is not None
+            self.memory = RouteMemory(self._odometry.pose, self._goal, *self._robot)
         self.memory.remember(scan, self._odometry)
 
-    def point(self, now_ns: int) -> Goal | None:
-        """The point to drive to in place of the goal, PERIOD_NS after the one before; None until then."""
+    def point(self, now_ns: int) -> Goal | NoWay | None:
+        """The point to drive to in place of the goal, PERIOD_NS after the one before, or that there is none.
+
+        None until it is due, and while the first way is sought.
+        """
         if self.memory is None or self._goal is None or self._odometry is None:
             return None
         if 0 <= self._due - now_ns <= PERIOD_NS and now_ns < self._due:
             return None
         self._due = now_ns + PERIOD_NS
-        pose = self._odometry.pose
-        if self.memory.goal is not self._goal and self.memory.distance(pose) < 0.5 * FARTHEST:
-            self._begin(pose, self._goal)
-        return self.memory.point(pose, now_ns)
-
-    def _begin(self, pose: Pose, goal: Goal) -> None:
-        """A new memory from here; its goal lies at most FARTHEST m away, on the straight line to that of the drive."""
-        distance, _ = pose.to_body(goal.x, goal.y)
-        if distance > FARTHEST:
-            share = FARTHEST / distance
-            goal = Goal(goal.stamp_ns, pose.x + share * (goal.x - pose.x), pose.y + share * (goal.y - pose.y))
-        self.memory = RouteMemory(pose, goal, *self._mount)
+        point = self.memory.point(self._odometry.pose, now_ns)
+        if not self.memory.blocked:
+            return point
+        if self._explores and (self._explore_ns is None or now_ns - self._explore_ns >= EXPLORE_NS):
+            self._explore_ns = now_ns
+            self.memory.forget()
+        return NoWay(now_ns)

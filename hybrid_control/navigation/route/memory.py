@@ -1,7 +1,7 @@
 """A memory of what the lidar has seen, and the way to the goal through it: what leads out of a dead end.
 
-An occupancy grid is filled scan by scan, each laid over the earlier ones (`route.align`), for the odometry drifts;
-what has not been seen counts as free. From time to time the eikonal equation is solved on it (`geometry.eikonal`), and
+An occupancy grid (`route.grid`) is filled scan by scan, each laid over the earlier ones (`route.align`), for the
+odometry drifts; what has not been seen counts as free. From time to time the way is sought on it (`route.way`), and
 planner and reflex are given a point on the way in place of the goal. It knows scans and odometry and nothing else.
 """
 
@@ -9,87 +9,31 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, march
+from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, line_free
 from hybrid_control.navigation.route.align import align, foreseen, normals, settle
+from hybrid_control.navigation.route.grid import Grid
+from hybrid_control.navigation.route.way import Disc, Found, Way, farthest_in_sight
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
-CELL = 0.1  # m
-MARGIN = 6.0  # m of grid around start and goal
 SEEN_TO = 5.0  # m, readings beyond are not used
-HIT, SURE, MOST = 3, 3, 9  # what a reading adds, from where on a cell is taken for occupied, and the most
 ALIGN_NS = 90_000_000  # least time between two scans that are laid over the grid
-RADII = (0.30, 0.24)  # m, of the disc that has to get through; the second where there is no way for the first
-WIDE = 0.60  # m of clearance from which a way costs its length and no more
-TIGHT_COST = 3.0  # cost of a metre with the least clearance
 LOOKAHEAD = 1.5  # m
-AROUND = 28  # cells to each side of the robot that the way ahead depends on: LOOKAHEAD, and 1.3 m beside it
-AHEAD = 3.0  # m, how far away the point is put
+AHEAD = 3.0  # m, how far away the point is put at most
+NEAREST = 0.4  # m, and at least: a point that is reached is stopped at
+CELLS, FINEST, COARSEST = (
+    4.3,
+    0.04,
+    0.10,
+)  # cells on half the robot's width, and their sides at least and at most, m
+LEAST, EASY, WIDE = 0.0, 0.085, 0.385  # m beside half the robot's width, of the discs of `route.way`
 
 
-@numba.njit(cache=True, nogil=True)
-def see(
-    grid: NDArray[np.int16],
-    surfaces: FloatArray,
-    x0: float,
-    y0: float,
-    x: float,
-    y: float,
-    ranges: FloatArray,
-    angles: FloatArray,
-    range_min: float,
-    limit: float,
-) -> None:
-    """Enters one scan, taken at (x, y), into the grid: rays clear cells by 1, their ends add HIT.
-
-    angles: (n,) rad in the grid's frame; ranges: (n,) m, inf for none. A cell that this scan hit is not cleared by it.
-    """
-    rows, columns = grid.shape
-    hit = np.zeros((rows, columns), np.bool_)
-    for k in range(ranges.size):
-        if range_min <= ranges[k] <= limit:
-            j = math.floor((x + ranges[k] * math.cos(angles[k]) - x0) / CELL)
-            i = math.floor((y + ranges[k] * math.sin(angles[k]) - y0) / CELL)
-            if 0 <= i < rows and 0 <= j < columns:
-                hit[i, j] = True
-    for k in range(ranges.size):
-        if ranges[k] < range_min:
-            continue
-        c, s = math.cos(angles[k]), math.sin(angles[k])
-        last_i, last_j = -1, -1
-        for m in range(int(min(ranges[k], limit) / CELL)):
-            j = math.floor((x + m * CELL * c - x0) / CELL)
-            i = math.floor((y + m * CELL * s - y0) / CELL)
-            if not (0 <= i < rows and 0 <= j < columns):
-                break
-            if (i != last_i or j != last_j) and not hit[i, j] and grid[i, j] > 0:
-                grid[i, j] -= 1
-                if grid[i, j] == 0:
-                    surfaces[i, j, :] = 0.0
-            last_i, last_j = i, j
-    for i in range(rows):
-        for j in range(columns):
-            if hit[i, j]:
-                grid[i, j] = min(grid[i, j] + HIT, MOST)
-
-
-@numba.njit(cache=True, nogil=True)
-def clearances(grid: NDArray[np.int16], limit: float) -> FloatArray:
-    """Distance in m of each cell's middle to that of the nearest occupied cell, at most `limit`."""
-    rows, columns = grid.shape
-    clear = np.full((rows, columns), limit)
-    span = int(limit / CELL)
-    for i in range(rows):
-        for j in range(columns):
-            if grid[i, j] < SURE:
-                continue
-            for p in range(max(0, i - span), min(rows, i + span + 1)):
-                for q in range(max(0, j - span), min(columns, j + span + 1)):
-                    clear[p, q] = min(clear[p, q], CELL * math.sqrt((p - i) ** 2 + (q - j) ** 2))
-    return clear
+def disc(half_width: float) -> Disc:
+    """The room that a robot asks for whose width is twice as much, m."""
+    return Disc(half_width + LEAST, half_width + EASY, half_width + WIDE)
 
 
 class RouteMemory:
@@ -97,22 +41,29 @@ class RouteMemory:
 
     start: where the robot begins, by odometry; goal: where it is to go. The grid's frame is that of the odometry at
     the start; `correction` (x, y, yaw) leads from the odometry's frame to the grid's as it drifts. lidar_x, lidar_yaw:
-    the range sensor's place ahead of the robot's centre in m, and its turn against it in rad.
+    the range sensor's place ahead of the robot's centre in m, and its turn against it in rad. half_width: of the robot,
+    m.
     """
 
-    def __init__(self, start: Pose, goal: Goal, lidar_x: float = 0.0, lidar_yaw: float = 0.0) -> None:
+    def __init__(
+        self, start: Pose, goal: Goal, lidar_x: float = 0.0, lidar_yaw: float = 0.0, half_width: float = 0.215
+    ) -> None:
         self.goal = goal
         self._lidar_x, self._lidar_yaw = lidar_x, lidar_yaw
-        self.x0, self.y0 = min(start.x, goal.x) - MARGIN, min(start.y, goal.y) - MARGIN
-        width, height = abs(start.x - goal.x) + 2 * MARGIN, abs(start.y - goal.y) + 2 * MARGIN
-        self.grid = np.zeros((math.ceil(height / CELL), math.ceil(width / CELL)), np.int16)
-        self.surfaces = np.zeros((*self.grid.shape, 6))
+        self._disc = disc(half_width)
+        self._sizes = self._disc.least, self._disc.easy, self._disc.wide
+        cell = min(max(half_width / CELLS, FINEST), COARSEST)
+        self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
         self.correction = Pose()
         self._spread = np.zeros((3, 3))
         self._aligned: Pose | None = (
             None  # where odometry had the robot when a scan was last laid over the grid
         )
         self._next_align = 0
+        self._begun: float | None = None  # s, of the first scan; the grid's times count from there
+        self._way: Way | None = None  # that is being sought
+        self._field: GeodesicField | None = None  # of the way that was found last
+        self.blocked = False  # whether there is no way to the goal
 
     def place(self, pose: Pose) -> Pose:
         """A pose of the odometry on the grid."""
@@ -141,20 +92,14 @@ class RouteMemory:
         seen = (ranges >= scan.range_min) & (ranges <= SEEN_TO)
         points = ranges[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
         points[:, 0] += self._lidar_x
-        facing, time = normals(points), scan.stamp_ns * 1e-9
+        self._begun = scan.stamp_ns * 1e-9 if self._begun is None else self._begun
+        facing, time = normals(points), scan.stamp_ns * 1e-9 - self._begun
         if scan.stamp_ns >= self._next_align:
             self._next_align = scan.stamp_ns + ALIGN_NS
             place = self._align(Pose(x, y, yaw), place, points, facing, time)
         lidar = place.x + self._lidar_x * math.cos(place.yaw), place.y + self._lidar_x * math.sin(place.yaw)
-        see(
-            self.grid, self.surfaces, self.x0, self.y0, *lidar, ranges, place.yaw + beams, scan.range_min, SEEN_TO
-        )  # fmt: skip
-        settle(self.surfaces, self._frame, (place.x, place.y, place.yaw), points, facing, time)
-
-    @property
-    def _frame(self) -> tuple[float, float, float]:
-        """Of the grid: its corner and the side of its cells, m."""
-        return self.x0, self.y0, CELL
+        self.grid.enter(*lidar, ranges, place.yaw + beams, scan.range_min, SEEN_TO)
+        settle(self.grid.surfaces, self.grid.frame, (place.x, place.y, place.yaw), points, facing, time)
 
     def _align(
         self, odometry: Pose, place: Pose, points: FloatArray, facing: FloatArray, time: float
@@ -166,55 +111,66 @@ class RouteMemory:
         c, s = math.cos(turned), math.sin(turned)
         spread = foreseen(self._spread, c * dx - s * dy, s * dx + c * dy, odometry.yaw - before.yaw)
         (x, y, yaw), self._spread = align(
-            self.surfaces, self._frame, (place.x, place.y, place.yaw), spread, points, facing, time
+            self.grid.surfaces, self.grid.frame, (place.x, place.y, place.yaw), spread, points, facing, time
         )
         turn = yaw - odometry.yaw
         c, s = math.cos(turn), math.sin(turn)
         self.correction = Pose(x - c * odometry.x + s * odometry.y, y - s * odometry.x - c * odometry.y, turn)
         return Pose(x, y, yaw)
 
+    def forget(self) -> None:
+        """Nothing has been seen yet; where the robot is stays known."""
+        self.grid.forget()
+        self._way = self._field = None
+        self.blocked = False
+
     def distance(self, pose: Pose) -> float:
         """Metres in a straight line from a pose of the odometry to the goal."""
         place = self.place(pose)
         return math.hypot(self.goal.x - place.x, self.goal.y - place.y)
 
-    def point(self, pose: Pose, stamp_ns: int) -> Goal:
-        """The point to drive to, in the odometry's frame: AHEAD m from the pose on the way's direction, or the goal.
+    def point(self, pose: Pose, stamp_ns: int) -> Goal | None:
+        """The point to drive to, in the odometry's frame: the farthest within AHEAD m of the way that lies in
+        sight, with as much room beside the straight line as beside the way, or the goal.
 
-        The goal where it is nearer than that, where it lies straight ahead on the way, or where there is no way.
+        The goal where it is nearer than LOOKAHEAD with nothing between. None where there is no way, which `blocked`
+        says, and until the first way is found.
         """
         place = self.place(pose)
-        goal = Goal(stamp_ns, *self._to_odometry(self.goal.x, self.goal.y))
         distance = self.distance(pose)
-        if distance < LOOKAHEAD:
-            return goal
-        clear = clearances(self.grid, WIDE + CELL)
-        for radius in RADII:
-            field = self._solve(clear, radius, place)
-            heading = field.heading(place.x, place.y, LOOKAHEAD)
-            if math.isfinite(heading):
-                heading -= self.correction.yaw
-                ahead = min(AHEAD, distance)
-                return Goal(stamp_ns, pose.x + ahead * math.cos(heading), pose.y + ahead * math.sin(heading))
-        return goal
+        field = self._seek(place)
+        if field is None:
+            return None
+        if distance < LOOKAHEAD and self._in_sight(field, place):
+            return Goal(stamp_ns, *self._to_odometry(self.goal.x, self.goal.y))
+        path = field.path(place.x, place.y, AHEAD)
+        if len(path) < 2:
+            return None
+        origin = field.x0, field.y0
+        cells = (path - origin) / field.resolution
+        x, y = path[farthest_in_sight(cells, field.clear, self._sizes)]
+        away = math.hypot(x - place.x, y - place.y)
+        if 0.0 < away < NEAREST:
+            x, y = place.x + NEAREST / away * (x - place.x), place.y + NEAREST / away * (y - place.y)
+        return Goal(stamp_ns, *self._to_odometry(x, y))
 
-    def _solve(self, clear: FloatArray, radius: float, place: Pose) -> GeodesicField:
-        """The field as far as the way ahead of a place asks for it."""
-        free = clear >= radius
-        field = np.full(clear.shape, math.inf)
-        x0, y0 = self.x0 + CELL / 2, self.y0 + CELL / 2  # the first cell's middle
-        i, j = round((self.goal.y - y0) / CELL), round((self.goal.x - x0) / CELL)
-        field[i, j] = 0.0
-        row, column = round((place.y - y0) / CELL), round((place.x - x0) / CELL)
-        box = (
-            max(row - AROUND, 0), min(row + AROUND + 1, clear.shape[0]),
-            max(column - AROUND, 0), min(column + AROUND + 1, clear.shape[1]),
-        )  # fmt: skip
-        tight = 1.0 + (TIGHT_COST - 1.0) * np.clip((WIDE - clear) / (WIDE - radius), 0.0, 1.0)
-        march(field, np.where(free, tight, math.inf), CELL, box)
-        # from where the disc does not fit, the way leads out first
-        march(field, np.where(free, math.inf, np.where(clear > 0.0, 5.0, math.inf)), CELL, box)
-        return GeodesicField(x0, y0, CELL, radius, (self.goal.x, self.goal.y), field, clear, free)
+    def _seek(self, place: Pose) -> GeodesicField | None:
+        """The distances of the way that was found last, after the search has gone on; None where there is none."""
+        if self._way is None or self._way.found is not Found.NOT_YET:
+            goal = self.goal.x, self.goal.y
+            self._way = Way(self.grid.clear(), self.grid.frame, goal, place.x, place.y, self._disc)
+        found = self._way.go_on()
+        if found is not Found.NOT_YET:
+            self.blocked = found is Found.NO_WAY
+            self._field = self._way.field() if found is Found.WAY else None
+        return self._field
+
+    def _in_sight(self, field: GeodesicField, place: Pose) -> bool:
+        """Whether nothing that has been seen stands on the line to the goal."""
+        ends = [((x - field.x0) / field.resolution, (y - field.y0) / field.resolution)
+                for x, y in ((place.x, place.y), (self.goal.x, self.goal.y))]  # fmt: skip
+        open_: NDArray[np.bool_] = field.clear > 0.0
+        return line_free(open_, *ends[0], *ends[1])
 
 
 def warm() -> None:

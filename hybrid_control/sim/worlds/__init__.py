@@ -6,19 +6,19 @@ from pathlib import Path
 
 from hybrid_control.sim.worlds.barn import BarnWorlds, load_barn
 from hybrid_control.sim.worlds.files import read_arena, read_gazebo, read_npz
-from hybrid_control.sim.worlds.generators import GENERATORS, GUARANTEED_CLEARANCE, generate, passable
+from hybrid_control.sim.worlds.generators import GENERATORS, generate, guaranteed, passable
 from hybrid_control.sim.worlds.mjcf import read_mjcf
 from hybrid_control.sim.worlds.patch import Patch
 from hybrid_control.sim.worlds.world import Mover, World, in_frame, polygon_edges, seen_from
 
 __all__ = [
     "GENERATORS",
-    "GUARANTEED_CLEARANCE",
     "BarnWorlds",
     "Mover",
     "Patch",
     "World",
     "generate",
+    "guaranteed",
     "in_frame",
     "load_barn",
     "load_world",

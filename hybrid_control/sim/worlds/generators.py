@@ -12,8 +12,10 @@ from numpy.random import Generator
 
 from hybrid_control.geometry.shapes import clearance
 from hybrid_control.signals import Pose
+from hybrid_control.sim.worlds import tight
 from hybrid_control.sim.worlds.grid import geodesic_field
 from hybrid_control.sim.worlds.patch import Patch
+from hybrid_control.sim.worlds.tight import wall
 from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
 
 # Clearance that a generated world guarantees along some path, from the robot's centre: Jackal's half width is
@@ -21,17 +23,19 @@ from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
 GUARANTEED_CLEARANCE = 0.43
 
 
-def passable(world: World, robot_radius: float = GUARANTEED_CLEARANCE, detour: float = math.inf) -> bool:
+def passable(
+    world: World, robot_radius: float = GUARANTEED_CLEARANCE, detour: float = math.inf, cell: float = 0.1
+) -> bool:
     """Whether a disc of robot_radius reaches the goal within the bounds, on at most `detour` times the
     straight way.
 
-    By search on the inflated map, in cells of 0.1 m; on forbidden ground there is no way.
+    By search on the inflated map, in cells of so many m; on forbidden ground there is no way.
     """
     world = world.as_known()
     x, y = world.goal
     if clearance(x, y, world.cylinders, world.boxes) < robot_radius:
         return False
-    solution = geodesic_field(world, robot_radius, resolution=0.1)
+    solution = geodesic_field(world, robot_radius, resolution=cell)
     reachable = solution.passable(world.start.x, world.start.y)
     return reachable and solution.distance(world.start.x, world.start.y) <= detour * world.straight_distance
 
@@ -98,22 +102,17 @@ def _open(rng: Generator, length: float = 10.0) -> World:
     return World("open", Pose(), (length, 0.0), (-1.5, -4.5, length + 1.5, 4.5))
 
 
-def _wall(x1: float, y1: float, x2: float, y2: float, thickness: float = 0.1) -> tuple[float, ...]:
-    length = math.hypot(x2 - x1, y2 - y1) + thickness
-    return ((x1 + x2) / 2, (y1 + y2) / 2, length, thickness, math.atan2(y2 - y1, x2 - x1))
-
-
 def _corridor(rng: Generator, length: float = 12.0, width: float = 2.4, bends: int = 3) -> World:
     """A corridor with bends, closed behind the start, with things standing along its walls."""
     bend_x = np.linspace(0.0, length, bends + 2)
     x = np.concatenate(([-1.5], bend_x, [length + 1.0]))
     mid = np.concatenate(([0.0], rng.uniform(-1.2, 1.2, bends), [0.0]))
     y = np.concatenate(([0.0], mid, [mid[-1]]))
-    boxes = [_wall(x[0], y[0] - width / 2, x[0], y[0] + width / 2)]
-    boxes.append(_wall(x[-1], y[-1] - width / 2, x[-1], y[-1] + width / 2))
+    boxes = [wall(x[0], y[0] - width / 2, x[0], y[0] + width / 2)]
+    boxes.append(wall(x[-1], y[-1] - width / 2, x[-1], y[-1] + width / 2))
     for i in range(len(x) - 1):
         for side in (-1, 1):
-            boxes.append(_wall(x[i], y[i] + side * width / 2, x[i + 1], y[i + 1] + side * width / 2))
+            boxes.append(wall(x[i], y[i] + side * width / 2, x[i + 1], y[i + 1] + side * width / 2))
     cylinders = []
     for px in np.arange(1.5, length - 1.0, 1.4):
         r = rng.uniform(0.10, 0.25)
@@ -142,7 +141,7 @@ def _rooms(rng: Generator, columns: int = 3, rows: int = 2, side: float = 4.0) -
         reached.append(b)
     width, height = columns * side, rows * side
     boxes = [
-        _wall(*w)
+        wall(*w)
         for w in ((0, 0, width, 0), (0, height, width, height), (0, 0, 0, height), (width, 0, width, height))
     ]
     for c, r in cells:
@@ -153,11 +152,11 @@ def _rooms(rng: Generator, columns: int = 3, rows: int = 2, side: float = 4.0) -
             x, y = (c + 1) * side if upright else c * side, r * side if upright else (r + 1) * side
             dx, dy = (0.0, 1.0) if upright else (1.0, 0.0)
             if ((c, r), other) not in opened:
-                boxes.append(_wall(x, y, x + dx * side, y + dy * side))
+                boxes.append(wall(x, y, x + dx * side, y + dy * side))
                 continue
             at = rng.uniform(0.6, side - 0.6 - door)
-            boxes.append(_wall(x, y, x + dx * at, y + dy * at))
-            boxes.append(_wall(x + dx * (at + door), y + dy * (at + door), x + dx * side, y + dy * side))
+            boxes.append(wall(x, y, x + dx * at, y + dy * at))
+            boxes.append(wall(x + dx * (at + door), y + dy * (at + door), x + dx * side, y + dy * side))
     circles = []
     for c, r in cells[1:-1]:
         x, y = (c + rng.uniform(0.35, 0.65)) * side, (r + rng.uniform(0.35, 0.65)) * side
@@ -293,30 +292,47 @@ def _arena(rng: Generator, polygons: int = 34, size: float = 20.0) -> World:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
+    """make: a draw. Taken is one whose goal a disc of `room` m reaches by `passable`, and of which `also` holds."""
+
     make: Callable[..., World]
-    accept: Callable[[World], bool]
+    room: float = GUARANTEED_CLEARANCE
+    detour: float = math.inf
+    cell: float = 0.1
+    also: Callable[[World], bool] = lambda world: True
+
+    def takes(self, world: World) -> bool:
+        return self.also(world) and passable(world, self.room, self.detour, self.cell)
 
 
-def _any_way(world: World) -> bool:
-    return passable(world)
+def _cluttered(world: World) -> bool:
+    return world.between() >= 30 and world.straight_line_blocked()
 
 
 _GENERATORS: dict[str, _Kind] = {
-    "default": _Kind(
-        _default, lambda w: w.between() >= 30 and w.straight_line_blocked() and passable(w, detour=1.4)
-    ),
-    "forest": _Kind(_forest, lambda w: passable(w, detour=1.6)),
-    "corridor": _Kind(_corridor, _any_way),
-    "rooms": _Kind(_rooms, _any_way),
-    "field": _Kind(_field, lambda w: passable(w, 0.30)),  # as tight as the tightest public BARN worlds
-    "crossing": _Kind(_crossing, _any_way),
-    "arena": _Kind(_arena, _any_way),
-    "patches": _Kind(_patches, lambda w: passable(w, detour=1.5)),
-    "lesson": _Kind(_lesson, lambda w: passable(w, detour=1.5)),
-    "open": _Kind(_open, lambda w: True),
+    "default": _Kind(_default, detour=1.4, also=_cluttered),
+    "forest": _Kind(_forest, detour=1.6),
+    "corridor": _Kind(_corridor),
+    "rooms": _Kind(_rooms),
+    "field": _Kind(_field, 0.30),  # as tight as the tightest public BARN worlds
+    "crossing": _Kind(_crossing),
+    "arena": _Kind(_arena),
+    "patches": _Kind(_patches, detour=1.5),
+    "lesson": _Kind(_lesson, detour=1.5),
+    "open": _Kind(_open),
+    "fardoor": _Kind(tight.fardoor),
+    "spiral": _Kind(tight.spiral, 0.36, cell=0.05),
+    "zigzag": _Kind(tight.zigzag, 0.40, cell=0.05),
+    "gaps": _Kind(tight.gaps, 0.22, cell=0.05),
+    "poles": _Kind(tight.poles, 0.35),
+    "pocket": _Kind(tight.pocket),
 }
 
 GENERATORS: tuple[str, ...] = tuple(_GENERATORS)
+
+
+def guaranteed(name: str) -> tuple[float, float]:
+    """The radius in m of the disc that gets through every world of a kind, and the cells in m by which it was seen."""
+    return _GENERATORS[name].room, _GENERATORS[name].cell
 
 
 def generate(name: str, seed: int = 0, **options: Any) -> World:
@@ -325,8 +341,11 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
     Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m, bends=3);
     rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s, obstacles=12);
     arena(polygons=34, size=20 m); patches(length=10 m, forbidden="puddle", permitted="mat", count=5, obstacles=8);
-    open(length=10). Each has a path to its goal with GUARANTEED_CLEARANCE (field: 0.3 m) around the standing
-    obstacles, found by search on the inflated map; a draw without one is drawn again. ValueError for an unknown name
+    open(length=10); fardoor(nearest=2, farthest=20, door=1.3 m); spiral(corridor=0.9 m, turns=2); zigzag(baffles=6,
+    gap=1, width=4 m); gaps(width=0.43, more=0.1 m, count=3); poles(count=60, gap=0.75 m); pocket(depth=4 m, count=2).
+    Each has a path to its goal with GUARANTEED_CLEARANCE (field: 0.3 m; spiral, zigzag, gaps and poles: what their
+    options leave) around the standing obstacles, found by search on the inflated map; a draw without one is drawn
+    again. ValueError for an unknown name
     or option, or where 200 draws gave no such world.
     """
     if name not in _GENERATORS:
@@ -340,7 +359,7 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
             raise ValueError(f"world {name!r}: {error}") from None
         except ValueError:  # start or goal in an obstacle
             continue
-        if kind.accept(world):
+        if kind.takes(world):
             return world
     raise ValueError(
         f"world {name!r}, seed {seed}, options {options}: 200 draws and none has a way to the goal"

@@ -26,6 +26,7 @@ from hybrid_control.navigation.sensors.readings import Cloud
 from hybrid_control.parameters import ParameterError
 from hybrid_control.signals import (
     Goal,
+    NoWay,
     Odometry,
     Population,
     Pose,
@@ -206,7 +207,8 @@ def cloud_message(stamp_ns: int, frame: str, points: NDArray[np.floating]) -> Po
     message = PointCloud2(height=1, width=len(points), is_bigendian=False, point_step=12, is_dense=True)
     message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame
     message.fields = [
-        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1) for i, name in enumerate("xyz")
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, name in enumerate("xyz")
     ]
     message.row_step = 12 * len(points)
     message.data = _array(np.ascontiguousarray(points, np.float32), "B")
@@ -254,7 +256,9 @@ def odometry(message: OdometryMessage, frame: str) -> Odometry:
     """
     _check_frame(message.header.frame_id, frame, "odometry")
     if message.child_frame_id.lstrip("/") == frame.lstrip("/"):
-        raise ValueError(f"odometry: its twist is in frame {frame!r}, expected that of the body (child_frame_id)")
+        raise ValueError(
+            f"odometry: its twist is in frame {frame!r}, expected that of the body (child_frame_id)"
+        )
     _check_measured("odometry: pose", message.pose.covariance, {"x": 0, "y": 1, "yaw": 5})
     _check_measured("odometry: twist", message.twist.covariance, {"linear x": 0, "yaw rate": 5})
     stamp_ns = to_ns(message.header.stamp)
@@ -303,6 +307,25 @@ def goal_message(value: Goal, frame: str) -> PoseStamped:
     message.header.frame_id = frame
     message.pose.position.x = float(value.x)
     message.pose.position.y = float(value.y)
+    return message
+
+
+def waypoint(message: PoseStamped, frame: str) -> Goal | NoWay:
+    """The point on the way of a message, as `goal`; a position that is not a number says that there is no way."""
+    if math.isnan(message.pose.position.x) and math.isnan(message.pose.position.y):
+        _check_frame(message.header.frame_id, frame, "waypoint")
+        return NoWay(to_ns(message.header.stamp))
+    return goal(message, frame)
+
+
+def waypoint_message(value: Goal | NoWay, frame: str) -> PoseStamped:
+    """A point on the way, or that there is none, as a message."""
+    if isinstance(value, Goal):
+        return goal_message(value, frame)
+    message = PoseStamped()
+    message.header.stamp = to_stamp(value.stamp_ns)
+    message.header.frame_id = frame
+    message.pose.position.x = message.pose.position.y = math.nan
     return message
 
 

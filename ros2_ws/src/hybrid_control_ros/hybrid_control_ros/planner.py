@@ -62,7 +62,9 @@ class States:
         self._hand_over = hand_over
         self._topic: Any = None  # where the model has no states, there is no topic
         self._turned = NewDirection()
-        self.errand = self._said_for = 0  # which of those that the reflex was sent on; and for which states were said
+        self.errand = self._said_for = (
+            0  # which of those that the reflex was sent on; and for which states were said
+        )
 
     def open(self, node: ManagedNode, has_states: bool) -> None:
         """Until the node's cleanup."""
@@ -153,7 +155,9 @@ class PlannerNode(ManagedNode):
         self._states.begin()
         self._images.start()
         if self.value("route_memory"):
-            self._guide = Guide(self.value("lidar_x"), self.value("lidar_yaw"))
+            half_width = 0.5 * self.value("robot_width")
+            explores = self.value("no_way") == "explore"
+            self._guide = Guide(self.value("lidar_x"), self.value("lidar_yaw"), half_width, explores)
             self._scans.start()
 
     def deactivate(self) -> None:
@@ -196,15 +200,20 @@ class PlannerNode(ManagedNode):
         except ValueError as error:
             self.refuse("scan", error)
             return
-        if odometry is None or goal is None or abs(scan.stamp_ns - odometry.stamp_ns) > self._odometry_timeout():
+        if (
+            odometry is None
+            or goal is None
+            or abs(scan.stamp_ns - odometry.stamp_ns) > self._odometry_timeout()
+        ):
             return
         guide.put_goal(goal)
         guide.put_odometry(odometry)
         guide.put_scan(scan)
         point = guide.point(self.now_ns())
         if point is not None and goal is self._goal and not self._scans.ending:
-            self._aim = point
-            self._waypoints.publish(convert.goal_message(point, self.value("odom_frame")))
+            if isinstance(point, Goal):
+                self._aim = point
+            self._waypoints.publish(convert.waypoint_message(point, self.value("odom_frame")))
 
     def _odometry_timeout(self) -> int:
         return round(self.value("odometry_timeout") * 1e9)
@@ -216,7 +225,9 @@ class PlannerNode(ManagedNode):
             self._newest_ns = 0
         try:
             if not self._newest_ns < stamp_ns:
-                raise ValueError(f"its stamp is not newer than the last one's, {self._newest_ns * 1e-9:.3f} s")
+                raise ValueError(
+                    f"its stamp is not newer than the last one's, {self._newest_ns * 1e-9:.3f} s"
+                )
             age = (now_ns - stamp_ns) * 1e-9
             if abs(age) > self.value("image_timeout"):
                 raise ValueError(f"its stamp is {age:.3f} s old, over image_timeout")
@@ -228,7 +239,9 @@ class PlannerNode(ManagedNode):
         self._images.pause(begun + 1.0 / self.value("rate") - time.monotonic())
 
     def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int) -> None:
-        errand = self._states.errand  # read before the goal and counted after it, so that it is no newer than the goal
+        errand = (
+            self._states.errand
+        )  # read before the goal and counted after it, so that it is no newer than the goal
         odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
             goal is None

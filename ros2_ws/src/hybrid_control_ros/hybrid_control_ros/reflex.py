@@ -158,7 +158,7 @@ class ReflexNode(ManagedNode):
         self.take(
             PoseStamped,
             "planner/waypoint",
-            lambda m: reflex.put_waypoint(convert.goal(m, frame), now_ns()),
+            lambda m: reflex.put_waypoint(convert.waypoint(m, frame), now_ns()),
             qos.COMMAND,
         )
         if self._listens:
@@ -301,7 +301,9 @@ class ReflexNode(ManagedNode):
         age_ns = loop_ns - max(twist.stamp_ns, begun_ns)
         if not commands.send(twist, age_ns, now_ns):
             if not self._fault:
-                self._late = f"no tick for {age_ns * 1e-6:.0f} ms, allowed are {commands.max_age_ns * 1e-6:.0f} ms"
+                self._late = (
+                    f"no tick for {age_ns * 1e-6:.0f} ms, allowed are {commands.max_age_ns * 1e-6:.0f} ms"
+                )
                 self.stop_for(self._late)
         elif self._late:
             self._late = ""
@@ -352,7 +354,9 @@ class ReflexNode(ManagedNode):
         status = self._newest_status
         if not self.active or status is None:
             return []
-        stuck = self._errand.way.progress(status.mode in (Mode.HYBRID, Mode.REFLEX_ONLY), self.now_ns() * 1e-9)
+        stuck = self._errand.way.progress(
+            status.mode in (Mode.HYBRID, Mode.REFLEX_ONLY), self.now_ns() * 1e-9
+        )
         if stuck and self._commands is not None and not self._direct and not self._commands.heard:
             stuck += ", and nobody hears cmd_vel"
         return [line for line in (self.refusal("goal_pose"), stuck) if line]
