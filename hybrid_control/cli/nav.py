@@ -16,7 +16,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "nav",
         help="does the robot arrive, how fast, without a contact; beside baselines",
-        description="Drives policies through worlds, prints a summary with 95%% intervals, and writes OUT.json with "
+        description="Drives policies through worlds, prints a summary with 95 % intervals, and writes OUT.json with "
         "a row for every episode, pictures of failed ones in OUT_failures/, and OUT.jsonl, from which an "
         "interrupted run is resumed.",
     )
@@ -32,8 +32,8 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         "--policy",
         default="hybrid",
         metavar="NAMES",
-        help="hybrid, memoryless, planner, reflex, straight, gap, vfh, dwa, mppi; several "
-        "with commas (default: %(default)s)",
+        help="hybrid, memoryless, planner, reflex, straight, gap, vfh, dwa, mppi, and led-vfh, led-dwa, led-mppi by "
+        "the hybrid's memory of the way; several with commas (default: %(default)s)",
     )
     add(
         "--level",
@@ -62,6 +62,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         help="of the cluster: Ray's head (default: auto), or Dask's scheduler, such as tcp://10.0.0.1:8786",
     )
     add("--costs", action="store_true", help="also what each policy costs: times of its parts, energy")
+    add("--duration", type=float, metavar="S", help="another time after which an episode ends than the rules'")
     add("--max-speed", type=float, metavar="M/S", help="another speed limit than the rules'")
     add(
         "--params",
@@ -144,6 +145,8 @@ def _check(args: argparse.Namespace) -> None:
     for option, value, most in (("--trials", args.trials, 1000), ("--jobs", args.jobs, 1024)):
         if not 1 <= value <= most:
             raise ValueError(f"{option} {value}: expected 1 .. {most}")
+    if args.duration is not None and not 0 < args.duration <= 3600:
+        raise ValueError(f"--duration {args.duration:g}: expected more than 0, at most 3600 s")
     if not 0 <= args.seed < 2**31:
         raise ValueError(f"--seed {args.seed}: expected 0 .. {2**31 - 1}")
     if args.json.suffix != ".json":
@@ -191,6 +194,7 @@ def _run(args: argparse.Namespace) -> int:
         robot=args.robot,
         rules=judged.name,
         max_speed=args.max_speed,
+        duration=args.duration,
         level=levels[0],
         seed=args.seed,
         fault=faults[0],
@@ -208,7 +212,11 @@ def _run(args: argparse.Namespace) -> int:
     request = benchmark.Request(
         args.worlds, scenes, policies, levels, faults, setup, args.trials, machines, args.costs
     )
-    content = benchmark.benchmark(request, args.json)
+    try:
+        content = benchmark.benchmark(request, args.json)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nbench nav: interrupted; the same command goes on where it was\n")
+        return 130
     args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     tables = benchmark.tables(content)
     rows = [{**row, "policy": benchmark.case(content, row)} for row in content["episodes"]]

@@ -88,6 +88,17 @@ class Rules:
         return dataclasses.replace(robot, **changes)
 
 
+    def told(self, robot: AnyVehicle) -> AnyVehicle:
+        """The robot of `robot` as its driver is told of it: with all in its outline that must touch nothing.
+
+        Under a contact rule for the centre that is the square around the circle.
+        """
+        if self.centre_contact is None:
+            return robot
+        side = 2.0 * self.centre_contact
+        return dataclasses.replace(robot, length=side, width=side)
+
+
 @dataclass(frozen=True, slots=True)
 class Episode:
     """How an episode went, by ground truth.

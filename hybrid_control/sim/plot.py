@@ -9,6 +9,8 @@ from typing import Any
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.patch import ground_look
 
+THIN = 0.1  # m, of what is drawn with an edge
+
 
 def plot_world(ax: Any, world: World, *, colour: str = "0.35", goal_radius: float = 0.3) -> None:
     """Draws ground, obstacles, start, goal and the ways of movers into a matplotlib Axes, in metres and to scale."""
@@ -16,7 +18,9 @@ def plot_world(ax: Any, world: World, *, colour: str = "0.35", goal_radius: floa
 
     def rectangle(place: Iterable[float], colour: Any) -> None:
         x, y, length, width, yaw = place
-        corner, look = (x - length / 2, y - width / 2), {"facecolor": colour, "edgecolor": "none"}
+        corner = x - length / 2, y - width / 2
+        # a thin wall would fall between the picture's dots
+        look = {"facecolor": colour, "edgecolor": colour if min(length, width) < THIN else "none", "linewidth": 0.8}
         turn = math.degrees(yaw)
         ax.add_patch(Rectangle(corner, length, width, angle=turn, rotation_point="center", **look))
 

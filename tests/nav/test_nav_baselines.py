@@ -11,9 +11,10 @@ from hybrid_control.navigation.bench import dwa, gap, mppi, vfh
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.policies import POLICIES
 from hybrid_control.navigation.bench.scan_driver import points_of, turn_to
-from hybrid_control.navigation.bench.scenes import load_scenes
-from hybrid_control.signals import RangeScan
+from hybrid_control.navigation.bench.scenes import Scene, load_scenes
+from hybrid_control.signals import Pose, RangeScan
 from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.worlds import World
 
 NO_POINTS = np.empty((0, 2))
 
@@ -185,3 +186,22 @@ def test_every_baseline_reaches_its_goal_in_the_open_and_all_but_straight_in_a_f
     if policy != "straight":
         (forest,) = load_scenes("forest,density=0.2")
         assert harness.run(policy, forest, 0, 0)["contact"] is False
+
+
+def test_a_led_baseline_gets_out_of_a_dead_end_by_the_points_on_the_way_and_stops_where_there_is_none():
+    boxes = np.array([[3.0, 0.0, 0.1, 3.0, 0.0], [2.0, 1.5, 2.0, 0.1, 0.0], [2.0, -1.5, 2.0, 0.1, 0.0]])
+    pocket = Scene(World("pocket", Pose(), (8.0, 0.0), (-3.0, -5.0, 10.0, 5.0), boxes=boxes), 10.0)
+    harness = Harness(Setup(rules="barn", level="planar", duration=40.0))
+    assert harness.run("led-vfh", pocket, 0, 0)["success"]
+    assert not harness.run("vfh", pocket, 0, 0)["success"]
+    walls = np.array([[2, 0, 0.2, 4, 0], [-2, 0, 0.2, 4, 0], [0, 2, 4, 0.2, 0], [0, -2, 4, 0.2, 0]], float)
+    closed = Scene(World("closed", Pose(), (8.0, 0.0), (-3.0, -5.0, 10.0, 5.0), boxes=walls), 10.0)
+    row = Harness(Setup(rules="barn", level="planar", duration=5.0)).run("led-vfh", closed, 0, 0)
+    assert row["modes"]["STOPPED"] > 0.9
+    assert row["path"] < 0.5
+
+
+def test_a_led_baseline_has_the_settings_of_the_same_without():
+    harness = Harness(Setup(rules="barn", settings={"vfh": {"max_speed": 0.5}}))
+    assert harness._driven("led-vfh").max_speed == harness._driven("vfh").max_speed == 0.5
+    assert harness._driven("led-dwa").max_speed == 2.0

@@ -55,10 +55,10 @@ def test_an_episode_does_not_depend_on_the_one_before_it():
 
 
 def test_seeds_differ_between_worlds_and_trials_and_not_between_runs():
-    seeds = [episode_seed(0, w, t) for w in range(20) for t in range(20)]
+    seeds = [episode_seed(0, f"field-{w}", t) for w in range(20) for t in range(20)]
     assert len(set(seeds)) == 400
     assert all(0 <= s < 2**31 for s in seeds)
-    assert seeds[0] == episode_seed(0, 0, 0)
+    assert seeds[0] == episode_seed(0, "field-0", 0)
 
 
 def test_hybrid_and_planner_alone_drive_at_the_physics_level():
@@ -134,7 +134,7 @@ def test_the_command_writes_json_pictures_and_page_and_runs_nothing_twice(tmp_pa
     content = json.loads(out.read_text())
     assert [e["policy"] for e in content["episodes"]] == ["straight", "vfh"]
     assert content["summary"]["straight"]["contact"]["count"] == 1
-    assert (tmp_path / "o_failures" / "straight-000-0.png").stat().st_size > 1000
+    assert (tmp_path / "o_failures" / "straight-000-field_fill=0.2-0-0.png").stat().st_size > 1000
     assert "data:image/png;base64" in page.read_text()
     journal = (tmp_path / "o.jsonl").read_text()
     assert call(*asked) == 0

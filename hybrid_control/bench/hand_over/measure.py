@@ -30,6 +30,7 @@ from hybrid_control.snn.energy import HOROWITZ_45NM
 
 Array = NDArray[np.float64]
 
+SHIPPED = Path(__file__).with_name("trained")
 TESTED, AT_ONCE = 120, 40  # sequences; those of a batch
 COUNTED = 12  # sequences on which the engine counts
 MAC, AC = HOROWITZ_45NM.mac_pj, HOROWITZ_45NM.synaptic_event_pj
@@ -248,13 +249,13 @@ def of_seed(trained: Trained, seed: int, ticks: Ticks) -> tuple[dict[str, Array]
     network = trained.ann(seed)
     errors, cost = of_ann(network, ticks), {}
     for name, variant in VARIANTS.items():
-        if not trained.path(name, seed).exists():
+        if not trained.has(name, seed):
             continue
         whole = trained.follower(name, seed)
         errors[name] = of_snn(whole, ticks, carried=variant.carried)
         if name == "hybrid":
             cost = costs(whole, ticks)
-    if trained.path("gru", seed).exists():
+    if trained.has("gru", seed):
         errors["gru"] = of_gru(network, trained.gru(seed), ticks)
     return errors, cost
 
@@ -332,13 +333,17 @@ def main() -> None:
     parser.add_argument(
         "--robustness", action="store_true", help="also with a late ANN, a silent one, other events"
     )
+    parser.add_argument(
+        "--shipped", action="store_true", help="the networks that come with this package; OUT holds the sequences alone"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     args = parser.parse_args()
     torch.set_num_threads(2)
     task, window = TASKS[args.task], WINDOWS[args.window]
-    _, data = task.sequences(args.out, window)
-    ticks, trained = Ticks(task, data, window), Trained(task, args.out, window)
-    seeds = [seed for seed in range(args.seeds) if trained.path("hybrid", seed).exists()]
+    data = task.test_sequences(args.out, window)
+    ticks = Ticks(task, data, window)
+    trained = Trained(task, SHIPPED if args.shipped else args.out, window)
+    seeds = [seed for seed in range(args.seeds) if trained.has("hybrid", seed)]
     if not seeds:
         parser.error(
             f"{args.out} has no {trained.path('hybrid', 0).name} or of another seed; `train` makes it"

@@ -134,14 +134,19 @@ class Task(ABC):
 
     def sequences(self, folder: Path, window: Window) -> tuple[Sequences, Sequences]:
         """Those to train with and those to test, made where they are not there yet."""
-        found = []
-        for kind in ("training", "test"):
-            place = self.place(folder, window, kind)
-            if not place.exists():
-                each, count = self.made(window, kind)
-                Sequences.of(tqdm(each, f"{self.name}, {kind}", count, unit="sequence")).save(place)
-            found.append(Sequences.load(place))
-        return found[0], found[1]
+        return self._loaded(folder, window, "training"), self._loaded(folder, window, "test")
+
+    def test_sequences(self, folder: Path, window: Window) -> Sequences:
+        """Those to test with, made where they are not there yet."""
+        return self._loaded(folder, window, "test")
+
+    def _loaded(self, folder: Path, window: Window, kind: str) -> Sequences:
+        place = self.place(folder, window, kind)
+        if not place.exists():
+            each, count = self.made(window, kind)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Sequences.of(tqdm(each, f"{self.name}, {kind}", count, unit="sequence")).save(place)
+        return Sequences.load(place)
 
     @abstractmethod
     def turned(self, events: Tensor, truth: Tensor, draw: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,7 @@ from hybrid_control.learning.hand_over import CONSISTENCY
 from hybrid_control.learning.initial_weights import scale_to_rate
 
 _Network = TypeVar("_Network", bound=nn.Module)
+ANN = "both.ann."  # begins the names of the ANN's parts in those of an SNN that goes with it
 CARRIED = 3
 """Windows of a sample for the SNN whose state is carried on; a step of learning after all but the first."""
 
@@ -169,8 +170,27 @@ class Trained:
         return self.folder / f"{self.task.prefix}{self.window.name}_{name}_{seed}.pt"
 
     def _loaded(self, network: _Network, name: str, seed: int) -> _Network:
-        network.load_state_dict(torch.load(self.path(name, seed), weights_only=True))
+        file = self.path(name, seed)
+        if file.exists():
+            network.load_state_dict(torch.load(file, weights_only=True))
+        else:
+            with np.load(file.with_suffix(".npz")) as arrays:
+                missing, _ = network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()}, strict=False)
+            if not all(key.startswith(ANN) for key in missing):  # that has a file of its own
+                raise ValueError(f"{file.with_suffix('.npz')}: lacks {missing[0]}")
         return network.eval()
+
+    def has(self, name: str, seed: int) -> bool:
+        """Whether a network was trained, or came with this package."""
+        file = self.path(name, seed)
+        return file.exists() or file.with_suffix(".npz").exists()
+
+    def ship(self, name: str, seed: int, to: Path) -> Path:
+        """Write a trained network as plain arrays, without the ANN that an SNN goes with; the file."""
+        state = torch.load(self.path(name, seed), weights_only=True)
+        file = to / self.path(name, seed).with_suffix(".npz").name
+        np.savez_compressed(file, **{k: v.numpy() for k, v in state.items() if not k.startswith(ANN)})
+        return file
 
     def ann(self, seed: int) -> nn.Module:
         """The trained ANN of a seed."""
@@ -216,9 +236,16 @@ def main() -> None:
         "--window", choices=[*WINDOWS], default="33x1", help="ticks x ms (default: %(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
+    parser.add_argument(
+        "--ship", type=Path, metavar="FOLDER", help="train nothing; write ANN and hybrid of seed 0 there as arrays"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     args = parser.parse_args()
     task, window = TASKS[args.task], WINDOWS[args.window]
+    if args.ship is not None:
+        for name in ("ann", "hybrid"):
+            print(Trained(task, args.out, window).ship(name, 0, args.ship))
+        return
     args.out.mkdir(parents=True, exist_ok=True)
     task.sequences(args.out, window)
     effort = json.dumps(vars(task.effort)) + "\n"

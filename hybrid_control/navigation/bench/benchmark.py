@@ -15,7 +15,7 @@ from hybrid_control.navigation.bench.harness import Setup, setup_dict
 from hybrid_control.navigation.bench.policies import POLICIES
 from hybrid_control.navigation.bench.runner import Journal, run
 from hybrid_control.navigation.bench.scenes import Scene, world_digest
-from hybrid_control.navigation.bench.summary import summaries, table
+from hybrid_control.navigation.bench.summary import failures, summaries, table
 from hybrid_control.navigation.bench.workers import Machines
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
 
@@ -92,6 +92,9 @@ def case(content: Mapping[str, Any], row: Row) -> str:
 def tables(content: Mapping[str, Any]) -> list[str]:
     """The content as text: summary, differences between levels, costs."""
     result = [table(content["summary"])]
+    failed = failures(content["episodes"], lambda row: case(content, row))
+    if failed:
+        result.append(failed)
     one, *others = content["asked"]["level"]
     result += [difference_table(content[f"{other} less {one}"], one, other) for other in others]
     if "costs" in content:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,9 +94,10 @@ class Setup:
         return dataclasses.replace(self, settings={**self.settings, policy: dict(values)})
 
 
-def episode_seed(seed: int, world: int, trial: int) -> int:
-    """The seed of an episode's noise, spikes and samples: the same for every policy."""
-    return int(np.random.SeedSequence([seed, world, trial]).generate_state(1)[0] >> 1)
+def episode_seed(seed: int, world: str, trial: int) -> int:
+    """The seed of an episode's noise, spikes and samples: the same for every policy, and wherever among other worlds
+    the one of that name stands."""
+    return int(np.random.SeedSequence([seed, zlib.crc32(world.encode()), trial]).generate_state(1)[0] >> 1)
 
 
 class Harness:
@@ -107,6 +109,7 @@ class Harness:
         if setup.duration is not None:
             self.rules = dataclasses.replace(self.rules, duration=setup.duration)
         self.robot: Vehicle = self.rules.robot(vehicle(setup.robot))
+        self.told = self.rules.told(self.robot)  # the same, as who drives it knows it
         self._drivers: dict[str, Driver] = {}
         self._runners: dict[str, CompiledRunner] = {}
         self._fields: dict[int, GeodesicField] = {}
@@ -118,19 +121,24 @@ class Harness:
             if find_policy(name).planner:
                 source = Planner(self.setup.model or contract.DEFAULT_MODEL)
                 planner = TimedPlanner(PlannerOnNeed(source, self.setup.hold) if self.setup.hold else source)
-            settings: dict[str, Value] = dict(self.setup.settings.get(name, {}))
+            settings: dict[str, Value] = dict(self._settings(name))
             if find_policy(name).reflex:
                 settings = self._reflex_settings()
-            self._drivers[name] = make_driver(name, self.robot, planner, self._gains(), settings)
+            self._drivers[name] = make_driver(name, self.told, planner, self._gains(), settings)
         return self._drivers[name]
 
     def _reflex_settings(self) -> dict[str, Value]:
         return {"planner_states": self.setup.states, "network_file": self.setup.network}
 
+    def _settings(self, policy: str) -> Mapping[str, float]:
+        """Of a baseline; one that is led has those of the same without, where it has none of its own."""
+        settings = self.setup.settings
+        return settings.get(policy, settings.get(find_policy(policy).settings_of, {}))
+
     def _driven(self, policy: str) -> Vehicle:
         """The robot as a policy knows it: a baseline's own speed limit may be lower than the rules'."""
-        fastest = float(self.setup.settings.get(policy, {}).get("max_speed", math.inf))
-        return dataclasses.replace(self.robot, max_speed=min(self.robot.max_speed, fastest))
+        fastest = float(self._settings(policy).get("max_speed", math.inf))
+        return dataclasses.replace(self.told, max_speed=min(self.robot.max_speed, fastest))
 
     def _gains(self) -> dict[str, Value]:
         gains = {"max_speed": self.robot.max_speed, **self.robot.reflex_gains, **self.setup.gains}
@@ -173,7 +181,7 @@ class Harness:
         """An episode at the kinematic level of what the reflex drives."""
         if name not in self._runners:
             policy = find_policy(name)
-            settings = {**self.robot.reflex_settings, **self._reflex_settings()}
+            settings = {**self.told.reflex_settings, **self._reflex_settings()}
             values = parted(self.setup.values)
             network = shaped(values.weights) if values.weights else None
             self._runners[name] = CompiledRunner(
@@ -219,8 +227,8 @@ class Harness:
         index: the world's place among the run's worlds. A failed episode brings its way along, (x, y, yaw) 5 times a
         second.
         """
-        seed = episode_seed(self.setup.seed, index, trial)
         world = scene.world
+        seed = episode_seed(self.setup.seed, world.name, trial)
         reflex: Reflex | None
         if self.setup.level == "kinematic" and find_policy(policy).reflex:
             episode, reflex = self._compiled(policy, scene, index, seed)

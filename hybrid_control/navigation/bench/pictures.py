@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def draw_failures(
     goal_radius: float,
     folder: Path,
 ) -> list[Path]:
-    """A picture of every failed episode in a folder, named by policy, world and trial; the files in their order."""
+    """A picture of every failed episode in a folder, named by policy, world's place and name, and trial; the files in
+    their order."""
     from tqdm import tqdm
 
     failed = [r for r in rows if not r["success"]]
@@ -59,7 +61,8 @@ def draw_failures(
         folder.mkdir(parents=True, exist_ok=True)
     files = []
     for row in tqdm(failed, desc="pictures", unit="picture", disable=len(failed) < 5):
-        file = folder / f"{row['policy'].replace(' ', '-')}-{row['index']:03d}-{row['trial']}.png"
+        world = re.sub(r"[^\w.=-]+", "_", row["world"])
+        file = folder / f"{row['policy'].replace(' ', '-')}-{row['index']:03d}-{world}-{row['trial']}.png"
         draw(row, scenes[row["index"]], robot, goal_radius, file)
         files.append(file)
     return files

@@ -20,13 +20,14 @@ from hybrid_control.sim.robots.vehicle import Vehicle
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """reflex, planner: whether it drives, whether the ANN has a part in it; memory: whether a route memory leads both;
-    baseline: its class where it is neither."""
+    """reflex, planner: whether it drives, whether the ANN has a part in it; memory: whether a route memory leads them;
+    baseline: its class where it is neither; settings_of: the policy whose settings are its own too."""
 
     reflex: bool = False
     planner: bool = False
     memory: bool = False
     baseline: Any = None
+    settings_of: str = ""
 
 
 POLICIES: Mapping[str, Policy] = {
@@ -39,6 +40,9 @@ POLICIES: Mapping[str, Policy] = {
     "vfh": Policy(baseline=Vfh),
     "dwa": Policy(baseline=Dwa),
     "mppi": Policy(baseline=Mppi),
+    "led-vfh": Policy(baseline=Vfh, memory=True, settings_of="vfh"),
+    "led-dwa": Policy(baseline=Dwa, memory=True, settings_of="dwa"),
+    "led-mppi": Policy(baseline=Mppi, memory=True, settings_of="mppi"),
 }
 
 
@@ -71,7 +75,8 @@ def make_driver(
         assert planner is not None
         return PlannerAlone(planner)
     try:
-        driver: Driver = policy.baseline(**{k: v for k, v in settings.items() if k != "max_speed"})
+        driver: Any = policy.baseline(**{k: v for k, v in settings.items() if k != "max_speed"})
     except TypeError as error:
         raise ValueError(f"settings of {name}: {error}") from None
+    driver.led = policy.memory
     return driver

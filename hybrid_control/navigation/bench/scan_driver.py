@@ -13,10 +13,11 @@ import numpy as np
 
 from hybrid_control.cosim import Hybrid, Message, MessagePart, Port
 from hybrid_control.geometry.shapes import FloatArray
-from hybrid_control.navigation.drive import WINDOW
+from hybrid_control.navigation.drive import WINDOW, add_planner
 from hybrid_control.navigation.parts import MESSAGES, Command
 from hybrid_control.navigation.reflex import Mode
-from hybrid_control.signals import Goal, Odometry, RangeScan, Twist
+from hybrid_control.navigation.route import Guide
+from hybrid_control.signals import Goal, NoWay, Odometry, RangeScan, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
 
 PERIOD_NS = 50_000_000
@@ -53,18 +54,27 @@ def driving(now_ns: int, command: tuple[float, float]) -> Command:
 
 
 class ScanDriver(MessagePart):
-    """A Driver, and a part, that steers by scan, odometry and goal alone; a baseline says how in `steer`."""
+    """A Driver, and a part, that steers by scan, odometry and goal alone; a baseline says how in `steer`.
+
+    led: it is given the hybrid's points on the way in place of the goal, by the same memory of what was seen.
+    """
 
     planner = reflex = None
+    led = False
     inputs: Mapping[str, Port] = {"scan": MESSAGES, "odometry": MESSAGES}
     outputs: Mapping[str, Port] = {"command": MESSAGES}
 
     def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:
-        """Itself."""
+        """Itself, and what leads it."""
         self.robot, self.goal, self._seed = robot, goal, seed
+        if self.led:
+            self.inputs = {**self.inputs, "waypoint": MESSAGES}
         hybrid.add("driver", self, WINDOW)
         hybrid.link("world.scan", "driver.scan")
         hybrid.link("world.odometry", "driver.odometry")
+        if self.led:
+            add_planner(hybrid, None, goal, Guide(half_width=0.5 * robot.width))
+            hybrid.link("guide.waypoint", "driver.waypoint")
         return "driver.command"
 
     def reset(self, seed: int) -> None:
@@ -73,6 +83,7 @@ class ScanDriver(MessagePart):
         self._odometry: Odometry | None = None
         self._command = (0.0, 0.0)
         self._due = 0
+        self._aim: Goal | NoWay = self.goal
         self.prepare(self._seed)
 
     def prepare(self, seed: int) -> None:
@@ -88,6 +99,8 @@ class ScanDriver(MessagePart):
             self._scan = inputs["scan"][-1].value
         if inputs["odometry"]:
             self._odometry = inputs["odometry"][-1].value
+        if inputs.get("waypoint"):
+            self._aim = inputs["waypoint"][-1].value
         return {"command": (Message(now_ns, self.command(now_ns)),)} if now_ns else {}
 
     def state(self) -> Any:
@@ -99,12 +112,12 @@ class ScanDriver(MessagePart):
         vars(self).update(copy.deepcopy(state))
 
     def command(self, now_ns: int) -> Command:
-        """The newest decision; it stands until there are a scan and odometry."""
-        if self._scan is None or self._odometry is None:
+        """The newest decision; it stands until there are a scan, odometry and a way."""
+        if self._scan is None or self._odometry is None or isinstance(self._aim, NoWay):
             return Command(Twist(now_ns), STOPPED)
         if now_ns >= self._due:
             self._due = now_ns + PERIOD_NS
-            distance, bearing = self._odometry.pose.to_body(self.goal.x, self.goal.y)
+            distance, bearing = self._odometry.pose.to_body(self._aim.x, self._aim.y)
             twist = self._odometry.twist
             view = View(points_of(self._scan), distance, bearing, twist.linear_x, twist.angular_z)
             self._command = self.steer(view)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds import GENERATORS, World, generate, load_barn
 from hybrid_control.sim.worlds.files import read_arena, read_gazebo
@@ -93,7 +95,7 @@ def _generated(spec: str, seed: int) -> list[World]:
     if not numbers or max(numbers) >= SEEDS:
         raise ValueError(f"--worlds {spec}: expected 1 .. {SEEDS} worlds")
     worlds = []
-    for k in numbers:
+    for k in tqdm(numbers, desc=kind, unit="world", delay=3.0, leave=False):
         world = generate(name, SEEDS * seed + k, **values)
         worlds.append(replace(world, name=f"{kind}-{k}"))
     return worlds
@@ -118,7 +120,7 @@ def usual_rules(spec: str) -> str:
     suffix = Path(file).suffix
     if suffix in (".npz", ".world", ".sdf") or Path(file).is_dir():
         return "barn"
-    arena = suffix == ".json" or re.split("[,:]", file)[0] == "arena"
+    arena = suffix == ".json" or re.split("[,:]", file)[0] in ("arena", "tight_arena")
     return "arena" if arena else "default"
 
 
@@ -162,4 +164,5 @@ def load_scenes(
         worlds = [read_gazebo(p, start, goal) for p in files]
     else:
         worlds = _generated(spec, seed)
-    return [Scene(world, shortest_path(world)) for world in worlds]
+    found = tqdm(worlds, desc="shortest ways", unit="world", delay=3.0, leave=False)
+    return [Scene(world, shortest_path(world)) for world in found]

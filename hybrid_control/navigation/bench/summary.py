@@ -67,6 +67,18 @@ def summaries(
     return {c: summarise([r for r in rows if case(r) == c]) for c in dict.fromkeys(case(r) for r in rows)}
 
 
+def failures(rows: Sequence[dict[str, Any]], case: Callable[[dict[str, Any]], str] = policy_of, most: int = 20) -> str:
+    """A line for each failed episode, with what would run it again; empty where all arrived."""
+    failed = [r for r in rows if not r["success"]]
+    lines = []
+    for r in failed[:most]:
+        what = "contact" if r["contact"] else f"out of time, {r['path']:g} m driven"
+        lines.append(f"failed: {case(r)}, {r['world']}, trial {r['trial']}: {what} after {r['time']:g} s")
+    if len(failed) > most:
+        lines.append(f"and {len(failed) - most} more, in the file of the rows")
+    return "\n".join(lines)
+
+
 def table(by_case: dict[str, dict[str, Any]]) -> str:
     """The summaries as text, a line for each case."""
     width = max([10, *(len(name) for name in by_case)])

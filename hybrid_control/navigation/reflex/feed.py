@@ -96,7 +96,7 @@ def _see(c: Any) -> None:
     far = view(c.far_in, SECTORS, F32)
     approach = view(c.approach_in, SECTORS, F32)
     # a robot that is to keep more clearance sees everything nearer by as much as it is wider
-    clearance = _clearance(c)
+    clearance, between = _clearance(c)
     scale = NOMINAL_HALF_WIDTH / (c.guard.outline.half_width + clearance)
     c.narrow = (g.clearance - clearance) / max(g.clearance - LEAST_CLEARANCE, 1e-3)
     first, last = _crossed(c, g.avoidance_distance / scale) if c.crossed else (SECTORS, -1)
@@ -110,7 +110,7 @@ def _see(c: Any) -> None:
         if r < reach:
             n = min(1.0, max(0.0, (MID - r) / (MID - NEAR)))
             m = max(0.0, 1.0 - abs(r - MID) / (MID - NEAR))
-            if c.narrow > 0.0 and NEAR < r < MID:  # no heading is closed for more than they close
+            if between and NEAR < r < MID:  # no heading is closed for more than they close
                 n, m = 0.0, 1.0
             if r < FAR:
                 f = max(0.0, (r - MID) / (FAR - MID))
@@ -128,12 +128,12 @@ def _see(c: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _clearance(c: Any) -> float:
-    """The clearance to keep, m: less than the gain where the straight way to what is aimed at leads between two things
-    that the robot fits between, but not with as much beside it."""
+def _clearance(c: Any) -> tuple[float, bool]:
+    """The clearance to keep, m, and whether the straight way to the aim leads between two things that the robot fits
+    between: less than the gain where it does not fit with as much beside it."""
     g, seen, half_width = c.gains.value, c.scan.value, c.guard.outline.half_width
     if not c.goal_known:
-        return float(g.clearance)
+        return float(g.clearance), False
     cosine, sine = math.cos(c.goal_bearing), math.sin(c.goal_bearing)
     left = right = half_width + BESIDE
     ends = min(c.goal_distance, c.guard.outline.half_length + NARROWS)
@@ -147,8 +147,9 @@ def _clearance(c: Any) -> float:
                 right = min(right, -beside)
     room = 0.5 * (left + right) - half_width
     if room < 0.0:
-        return float(g.clearance)  # it does not fit: whatever is there is to be driven around
-    return float(min(max(room - CENTRED, LEAST_CLEARANCE), g.clearance))
+        return float(g.clearance), False  # it does not fit: whatever is there is to be driven around
+    between = max(left, right) < half_width + BESIDE
+    return float(min(max(room - CENTRED, LEAST_CLEARANCE), g.clearance)), between
 
 
 @njit(cache=True, nogil=True)

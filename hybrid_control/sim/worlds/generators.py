@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -260,8 +260,10 @@ def _polygon(rng: Generator, x: float, y: float, radius: float, corners: int) ->
     return [(x + radius * math.cos(a), y + radius * math.sin(a)) for a in angles]
 
 
-def _arena(rng: Generator, polygons: int = 34, size: float = 20.0) -> World:
+def _arena(rng: Generator, polygons: int = 34, size: float = 20.0, gap: float = 0.5) -> World:
     """A walled square of `size` m with polygons in it, half of them thin, start and goal 10 to 23 m apart.
+
+    gap: m at least between the circles that the polygons lie in; below 0 they overlap.
 
     In the style of the arena in which Tang et al., "Reinforcement co-Learning of Deep and Spiking Neural Networks for
     Energy-Efficient Mapless Navigation", IROS 2020, evaluate.
@@ -273,8 +275,8 @@ def _arena(rng: Generator, polygons: int = 34, size: float = 20.0) -> World:
     while not ends or not 10.0 <= math.dist(ends[0][:2], ends[1][:2]) <= 23.0:
         ends = [(*rng.uniform(free - half, half - free, 2).tolist(), free) for _ in range(2)]
     area = (1.5 - half, 1.5 - half, half - 1.5, half - 1.5)
-    thin = _scatter(rng, polygons // 2, area, (0.8, 1.4), 0.5, ends)
-    thick = _scatter(rng, polygons - polygons // 2, area, (0.3, 0.8), 0.5, ends + thin)
+    thin = _scatter(rng, polygons // 2, area, (0.8, 1.4), gap, ends)
+    thick = _scatter(rng, polygons - polygons // 2, area, (0.3, 0.8), gap, ends + thin)
     outlines = [[(-half, -half), (half, -half), (half, half), (-half, half)]]
     for x, y, r in thin:
         a, lean = rng.uniform(0.0, math.pi), rng.uniform(0.10, 0.25)  # half of a corner's angle at the middle
@@ -288,6 +290,11 @@ def _arena(rng: Generator, polygons: int = 34, size: float = 20.0) -> World:
     bounds = (-half - 0.5, -half - 0.5, half + 0.5, half + 0.5)
     start = Pose(*ends[0][:2], rng.uniform(-math.pi, math.pi))
     return World("arena", start, ends[1][:2], bounds, boxes=np.array(boxes))
+
+
+def _tight_arena(rng: Generator, polygons: int = 70, size: float = 20.0, gap: float = -0.25) -> World:
+    """An arena as full as a robot of 0.36 m gets through."""
+    return replace(_arena(rng, polygons, size, gap), name="tight_arena")
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +332,7 @@ _GENERATORS: dict[str, _Kind] = {
     "gaps": _Kind(tight.gaps, 0.22, cell=0.05),
     "poles": _Kind(tight.poles, 0.35),
     "pocket": _Kind(tight.pocket),
+    "tight_arena": _Kind(_tight_arena, 0.23, cell=0.05),
 }
 
 GENERATORS: tuple[str, ...] = tuple(_GENERATORS)
@@ -340,12 +348,12 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
 
     Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m, bends=3);
     rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s, obstacles=12);
-    arena(polygons=34, size=20 m); patches(length=10 m, forbidden="puddle", permitted="mat", count=5, obstacles=8);
-    open(length=10); fardoor(nearest=2, farthest=20, door=1.3 m); spiral(corridor=0.9 m, turns=2); zigzag(baffles=6,
-    gap=1, width=4 m); gaps(width=0.43, more=0.1 m, count=3); poles(count=60, gap=0.75 m); pocket(depth=4 m, count=2).
-    Each has a path to its goal with GUARANTEED_CLEARANCE (field: 0.3 m; spiral, zigzag, gaps and poles: what their
-    options leave) around the standing obstacles, found by search on the inflated map; a draw without one is drawn
-    again. ValueError for an unknown name
+    arena(polygons=34, size=20 m, gap=0.5 m); patches(length=10 m, forbidden="puddle", permitted="mat", count=5,
+    obstacles=8); open(length=10); fardoor(nearest=2, farthest=20, door=1.3 m); spiral(corridor=0.9 m, turns=2);
+    zigzag(baffles=6, gap=1, width=4 m); gaps(width=0.43, more=0.1 m, count=3); poles(count=60, gap=0.75 m);
+    pocket(depth=4 m, count=2); tight_arena(polygons=70, size=20, gap=-0.25 m). Each has a path to its goal with the
+    room that `guaranteed` says around the standing obstacles, found by search on the inflated map; a draw without one
+    is drawn again. ValueError for an unknown name
     or option, or where 200 draws gave no such world.
     """
     if name not in _GENERATORS:
