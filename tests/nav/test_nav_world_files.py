@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.geometry.shapes import clearance
+from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.scenes import load_scenes, shortest_path, usual_rules
 from hybrid_control.signals import Pose
-from hybrid_control.sim.worlds.files import read_arena, read_gazebo
+from hybrid_control.sim.worlds import generate
+from hybrid_control.sim.worlds.files import read_arena, read_gazebo, write_npz
 from hybrid_control.sim.worlds.world import WALL, polygon_edges
 
 WORLD = """<?xml version='1.0'?>
@@ -178,3 +180,22 @@ def test_worlds_that_are_none_are_refused(spec, reason):
 )  # fmt: skip
 def test_worlds_are_judged_by_their_own_rules_where_none_are_named(worlds, rules):
     assert usual_rules(worlds) == rules
+
+
+def test_a_world_that_was_exported_is_driven_in_and_has_no_numbers(tmp_path):
+    world = generate("gaps", 3)
+    write_npz(tmp_path / "mine.npz", world)
+    (scene,) = load_scenes(str(tmp_path / "mine.npz"))
+    assert scene.world.name == world.name
+    np.testing.assert_array_equal(scene.world.boxes, world.boxes)
+    assert scene.path_length > world.straight_distance
+    with pytest.raises(ValueError, match="holds one world"):
+        load_scenes(f"{tmp_path / 'mine.npz'}:0")
+
+
+def test_an_episode_is_the_same_alone_and_among_others():
+    harness = Harness(Setup(rules="barn", level="kinematic"))
+    among, alone = load_scenes("field:3"), load_scenes("field:2-2")
+    assert among[2].world.name == alone[0].world.name
+    rows = [harness.run("reflex", among[2], 2, 0), harness.run("reflex", alone[0], 0, 0)]
+    assert {k: v for k, v in rows[0].items() if k != "index"} == {k: v for k, v in rows[1].items() if k != "index"}

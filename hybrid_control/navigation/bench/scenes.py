@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds import GENERATORS, World, generate, load_barn
-from hybrid_control.sim.worlds.files import read_arena, read_gazebo
+from hybrid_control.sim.worlds.files import read_arena, read_gazebo, read_npz
 from hybrid_control.sim.worlds.grid import geodesic_field
 
 SEEDS = 1000  # worlds that one benchmark seed may draw from a generator
@@ -101,6 +102,11 @@ def _generated(spec: str, seed: int) -> list[World]:
     return worlds
 
 
+def _holds_one_world(path: Path) -> bool:
+    """Whether an .npz file is of one world, as `world export` writes it, and not of BARN's."""
+    return zipfile.is_zipfile(path) and "cylinders.npy" in zipfile.ZipFile(path).namelist()
+
+
 def _file_of(spec: str) -> tuple[str, str]:
     """FILE and NUMBERS of "FILE:NUMBERS"; the whole and "" where it is no file that holds several worlds."""
     file, colon, chosen = spec.rpartition(":")
@@ -129,7 +135,7 @@ def load_scenes(
 ) -> list[Scene]:
     """The worlds that `--worlds` names.
 
-    FILE.npz or FILE.npz:IDS, BARN worlds by their ids; FILE.world or FILE.sdf, or a folder of those; FILE.json, a
+    FILE.npz or FILE.npz:IDS, BARN worlds by their ids, or the one world of an export; FILE.world or FILE.sdf, or a folder of those; FILE.json, a
     polygon arena, or FILE.json:NUMBERS; GENERATOR[,option=value...][:COUNT or :NUMBERS], whose worlds are drawn from
     seed · 1000 + number. start, goal: of Gazebo worlds (those of the BARN challenge by default).
     Several of these may be joined by "+". ValueError with one line where it names nothing; OSError for a file that
@@ -139,7 +145,11 @@ def load_scenes(
         return [scene for part in spec.split("+") for scene in load_scenes(part, seed, start, goal)]
     file, chosen = _file_of(spec)
     path = Path(file)
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" and _holds_one_world(path):
+        if chosen:
+            raise ValueError(f"--worlds {spec}: {file} holds one world, which has no number")
+        worlds = [read_npz(path)]
+    elif path.suffix == ".npz":
         barn = load_barn(path)
         ids = _selection(chosen, spec) if chosen else list(barn.world_ids)
         missing = [i for i in ids if i not in barn.world_ids]
@@ -149,7 +159,7 @@ def load_scenes(
             )
         places = [barn.world_ids.index(i) for i in ids]
         return [Scene(barn.worlds[k], barn.path_lengths[k]) for k in places]
-    if path.suffix == ".json":
+    elif path.suffix == ".json":
         worlds = read_arena(path)
         numbers = _selection(chosen, spec) if chosen else list(range(len(worlds)))
         if max(numbers) >= len(worlds):

@@ -162,10 +162,9 @@ CONTEXT = np.dtype(
         ("play_end", np.int64),  # tick up to which planner spikes are scheduled
         ("crossed", np.int64),  # whether what crosses the way counts now
         ("held_turn", np.float64),  # rad that the robot has turned since the guard began to hold it
-        (
-            "narrow",
-            np.float64,
-        ),  # how narrow the way between two things is: 0 wide enough, 1 as narrow as can be driven
+        # how narrow the way between two things is, 0 wide enough, 1 as narrow as can be driven, and what leads through
+        ("narrow", np.float64),
+        ("gap_bearing", np.float64),  # rad
         ("seen_ns", np.int64),  # the loop's clock at the frame of what the scan saw
         ("guard", GUARD),
         ("stuck", np.float64),

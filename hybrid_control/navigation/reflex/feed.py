@@ -31,6 +31,9 @@ CENTRED, LEAST_CLEARANCE = (
     0.02,
 )  # m by which it may be off the middle of a gap, and that it keeps in any
 BESIDE = 0.5  # m beside the robot in which there is the other side of a gap, if it is one
+ROUGHLY = 0.03  # m by which the noise of a scan may make a gap narrower than it is
+ENOUGH = 0.05  # m of clearance from which on a gap is not narrow
+ONTO, MOST_SKEW = 0.5, 0.7  # m ahead at which the line through a gap is aimed at; rad that it may lie off the aim
 NARROWS = 0.8  # m before the robot in which a gap counts
 AT_REST = 0.05  # m/s and rad/s
 STRAIGHT_BEHIND = 0.01  # sine of the bearing of a goal that counts as on the left, where the robot stands
@@ -96,9 +99,8 @@ def _see(c: Any) -> None:
     far = view(c.far_in, SECTORS, F32)
     approach = view(c.approach_in, SECTORS, F32)
     # a robot that is to keep more clearance sees everything nearer by as much as it is wider
-    clearance, between = _clearance(c)
+    clearance, between = _look_for_gap(c)
     scale = NOMINAL_HALF_WIDTH / (c.guard.outline.half_width + clearance)
-    c.narrow = (g.clearance - clearance) / max(g.clearance - LEAST_CLEARANCE, 1e-3)
     first, last = _crossed(c, g.avoidance_distance / scale) if c.crossed else (SECTORS, -1)
     # what lies beyond the point that is aimed at is in nobody's way
     reach = g.avoidance_distance
@@ -128,28 +130,47 @@ def _see(c: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _clearance(c: Any) -> tuple[float, bool]:
+def _look_for_gap(c: Any) -> tuple[float, bool]:
     """The clearance to keep, m, and whether the straight way to the aim leads between two things that the robot fits
-    between: less than the gain where it does not fit with as much beside it."""
+    between: less than the gain where it does not fit with as much beside it. How narrow that is and where its middle
+    leads through are noted."""
     g, seen, half_width = c.gains.value, c.scan.value, c.guard.outline.half_width
+    c.narrow = 0.0
     if not c.goal_known:
         return float(g.clearance), False
     cosine, sine = math.cos(c.goal_bearing), math.sin(c.goal_bearing)
     left = right = half_width + BESIDE
+    left_along = right_along = 0.0
     ends = min(c.goal_distance, c.guard.outline.half_length + NARROWS)
     for k in range(seen.count):
         x, y = float(seen.points[k, 0]), float(seen.points[k, 1])
         along, beside = cosine * x + sine * y, cosine * y - sine * x
         if -c.guard.outline.half_length < along < ends:
-            if beside >= 0.0:
-                left = min(left, beside)
-            else:
-                right = min(right, -beside)
+            if 0.0 <= beside < left:
+                left, left_along = beside, along
+            elif 0.0 < -beside < right:
+                right, right_along = -beside, along
     room = 0.5 * (left + right) - half_width
-    if room < 0.0:
-        return float(g.clearance), False  # it does not fit: whatever is there is to be driven around
     between = max(left, right) < half_width + BESIDE
-    return float(min(max(room - CENTRED, LEAST_CLEARANCE), g.clearance)), between
+    if room < -ROUGHLY or not between:
+        return float(g.clearance), False  # where it does not fit, whatever is there is to be driven around
+    least = max(room - CENTRED, LEAST_CLEARANCE)
+    c.narrow = min(max((ENOUGH - least) / (ENOUGH - LEAST_CLEARANCE), 0.0), 1.0)
+    c.gap_bearing = c.goal_bearing + _through(left, left_along, right, right_along)
+    return float(min(least, g.clearance)), between
+
+
+@njit(cache=True, nogil=True)
+def _through(left: float, left_along: float, right: float, right_along: float) -> float:
+    """The bearing, off the aim, rad, that leads onto the line through the middle between two things and square to the
+    line from one to the other; how far they lie to the left and right of the aim and along it, m."""
+    across, along = left + right, right_along - left_along
+    skew = min(max(math.atan2(along, across), -MOST_SKEW), MOST_SKEW)  # of the line through, off the aim
+    middle_x, middle_y = 0.5 * (left_along + right_along), 0.5 * (left - right)
+    c, s = math.cos(skew), math.sin(skew)
+    before = -(c * middle_x + s * middle_y)  # where the robot is on that line, from the middle
+    x, y = middle_x + (before + ONTO) * c, middle_y + (before + ONTO) * s
+    return math.atan2(y, x)
 
 
 @njit(cache=True, nogil=True)
@@ -212,7 +233,8 @@ def feed(c: Any) -> None:
         planner[i] = c.slots[slot, i] if hybrid else 0.0
         c.slots[slot, i] = 0
     goal = view(c.goal_in, SECTORS, F32)
-    sine, cosine = math.sin(c.goal_bearing), math.cos(c.goal_bearing)
+    bearing = c.gap_bearing if c.narrow > 0.0 else c.goal_bearing
+    sine, cosine = math.sin(bearing), math.cos(bearing)
     stands = abs(c.command.linear_x) < AT_REST and abs(c.command.angular_z) < AT_REST
     if stands and cosine < 0.0 and abs(sine) < STRAIGHT_BEHIND:
         sine = STRAIGHT_BEHIND  # both ways round are alike, and the ring, pulled to both, would never decide

@@ -19,7 +19,8 @@ from hybrid_control.navigation.reflex.guard import (
 )
 from hybrid_control.navigation.reflex.turning import in_legs, steer
 
-SLOWLY = 0.25  # m/s, fastest where the way between two things is as narrow as can be driven
+SLOWLY = 0.2  # m/s, fastest where the way between two things is as narrow as can be driven
+ALIGN_GAIN, MOST_OFF = 2.0, 0.25  # 1/s and rad, by which a robot turns onto the line through such a way
 STUCK_AFTER = 0.6  # s of being held by the guard, after which the robot backs off
 BACK_OFF = 0.8  # s
 TURNS_AWAY = 0.25  # rad to one side, turned while it is held
@@ -40,6 +41,8 @@ def limit(c: Any, now_ns: int) -> None:
     wished = x
     if c.narrow > 0.0:
         x = min(x, c.narrow * SLOWLY + (1.0 - c.narrow) * max(g.max_speed, SLOWLY))
+        if not car and not c.guard.holonomic and x > 0.0:  # finer than the ring's sectors are
+            w += c.narrow * ALIGN_GAIN * min(max(c.gap_bearing, -MOST_OFF), MOST_OFF)
     x, y = within_sight(seen, x, y, c.guard)
     if car and x != wished:
         w *= x / wished  # on the same curve
