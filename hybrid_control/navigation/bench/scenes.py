@@ -135,9 +135,10 @@ def load_scenes(
 ) -> list[Scene]:
     """The worlds that `--worlds` names.
 
-    FILE.npz or FILE.npz:IDS, BARN worlds by their ids, or the one world of an export; FILE.world or FILE.sdf, or a folder of those; FILE.json, a
-    polygon arena, or FILE.json:NUMBERS; GENERATOR[,option=value...][:COUNT or :NUMBERS], whose worlds are drawn from
-    seed · 1000 + number. start, goal: of Gazebo worlds (those of the BARN challenge by default).
+    FILE.npz or FILE.npz:IDS, BARN worlds by their ids, or the one world of an export; FILE.world or FILE.sdf, or a
+    folder of those; FILE.json, a polygon arena, or FILE.json:NUMBERS; GENERATOR[,option=value...][:COUNT or :NUMBERS],
+    whose worlds are drawn from seed · 1000 + number. start, goal: of Gazebo worlds (those of the BARN challenge by
+    default).
     Several of these may be joined by "+". ValueError with one line where it names nothing; OSError for a file that
     cannot be read.
     """
