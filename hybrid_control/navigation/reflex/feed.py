@@ -104,7 +104,7 @@ def _see(c: Any) -> None:
     first, last = _crossed(c, g.avoidance_distance / scale) if c.crossed else (SECTORS, -1)
     # what lies beyond the point that is aimed at is in nobody's way
     reach = g.avoidance_distance
-    if c.goal_known:
+    if c.goal_known and c.scan.value.moving == 0:  # what moves may come from there
         reach = min(reach, (c.goal_distance + c.guard.outline.half_length + BEYOND) * scale)
     for i in range(SECTORS):
         r = float(c.scan.value.sectors[i]) * scale
