@@ -332,7 +332,7 @@ _GENERATORS: dict[str, _Kind] = {
     "gaps": _Kind(tight.gaps, 0.22, cell=0.05),
     "poles": _Kind(tight.poles, 0.35),
     "pocket": _Kind(tight.pocket),
-    "tight_arena": _Kind(_tight_arena, 0.23, cell=0.05),
+    "tight_arena": _Kind(_tight_arena, 0.23),
 }
 
 GENERATORS: tuple[str, ...] = tuple(_GENERATORS)
