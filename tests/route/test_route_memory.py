@@ -323,7 +323,10 @@ def test_the_robot_stops_where_there_is_no_way():
     assert episode.path < 0.5
 
 
-@pytest.mark.parametrize("kind", ["fardoor", "spiral", "zigzag", "gaps", "pocket"])
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("zigzag", "spiral", "pocket")]
+
+
+@pytest.mark.parametrize("kind", ["fardoor", "gaps", *SLOW])
 def test_a_way_that_is_far_from_the_line_or_as_narrow_as_the_robot_and_10_cm_is_driven(kind):
     episode = drives(generate(kind, 1), duration=160.0, max_speed=2.0)
     assert episode.reached
