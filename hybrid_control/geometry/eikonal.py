@@ -19,18 +19,24 @@ TURN = math.pi / 16.0  # rad between the directions that a path chooses from
 
 
 @numba.njit(cache=True, nogil=True)
-def _sift_up(keys: FloatArray, items: NDArray, i: int) -> None:
+def push(keys: FloatArray, items: NDArray[np.int64], size: int, key: float, item: int) -> int:
+    """Puts an item into a heap of `size`; returns how many there are then."""
+    i = size
     while i > 0:
         parent = (i - 1) // 2
-        if keys[parent] <= keys[i]:
+        if keys[parent] <= key:
             break
-        keys[parent], keys[i] = keys[i], keys[parent]
-        items[parent], items[i] = items[i], items[parent]
+        keys[i], items[i] = keys[parent], items[parent]
         i = parent
+    keys[i], items[i] = key, item
+    return size + 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _sift_down(keys: FloatArray, items: NDArray, size: int) -> None:
+def pop(keys: FloatArray, items: NDArray[np.int64], size: int) -> int:
+    """Takes the first of a heap out; returns how many are left."""
+    size -= 1
+    key, item = keys[size], items[size]
     i = 0
     while True:
         child = 2 * i + 1
@@ -38,11 +44,12 @@ def _sift_down(keys: FloatArray, items: NDArray, size: int) -> None:
             break
         if child + 1 < size and keys[child + 1] < keys[child]:
             child += 1
-        if keys[i] <= keys[child]:
+        if key <= keys[child]:
             break
-        keys[child], keys[i] = keys[i], keys[child]
-        items[child], items[i] = items[i], items[child]
+        keys[i], items[i] = keys[child], items[child]
         i = child
+    keys[i], items[i] = key, item
+    return size
 
 
 @numba.njit(cache=True, nogil=True)
@@ -89,14 +96,10 @@ def march(field: FloatArray, cost: FloatArray, h: float, box: tuple[int, int, in
                 or (j > 0 and cost[i, j - 1] < math.inf)
                 or (j + 1 < columns and cost[i, j + 1] < math.inf)
             ):
-                keys[size], items[size] = field[i, j], i * columns + j
-                size += 1
-                _sift_up(keys, items, size - 1)
+                size = push(keys, items, size, field[i, j], i * columns + j)
     while size > 0 and left > 0:
         item = items[0]
-        size -= 1
-        keys[0], items[0] = keys[size], items[size]
-        _sift_down(keys, items, size)
+        size = pop(keys, items, size)
         i, j = item // columns, item % columns
         if done[i, j]:
             continue
@@ -118,9 +121,7 @@ def march(field: FloatArray, cost: FloatArray, h: float, box: tuple[int, int, in
             if value < field[p, q]:
                 field[p, q] = value
                 if size < capacity:
-                    keys[size], items[size] = value, p * columns + q
-                    size += 1
-                    _sift_up(keys, items, size - 1)
+                    size = push(keys, items, size, value, p * columns + q)
 
 
 @numba.njit(cache=True, nogil=True)

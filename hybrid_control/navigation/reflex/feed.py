@@ -26,10 +26,8 @@ SINES, COSINES = np.sin(DIRECTIONS), np.cos(DIRECTIONS)
 NEAR, MID, FAR = (distance for _, distance, _ in BANDS)
 NEAR_DRIVE, MID_DRIVE, FAR_DRIVE = (drive for _, _, drive in BANDS)
 BEYOND = 0.10  # m behind the robot at the point that it aims at, from where on an obstacle does not close a heading
-CENTRED, LEAST_CLEARANCE = (
-    0.025,
-    0.02,
-)  # m by which it may be off the middle of a gap, and that it keeps in any
+CENTRED = 0.025  # m by which it may be off the middle of a gap
+LEAST_CLEARANCE = 0.02  # m that it keeps in any
 BESIDE = 0.5  # m beside the robot in which there is the other side of a gap, if it is one
 ROUGHLY = 0.03  # m by which the noise of a scan may make a gap narrower than it is
 ENOUGH = 0.05  # m of clearance from which on a gap is not narrow
@@ -157,7 +155,7 @@ def _look_for_gap(c: Any) -> tuple[float, bool]:
     least = max(room - CENTRED, LEAST_CLEARANCE)
     c.narrow = min(max((ENOUGH - least) / (ENOUGH - LEAST_CLEARANCE), 0.0), 1.0)
     c.gap_bearing = c.goal_bearing + _through(left, left_along, right, right_along)
-    return float(min(least, g.clearance)), between
+    return float(min(least, g.clearance)), True
 
 
 @njit(cache=True, nogil=True)

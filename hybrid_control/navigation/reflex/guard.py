@@ -22,10 +22,7 @@ from hybrid_control.geometry.outline import OUTLINE, displacement, stays_clear
 from hybrid_control.signals.headings import sector_of, wrapped
 
 GUARD_MARGIN = 0.04  # m, what is kept around the outline for the noise of the scan
-SLIM_MARGIN, SLIM_STOP = (
-    0.02,
-    0.05,
-)  # m, and of free way ahead, of a robot that goes slowly through a narrow place
+SLIM_MARGIN, SLIM_STOP = 0.02, 0.05  # m, and of free way ahead, where it goes slowly through a narrow place
 REACTION = 0.1  # s, in which a command takes its way
 MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
 LAG = 0.1  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed

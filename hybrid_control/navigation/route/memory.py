@@ -51,7 +51,6 @@ class RouteMemory:
         self.goal = goal
         self._lidar_x, self._lidar_yaw = lidar_x, lidar_yaw
         self._disc = disc(half_width)
-        self._sizes = self._disc.least, self._disc.easy, self._disc.wide
         cell = min(max(half_width / CELLS, FINEST), COARSEST)
         self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
         self.correction = Pose()
@@ -148,7 +147,7 @@ class RouteMemory:
             return None
         origin = field.x0, field.y0
         cells = (path - origin) / field.resolution
-        x, y = path[farthest_in_sight(cells, field.clear, self._sizes)]
+        x, y = path[farthest_in_sight(cells, field.clear, self._disc)]
         away = math.hypot(x - place.x, y - place.y)
         if 0.0 < away < NEAREST:
             x, y = place.x + NEAREST / away * (x - place.x), place.y + NEAREST / away * (y - place.y)

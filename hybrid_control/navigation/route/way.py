@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, march, upwind
+from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, march, pop, push, upwind
 
 Room = NDArray[np.float32]
 
@@ -59,39 +59,6 @@ def cost_of(clear: float, least: float, easy: float, wide: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _push(keys: FloatArray, items: NDArray[np.int64], size: int, key: float, item: int) -> int:
-    i = size
-    while i > 0:
-        parent = (i - 1) // 2
-        if keys[parent] <= key:
-            break
-        keys[i], items[i] = keys[parent], items[parent]
-        i = parent
-    keys[i], items[i] = key, item
-    return size + 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _pop(keys: FloatArray, items: NDArray[np.int64], size: int) -> int:
-    """Takes out the first; returns how many are left."""
-    size -= 1
-    key, item = keys[size], items[size]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size and keys[child + 1] < keys[child]:
-            child += 1
-        if key <= keys[child]:
-            break
-        keys[i], items[i] = keys[child], items[child]
-        i = child
-    keys[i], items[i] = key, item
-    return size
-
-
-@numba.njit(cache=True, nogil=True)
 def _rest(i: int, j: int, row: int, column: int, cell: float) -> float:
     return BIAS * cell * math.hypot(i - row, j - column)
 
@@ -115,7 +82,7 @@ def begin(
     if -0.5 <= u < columns - 0.5 and -0.5 <= v < rows - 0.5:
         i, j = round(v), round(u)
         field[i, j] = 0.0
-        return _push(keys, items, size, _rest(i, j, to[0], to[1], cell), i * columns + j)
+        return push(keys, items, size, _rest(i, j, to[0], to[1], cell), i * columns + j)
     for side in range(4):
         row = 0 if side == 0 else rows - 1
         column = 0 if side == 2 else columns - 1
@@ -132,7 +99,7 @@ def begin(
             away = cell * math.hypot(i - v, j - u)
             if clear[i, j] >= least and away < field[i, j]:
                 field[i, j] = away
-                size = _push(keys, items, size, away + _rest(i, j, to[0], to[1], cell), i * columns + j)
+                size = push(keys, items, size, away + _rest(i, j, to[0], to[1], cell), i * columns + j)
     return size
 
 
@@ -160,7 +127,7 @@ def spread(
         if done[row, column] and keys[0] > field[row, column] + beyond:
             return size, 1
         item = items[0]
-        size = _pop(keys, items, size)
+        size = pop(keys, items, size)
         i, j = item // columns, item % columns
         if done[i, j]:
             continue
@@ -176,7 +143,7 @@ def spread(
             value = upwind(field, done, p, q, cell * cost)
             if value < field[p, q] and size < keys.size:
                 field[p, q] = value
-                size = _push(keys, items, size, value + _rest(p, q, row, column, cell), p * columns + q)
+                size = push(keys, items, size, value + _rest(p, q, row, column, cell), p * columns + q)
     return size, 0
 
 
@@ -246,7 +213,6 @@ class Way:
         disc: Disc,
     ) -> None:
         self._clear, self._frame, self._goal, self._disc = clear, frame, goal, disc
-        self._sizes = disc.least, disc.easy, disc.wide
         x0, y0, self._cell = frame
         rows, columns = clear.shape
         self._at = (
@@ -266,7 +232,7 @@ class Way:
         if self.found is Found.NOT_YET:
             self._size, found = spread(
                 self._field, self._done, self._keys, self._items, self._size, self._clear, self._cell,
-                self._sizes, self._to, cells,
+                self._disc, self._to, cells,
             )  # fmt: skip
             self.found = Found(found)
             if self.found is Found.WAY and self._to != self._at:

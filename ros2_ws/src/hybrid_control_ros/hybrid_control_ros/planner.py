@@ -62,9 +62,7 @@ class States:
         self._hand_over = hand_over
         self._topic: Any = None  # where the model has no states, there is no topic
         self._turned = NewDirection()
-        self.errand = self._said_for = (
-            0  # which of those that the reflex was sent on; and for which states were said
-        )
+        self.errand = self._said_for = 0  # which of those that the reflex was sent on; and for which states were said
 
     def open(self, node: ManagedNode, has_states: bool) -> None:
         """Until the node's cleanup."""
@@ -239,9 +237,7 @@ class PlannerNode(ManagedNode):
         self._images.pause(begun + 1.0 / self.value("rate") - time.monotonic())
 
     def _plan(self, image: np.ndarray, stamp_ns: int, now_ns: int) -> None:
-        errand = (
-            self._states.errand
-        )  # read before the goal and counted after it, so that it is no newer than the goal
+        errand = self._states.errand  # read before the goal and counted after it, so that it is no newer than the goal
         odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
             goal is None
