@@ -18,11 +18,12 @@ from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_dist
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
-from hybrid_control.sim.score import Contact, outline_gap
+from hybrid_control.sim.score import Contact, outline_gap, walk_among
 from hybrid_control.sim.sensors import LidarNoise, Schedule
 from hybrid_control.sim.simulator import Event
 from hybrid_control.sim.wheels import WheelOdometry, on_circle, ramp
 from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds.movers import PX, PY, walk
 
 STEP_NS = 5_000_000
 
@@ -113,15 +114,17 @@ def _advance(
     base: FloatArray,
     cylinders: FloatArray,
     movers: FloatArray,
+    places: FloatArray,
     boxes: FloatArray,
 ) -> int:
     """Moves the robot by up to `steps` steps; returns how many were made, fewer where the last one would touch.
 
     base: (9,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width, radius of the
-    tightest circle. movers: (m, 7) x1, y1, x2, y2, radius, speed, phase; the last m rows of cylinders are where they
-    are, and are set here.
+    tightest circle. movers, places: as `walk` takes them; the last rows of cylinders are where they are, and are set
+    here.
     """
     standing = cylinders.shape[0] - movers.shape[0]
+    around = 0.5 * math.hypot(base[6], base[7])
     for k in range(steps):
         state[SINCE] += dt
         fresh = state[SINCE] <= base[5]
@@ -132,14 +135,9 @@ def _advance(
         x = state[X] + state[V] * dt * math.cos(middle)
         y = state[Y] + state[V] * dt * math.sin(middle)
         yaw = state[YAW] + state[W] * dt
+        walk(movers, places, time + (k + 1) * dt, dt, x, y, around)
         for m in range(movers.shape[0]):
-            length = math.hypot(movers[m, 2] - movers[m, 0], movers[m, 3] - movers[m, 1])
-            trip = movers[m, 6]
-            if length > 0:
-                trip = (movers[m, 6] + (time + (k + 1) * dt) * movers[m, 5] / (2.0 * length)) % 1.0
-            share = 2.0 * trip if trip < 0.5 else 2.0 - 2.0 * trip
-            cylinders[standing + m, 0] = movers[m, 0] + share * (movers[m, 2] - movers[m, 0])
-            cylinders[standing + m, 1] = movers[m, 1] + share * (movers[m, 3] - movers[m, 1])
+            cylinders[standing + m, 0], cylinders[standing + m, 1] = places[m, PX], places[m, PY]
         gap = footprint_distance(x, y, yaw, base[6], base[7], cylinders, boxes, state[CLOSEST])
         state[CLOSEST] = min(state[CLOSEST], gap)
         if gap <= 0.0:
@@ -152,30 +150,30 @@ def _advance(
 
 
 class Plane(NamedTuple):
-    """The plane as `_advance` takes it: state (12,), base (9,), cylinders (n, 3) with movers last, movers (m, 7), boxes
-    (k, 5)."""
+    """The plane as `_advance` takes it: state (12,), base (9,), cylinders (n, 3) with movers last, movers (m, 10) and
+    their places (m, 3), boxes (k, 5)."""
 
     state: FloatArray
     base: FloatArray
     cylinders: FloatArray
     movers: FloatArray
+    places: FloatArray
     boxes: FloatArray
 
 
 def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
-    places = [(*m.at(0.0), m.radius) for m in world.movers]
-    movers = [(*m.a, *m.b, m.radius, m.speed, m.phase) for m in world.movers]
+    walking = walk_among(world, robot, world.start)
     base = (
         robot.acceleration, robot.deceleration, robot.yaw_acceleration, 0.5 * wheels.track, wheels.radius,
         robot.command_timeout, robot.length, robot.width, wheels.turning_radius,
     )  # fmt: skip
-    cylinders = np.concatenate((world.cylinders, np.array(places).reshape(-1, 3)))
+    cylinders = np.concatenate((world.cylinders, walking.circles))
     start, boxes = world.start, np.array(world.boxes)
     state = np.zeros(12)
     state[[X, Y, YAW]] = (start.x, start.y, start.yaw)
-    state[CLOSEST] = outline_gap(world, robot, 0, start)
+    state[CLOSEST] = outline_gap(world, robot, start)
     state[SINCE] = math.inf
-    return Plane(state, np.array(base), cylinders, np.array(movers, np.float64).reshape(-1, 7), boxes)
+    return Plane(state, np.array(base), cylinders, walking.rows, walking.places, boxes)
 
 
 class KinematicSimulator:
@@ -217,6 +215,11 @@ class KinematicSimulator:
     def set_state(self, state: Any) -> None:
         """Go on from a state of this simulator."""
         vars(self).update(copy.deepcopy(state, {id(kept): kept for kept in (self.world, self.robot)}))
+
+    @property
+    def movers(self) -> FloatArray:
+        """Where the world's movers are, (m, 2) m."""
+        return self.plane.places[:, : PY + 1].copy()
 
     @property
     def path_length(self) -> float:

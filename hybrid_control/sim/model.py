@@ -196,7 +196,7 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
     gx, gy = world.goal
     facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}
     for i, m in enumerate(world.movers):
-        facts[f"mover{i}"] = (m.radius, *m.a, *m.b, m.speed, m.phase)
+        facts[f"mover{i}"] = m.row
     for i, p in enumerate(world.patches):
         facts[f"patch{i}"] = (*p.rectangle, float(p.forbidden))
     custom = "".join(f'<text name="patch{i}" data="{p.kind}"/>' for i, p in enumerate(world.patches))

@@ -10,7 +10,7 @@ import numpy as np
 from hybrid_control.geometry.shapes import footprint_distance
 from hybrid_control.signals import Pose
 from hybrid_control.sim.robots.vehicle import Vehicle
-from hybrid_control.sim.worlds import World
+from hybrid_control.sim.worlds import Walk, World
 
 CONTACT_GAP_NS = 200_000_000  # a touch of the same obstacle within this of the last one is the same contact
 GOAL_RADIUS = 0.5  # m from the robot's middle within which a goal is reached
@@ -28,10 +28,16 @@ class Contact:
     standing: bool
 
 
-def outline_gap(world: World, robot: Vehicle, time_ns: int, pose: Pose) -> float:
-    """Metres from the robot's rectangular outline to the nearest obstacle at a time; inf in an empty world."""
-    movers = [(*m.at(time_ns * 1e-9), m.radius) for m in world.movers]
-    cylinders = np.concatenate((world.cylinders, np.array(movers).reshape(-1, 3)))
+def walk_among(world: World, robot: Vehicle, pose: Pose) -> Walk:
+    """Where the world's movers go from time 0 on, with the robot at a pose in it."""
+    return Walk(world.movers, math.hypot(robot.length, robot.width) / 2, pose.x, pose.y)
+
+
+def outline_gap(world: World, robot: Vehicle, pose: Pose, walk: Walk | None = None) -> float:
+    """Metres from the robot's rectangular outline to the nearest obstacle, movers where they are now, or where they
+    begin; inf in an empty world."""
+    walk = walk or walk_among(world, robot, pose)
+    cylinders = np.concatenate((world.cylinders, walk.circles))
     return footprint_distance(pose.x, pose.y, pose.yaw, robot.length, robot.width, cylinders, world.boxes)
 
 
@@ -40,13 +46,14 @@ class Score:
 
     feels: whether `touch` gets what the robot touches. Where it does not, the gap between outline and obstacles says
     it, as often as a pose comes. contacts: touches so far, as (time_ns, obstacle); the same obstacle within 0.2 s is
-    the same contact. minimum_distance: m from the outline to the nearest obstacle, closest_approach: the least so far.
+    the same contact. walk: where movers are. minimum_distance: m from the outline to the nearest obstacle, closest_approach: the least so far.
     """
 
     def __init__(self, world: World, robot: Vehicle, feels: bool = True) -> None:
         self._world, self._robot, self._feels = world, robot, feels
         self.contacts: list[tuple[int, str]] = []
         self.pose: Pose | None = None
+        self.walk = walk_among(world, robot, world.start)
         self.goal_distance = self.minimum_distance = self.closest_approach = math.inf
         self.path_length = 0.0
         self._touched: dict[str, int] = {}
@@ -60,7 +67,8 @@ class Score:
             self.path_length += math.dist((pose.x, pose.y), (self.pose.x, self.pose.y))
         self.pose = pose
         self.goal_distance = math.dist((pose.x, pose.y), self._world.goal)
-        self.minimum_distance = outline_gap(self._world, self._robot, time_ns, pose)
+        self.walk.to(time_ns * 1e-9, pose.x, pose.y)
+        self.minimum_distance = outline_gap(self._world, self._robot, pose, self.walk)
         self.closest_approach = min(self.closest_approach, self.minimum_distance)
         touched = [f"patch{i}" for i in self._on(pose)]
         if not self._feels and self.minimum_distance < TOUCHING:

@@ -71,7 +71,7 @@ class Simulator:
         timestep: float = 0.002,
         appearance: Appearance | None = None,
     ) -> None:
-        if outline_gap(world, robot, 0, world.start) <= 0:
+        if outline_gap(world, robot, world.start) <= 0:
             raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {world.start}")
         if not 0 < timestep <= 0.01 or round(timestep * 1e9) == 0:
             raise ValueError(f"simulator: timestep {timestep} s must be above 0 and at most 0.01 s")
@@ -199,8 +199,15 @@ class Simulator:
             library.mj_camlight(model, data)
 
     def _move_obstacles(self) -> None:
-        for i, mover in enumerate(self.world.movers):
-            self.mujoco.data.mocap_pos[i, :2] = mover.at(self.time_ns * 1e-9)
+        if self.world.movers:
+            walk, (x, y) = self._score.walk, self.mujoco.data.qpos[:2].tolist()
+            walk.to(self.time_ns * 1e-9, x, y)
+            self.mujoco.data.mocap_pos[:, :2] = walk.places[:, :2]
+
+    @property
+    def movers(self) -> NDArray[np.float64]:
+        """Where the world's movers are, (m, 2) m."""
+        return self._score.walk.places[:, :2].copy()
 
     def _note_contacts(self) -> None:
         model, data = self.mujoco.model, self.mujoco.data
@@ -292,7 +299,7 @@ class Simulator:
 
     def minimum_distance(self) -> float:
         """Metres from the robot's rectangular outline to the nearest obstacle now; inf in an empty world."""
-        return outline_gap(self.world, self.robot, self.time_ns, self.pose)
+        return outline_gap(self.world, self.robot, self.pose, self._score.walk)
 
     def goal_distance(self) -> float:
         """Metres from the robot's centre to the goal."""

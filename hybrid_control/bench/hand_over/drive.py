@@ -117,7 +117,7 @@ def start(world: World, draw: np.random.Generator) -> Pose:
     xmin, ymin, xmax, ymax = world.bounds
     while True:
         pose = Pose(draw.uniform(xmin, xmax), draw.uniform(ymin, ymax), draw.uniform(-math.pi, math.pi))
-        if approach(world, pose, 1.0) > 0.0 and outline_gap(world, ROBOT, 0, pose) > APART:
+        if approach(world, pose, 1.0) > 0.0 and outline_gap(world, ROBOT, pose) > APART:
             return pose
 
 

@@ -201,7 +201,7 @@ def _episode(
     states, where run.states has them.
     """
     scan, train, motion, goal, view = mail
-    state, base, cylinders, movers, boxes = plane
+    state, base, cylinders, movers, places, boxes = plane
     field, free, frame, _ = to_goal
     lidar_rng, planner_rng = rngs
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
@@ -231,7 +231,7 @@ def _episode(
             camera_due = round((sent_camera + 1) * run.camera_period) if run.planner else until + 1
             due = min(odometry_due, scan_due, camera_due)
             steps = (min(due, until) - now) // STEP_NS
-            made = _advance(state, steps, now * 1e-9, STEP_NS * 1e-9, base, cylinders, movers, boxes)
+            made = _advance(state, steps, now * 1e-9, STEP_NS * 1e-9, base, cylinders, movers, places, boxes)
             now += made * STEP_NS
             contact = made < steps
             if due > until or contact:

@@ -157,7 +157,12 @@ def _share_towards_unknown(
 @numba.njit(cache=True, nogil=True)
 def within_sight(seen: Any, x: float, y: float, g: Any) -> tuple[float, float]:
     """A motion no faster than the robot can stop from within what its sensors see at most."""
-    fastest = fastest_within(seen.sight, g.scan_age, g)
+    return no_faster(x, y, fastest_within(seen.sight, g.scan_age, g))
+
+
+@numba.njit(cache=True, nogil=True)
+def no_faster(x: float, y: float, fastest: float) -> tuple[float, float]:
+    """A motion in m/s, the same way, at most so fast."""
     speed = math.hypot(x, y)
     if speed <= fastest:
         return x, y

@@ -14,6 +14,7 @@ from hybrid_control.navigation.reflex.guard import (
     SLIM_MARGIN,
     SLIM_STOP,
     guard,
+    no_faster,
     way_out,
     within_sight,
 )
@@ -33,6 +34,7 @@ def limit(c: Any, now_ns: int) -> None:
     g, command, seen = c.gains.value, c.command, c.scan.value
     x, y, w = command.wish_x, command.wish_y, command.wish_yaw
     car, evading = c.guard.radius > 0.0, False
+    x, y = no_faster(x, y, seen.beside_movers)
     if seen.moving > 0:
         x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
         if car:

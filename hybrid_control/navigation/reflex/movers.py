@@ -13,8 +13,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.outline import outline_distance
 from hybrid_control.navigation.reflex.evasion import clear_times
 from hybrid_control.navigation.reflex.ground import GROUND, mark_met, newly_taken
+from hybrid_control.navigation.reflex.guard import GUARD_MARGIN, REACTION
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS
 from hybrid_control.navigation.reflex.tracks import CLUSTER, TRACK, TRACKS, clusters, follow, moves
 
@@ -30,6 +32,9 @@ WATCHED = np.dtype(
     ],
     align=True,
 )
+
+LEAST_COMING = 0.3  # m/s
+LEAST_BESIDE = 0.1  # m/s, slow enough beside anybody
 
 Float32Array = NDArray[np.float32]
 
@@ -63,11 +68,17 @@ def watch(
     follow(watched.tracks, things, sweep.interval)
     near = np.empty((TRACKS, 5))
     moving = 0
+    scan.beside_movers = math.inf
     for i in range(watched.tracks.shape[0]):
         t = watched.tracks[i]
-        if not moves(t):
+        if not (t.alive and t.moving):
             continue
         dx, dy = t.x - x, t.y - y
+        u, v = c * t.vx + s * t.vy, c * t.vy - s * t.vx
+        fastest = _fastest_beside(c * dx + s * dy, c * dy - s * dx, u, v, t.radius, sweep.interval, robot)
+        scan.beside_movers = min(scan.beside_movers, fastest)
+        if not moves(t):
+            continue
         near[moving, 0], near[moving, 1] = c * dx + s * dy, c * dy - s * dx
         near[moving, 2], near[moving, 3] = c * t.vx + s * t.vy, c * t.vy - s * t.vx
         near[moving, 4] = t.radius
@@ -76,6 +87,20 @@ def watch(
     if moving > 0:
         scan.fastest, scan.fastest_turn = robot.fastest, robot.fastest_turn
         clear_times(near[:moving], _standing(scan.sectors, near[:moving]), motion, robot, scan.times)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fastest_beside(x: float, y: float, u: float, v: float, radius: float, interval: float, robot: Any) -> float:
+    """m/s from which the robot comes to a stand before somebody gets to it who is at (x, y) m in the body frame and
+    goes at (u, v) m/s, if they turn to it: with a gap of d m and w m/s at which they come, a (d / w - reaction).
+
+    They come as fast as they do, or half as fast as they walk where they walk past, and LEAST_COMING at least, for who
+    stands may begin to walk.
+    """
+    gap = outline_distance(x, y, robot.outline.half_length, robot.outline.half_width) - radius - GUARD_MARGIN
+    coming = -(x * u + y * v) / max(math.hypot(x, y), 0.01)
+    speed = max(coming, 0.5 * math.hypot(u, v), LEAST_COMING)
+    return max(robot.acceleration * (max(gap, 0.0) / speed - REACTION - interval), LEAST_BESIDE)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -58,6 +58,7 @@ SCAN = np.dtype(
         ("fastest", np.float64),  # ends of the table of motions, m/s and rad/s
         ("fastest_turn", np.float64),
         ("times", np.float32, (SPEEDS, TURNS)),  # s that each stays clear of what moves
+        ("beside_movers", np.float64),  # m/s, how fast it may go beside who moves or did, inf where nobody is
     ],
     align=True,
 )
@@ -114,7 +115,7 @@ def take_scan(
     judge(scan, states, robot)
     if scan.verdict != SEES and not np.any(ranges <= sweep.range_max) and np.any(ranges > sweep.range_max):
         scan.verdict = NOTHING_IN_RANGE
-    scan.moving = 0
+    scan.moving, scan.beside_movers = 0, math.inf
     if not 0.0 <= sweep.motion_age < WATCH_AGE:
         return False
     watch(before.watched, ranges, sweep, before.beams, motion, robot, scan)
@@ -176,4 +177,5 @@ def take_points(
     scan.sectors[:] = sectors
     scan.approach[:] = approach
     scan.lag, scan.sight, scan.moving, scan.posed, scan.turned = 0.0, sight, 0, 0, 0.0
+    scan.beside_movers = math.inf
     judge(scan, states, robot)

@@ -88,9 +88,14 @@ def add_mover(element: ET.Element, to: Release, number: int, mover: Mover, look:
 
     Gazebo has no such obstacle. The clock triggers the first turn, and each turn the next one, a trip later. It meets
     robots and goes through everything else, as in the embedded simulator. The rail is longer than the way: a joint
-    that reaches its end would stick there.
+    that reaches its end would stick there. ValueError for a mover that does more than walk to and fro.
     """
     name = f"mover{number}"
+    if mover.kind != "patrol" or mover.trigger or mover.pause:
+        raise ValueError(
+            f"{name}: kind {mover.kind!r}, trigger {mover.trigger:g} m, pause {mover.pause:g} s; in Gazebo movers walk "
+            "to and fro without a halt alone: export as .npz or .xml"
+        )
     length = math.dist(mover.a, mover.b)
     trip_ms = round(length / mover.speed * 1e3) if mover.speed > 0 else 0
     x, y = mover.at(0.0)

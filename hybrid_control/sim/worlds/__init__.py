@@ -8,14 +8,16 @@ from hybrid_control.sim.worlds.barn import BarnWorlds, load_barn
 from hybrid_control.sim.worlds.files import read_arena, read_gazebo, read_npz
 from hybrid_control.sim.worlds.generators import GENERATORS, generate, guaranteed, passable
 from hybrid_control.sim.worlds.mjcf import read_mjcf
+from hybrid_control.sim.worlds.movers import Mover, Walk
 from hybrid_control.sim.worlds.patch import Patch
-from hybrid_control.sim.worlds.world import Mover, World, in_frame, polygon_edges, seen_from
+from hybrid_control.sim.worlds.world import World, in_frame, polygon_edges, seen_from
 
 __all__ = [
     "GENERATORS",
     "BarnWorlds",
     "Mover",
     "Patch",
+    "Walk",
     "World",
     "generate",
     "guaranteed",

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from hybrid_control import files
 from hybrid_control.files import read_json, read_xml
 from hybrid_control.signals import Pose
+from hybrid_control.sim.worlds.movers import Mover
 from hybrid_control.sim.worlds.patch import KIND, Patch
-from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
+from hybrid_control.sim.worlds.world import World, polygon_edges
 
 # Where the BARN challenge starts and ends in its .world files, which do not say so themselves.
 BARN_START = Pose(-2.25, 3.0, 1.57)
@@ -274,11 +275,11 @@ def _inside(polygon: Sequence[Sequence[float]], x: float, y: float) -> bool:
 def write_npz(file: str | Path | BinaryIO, world: World) -> None:
     """Writes a world as an .npz file of arrays, exactly.
 
-    name (), start (3,) x, y, yaw, goal (2,), bounds (4,), cylinders (n, 3), boxes (n, 5), movers (n, 7): radius, a,
-    b, speed, phase, and patches (n, 6): x, y, length, width, yaw, forbidden, with patch_kinds (n,), each as in
-    World. OSError where the file cannot be written.
+    name (), start (3,) x, y, yaw, goal (2,), bounds (4,), cylinders (n, 3), boxes (n, 5), movers (n, 10) rows of Mover,
+    and patches (n, 6): x, y, length, width, yaw, forbidden, with patch_kinds (n,), each as in World. OSError where the
+    file cannot be written.
     """
-    movers = [(m.radius, *m.a, *m.b, m.speed, m.phase) for m in world.movers]
+    movers = [m.row for m in world.movers]
     with open(file, "wb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as stream:
         np.savez_compressed(
             stream,
@@ -288,14 +289,14 @@ def write_npz(file: str | Path | BinaryIO, world: World) -> None:
             bounds=np.array(world.bounds),
             cylinders=world.cylinders,
             boxes=world.boxes,
-            movers=np.array(movers, dtype=np.float64).reshape(-1, 7),
+            movers=np.array(movers, dtype=np.float64).reshape(-1, 10),
             patches=np.array([(*p.rectangle, p.forbidden) for p in world.patches], np.float64).reshape(-1, 6),
             patch_kinds=np.array([p.kind for p in world.patches], dtype="U32"),
         )
 
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
-    "start": (3,), "goal": (2,), "bounds": (4,), "cylinders": (None, 3), "boxes": (None, 5), "movers": (None, 7),
+    "start": (3,), "goal": (2,), "bounds": (4,), "cylinders": (None, 3), "boxes": (None, 5), "movers": (None, None),
     "patches": (None, 6),
 }  # fmt: skip
 
@@ -314,7 +315,7 @@ def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
         raise ValueError(f"{where}: not an npz file of a world: no array {', '.join(missing)}")
     for key, shape in _SHAPES.items():
         found = arrays[key].shape
-        if len(found) != len(shape) or found[-1] != shape[-1] or arrays[key].dtype.kind not in "biuf":
+        if len(found) != len(shape) or shape[-1] not in (None, found[-1]) or arrays[key].dtype.kind not in "biuf":
             expected = ", ".join("n" if n is None else str(n) for n in shape)
             raise ValueError(f"{where}: {key} of shape {found}, expected numbers of shape ({expected})")
     kinds = arrays["patch_kinds"]
@@ -325,7 +326,7 @@ def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
     data = {key: arrays[key].astype(np.float64) for key in _SHAPES}
     (gx, gy), (low_x, low_y, high_x, high_y) = data["goal"].tolist(), data["bounds"].tolist()
     try:
-        movers = [Mover(r, (ax, ay), (bx, by), v, p) for r, ax, ay, bx, by, v, p in data["movers"].tolist()]
+        movers = [Mover.of(row) for row in data["movers"].tolist()]
         return World(
             str(arrays["name"]),
             Pose(*data["start"].tolist()),

@@ -12,11 +12,12 @@ from numpy.random import Generator
 
 from hybrid_control.geometry.shapes import clearance
 from hybrid_control.signals import Pose
-from hybrid_control.sim.worlds import tight
+from hybrid_control.sim.worlds import moving, tight
 from hybrid_control.sim.worlds.grid import geodesic_field
 from hybrid_control.sim.worlds.patch import Patch
+from hybrid_control.sim.worlds.scatter import scatter
 from hybrid_control.sim.worlds.tight import wall
-from hybrid_control.sim.worlds.world import Mover, World, polygon_edges
+from hybrid_control.sim.worlds.world import World, polygon_edges
 
 # Clearance that a generated world guarantees along some path, from the robot's centre: Jackal's half width is
 # 0.215 m and its half diagonal 0.333 m, so that it may turn anywhere on that path with 0.1 m to spare.
@@ -38,26 +39,6 @@ def passable(
     solution = geodesic_field(world, robot_radius, resolution=cell)
     reachable = solution.passable(world.start.x, world.start.y)
     return reachable and solution.distance(world.start.x, world.start.y) <= detour * world.straight_distance
-
-
-def _scatter(
-    rng: Generator,
-    count: int,
-    area: tuple[float, float, float, float],
-    radius: tuple[float, float],
-    gap: float,
-    taken: Sequence[tuple[float, float, float]] = (),
-) -> list[tuple[float, float, float]]:
-    """Up to count circles in the area, whose edges keep `gap` from each other and from those taken."""
-    placed = list(taken)
-    for _ in range(200 * count):
-        if len(placed) == count + len(taken):
-            break
-        r = rng.uniform(*radius)
-        x, y = rng.uniform(area[0], area[2]), rng.uniform(area[1], area[3])
-        if all(math.hypot(x - px, y - py) >= r + pr + gap for px, py, pr in placed):
-            placed.append((x, y, r))
-    return placed[len(taken) :]
 
 
 def _as_boxes(
@@ -82,7 +63,7 @@ def _default(rng: Generator) -> World:
     for x in (rng.uniform(2.0, 4.0), rng.uniform(5.0, 7.5)):
         r = rng.uniform(0.15, 0.20)
         on_line.append((x, rng.uniform(-0.5, 0.5) * r, r))
-    circles = on_line + _scatter(rng, 32, (1.3, -3.6, 8.7, 3.6), radius, gap, on_line)
+    circles = on_line + scatter(rng, 32, (1.3, -3.6, 8.7, 3.6), radius, gap, on_line)
     cylinders, boxes = _as_boxes(rng, circles, 0.3)
     return World(
         "default", Pose(), (10.0, 0.0), (-1.5, -4.5, 11.5, 4.5), np.array(cylinders), np.array(boxes)
@@ -93,7 +74,7 @@ def _forest(rng: Generator, density: float = 0.45, length: float = 10.0) -> Worl
     """Trunks of 0.1 to 0.3 m across at `density` per square metre, at least 0.55 m apart."""
     area = (1.2, -3.5, length - 1.2, 3.5)
     count = round(density * (area[2] - area[0]) * (area[3] - area[1]))
-    circles = _scatter(rng, count, area, (0.05, 0.15), 0.55)
+    circles = scatter(rng, count, area, (0.05, 0.15), 0.55)
     return World("forest", Pose(), (length, 0.0), (-1.5, -4.5, length + 1.5, 4.5), np.array(circles))
 
 
@@ -214,8 +195,8 @@ def _patches(
     straight line."""
     across = [(rng.uniform(2.5, 4.5), rng.uniform(6.0, 7.5))[:: rng.choice((1, -1))]]
     circles = [(x, rng.uniform(-0.2, 0.2), 0.75) for x in across[0]]
-    circles += _scatter(rng, 2 * count - 2, (1.5, -3.0, length - 1.5, 3.0), (0.5, 0.9), 0.95, circles)
-    pillars = _scatter(rng, obstacles, (1.5, -3.0, length - 1.5, 3.0), (0.10, 0.20), 0.95, circles)
+    circles += scatter(rng, 2 * count - 2, (1.5, -3.0, length - 1.5, 3.0), (0.5, 0.9), 0.95, circles)
+    pillars = scatter(rng, obstacles, (1.5, -3.0, length - 1.5, 3.0), (0.10, 0.20), 0.95, circles)
     ground = []
     for k, (x, y, r) in enumerate(circles):
         long, wide = (r * rng.uniform(1.1, 1.4, 2)).tolist()  # a corner lies on the circle or just within
@@ -240,19 +221,6 @@ def _lesson(rng: Generator, length: float = 12.5, forbidden: str = "puddle", per
     return World("lesson", Pose(), (length, 0.0), (-1.5, -4.5, length + 1.5, 4.5), patches=ground)
 
 
-def _crossing(rng: Generator, movers: int = 5, speed: float = 1.0, obstacles: int = 12) -> World:
-    """Pillars, and `movers` pedestrians who walk across the way at up to `speed` m/s."""
-    circles = _scatter(rng, obstacles, (1.5, -3.0, 8.5, 3.0), (0.10, 0.20), 0.9)
-    walking = []
-    for x in np.linspace(2.0, 8.5, movers):
-        lean = rng.uniform(-1.0, 1.0)
-        a, b = (float(x - lean), -3.5), (float(x + lean), 3.5)
-        walking.append(Mover(0.25, a, b, float(rng.uniform(0.4, 1.0) * speed), float(rng.random())))
-    return World(
-        "crossing", Pose(), (10.0, 0.0), (-1.5, -4.5, 11.5, 4.5), np.array(circles), movers=tuple(walking)
-    )
-
-
 def _polygon(rng: Generator, x: float, y: float, radius: float, corners: int) -> list[tuple[float, float]]:
     """A convex polygon with its corners on a circle, none nearer to the next than a third of an even share."""
     turns = np.cumsum(rng.uniform(0.5, 1.5, corners))
@@ -275,8 +243,8 @@ def _arena(rng: Generator, polygons: int = 34, size: float = 20.0, gap: float = 
     while not ends or not 10.0 <= math.dist(ends[0][:2], ends[1][:2]) <= 23.0:
         ends = [(*rng.uniform(free - half, half - free, 2).tolist(), free) for _ in range(2)]
     area = (1.5 - half, 1.5 - half, half - 1.5, half - 1.5)
-    thin = _scatter(rng, polygons // 2, area, (0.8, 1.4), gap, ends)
-    thick = _scatter(rng, polygons - polygons // 2, area, (0.3, 0.8), gap, ends + thin)
+    thin = scatter(rng, polygons // 2, area, (0.8, 1.4), gap, ends)
+    thick = scatter(rng, polygons - polygons // 2, area, (0.3, 0.8), gap, ends + thin)
     outlines = [[(-half, -half), (half, -half), (half, half), (-half, half)]]
     for x, y, r in thin:
         a, lean = rng.uniform(0.0, math.pi), rng.uniform(0.10, 0.25)  # half of a corner's angle at the middle
@@ -321,7 +289,7 @@ _GENERATORS: dict[str, _Kind] = {
     "corridor": _Kind(_corridor),
     "rooms": _Kind(_rooms),
     "field": _Kind(_field, 0.30),  # as tight as the tightest public BARN worlds
-    "crossing": _Kind(_crossing),
+    "crossing": _Kind(moving.crossing),
     "arena": _Kind(_arena),
     "patches": _Kind(_patches, detour=1.5),
     "lesson": _Kind(_lesson, detour=1.5),
@@ -333,6 +301,10 @@ _GENERATORS: dict[str, _Kind] = {
     "poles": _Kind(tight.poles, 0.35),
     "pocket": _Kind(tight.pocket),
     "tight_arena": _Kind(_tight_arena, 0.23),
+    "stopping": _Kind(moving.stopping),
+    "headon": _Kind(moving.headon),
+    "chasing": _Kind(moving.chasing),
+    "stepping": _Kind(moving.stepping),
 }
 
 GENERATORS: tuple[str, ...] = tuple(_GENERATORS)
@@ -351,7 +323,9 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
     arena(polygons=34, size=20 m, gap=0.5 m); patches(length=10 m, forbidden="puddle", permitted="mat", count=5,
     obstacles=8); open(length=10); fardoor(nearest=2, farthest=20, door=1.3 m); spiral(corridor=0.9 m, turns=2);
     zigzag(baffles=6, gap=1, width=4 m); gaps(width=0.43, more=0.1 m, count=3); poles(count=60, gap=0.75 m);
-    pocket(depth=4 m, count=2); tight_arena(polygons=70, size=20, gap=-0.25 m). Each has a path to its goal with the
+    pocket(depth=4 m, count=2); tight_arena(polygons=70, size=20, gap=-0.25 m); stopping, headon(movers=4, speed=1.5 m/s,
+    obstacles=8); chasing(movers=3, speed=1.5 m/s, obstacles=8); stepping(movers=3, speed=1.5 m/s, nearest=0.8,
+    farthest=2.0 m before the robot's nose). Each has a path to its goal with the
     room that `guaranteed` says around the standing obstacles, found by search on the inflated map; a draw without one
     is drawn again. ValueError for an unknown name
     or option, or where 200 draws gave no such world.

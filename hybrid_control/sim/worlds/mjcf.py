@@ -17,8 +17,9 @@ from hybrid_control.files import arrays_of, in_child, keep_limits, read_xml
 from hybrid_control.signals import Pose
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.worlds.files import LOWEST, bounded, world_of, write_npz
+from hybrid_control.sim.worlds.movers import Mover
 from hybrid_control.sim.worlds.patch import Patch
-from hybrid_control.sim.worlds.world import Mover, World
+from hybrid_control.sim.worlds.world import World
 
 
 def read_mjcf(path: str | Path, start: Pose | None = None, goal: tuple[float, float] | None = None) -> World:
@@ -55,9 +56,11 @@ def _read_here(path: str | Path, start: Pose | None = None, goal: tuple[float, f
         key = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_NUMERIC, i)
         numbers[key] = model.numeric_data[at : at + size].tolist()
     movers: list[Mover] = []
-    while len(numbers.get(f"mover{len(movers)}", ())) == 7:
-        r, ax, ay, bx, by, v, p = numbers[f"mover{len(movers)}"]
-        movers.append(Mover(r, (ax, ay), (bx, by), v, p))
+    while len(row := numbers.get(f"mover{len(movers)}", ())):
+        try:
+            movers.append(Mover.of(row))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     patches: list[Patch] = []
     while len(row := numbers.get(f"patch{len(patches)}", ())) == 6:
         text = named(model, mujoco.mjtObj.mjOBJ_TEXT, f"patch{len(patches)}")

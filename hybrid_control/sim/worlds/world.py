@@ -11,38 +11,10 @@ from numpy.typing import ArrayLike
 
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance, footprint_distance
 from hybrid_control.signals import Pose
+from hybrid_control.sim.worlds.movers import Mover
 from hybrid_control.sim.worlds.patch import Patch
 
 WALL = 0.02  # m, thickness of a polygon's edges
-
-
-@dataclass(frozen=True, slots=True)
-class Mover:
-    """An upright cylinder that patrols between two points at constant speed, turning at once at either end.
-
-    radius: m; a, b: (x, y) m; speed: m/s; phase: where in its round trip it is at time 0, 0 .. 1 (0 at a, 0.5
-    at b).
-    """
-
-    radius: float
-    a: tuple[float, float]
-    b: tuple[float, float]
-    speed: float
-    phase: float = 0.0
-
-    def __post_init__(self) -> None:
-        values = (self.radius, *self.a, *self.b, self.speed, self.phase)
-        if not all(math.isfinite(v) for v in values) or self.radius <= 0 or self.speed < 0:
-            raise ValueError(f"mover: {self} must be finite, with radius > 0 and speed >= 0")
-
-    def at(self, time_s: float) -> tuple[float, float]:
-        """Its position (x, y) at a time."""
-        length = math.dist(self.a, self.b)
-        if length == 0:
-            return self.a
-        trip = (self.phase + time_s * self.speed / (2.0 * length)) % 1.0
-        share = 2.0 * trip if trip < 0.5 else 2.0 - 2.0 * trip
-        return self.a[0] + share * (self.b[0] - self.a[0]), self.a[1] + share * (self.b[1] - self.a[1])
 
 
 def _rows(values: ArrayLike, columns: int, name: str) -> FloatArray:
