@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.signals import Pose, Twist
+from hybrid_control.signals import Odometry, Pose, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.score import GOAL_RADIUS, Contact
 from hybrid_control.sim.simulator import Event
@@ -43,6 +43,13 @@ class Simulator(Protocol):
 
     def apply(self, twist: Twist) -> None:
         """Wished velocity in the body's frame."""
+
+    def truth(self) -> Odometry:
+        """True planar pose and body-frame twist."""
+
+    @property
+    def movers(self) -> NDArray[np.float64]:
+        """Where the world's movers are, (m, 3) as `sim.worlds.Walk` has their places."""
 
     @property
     def pose(self) -> Pose:
@@ -99,13 +106,25 @@ class Rules:
         return dataclasses.replace(robot, length=side, width=side)
 
 
+class Sight(NamedTuple):
+    """A look at a drive: s, the robot's pose (x, y, yaw) in m and rad and its speed and turn in m/s and rad/s, and the
+    movers' places (m, 3) as `sim.worlds.Walk` has them."""
+
+    time: float
+    pose: tuple[float, float, float]
+    speed: float
+    turn: float
+    places: NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class Episode:
     """How an episode went, by ground truth.
 
     time: simulated s until the goal was reached or the episode ended; path: m; least_distance: m from the outline
     to the nearest obstacle; modes: share of the time spent in each mode; way: (n, 3) x, y, yaw every 0.1 s;
-    standing_contacts: those of the contacts in which the robot stood.
+    standing_contacts: those of the contacts in which the robot stood. sights: one at each window's end, in a world in
+    which something moves.
     """
 
     reached: bool
@@ -116,6 +135,7 @@ class Episode:
     modes: Mapping[str, float]
     way: NDArray[np.float64]
     standing_contacts: int = 0
+    sights: Sequence[Sight] = ()
 
     @property
     def success(self) -> bool:

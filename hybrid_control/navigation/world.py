@@ -7,22 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.geometry.shapes import clearance
-from hybrid_control.navigation.episode import NOTE_WAY, Episode, Rules, Simulator
+from hybrid_control.navigation.episode import NOTE_WAY, Episode, Rules, Sight, Simulator
 from hybrid_control.navigation.parts import MESSAGES
 from hybrid_control.navigation.planner.timed import Picture
-from hybrid_control.signals import Pose
+from hybrid_control.signals import Odometry
 
 SENSORS = ("scan", "odometry", "vertical", "events", "camera")
 
 
 class Truth(NamedTuple):
-    """Where the robot is, and how often it has touched something."""
+    """Where the robot is and how it moves, how often it has touched something, and where movers are, (m, 3)."""
 
-    pose: Pose
+    odometry: Odometry
     contacts: int
+    movers: NDArray[np.float64]
 
 
 class SimulatorPart(MessagePart):
@@ -51,7 +53,8 @@ class SimulatorPart(MessagePart):
             if kind in self.outputs:
                 seen = Picture(value, simulator.pose) if kind == "camera" else value
                 given.setdefault(kind, []).append(Message(time_ns, seen))
-        given["truth"] = [Message(now_ns, Truth(simulator.pose, len(simulator.contact_events)))]
+        truth = Truth(simulator.truth(), len(simulator.contact_events), simulator.movers)
+        given["truth"] = [Message(now_ns, truth)]
         return given
 
     def state(self) -> Any:
@@ -78,19 +81,24 @@ class Judge(MessagePart):
         self._windows = 0
         self._modes: dict[str, int] = {}
         self._way: list[tuple[float, float, float]] = []
+        self._sights: list[Sight] = []
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """A look; nothing counts before the first command, nor after the end."""
         commands = inputs["command"]
         if commands and not self.over:
-            self._look(commands[-1].value.mode, inputs["truth"][-1].value)
+            self._look(now_ns, commands[-1].value.mode, inputs["truth"][-1].value)
         return {}
 
-    def _look(self, mode: str, truth: Truth) -> None:
-        rules, world, pose = self._rules, self._simulator.world, truth.pose
+    def _look(self, now_ns: int, mode: str, truth: Truth) -> None:
+        rules, world = self._rules, self._simulator.world
+        pose, twist = truth.odometry.pose, truth.odometry.twist
         self._modes[mode] = self._modes.get(mode, 0) + 1
         if self._windows % NOTE_WAY == 0:
             self._way.append((pose.x, pose.y, pose.yaw))
+        if world.movers:
+            place = (pose.x, pose.y, pose.yaw)
+            self._sights.append(Sight(now_ns * 1e-9, place, twist.linear_x, twist.angular_z, truth.movers))
         self._windows += 1
         if rules.centre_contact is not None:
             self._touched = clearance(pose.x, pose.y, world.cylinders, world.boxes) < rules.centre_contact
@@ -109,13 +117,15 @@ class Judge(MessagePart):
             modes={name: n / self._windows for name, n in self._modes.items()},
             way=np.array(self._way),
             standing_contacts=sum(c.standing for c in contacts),
+            sights=tuple(self._sights),
         )
 
     def state(self) -> Any:
         """What was seen."""
-        return self.over, self._reached, self._touched, self._windows, dict(self._modes), list(self._way)
+        seen = list(self._way), list(self._sights)
+        return self.over, self._reached, self._touched, self._windows, dict(self._modes), *seen
 
     def set_state(self, state: Any) -> None:
         """What was seen."""
-        self.over, self._reached, self._touched, self._windows, modes, way = state
-        self._modes, self._way = dict(modes), list(way)
+        self.over, self._reached, self._touched, self._windows, modes, way, sights = state
+        self._modes, self._way, self._sights = dict(modes), list(way), list(sights)

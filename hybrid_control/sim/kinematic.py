@@ -218,8 +218,8 @@ class KinematicSimulator:
 
     @property
     def movers(self) -> FloatArray:
-        """Where the world's movers are, (m, 2) m."""
-        return self.plane.places[:, : PY + 1].copy()
+        """Where the world's movers are, (m, 3) as `Walk` has their places."""
+        return self.plane.places.copy()
 
     @property
     def path_length(self) -> float:

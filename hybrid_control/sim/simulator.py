@@ -206,8 +206,8 @@ class Simulator:
 
     @property
     def movers(self) -> NDArray[np.float64]:
-        """Where the world's movers are, (m, 2) m."""
-        return self._score.walk.places[:, :2].copy()
+        """Where the world's movers are, (m, 3) as `Walk` has their places."""
+        return self._score.walk.places.copy()
 
     def _note_contacts(self) -> None:
         model, data = self.mujoco.model, self.mujoco.data

@@ -26,7 +26,7 @@ from hybrid_control.navigation.bench.map_planner import (
     read_out,
     way_ahead,
 )
-from hybrid_control.navigation.episode import NOTE_WAY, WINDOW_NS, Episode, Rules
+from hybrid_control.navigation.episode import NOTE_WAY, WINDOW_NS, Episode, Rules, Sight
 from hybrid_control.navigation.planner.rates import LATENCY, PENDING, PLANNER_RATE, RATES_TIMEOUT
 from hybrid_control.navigation.planner.states import TURN
 from hybrid_control.navigation.reflex import Reflex
@@ -194,11 +194,14 @@ def _episode(
     rngs: Any,
     start: Start,
     way: FloatArray,
+    sights: FloatArray,
 ) -> int:
-    """Drives until the goal, a contact or the end; fills `run` and `way`. Returns how many points the way has.
+    """Drives until the goal, a contact or the end; fills `run`, `way` and `sights`. Returns how many points the way
+    has.
 
     c: the reflex's context; channels: the encoder's state; rngs: of the lidar and of the planner; start: of initial
-    states, where run.states has them.
+    states, where run.states has them; sights: (windows, 5 + 3 m), where something moves, x, y, yaw, speed and turn, and
+    the movers' places.
     """
     scan, train, motion, goal, view = mail
     state, base, cylinders, movers, places, boxes = plane
@@ -318,6 +321,8 @@ def _episode(
         if window % NOTE_WAY == 0:
             way[points, 0], way[points, 1], way[points, 2] = state[X], state[Y], state[YAW]
             points += 1
+        if movers.shape[0] > 0:
+            sights[window, :5], sights[window, 5:] = state[X : W + 1], places.ravel()
         run.made = window + 1
         if run.centre_contact >= 0.0:
             run.touched = clearance(state[X], state[Y], standing_cylinders, boxes) < run.centre_contact
@@ -374,7 +379,9 @@ class CompiledRunner:
         write_mailbox(int(reflex.context["goal_box"][0]), goal.ctypes.data, 0, 0)
         frame = frame_of(field)
         frame[3:] = world.goal
-        way: FloatArray = np.empty((int(run["windows"][0]) // NOTE_WAY + 1, 3))
+        windows, moving = int(run["windows"][0]), len(world.movers)
+        way: FloatArray = np.empty((windows // NOTE_WAY + 1, 3))
+        sights: FloatArray = np.empty((windows if moving else 0, 5 + 3 * moving))
         points = _episode(
             run[0],
             reflex.context[0],
@@ -386,6 +393,7 @@ class CompiledRunner:
             (simulator.lidar.rng, np.random.default_rng([seed, 31])),
             self._start(),
             way,
+            sights,
         )
         made = int(run["made"][0])
         return Episode(
@@ -397,6 +405,10 @@ class CompiledRunner:
             modes={mode.name: int(n) / made for mode, n in zip(Mode, run["modes"][0], strict=True) if n},
             way=way[:points],
             standing_contacts=int(run["standing"][0]),
+            sights=tuple(
+                Sight((k + 1) * WINDOW_NS * 1e-9, (x, y, yaw), speed, turn, np.reshape(places, (moving, 3)))
+                for k, (x, y, yaw, speed, turn, *places) in enumerate(sights[: made if run["contact"][0] else 0].tolist())
+            ),
         )
 
     def _start(self) -> Start:

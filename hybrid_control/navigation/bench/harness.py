@@ -15,13 +15,14 @@ import numpy as np
 
 from hybrid_control.navigation.bench.compiled import CompiledRunner
 from hybrid_control.navigation.bench.faults import FAULTS, PICTURE_FAULTS, delay, planner_fault
+from hybrid_control.navigation.bench.impact import impact
 from hybrid_control.navigation.bench.map_planner import MapPlanner, way_field
 from hybrid_control.navigation.bench.policies import find_policy, make_driver
 from hybrid_control.navigation.bench.rules import rules, score
 from hybrid_control.navigation.bench.scenes import Scene
 from hybrid_control.navigation.bench.sides import parted, shaped
 from hybrid_control.navigation.drive import Driver, drive
-from hybrid_control.navigation.episode import Episode
+from hybrid_control.navigation.episode import WINDOW_NS, Episode
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.need import PlannerOnNeed
 from hybrid_control.navigation.planner.planner import Planner
@@ -250,6 +251,11 @@ class Harness:
             "score": round(score(episode.success, scene.path_length, episode.time), 6),
             "modes": {name: round(share, 4) for name, share in episode.modes.items()},
         }
+        if episode.contacts and episode.sights:
+            met = impact(world, self.robot, episode.sights, 1.0 / self.robot.lidar_rate + WINDOW_NS * 1e-9)
+            if met is not None:
+                row["impact"], row["bound"] = round(met.speed, 4), round(met.bound, 4)
+            row["movers"] = np.round(episode.sights[-1].places[:, :2], 2).tolist()
         if reflex is not None:
             status = reflex.status()
             row["spikes_per_second"] = round(status.spikes_per_second, 1)

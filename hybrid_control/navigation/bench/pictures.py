@@ -35,9 +35,8 @@ def draw(row: Mapping[str, Any], scene: Scene, robot: Vehicle, goal_radius: floa
             facecolor="none", edgecolor="tab:red", linewidth=1.2,
         )  # fmt: skip
         axes.add_patch(outline)
-    if row["contact"]:
-        for mover in scene.world.movers:
-            axes.add_patch(Circle(mover.at(row["time"]), mover.radius, facecolor="tab:red", alpha=0.9))
+    for mover, place in zip(scene.world.movers, row.get("movers", []), strict=False):
+        axes.add_patch(Circle(place, mover.radius, facecolor="tab:red", alpha=0.9))
     what = "contact" if row["contact"] else "out of time"
     axes.set_title(
         f"{row['policy']}, {row['world']}, trial {row['trial']}: {what} after {row['time']:g} s", fontsize=9

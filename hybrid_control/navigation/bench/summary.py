@@ -14,7 +14,8 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     success, contact, standing_contact, timeout: {count, share, low, high}, 95 % Wilson intervals; contact counts the
     episodes in which the robot drove into something, standing_contact those in which something came at it as it
-    stood. score, time (of successes), path: {mean, low, high}, 95 % bootstrap intervals; minimum_distance: the least.
+    stood. impact: of those in worlds with movers in which it drove, the mean speed in m/s, the mean of the least that
+    there could have been, and how many there need not have been. score, time (of successes), path: {mean, low, high}, 95 % bootstrap intervals; minimum_distance: the least.
     """
     n = len(rows)
 
@@ -45,6 +46,14 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "path": mean([r["path"] for r in won]),
         "minimum_distance": min(distances) if distances else None,
     }
+    met = [r for r in rows if "impact" in r and not r["standing"]]
+    if met:
+        result["impact"] = {
+            "speed": sum(r["impact"] for r in met) / len(met),
+            "bound": sum(r["bound"] for r in met) / len(met),
+            "avoidable": sum(r["bound"] == 0.0 for r in met),
+            "count": len(met),
+        }
     for cost in ("spikes_per_second", "events_per_second", "power_uw"):
         values = [r[cost] for r in rows if cost in r]
         if values:
@@ -94,6 +103,13 @@ def table(by_case: dict[str, dict[str, Any]]) -> str:
             f"{score['mean']:.4f} ({score['low']:.4f}-{score['high']:.4f}) "
             + (f"{time:>7.2f}" if time is not None else f"{'-':>7}")
         )
+    for name, s in by_case.items():
+        if "impact" in s:
+            i = s["impact"]
+            lines.append(
+                f"{name:<{width}} drove into something at {i['speed']:.2f} m/s in the mean, {i['bound']:.2f} by braking "
+                f"from when it could be seen; {i['avoidable']} of {i['count']} need not have been"
+            )
     for name, s in by_case.items():
         if "inferences_saved" in s:
             lines.append(f"{name:<{width}} saved {s['inferences_saved']:.1%} of the planner's inferences")

@@ -22,6 +22,7 @@ HORIZON, STEP = 2.5, 0.125  # s that each is followed, and in which steps
 SPREAD = 0.10  # m/s by which the place of what moves grows uncertain
 MARGIN = 0.10  # m kept from it
 STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
+TOO_LATE = 0.4  # s within which whatever it does is met
 RETREAT = 0.6  # largest speed backwards, as a share of that ahead
 
 ROBOT = np.dtype(
@@ -36,6 +37,7 @@ ROBOT = np.dtype(
         ("open_space", np.int64),  # 1: a view with nothing in range is a free one
         ("max_unknown", np.float64),  # share of the directions looked at that may give nothing
         ("radius", np.float64),  # m, of the tightest circle that a car drives; 0: turns on the spot
+        ("hidden_speed", np.float64),  # m/s, of who may step out from behind what hides them; 0: nobody
     ],
     align=True,
 )
@@ -55,7 +57,8 @@ def robot_of(settings: Mapping[str, Value], gains: Mapping[str, Value]) -> Any:
     reach = max(NEAR, math.hypot(half_length, half_width) + float(gains["stop_distance"]) + way)
     limits = (fastest, fastest_turn, braking, MAX_YAW_ACCELERATION)
     view = (reach, timeout, bool(settings["open_space"]), float(gains["max_unknown"]))
-    return np.array((outline, *limits, *view, float(settings["min_turning_radius"])), ROBOT)[()]
+    others = float(settings["min_turning_radius"]), float(gains["hidden_speed"])
+    return np.array((outline, *limits, *view, *others), ROBOT)[()]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -64,7 +67,7 @@ def clear_times(
 ) -> None:
     """Fill `times` (SPEEDS, TURNS): s, at most HORIZON, for which each motion stays clear of all that moves.
 
-    movers: (n, 5) x, y, vx, vy, radius in the body frame, m and m/s; standing: (k, 2) m, points before which the
+    movers: (n, 6) x, y, vx, vy, radius in the body frame, m and m/s, and s for which each counts; standing: (k, 2) m, points before which the
     robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
     """
     for a in range(SPEEDS):
@@ -126,6 +129,8 @@ def _clear_time(
                 x, y, yaw, c, s = nx, ny, nyaw, nc, ns
         time = k * STEP
         for i in range(movers.shape[0]):
+            if time > movers[i, 5]:
+                continue
             dx = movers[i, 0] + movers[i, 2] * time - x
             dy = movers[i, 1] + movers[i, 3] * time - y
             d = outline_distance(c * dx + s * dy, c * dy - s * dx, half_length, half_width) - movers[i, 4]
@@ -144,7 +149,8 @@ def evade(
 ) -> tuple[float, float, bool]:
     """The motion nearest to the wish that stays clear long enough: (m/s, rad/s, whether it is another one).
 
-    The wish itself where the table's motions around it stay clear for all of HORIZON.
+    The wish itself where the table's motions around it stay clear for all of HORIZON; a stand where none stays clear
+    for long, so that it is as slow as it can be by then.
     """
     u = (linear / fastest + RETREAT) / (1.0 + RETREAT) * (SPEEDS - 1)
     v = (angular / fastest_turn + 1.0) / 2.0 * (TURNS - 1)
@@ -152,6 +158,8 @@ def evade(
     least = min(times[a, b], times[a + 1, b], times[a, b + 1], times[a + 1, b + 1])
     if least >= HORIZON:
         return linear, angular, False
+    if times.max() < TOO_LATE:
+        return 0.0, 0.0, True
     best, at_a, at_b = math.inf, 0, 0
     for i in range(SPEEDS):
         for j in range(TURNS):

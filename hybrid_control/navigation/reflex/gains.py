@@ -37,6 +37,9 @@ GAINS: tuple[Parameter, ...] = (
     Parameter("max_unknown", 0.5, "",
               "share of the directions that the sensors look at from which nothing valid may come; beyond it: stop",
               0.0, 1.0, live=True),
+    Parameter("hidden_speed", 0.0, "m/s",
+              "speed of somebody who may step out from behind what hides them: past such corners the robot is so slow "
+              "that it stands before they are in its way; 0: nobody does", 0.0, 3.0, live=True),
     Parameter("scan_timeout", 0.5, "s",
               "age of the newest scan, or of a part of it, beyond which it does not count", 0.02, 2.0, live=True),
     Parameter("planner_timeout", 0.5, "s",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from hybrid_control.navigation.reflex.corners import fastest_past
 from hybrid_control.navigation.reflex.evasion import evade, on_a_circle
 from hybrid_control.navigation.reflex.guard import (
     GUARD_MARGIN,
@@ -34,12 +35,15 @@ def limit(c: Any, now_ns: int) -> None:
     g, command, seen = c.gains.value, c.command, c.scan.value
     x, y, w = command.wish_x, command.wish_y, command.wish_yaw
     car, evading = c.guard.radius > 0.0, False
-    x, y = no_faster(x, y, seen.beside_movers)
+    _prepare(c, now_ns)
+    if seen.hiding > 0 and g.hidden_speed > 0.0:
+        x, y = no_faster(x, y, fastest_past(seen.corners, seen.hiding, g.hidden_speed, c.guard))
+        if car and x != command.wish_x:
+            w *= x / command.wish_x
     if seen.moving > 0:
         x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
         if car:
             w = on_a_circle(w, x, c.guard.radius)
-    _prepare(c, now_ns)
     wished = x
     if c.narrow > 0.0:
         x = min(x, c.narrow * SLOWLY + (1.0 - c.narrow) * max(g.max_speed, SLOWLY))

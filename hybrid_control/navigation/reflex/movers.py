@@ -13,12 +13,15 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.outline import outline_distance
-from hybrid_control.navigation.reflex.evasion import clear_times
+from hybrid_control.navigation.reflex.evasion import HORIZON, clear_times
 from hybrid_control.navigation.reflex.ground import GROUND, mark_met, newly_taken
-from hybrid_control.navigation.reflex.guard import GUARD_MARGIN, REACTION
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS
 from hybrid_control.navigation.reflex.tracks import CLUSTER, TRACK, TRACKS, clusters, follow, moves
+
+HALTS = 0.75  # s within which who walks may have halted where they are
+GOES_ON = 5.0  # s for which who halted may go on, as they walked before
+AHEAD = 4  # radii before them that are kept free for it
+PLACES = max(AHEAD, 2)  # in which one thing counts
 
 WATCHED = np.dtype(
     [
@@ -32,9 +35,6 @@ WATCHED = np.dtype(
     ],
     align=True,
 )
-
-LEAST_COMING = 0.3  # m/s
-LEAST_BESIDE = 0.1  # m/s, slow enough beside anybody
 
 Float32Array = NDArray[np.float32]
 
@@ -66,23 +66,25 @@ def watch(
     for k in range(things.shape[0]):
         _place(watched, ranges, things[k])
     follow(watched.tracks, things, sweep.interval)
-    near = np.empty((TRACKS, 5))
+    near = np.empty((PLACES * TRACKS, 6))
     moving = 0
-    scan.beside_movers = math.inf
     for i in range(watched.tracks.shape[0]):
         t = watched.tracks[i]
         if not (t.alive and t.moving):
             continue
         dx, dy = t.x - x, t.y - y
-        u, v = c * t.vx + s * t.vy, c * t.vy - s * t.vx
-        fastest = _fastest_beside(c * dx + s * dy, c * dy - s * dx, u, v, t.radius, sweep.interval, robot)
-        scan.beside_movers = min(scan.beside_movers, fastest)
-        if not moves(t):
-            continue
-        near[moving, 0], near[moving, 1] = c * dx + s * dy, c * dy - s * dx
-        near[moving, 2], near[moving, 3] = c * t.vx + s * t.vy, c * t.vy - s * t.vx
-        near[moving, 4] = t.radius
-        moving += 1
+        place = c * dx + s * dy, c * dy - s * dx
+        if moves(t):
+            velocity = c * t.vx + s * t.vy, c * t.vy - s * t.vx
+            moving = _add(near, moving, place, velocity, t.radius, HORIZON)
+            moving = _add(near, moving, place, (0.0, 0.0), t.radius, HALTS)
+        elif t.stood < GOES_ON:
+            walked = math.hypot(t.walk_x, t.walk_y)
+            ux, uy = (c * t.walk_x + s * t.walk_y) / walked, (c * t.walk_y - s * t.walk_x) / walked
+            for k in range(AHEAD):
+                way = (k + 1) * t.radius
+                before = place[0] + way * ux, place[1] + way * uy
+                moving = _add(near, moving, before, (0.0, 0.0), t.radius, HORIZON)
     scan.moving = moving
     if moving > 0:
         scan.fastest, scan.fastest_turn = robot.fastest, robot.fastest_turn
@@ -90,17 +92,12 @@ def watch(
 
 
 @numba.njit(cache=True, nogil=True)
-def _fastest_beside(x: float, y: float, u: float, v: float, radius: float, interval: float, robot: Any) -> float:
-    """m/s from which the robot comes to a stand before somebody gets to it who is at (x, y) m in the body frame and
-    goes at (u, v) m/s, if they turn to it: with a gap of d m and w m/s at which they come, a (d / w - reaction).
-
-    They come as fast as they do, or half as fast as they walk where they walk past, and LEAST_COMING at least, for who
-    stands may begin to walk.
-    """
-    gap = outline_distance(x, y, robot.outline.half_length, robot.outline.half_width) - radius - GUARD_MARGIN
-    coming = -(x * u + y * v) / max(math.hypot(x, y), 0.01)
-    speed = max(coming, 0.5 * math.hypot(u, v), LEAST_COMING)
-    return max(robot.acceleration * (max(gap, 0.0) / speed - REACTION - interval), LEAST_BESIDE)
+def _add(
+    near: NDArray[np.float64], count: int, place: tuple[float, float], velocity: tuple[float, float], radius: float, until: float
+) -> int:  # fmt: skip
+    row = near[count]
+    row[0], row[1], row[2], row[3], row[4], row[5] = place[0], place[1], velocity[0], velocity[1], radius, until
+    return count + 1
 
 
 @numba.njit(cache=True, nogil=True)

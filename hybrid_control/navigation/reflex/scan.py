@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.navigation.reflex.corners import CORNERS, find_corners
 from hybrid_control.navigation.reflex.coverage import (
     COVERAGE,
     NOTHING_IN_RANGE,
@@ -54,11 +55,12 @@ SCAN = np.dtype(
         ("hidden", np.float32, (SECTORS, 2)),  # m, where the unseen begins in each of those
         ("unknown", np.float64),  # the share of them among those looked at
         ("verdict", np.int64),  # SEES, or why it is no view to drive by
+        ("hiding", np.int64),  # blind corners, where somebody may step out, and where they are, m
+        ("corners", np.float32, (CORNERS, 2)),
         ("moving", np.int64),  # things that move nearby; the rest only where there are some
         ("fastest", np.float64),  # ends of the table of motions, m/s and rad/s
         ("fastest_turn", np.float64),
         ("times", np.float32, (SPEEDS, TURNS)),  # s that each stays clear of what moves
-        ("beside_movers", np.float64),  # m/s, how fast it may go beside who moves or did, inf where nobody is
     ],
     align=True,
 )
@@ -115,7 +117,8 @@ def take_scan(
     judge(scan, states, robot)
     if scan.verdict != SEES and not np.any(ranges <= sweep.range_max) and np.any(ranges > sweep.range_max):
         scan.verdict = NOTHING_IN_RANGE
-    scan.moving, scan.beside_movers = 0, math.inf
+    scan.hiding = find_corners(ranges, sweep, before.beams, scan.corners) if robot.hidden_speed > 0.0 else 0
+    scan.moving = 0
     if not 0.0 <= sweep.motion_age < WATCH_AGE:
         return False
     watch(before.watched, ranges, sweep, before.beams, motion, robot, scan)
@@ -139,6 +142,7 @@ def bring_along(scan: Any, motion: Any, dt: float) -> None:
     c, s = math.cos(turn), math.sin(turn)
     _into(scan.points, scan.count, ahead, aside, c, s)
     _into(scan.hidden, scan.dead, ahead, aside, c, s)
+    _into(scan.corners, scan.hiding, ahead, aside, c, s)
     scan.x, scan.y, scan.yaw = motion.x, motion.y, motion.yaw
     scan.turned = wrapped(scan.turned + turn)
 
@@ -177,5 +181,5 @@ def take_points(
     scan.sectors[:] = sectors
     scan.approach[:] = approach
     scan.lag, scan.sight, scan.moving, scan.posed, scan.turned = 0.0, sight, 0, 0, 0.0
-    scan.beside_movers = math.inf
+    scan.hiding = 0
     judge(scan, states, robot)

@@ -33,6 +33,9 @@ TRACK = np.dtype(
             (n, np.float64)
             for n in ("x", "y", "vx", "vy", "pp", "pv", "vv", "radius", "born_x", "born_y", "unseen")
         ),
+        ("walk_x", np.float64),  # m/s, its velocity when it moved last
+        ("walk_y", np.float64),
+        ("stood", np.float64),  # s for which it has not moved since
         ("readings", np.int64),
         ("fresh", np.int64),  # readings that lay where it had been free
         ("moving", np.int64),  # whether it has been seen to move
@@ -136,6 +139,7 @@ def follow(tracks: Any, things: Any, dt: float) -> None:
         t.pv += dt * t.vv + 0.5 * q * dt**3
         t.vv += q * dt * dt
         t.unseen += dt
+        t.stood += dt
         if t.unseen > COAST:
             t.alive = 0
     seen = np.zeros(tracks.shape[0], np.bool_)
@@ -189,3 +193,5 @@ def follow(tracks: Any, things: Any, dt: float) -> None:
         sure = t.readings >= LEAST_READINGS and t.fresh >= LEAST_FRESH
         if far and sure and speed >= max(LEAST_SPEED, 2.0 * math.sqrt(t.vv)):
             t.moving = 1
+        if moves(t):
+            t.walk_x, t.walk_y, t.stood = t.vx, t.vy, 0.0

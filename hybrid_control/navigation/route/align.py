@@ -14,13 +14,14 @@ import numba
 import numpy as np
 
 from hybrid_control.geometry.eikonal import FloatArray
-from hybrid_control.navigation.route.grid import Surfaces
+from hybrid_control.navigation.route.grid import TAKEN, Surfaces
 
 Triple = tuple[float, float, float]
 
 BESIDE, BEAMS_BESIDE = 0.15, 6  # m, and number of readings to either side, that decide on a surface's normal
 AGREE = 0.8  # least cosine between the normals of a reading and of its surface
 SETTLED = 0.6  # s after its first reading from which a cell counts: what moves has left it by then
+CAME = 10.0  # s more, where something has come to where it had been free: it may follow the robot
 STEADY = 25.0  # readings after which a cell's mean stays as it is
 GATE = 0.15  # m from its surface beyond which a point does not count
 ROUNDS = 4  # of association and solution
@@ -87,7 +88,7 @@ def settle(
         if count >= STEADY or surfaces[i, j, 3] * nx + surfaces[i, j, 4] * ny < AGREE * count:
             continue
         if count == 0.0:
-            surfaces[i, j, 5] = time
+            surfaces[i, j, 5] = time if surfaces[i, j, 5] != TAKEN else time + CAME
         surfaces[i, j, 0] += 1.0
         surfaces[i, j, 1] += u - j * cell
         surfaces[i, j, 2] += v - i * cell

@@ -18,8 +18,11 @@ Surfaces = NDArray[np.float32]
 Box = tuple[int, int, int, int]  # first row and the one behind the last, likewise columns
 
 HIT, SURE, MOST = 3, 3, 9  # what a reading adds, from where on a cell is taken for occupied, and the most
+FREE = -3  # of a cell that has surely been free
+TAKEN = -1.0  # in place of the time of the first reading: where it had been free something has come
 CHUNK = 4.0  # m by which it grows at least
 FARTHEST = 100.0  # m from the robot beyond which a grid that grows forgets
+NEIGHBOURS = 0.1  # rad, between two beams that nothing is taken to stand between, at most
 NOWHERE: Box = (0, 0, 0, 0)
 
 
@@ -35,7 +38,7 @@ def see(
     range_min: float,
     limit: float,
 ) -> Box:
-    """Enters one scan, taken at (x, y): rays clear cells by 1, their ends add HIT.
+    """Enters one scan, taken at (x, y): rays clear cells by 1, down to FREE, their ends add HIT to 0 or more.
 
     counts: (rows, columns); frame: x and y of the first cell's corner and the cells' side, m; angles: (n,) rad in the
     grid's frame; ranges: (n,) m, inf for none. A cell that this scan hit is not cleared by it. Returns the cells within
@@ -56,32 +59,43 @@ def see(
     for k in range(ranges.size):
         if ranges[k] < range_min:
             continue
-        c, s = math.cos(angles[k]), math.sin(angles[k])
-        last_i, last_j = -1, -1
-        for m in range(int(min(ranges[k], limit) / cell)):
-            j = math.floor((x + m * cell * c - x0) / cell)
-            i = math.floor((y + m * cell * s - y0) / cell)
-            if not (0 <= i < rows and 0 <= j < columns):
-                break
-            if (
-                (i != last_i or j != last_j)
-                and counts[i, j] > 0
-                and not hit[i - row + span, j - column + span]
-            ):
-                counts[i, j] -= 1
-                if counts[i, j] == SURE - 1:
-                    top, bottom = min(top, i), max(bottom, i + 1)
-                    left, right = min(left, j), max(right, j + 1)
-                if counts[i, j] == 0:
-                    surfaces[i, j, :] = 0.0
-            last_i, last_j = i, j
+        following = (k + 1) % ranges.size
+        apart = abs(angles[following] - angles[k])
+        reach = min(ranges[k], limit)
+        between = 0
+        if cell < reach * apart and apart < NEIGHBOURS and ranges[following] >= range_min:
+            between = int(min(reach, ranges[following]) * apart / cell)
+        for q in range(between + 1):  # rays between two beams, where cells lie that neither passes
+            angle = angles[k] + q / (between + 1) * (angles[following] - angles[k])
+            c, s = math.cos(angle), math.sin(angle)
+            first = int(1.0 / apart) if q > 0 else 0
+            last_i, last_j = -1, -1
+            for m in range(first, int(min(reach, ranges[following]) / cell) - 1 if q > 0 else int(reach / cell)):
+                j = math.floor((x + m * cell * c - x0) / cell)
+                i = math.floor((y + m * cell * s - y0) / cell)
+                if not (0 <= i < rows and 0 <= j < columns):
+                    break
+                if (
+                    (i != last_i or j != last_j)
+                    and counts[i, j] > (FREE if q == 0 else 0)  # between beams something thin may stand
+                    and not hit[i - row + span, j - column + span]
+                ):
+                    counts[i, j] -= 1
+                    if counts[i, j] == SURE - 1:
+                        top, bottom = min(top, i), max(bottom, i + 1)
+                        left, right = min(left, j), max(right, j + 1)
+                    if counts[i, j] == 0:
+                        surfaces[i, j, :] = 0.0
+                last_i, last_j = i, j
     for i in range(max(0, row - span), min(rows, row + span + 1)):
         for j in range(max(0, column - span), min(columns, column + span + 1)):
             if hit[i - row + span, j - column + span]:
                 if counts[i, j] < SURE:
                     top, bottom = min(top, i), max(bottom, i + 1)
                     left, right = min(left, j), max(right, j + 1)
-                counts[i, j] = min(counts[i, j] + HIT, MOST)
+                if counts[i, j] == FREE:
+                    surfaces[i, j, 5] = TAKEN
+                counts[i, j] = min(max(counts[i, j], 0) + HIT, MOST)
     return top, bottom, left, right
 
 
@@ -126,7 +140,7 @@ def joined(a: Box, b: Box) -> Box:
 class Grid:
     """Cells of `cell` m, each with a count of readings, a surface and its room up to `limit` m.
 
-    counts: (rows, columns), occupied from SURE on. surfaces: (rows, columns, 6), of a cell the number of readings, the
+    counts: (rows, columns), occupied from SURE on, below 0 where it was seen to be free. surfaces: (rows, columns, 6), of a cell the number of readings, the
     sums of their x and y from its corner in m, the sum of their normals, and the time in s of the first. x0, y0: m, the
     corner of the first cell.
     """

@@ -5,11 +5,14 @@ The planner node and the lock step both hold one, so what is measured is what ru
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hybrid_control.navigation.route.memory import RouteMemory
 from hybrid_control.signals import Goal, NoWay, Odometry, RangeScan
 
 PERIOD_NS = 200_000_000  # between two points
 EXPLORE_NS = 10_000_000_000  # least time between two beginnings anew
+PASSES_NS = 3_000_000_000  # for which what bars the way may be somebody who walks on
 
 
 class Guide:
@@ -29,6 +32,8 @@ class Guide:
         self._odometry: Odometry | None = None
         self._due = self._newest_ns = 0
         self._explore_ns: int | None = None  # when it began anew
+        self._way_ns: int | None = None  # when there was a way last, or the first scan
+        self._point: Goal | None = None  # that was given last
         self.memory: RouteMemory | None = None
 
     @property
@@ -40,6 +45,7 @@ class Guide:
         """Where to go, in the odometry's frame. The same goal again changes nothing, another one begins anew."""
         if self._goal is None or (goal.x, goal.y) != (self._goal.x, self._goal.y):
             self._goal, self.memory, self._due = goal, None, 0
+            self._way_ns = self._point = None
 
     def put_odometry(self, odometry: Odometry) -> None:
         """Where the robot believes it is."""
@@ -50,7 +56,7 @@ class Guide:
         if self._odometry is None or self._goal is None:
             return
         if scan.stamp_ns < self._newest_ns:  # the clock was set back: a simulation began anew
-            self.memory = self._explore_ns = None
+            self.memory = self._explore_ns = self._way_ns = None
         self._newest_ns = scan.stamp_ns
         if self.memory is None:
             self.memory = RouteMemory(self._odometry.pose, self._goal, *self._robot)
@@ -68,7 +74,10 @@ class Guide:
         self._due = now_ns + PERIOD_NS
         point = self.memory.point(self._odometry.pose, now_ns)
         if not self.memory.blocked:
+            self._way_ns, self._point = now_ns, point
             return point
+        if self._point is not None and self._way_ns is not None and now_ns - self._way_ns < PASSES_NS:
+            return replace(self._point, stamp_ns=now_ns)
         if self._explores and (self._explore_ns is None or now_ns - self._explore_ns >= EXPLORE_NS):
             self._explore_ns = now_ns
             self.memory.forget()

@@ -127,11 +127,11 @@ def _distance(m: FloatArray, x: float, y: float) -> float:
 def _chase(m: FloatArray, place: FloatArray, dt: float, x: float, y: float, radius: float) -> None:
     """One step towards the robot, up to KEEP before it, no farther from a than b is."""
     leash, out = math.hypot(m[BX] - m[AX], m[BY] - m[AY]), math.hypot(x - m[AX], y - m[AY])
+    room = math.hypot(x - place[PX], y - place[PY]) - (m[RADIUS] + radius + KEEP)
     if out > leash:
         x, y = m[AX] + (x - m[AX]) * leash / out, m[AY] + (y - m[AY]) * leash / out
-    keep = m[RADIUS] + radius + KEEP if out <= leash else 0.0
     away = math.hypot(x - place[PX], y - place[PY])
-    step = min(m[SPEED] * dt, away - keep)
+    step = min(m[SPEED] * dt, away, room)
     if step > 0.0:
         place[PX] += step * (x - place[PX]) / away
         place[PY] += step * (y - place[PY]) / away
