@@ -42,7 +42,8 @@ def table(*movers, linear=1.0, standing=()):
     times = np.zeros((SPEEDS, TURNS), np.float32)
     stands = np.array(standing, float).reshape(-1, 2)
     motion = np.array([(0.0, 0.0, 0.0, linear, 0.0, 0.0)], MOTION)[0]
-    clear_times(np.array(movers, float), stands, motion, ROVER, times)
+    places = np.array([(*mover, HORIZON) for mover in movers], float)
+    clear_times(places, stands, motion, ROVER, times)
     return times
 
 
@@ -87,6 +88,39 @@ def test_a_walker_is_told_from_a_post_within_half_a_second():
     (walker,) = [track for track in watched["tracks"] if moves(track)]
     assert (walker["x"], walker["y"]) == pytest.approx((2.0, -0.52), abs=0.1)
     assert (walker["vx"], walker["vy"]) == pytest.approx((0.0, 0.8), abs=0.2)
+
+
+def times_beside(watched, *cylinders):
+    """As `seen_by`, for a robot that drives straight on at 1 m/s: how long each motion stays clear."""
+    ranges = cast_rays(0.0, 0.0, ANGLES, 10.0, np.array(cylinders, float).reshape(-1, 3), NO_BOXES)
+    scan = np.zeros(1, SCAN)[0]
+    scan["sectors"] = np.inf
+    watch(watched, ranges.astype(np.float32), CIRCLE, ROUND, np.zeros(1, MOTION)[0], ROVER, scan)
+    mark_passed(watched, ranges.astype(np.float32), CIRCLE["range_min"])
+    return scan["times"].copy(), scan["moving"]
+
+
+def test_before_one_who_has_halted_room_is_kept_and_behind_them_not():
+    """They came from the right and halted 1.5 m ahead and 0.7 m to the right of the way, or have just passed it."""
+    for stands, kept in ((-0.7, True), (0.75, False)):
+        watched = np.zeros(1, WATCHED)[0]
+        path = np.minimum(np.arange(-2.2, 5.0, 0.02), stands)[:190]
+        for y in path:
+            times, moving = times_beside(watched, (1.5, y, 0.25))
+        assert moving == 1
+        assert (times[AHEAD, STRAIGHT] < HORIZON) is kept, stands
+
+
+def test_after_some_time_one_who_has_halted_is_an_obstacle_as_any_other():
+    watched = np.zeros(1, WATCHED)[0]
+    for y in np.minimum(np.arange(-2.2, 9.0, 0.02), -0.7):
+        _, moving = times_beside(watched, (1.5, y, 0.25))
+    assert moving == 0
+
+
+def test_where_nothing_stays_clear_it_brakes():
+    near = np.full((SPEEDS, TURNS), 0.1, np.float32)
+    assert evade(near, 1.0, 0.5, 1.0, 2.2) == (0.0, 0.0, True)
 
 
 def test_posts_that_come_into_sight_one_after_another_do_not_move():

@@ -1,7 +1,8 @@
 """What moves around the robot: things tracked from scan to scan, and which motions they leave it.
 
 Clusters of the scan are followed (`tracks`), one moves if it comes to where the scans had seen free ground (`ground`),
-and from those that move follows a table of the motions that keep the robot's outline clear of them (`evasion`).
+and from those that move follows a table of the motions that keep the robot's outline clear of them (`evasion`). Who walks
+may halt at once, and who has halted may go on as they walked before: both are kept clear of.
 """
 
 from __future__ import annotations
@@ -67,34 +68,37 @@ def watch(
         _place(watched, ranges, things[k])
     follow(watched.tracks, things, sweep.interval)
     near = np.empty((PLACES * TRACKS, 6))
-    moving = 0
+    places = scan.moving = 0
     for i in range(watched.tracks.shape[0]):
         t = watched.tracks[i]
         if not (t.alive and t.moving):
             continue
         dx, dy = t.x - x, t.y - y
         place = c * dx + s * dy, c * dy - s * dx
+        before = places
         if moves(t):
             velocity = c * t.vx + s * t.vy, c * t.vy - s * t.vx
-            moving = _add(near, moving, place, velocity, t.radius, HORIZON)
-            moving = _add(near, moving, place, (0.0, 0.0), t.radius, HALTS)
+            places = _add(near, places, place, velocity, t.radius, HORIZON)
+            places = _add(near, places, place, (0.0, 0.0), t.radius, HALTS)
         elif t.stood < GOES_ON:
             walked = math.hypot(t.walk_x, t.walk_y)
             ux, uy = (c * t.walk_x + s * t.walk_y) / walked, (c * t.walk_y - s * t.walk_x) / walked
             for k in range(AHEAD):
                 way = (k + 1) * t.radius
-                before = place[0] + way * ux, place[1] + way * uy
-                moving = _add(near, moving, before, (0.0, 0.0), t.radius, HORIZON)
-    scan.moving = moving
-    if moving > 0:
+                there = place[0] + way * ux, place[1] + way * uy
+                places = _add(near, places, there, (0.0, 0.0), t.radius, HORIZON)
+        scan.moving += places > before
+    if scan.moving > 0:
         scan.fastest, scan.fastest_turn = robot.fastest, robot.fastest_turn
-        clear_times(near[:moving], _standing(scan.sectors, near[:moving]), motion, robot, scan.times)
+        clear_times(near[:places], _standing(scan.sectors, near[:places]), motion, robot, scan.times)
 
 
 @numba.njit(cache=True, nogil=True)
 def _add(
     near: NDArray[np.float64], count: int, place: tuple[float, float], velocity: tuple[float, float], radius: float, until: float
 ) -> int:  # fmt: skip
+    """One more place, (x, y) m, that somebody goes from at a velocity, m/s, and that counts for so many s; how many there
+    are then."""
     row = near[count]
     row[0], row[1], row[2], row[3], row[4], row[5] = place[0], place[1], velocity[0], velocity[1], radius, until
     return count + 1
