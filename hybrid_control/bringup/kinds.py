@@ -148,7 +148,8 @@ class Builder:
         reflex = self.values("reflex_node")
         sensors = str(reflex["sensors"])
         if sensors.split() == ["scan", "laser"]:
-            sensors += f" x={reflex['lidar_x']} yaw={reflex['lidar_yaw']} timeout={reflex['scan_timeout']}"
+            places = " ".join(f"{axis}={reflex[f'lidar_{axis}']}" for axis in ("x", "y", "yaw"))
+            sensors += f" {places} timeout={reflex['scan_timeout']}"
         return f"{sensors}; learner/ground ground timeout={_GROUND_TIMEOUT}"
 
     def _learner(self, effects: str, reflex: Mapping[str, Value]) -> dict[str, Value]:
@@ -187,7 +188,7 @@ class Builder:
         ours = self.kind != "gazebo" and self.arguments.get("base") != "none"  # else the robot's description does
         if ours and (self.arguments.true("rviz") or self.arguments.true("foxglove")):
             reflex = Graph(self.kind, self.namespace, tuple(programs)).values("reflex_node")
-            same = {name: reflex[name] for name in ("odom_frame", "base_frame", "lidar_x", "lidar_yaw")}
+            same = {name: reflex[name] for name in ("odom_frame", "base_frame", "lidar_x", "lidar_y", "lidar_yaw")}
             if self.kind == "sim":
                 same["map_frame"] = "map"
             views.append(self.node("frames_node", over=same))

@@ -83,6 +83,7 @@ class Rules:
         changes: dict[str, Any] = {"max_speed": min(robot.max_speed, self.max_speed)}
         if self.centre_contact is not None:
             changes["length"] = changes["width"] = math.sqrt(2.0) * self.centre_contact
+            changes["outline_x"] = 0.0
             if self.track is not None and robot.wheels is not None:
                 changes["track"] = self.track
         return dataclasses.replace(robot, **changes)
@@ -96,7 +97,7 @@ class Rules:
         if self.centre_contact is None:
             return robot
         side = 2.0 * self.centre_contact
-        return dataclasses.replace(robot, length=side, width=side)
+        return dataclasses.replace(robot, length=side, width=side, outline_x=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,14 @@ def _rough_bearing(dx: float, dy: float) -> float:
 def sweep(
     x: float, y: float, angles: FloatArray, limit: float, cylinders: FloatArray, boxes: FloatArray
 ) -> FloatArray:
-    """What `geometry.cast_rays` gives, to the bit, for beams that go once round in even steps, (n,) rad.
+    """What `geometry.cast_rays` gives, to the bit, for beams in even steps, (n,) rad.
 
-    An obstacle is tried on those beams alone that its bounding circle covers.
+    Where they go once round, an obstacle is tried on those beams alone that its bounding circle covers.
     """
     n = angles.size
     step = 2.0 * math.pi / n
+    if abs((angles[n - 1] - angles[0]) - (n - 1) * step) > 1e-9:
+        return cast_rays(x, y, angles, limit, cylinders, boxes)
     ranges = np.full(n, math.inf)
     ux, uy = np.cos(angles), np.sin(angles)
     none, one = np.empty((0, 3)), np.empty((1, 5))
@@ -105,6 +107,13 @@ def sweep(
 
 
 @numba.njit(cache=True, nogil=True)
+def lidar_at(state: FloatArray, mount: FloatArray) -> tuple[float, float, float]:
+    """Where the lidar is in the world, m and rad; mount: (3,) its place and yaw in the body."""
+    c, s = math.cos(state[YAW]), math.sin(state[YAW])
+    return state[X] + mount[0] * c - mount[1] * s, state[Y] + mount[0] * s + mount[1] * c, state[YAW] + mount[2]
+
+
+@numba.njit(cache=True, nogil=True)
 def _advance(
     state: FloatArray,
     steps: int,
@@ -117,9 +126,9 @@ def _advance(
 ) -> int:
     """Moves the robot by up to `steps` steps; returns how many were made, fewer where the last one would touch.
 
-    base: (9,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width, radius of the
-    tightest circle. movers: (m, 7) x1, y1, x2, y2, radius, speed, phase; the last m rows of cylinders are where they
-    are, and are set here.
+    base: (10,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width, radius of the
+    tightest circle, how far the outline's middle lies ahead. movers: (m, 7) x1, y1, x2, y2, radius, speed, phase; the
+    last m rows of cylinders are where they are, and are set here.
     """
     standing = cylinders.shape[0] - movers.shape[0]
     for k in range(steps):
@@ -140,7 +149,8 @@ def _advance(
             share = 2.0 * trip if trip < 0.5 else 2.0 - 2.0 * trip
             cylinders[standing + m, 0] = movers[m, 0] + share * (movers[m, 2] - movers[m, 0])
             cylinders[standing + m, 1] = movers[m, 1] + share * (movers[m, 3] - movers[m, 1])
-        gap = footprint_distance(x, y, yaw, base[6], base[7], cylinders, boxes, state[CLOSEST])
+        mx, my = x + base[9] * math.cos(yaw), y + base[9] * math.sin(yaw)
+        gap = footprint_distance(mx, my, yaw, base[6], base[7], cylinders, boxes, state[CLOSEST])
         state[CLOSEST] = min(state[CLOSEST], gap)
         if gap <= 0.0:
             return k
@@ -152,8 +162,8 @@ def _advance(
 
 
 class Plane(NamedTuple):
-    """The plane as `_advance` takes it: state (12,), base (9,), cylinders (n, 3) with movers last, movers (m, 7), boxes
-    (k, 5)."""
+    """The plane as `_advance` takes it: state (12,), base (10,), cylinders (n, 3) with movers last, movers (m, 7),
+    boxes (k, 5)."""
 
     state: FloatArray
     base: FloatArray
@@ -168,6 +178,7 @@ def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
     base = (
         robot.acceleration, robot.deceleration, robot.yaw_acceleration, 0.5 * wheels.track, wheels.radius,
         robot.command_timeout, robot.length, robot.width, wheels.turning_radius,
+        robot.outline_x,
     )  # fmt: skip
     cylinders = np.concatenate((world.cylinders, np.array(places).reshape(-1, 3)))
     start, boxes = world.start, np.array(world.boxes)
@@ -278,7 +289,8 @@ class KinematicSimulator:
 
     def scan(self) -> RangeScan:
         """A sweep of the lidar from where the robot is now."""
-        x, y, yaw = self._state[: YAW + 1].tolist()
+        lidar = self.robot.lidar
+        x, y, yaw = lidar_at(self._state, np.array((lidar.x, lidar.y, lidar.yaw)))
         reach = self.robot.lidar_range_max + 1.0
         obstacles = (self.plane.cylinders, self.plane.boxes)
         return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))

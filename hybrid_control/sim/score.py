@@ -32,7 +32,10 @@ def outline_gap(world: World, robot: Vehicle, time_ns: int, pose: Pose) -> float
     """Metres from the robot's rectangular outline to the nearest obstacle at a time; inf in an empty world."""
     movers = [(*m.at(time_ns * 1e-9), m.radius) for m in world.movers]
     cylinders = np.concatenate((world.cylinders, np.array(movers).reshape(-1, 3)))
-    return footprint_distance(pose.x, pose.y, pose.yaw, robot.length, robot.width, cylinders, world.boxes)
+    middle = robot.middle(pose)
+    return footprint_distance(
+        middle.x, middle.y, pose.yaw, robot.length, robot.width, cylinders, world.boxes
+    )
 
 
 class Score:
@@ -70,6 +73,7 @@ class Score:
     def _on(self, pose: Pose) -> list[int]:
         """Numbers of the forbidden patches that the robot's outline is on."""
         robot, none = self._robot, np.empty((0, 3))
+        pose = robot.middle(pose)
         reach = math.hypot(robot.length, robot.width) / 2
         return [
             i

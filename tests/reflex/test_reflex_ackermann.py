@@ -118,7 +118,7 @@ def test_the_guard_answers_an_arc_by_arcs_that_are_no_faster_and_turn_the_same_w
 
 
 def test_what_moves_is_evaded_by_arcs_that_a_car_drives():
-    outline = (0.25, 0.2, 0.1)
+    outline = (0.25, 0.2, 0.1, 0.0)
     robot = np.array((outline, 1.0, 2.2, 2.0, 8.0, 5.0, 0.5, True, 0.5, RADIUS), ROBOT)[()]
     times = np.empty((9, 9), np.float32)
     mover, nothing = np.array([[0.7, 1.5, 0.0, -0.8, 0.3]]), np.empty((0, 2))

@@ -92,9 +92,10 @@ def _sensors(base: ET.Element, robot: Vehicle, to: Release, prefix: str, lidar_r
         raise ValueError(f"lidar: a rate of {lidar_rate} Hz; expected 0 .. 100")
     frames = robot.sensor_frames()
     sensor = _sensor(base, to, LIDAR, "gpu_lidar", frames[LIDAR], lidar_rate, f"{prefix}scan")
-    last = math.pi - math.tau / robot.lidar_beams  # the last beam itself
+    first, step = robot.beams
+    last = first + step * (robot.lidar_beams - 1)  # the last beam itself
     reach = (robot.lidar_range_min, robot.lidar_range_max)
-    _beams(sensor, robot.lidar_beams, (-math.pi, last), reach, robot.lidar_noise)
+    _beams(sensor, robot.lidar_beams, (first, last), reach, robot.lidar_noise)
 
     if robot.vertical is not None:
         _vertical(base, robot.vertical, to, prefix)

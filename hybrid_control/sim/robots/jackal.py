@@ -89,11 +89,11 @@ class Rover(Vehicle):
         r, caster = self.wheel_radius, self.caster_radius
         body = self.mass - 2 * self.wheel_mass
         half = (self.height - self.ground_clearance) / 2
-        middle = Placement((0.0, 0.0, self.ground_clearance + half - r))
+        middle = Placement((self.outline_x, 0.0, self.ground_clearance + half - r))
         hull = Shape("footprint", "box", (self.length, self.width, 2 * half), middle, YELLOW)
         ends = self.length / 2 - caster
         casters = tuple(
-            Shape(name, "sphere", (caster,), Placement((side * ends, 0.0, caster - r)), slippery=True)
+            Shape(name, "sphere", (caster,), Placement((self.outline_x + side * ends, 0.0, caster - r)), slippery=True)
             for name, side in (("front_caster", 1), ("rear_caster", -1))
         )
         inertia = box_inertia(body, self.length, self.width, self.height)
@@ -147,8 +147,8 @@ class Rover(Vehicle):
             solref="0.06 1" rgba="{mjcf_text(*caster.colour)}"/>"""
         sites = "".join(
             f"""
-          <site name="{frame}" pos="{mjcf_text(*description.joint_to(frame).at.xyz)}" group="{HIDDEN}"/>"""
-            for frame in (LIDAR, IMU)
+          <site name="{frame}" pos="{mjcf_text(*at.xyz)}" euler="{mjcf_text(*at.rpy)}" group="{HIDDEN}"/>"""
+            for frame, at in ((frame, description.joint_to(frame).at) for frame in (LIDAR, IMU))
         )
         body = f"""
         <body name="robot" pos="{mjcf_text(start.x, start.y, self.wheel_radius)}"

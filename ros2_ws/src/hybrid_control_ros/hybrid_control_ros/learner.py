@@ -16,6 +16,7 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import String
 
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.classes import AVOID, read_effects
 from hybrid_control.navigation.ground.effects import Effects
 from hybrid_control.navigation.ground.features import FeatureMap
@@ -121,16 +122,16 @@ class LearnerNode(ManagedNode):
         return None if old else odometry
 
     @property
-    def _half(self) -> tuple[float, float]:
-        return self.value("robot_length") / 2, self.value("robot_width") / 2
+    def _outline(self) -> Outline:
+        return Outline(self.value("robot_length") / 2, self.value("robot_width") / 2, self.value("outline_x"))
 
     def _on_scan(self, message: LaserScan) -> None:
         """The scan goes on with what is to be avoided in it, to who remembers the way."""
         place, ground = self._place, self._ground
         if place is None or ground is None:
             return
-        lidar = self.value("lidar_x"), self.value("lidar_yaw")
-        scan = overlay(convert.range_scan(message), ground.seen.points(AVOID, place.pose), lidar, self._half)
+        lidar = self.value("lidar_x"), self.value("lidar_y"), self.value("lidar_yaw")
+        scan = overlay(convert.range_scan(message), ground.seen.points(AVOID, place.pose), lidar, self._outline)
         self._scans.publish(convert.scan_message(scan, message.header.frame_id, message.scan_time))
 
     def _on_plan(self, message: RateVectorMessage) -> None:
@@ -227,7 +228,7 @@ class LearnerNode(ManagedNode):
             ground.finish()
         if not self.active or place is None or ground is None or self._blind:
             return
-        points = corners(outside(ground.seen.points(AVOID, place.pose), self._half), place.pose.yaw)
+        points = corners(outside(ground.seen.points(AVOID, place.pose), self._outline), place.pose.yaw)
         points = np.column_stack([points, np.full(len(points), _HEIGHT)])
         self._cloud.publish(convert.cloud_message(place.stamp_ns, self.value("base_frame"), points))
 
