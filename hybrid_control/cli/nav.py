@@ -208,7 +208,8 @@ def _run(args: argparse.Namespace) -> int:
     by = f"rules {judged.name}, gains {params.name if params else 'as by default'}"
     sys.stderr.write(f"bench nav: {by}\n")
     start = Pose(*args.start) if args.start else None
-    scenes = load_scenes(args.worlds, args.seed, start, tuple(args.goal) if args.goal else None)
+    goal = tuple(args.goal) if args.goal else None
+    scenes = load_scenes(args.worlds, args.seed, start, goal, vehicle(args.robot).world_scale)
     request = benchmark.Request(
         args.worlds, scenes, policies, levels, faults, setup, args.trials, machines, args.costs
     )

@@ -49,7 +49,7 @@ def _check_here(options: RunOptions) -> None:
 
     read_effects(options.learner)
     robot = vehicle(options.robot)
-    load_world(options.world, options.seed)
+    load_world(options.world, options.seed, robot.world_scale)
     if options.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ValueError(
             "--viewer: there is no display (DISPLAY is not set); leave it out to drive without one"

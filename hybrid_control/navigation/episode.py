@@ -74,6 +74,12 @@ class Rules:
     centre_contact: float | None = None
     track: float | None = None
 
+    def for_robot(self, robot: Vehicle) -> Rules:
+        """These rules with the time that a robot needs which is slower than they let it be, or whose worlds are larger.
+        """
+        slower = max(self.max_speed / robot.max_speed, 1.0) * robot.world_scale
+        return dataclasses.replace(self, duration=self.duration * slower)
+
     def robot(self, robot: AnyVehicle) -> AnyVehicle:
         """The robot under these rules.
 

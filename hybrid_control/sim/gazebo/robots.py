@@ -38,6 +38,7 @@ def _links(model: ET.Element, description: Description, friction: float) -> None
             parent = joint.parent if description.link(joint.parent).mass else ""
             add_pose(element, joint.at, parent)
         inertial = add(element, "inertial")
+        add_pose(inertial, Placement(link.centre))
         add(inertial, "mass", link.mass)
         inertia = add(inertial, "inertia")
         for tag, moment in zip(("ixx", "iyy", "izz"), link.inertia, strict=True):
@@ -54,8 +55,9 @@ def _links(model: ET.Element, description: Description, friction: float) -> None
         axis = add(element, "axis")
         add(axis, "xyz", text(joint.axis))
         limit = add(axis, "limit")
-        add(limit, "lower", -1e16)  # a wheel turns without end
-        add(limit, "upper", 1e16)
+        lower, upper = joint.limits if joint.kind == "revolute" else (-1e16, 1e16)  # a wheel turns without end
+        add(limit, "lower", lower)
+        add(limit, "upper", upper)
         add(limit, "effort", joint.effort)
 
 

@@ -11,7 +11,11 @@ from pkgutil import iter_modules
 
 from hybrid_control.sim.robots.vehicle import Vehicle
 
-ROBOTS: tuple[str, ...] = tuple(sorted(m.name for m in iter_modules(__path__) if m.name != "vehicle"))
+_KINDS = ("ackermann", "rover", "vehicle")  # what robots are made of
+
+ROBOTS: tuple[str, ...] = tuple(
+    sorted(m.name for m in iter_modules(__path__) if not m.ispkg and m.name not in _KINDS)
+)
 
 
 def vehicle(name: str) -> Vehicle:

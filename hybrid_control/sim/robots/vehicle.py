@@ -23,6 +23,7 @@ from hybrid_control.sim.description import (
     Placement,
 )
 from hybrid_control.sim.events import EventPixels
+from hybrid_control.sim.worlds.generators import scale_for
 
 if TYPE_CHECKING:
     from hybrid_control.parameters import Value
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 
 STANDING_SPEED = 0.02  # m/s; a robot whose wheels are commanded less than this stands
+COMMANDED_SPEED, COMMANDED_YAW_RATE = 1.0, 2.2  # m/s and rad/s that the reflex asks for at most where nobody says more
+SCAN_COUNTS = 0.5  # s
 TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
 
 
@@ -228,6 +231,11 @@ class Vehicle(ABC):
         return Outline(0.5 * self.length, 0.5 * self.width, self.outline_x)
 
     @property
+    def world_scale(self) -> float:
+        """How large generated worlds have to be for it."""
+        return scale_for(self.length, self.width)
+
+    @property
     def front(self) -> float:
         """m from base_link to the outline's front."""
         return 0.5 * self.length + self.outline_x
@@ -262,8 +270,16 @@ class Vehicle(ABC):
 
     @property
     def reflex_gains(self) -> dict[str, Value]:
-        """Gains of the reflex that drives it, over the reflex's own."""
-        return {}
+        """Gains of the reflex that drives it, over the reflex's own: what it can't do is not commanded, braking is
+        counted on as half of what it has, and a scan counts for four of its lidar's periods."""
+        wished: dict[str, float] = {
+            "max_yaw_rate": min(COMMANDED_YAW_RATE, self.max_yaw_rate),
+            "max_acceleration": min(0.5 * self.deceleration, 2.0 * self.acceleration / 3.0),
+            "scan_timeout": max(SCAN_COUNTS, 4.0 / self.lidar_rate),
+        }
+        if self.max_speed < COMMANDED_SPEED:  # else the rules of a drive say how fast
+            wished["max_speed"] = self.max_speed
+        return dict(wished)
 
     # -- the embedded simulator -----------------------------------------------------------------------------
 
