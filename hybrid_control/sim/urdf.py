@@ -54,8 +54,8 @@ def _link(root: ET.Element, link: Link) -> None:
         _geometry(collision, shape)
 
 
-def urdf(description: Description) -> str:
-    """The URDF of a robot, for robot_state_publisher, RViz and Foxglove."""
+def urdf(description: Description, more: Iterable[ET.Element] = ()) -> str:
+    """The URDF of a robot, for robot_state_publisher, RViz and Foxglove; more: elements that stand at its end."""
     root = ET.Element("robot", name=description.name)
     for link in description.links:
         _link(root, link)
@@ -70,4 +70,5 @@ def urdf(description: Description) -> str:
             if joint.kind == "revolute":
                 limit |= {"lower": text(joint.limits[:1]), "upper": text(joint.limits[1:])}
             ET.SubElement(element, "limit", limit)
+    root.extend(more)
     return to_string(root)

@@ -182,6 +182,16 @@ def robot_model(
     return model
 
 
+def urdf_elements(robot: Vehicle, to: Release) -> list[ET.Element]:
+    """The <gazebo> elements that make a robot's URDF one that Gazebo drives: its sensors, and what moves it."""
+    sensors = ET.Element("gazebo", reference=BASE)
+    _sensors(sensors, robot, to, "", min(robot.lidar_rate, 100.0))
+    moves = ET.Element("gazebo")
+    for plugin in robot.gazebo_plugins("", robot.name):
+        add_plugin(moves, to, *plugin)
+    return [sensors, moves]
+
+
 def standing(robot: Vehicle, at: Pose) -> Placement:
     """Where a robot's model lies in the world when the robot stands on the ground there."""
     return Placement((at.x, at.y, robot.standing_height), (0.0, 0.0, at.yaw))

@@ -51,6 +51,32 @@ def vehicle_and_notes(name: str) -> tuple[Vehicle, tuple[str, ...]]:
     return (replace(robot, **_check(robot, given)) if given else robot), ()
 
 
+def is_name(name: str) -> bool:
+    """Whether it is one of ROBOTS as it is."""
+    return name in ROBOTS
+
+
+def with_lidar(robot: str, mount: str) -> str:
+    """A robot as it is typed, with its lidar mounted otherwise: 'fov=270,x=0.2,y=0,z=0.3,yaw=0', in degrees and m.
+
+    ValueError for anything else.
+    """
+    if not mount:
+        return robot
+    given = ""
+    for option in mount.split(","):
+        name, _, text = option.partition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if name not in ("fov", "x", "y", "z", "yaw", "beams", "rate") or not math.isfinite(value):
+            expected = "expected some of fov=270,x=0.2,y=0,z=0.3,yaw=0,beams=360,rate=40, degrees, m and Hz"
+            raise ValueError(f"--lidar: {option!r}; {expected}")
+        given += f",lidar_{name}={math.radians(value) if name in ('fov', 'yaw') else value!r}"
+    return robot + given
+
+
 def parted(name: str) -> tuple[str, dict[str, float]]:
     """A robot's name or file, and the numbers that stand behind it."""
     first, *options = name.split(",")

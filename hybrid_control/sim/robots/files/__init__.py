@@ -1,7 +1,7 @@
 """Robots of one's own: a URDF, xacro or MJCF file as a robot.
 
-Files come from strangers: bounded in size, time and memory, and they read nothing outside the robot's folder but ROS
-packages by name whose folders lie above it.
+Files come from strangers: bounded in size, time and memory, and they read nothing outside the robot's package or
+folder but ROS packages by name whose folders lie above it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m hybrid_control.sim.robots.files.expand FILE
 
-writes the URDF on standard output. It reads files of the robot's folder alone, and of ROS packages whose folder, by
-the package's name, is that folder, above it, or beside one above it.
+writes the URDF on standard output. It reads files of the robot's package or folder alone, and of ROS packages whose
+folder, by the package's name, is above that file, or beside one above it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ def package_folder(name: str, path: Path) -> Path | None:
     return None
 
 
+def home(path: Path) -> Path:
+    """The folder whose files a robot may be made of: the ROS package that its file is in, or else its own."""
+    folder = path.resolve().parent
+    return next((up for up in (folder, *list(folder.parents)[:UP]) if (up / "package.xml").is_file()), folder)
+
+
 def within(file: Path, roots: list[Path]) -> bool:
     """Whether a file, links followed, lies below one of these folders."""
     real = file.resolve()
@@ -51,12 +57,13 @@ def _expand_here(path: Path) -> str:
         import xacro.substitution_args
     except ImportError:
         raise ValueError(f"{path}: {MISSING}") from None
-    roots = [path.resolve().parent]
+    roots = [home(path)]
 
     def find(name: str) -> str:
         folder = package_folder(name, path)
         if folder is None:
-            raise ValueError(f"{path}: $(find {name}): no folder of that name above it; expected one within {UP}")
+            where = f"no folder of that name within {UP} above it, or beside those"
+            raise ValueError(f"{path}: $(find {name}): {where}; expected the package there")
         roots.append(folder.resolve())
         return str(folder)
 

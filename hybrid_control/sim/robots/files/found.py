@@ -111,16 +111,26 @@ def points_extent(points: FloatArray, at: Frame) -> Extent:
 
 @dataclass(frozen=True, slots=True)
 class Solid:
-    """A shape that things are touched with; round: it is a ball, as casters are."""
+    """A shape that things are touched with; round: it is a ball, as casters are; radius, length: m, its own, 0 for one
+    that has none."""
 
     extent: Extent
     round: bool = False
+    radius: float = 0.0
+    length: float = 0.0
 
 
-def wheel_width(solids: list[Solid], seen: list[Extent]) -> float:
-    """m of a wheel across: of what it touches with, or, where balls stand for it, of what is `seen`; 0: not known."""
-    extents = [s.extent for s in solids if not s.round] or seen
-    return float(joined(extents).size[1]) if extents else 0.0
+def wheel_size(touching: list[Solid], seen: list[Solid]) -> tuple[float, float]:
+    """Radius and width of a wheel, m: of cylinders and balls their own, else as far as they reach; a width where balls
+    stand for it of what is `seen`, 0 for not known."""
+    solids = touching or seen
+    own = max(s.radius for s in solids)
+    if own <= 0.0:
+        size = joined([s.extent for s in solids]).size
+        own = 0.5 * float(max(size[0], size[2]))
+    wide = [s for s in touching if not s.round] or [s for s in seen if not s.round]
+    width = max((s.length or float(s.extent.size[1]) for s in wide), default=0.0)
+    return own, width
 
 
 @dataclass(frozen=True, slots=True)

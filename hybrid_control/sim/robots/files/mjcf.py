@@ -17,7 +17,7 @@ import numpy as np
 
 from hybrid_control.files import in_child, keep_limits, read_xml
 from hybrid_control.sim.mujoco_import import import_mujoco
-from hybrid_control.sim.robots.files.expand import within
+from hybrid_control.sim.robots.files.expand import home, within
 from hybrid_control.sim.robots.files.found import (
     FAR,
     Extent,
@@ -31,7 +31,7 @@ from hybrid_control.sim.robots.files.found import (
     ellipsoid_extent,
     joined,
     points_extent,
-    wheel_width,
+    wheel_size,
 )
 
 ALIGNED = 0.9  # cosine from which on an axis counts as one along y, or upright
@@ -51,16 +51,16 @@ def read_mjcf(path: Path) -> Found:
 
 
 def _check_files(path: Path) -> None:
-    """Whatever files it names, and those that these include, must lie in its folder."""
-    root, waiting, seen = path.resolve().parent, [path], 0
+    """Whatever files it names, and those that these include, must lie in its package or folder."""
+    root, base, waiting, seen = home(path), path.resolve().parent, [path], 0
     while waiting:
         here, seen = waiting.pop(), seen + 1
         if seen > MOST_FILES:
             raise ValueError(f"{path}: more than {MOST_FILES} files that include each other")
         elements = list(read_xml(here, "a MuJoCo model").iter())
-        folders = {root}
+        folders = {base}
         for compiler in (e for e in elements if e.tag == "compiler"):
-            folders |= {root / compiler.get(name, "") for name in ("meshdir", "texturedir", "assetdir")}
+            folders |= {base / compiler.get(name, "") for name in ("meshdir", "texturedir", "assetdir")}
         for element in elements:
             if element.tag in ("plugin", "extension"):
                 raise ValueError(f"{path}: <{element.tag}>: plugins are not loaded")
@@ -70,7 +70,7 @@ def _check_files(path: Path) -> None:
                     outside = f"names {named}, which is outside its folder and is not read"
                     raise ValueError(f"{path}: <{element.tag}> {outside}")
                 if element.tag == "include":
-                    waiting.append(root / named)
+                    waiting.append(base / named)
 
 
 class _Model:
@@ -129,25 +129,26 @@ class _Model:
         limited = bool(self.model.jnt_limited[joint]) and high - low < 4.0 * math.pi
         return max(abs(low), abs(high)) if limited else math.inf
 
-    def extent(self, geom: int) -> tuple[Extent, bool] | None:
-        """Of a geom in the base, and whether it is a ball; None for a plane."""
+    def solid(self, geom: int) -> Solid | None:
+        """A geom in the base; None for a plane."""
         m, kinds = self.model, self.lib.mjtGeom
         at = self.frame(self.data.geom_xmat[geom], self.data.geom_xpos[geom])
         size, kind = m.geom_size[geom], m.geom_type[geom]
+        radius, length = float(size[0]), 2.0 * float(size[1])
         if kind == kinds.mjGEOM_BOX:
-            return box_extent(2.0 * size, at), False
+            return Solid(box_extent(2.0 * size, at))
         if kind == kinds.mjGEOM_SPHERE:
-            return ellipsoid_extent(np.repeat(size[:1], 3), at), True
+            return Solid(ellipsoid_extent(np.repeat(size[:1], 3), at), True, radius)
         if kind == kinds.mjGEOM_ELLIPSOID:
-            return ellipsoid_extent(size, at), False
+            return Solid(ellipsoid_extent(size, at))
         if kind == kinds.mjGEOM_CYLINDER:
-            return cylinder_extent(float(size[0]), 2.0 * float(size[1]), at), False
+            return Solid(cylinder_extent(radius, length, at), False, radius, length)
         if kind == kinds.mjGEOM_CAPSULE:
-            return capsule_extent(float(size[0]), 2.0 * float(size[1]), at), False
+            return Solid(capsule_extent(radius, length, at), False, radius, length + 2.0 * radius)
         if kind == kinds.mjGEOM_MESH:
             mesh = m.geom_dataid[geom]
             first = m.mesh_vertadr[mesh]
-            return points_extent(m.mesh_vert[first : first + m.mesh_vertnum[mesh]].astype(np.float64), at), False
+            return Solid(points_extent(m.mesh_vert[first : first + m.mesh_vertnum[mesh]].astype(np.float64), at))
         return None
 
     def drive(self, joint: int) -> tuple[float, float]:
@@ -176,8 +177,9 @@ def _read_here(path: Path) -> Found:
             continue
         first = m.body_geomadr[body]
         geoms = [g for g in range(first, first + m.body_geomnum[body]) if touching[g]]
-        solids = [Solid(*e) for e in map(model.extent, geoms) if e is not None]
-        seen = [e[0] for e in map(model.extent, set(range(first, first + m.body_geomnum[body])) - set(geoms)) if e]
+        solids = [s for s in map(model.solid, geoms) if s is not None]
+        others = sorted(set(range(first, first + m.body_geomnum[body])) - set(geoms))
+        seen = [s for s in map(model.solid, others) if s is not None]
         if any(np.abs((s.extent.low, s.extent.high)).max() > FAR for s in solids):
             where = f"{path}: body {model.name('BODY', body)!r}"
             raise ValueError(f"{where}: reaches farther than {FAR:g} m; expected metres")
@@ -186,7 +188,7 @@ def _read_here(path: Path) -> Found:
     return found
 
 
-def _body(found: Found, model: _Model, body: int, solids: list[Solid], seen: list[Extent]) -> None:
+def _body(found: Found, model: _Model, body: int, solids: list[Solid], seen: list[Solid]) -> None:
     """Take in a body's shapes, as a wheel's or as the robot's. seen: of those that touch nothing."""
     rolls = [j for j, axis in model.hinges(body) if abs(axis[1]) >= ALIGNED and math.isinf(model.ends(j))]
     if not rolls or not solids:
@@ -198,12 +200,11 @@ def _body(found: Found, model: _Model, body: int, solids: list[Solid], seen: lis
             if abs(axis[2]) >= ALIGNED:
                 steering = model.ends(joint)
     whole = joined([s.extent for s in solids])
-    radius = 0.5 * float(max(whole.size[0], whole.size[2]))
+    radius, width = wheel_size(solids, seen)
     if math.isinf(steering):  # a caster's, which turns where it will
         reach = np.array((radius, radius, radius))
         found.body.append(Solid(Extent(whole.middle - reach, whole.middle + reach), round=True))
         return
-    width = wheel_width(solids, seen)
     mass = float(model.model.body_mass[body])
     effort, speed = model.drive(rolls[0])
     found.wheels.append(

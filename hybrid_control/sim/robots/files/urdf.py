@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid_control.sim.robots.files.expand import package_folder, within
+from hybrid_control.sim.robots.files.expand import home, package_folder, within
 from hybrid_control.sim.robots.files.found import (
     FAR,
     HERE,
@@ -25,7 +25,7 @@ from hybrid_control.sim.robots.files.found import (
     frame_of,
     joined,
     points_extent,
-    wheel_width,
+    wheel_size,
 )
 from hybrid_control.sim.robots.files.stl import read_stl
 from hybrid_control.sim.robots.files.tags import read_plugin, read_sensor
@@ -196,13 +196,11 @@ def _link(found: Found, tree: _Tree, name: str) -> None:
         found.body += solids
         return
     steering = _steering(tree, joint)
-    seen = [s.extent for s in _solids(found, tree, name, "visual")] if all(s.round for s in solids) else []
-    shapes = [s.extent for s in solids] or seen
-    if not shapes:
+    seen = list(_solids(found, tree, name, "visual")) if all(s.round for s in solids) else []
+    if not solids + seen:
         raise ValueError(f"{where}: a wheel without a shape; expected a <collision> with a cylinder")
-    whole = joined(shapes)
-    radius = 0.5 * float(max(whole.size[0], whole.size[2]))
-    width = wheel_width(solids, seen)
+    whole = joined([s.extent for s in solids or seen])
+    radius, width = wheel_size(solids, seen)
     if steering is None:  # of a caster, which turns where it will
         reach = np.array((radius, radius, radius))
         found.body.append(Solid(Extent(whole.middle - reach, whole.middle + reach), round=True))
@@ -236,13 +234,16 @@ def _solids(found: Found, tree: _Tree, name: str, tag: str) -> Iterator[Solid]:
             continue
         if np.abs((extent.low, extent.high)).max() > FAR:
             raise ValueError(f"{where}: reaches farther than {FAR:g} m; expected metres")
-        yield Solid(extent, round=shape.tag == "sphere")
+        radius, length = (float(shape.get(name, "0")) for name in ("radius", "length"))
+        yield Solid(extent, shape.tag == "sphere", radius, length)
 
 
 def _extent(found: Found, shape: ET.Element, at: Frame, where: str, path: Path) -> Extent | None:
     here = f"{where}: <{shape.tag}>"
     if shape.tag == "mesh":
         return _mesh(found, shape, at, here, path)
+    if shape.tag not in ("box", "cylinder", "capsule", "sphere"):
+        raise ValueError(f"{here}: unknown shape; expected a box, cylinder, capsule, sphere or mesh")
     if shape.tag == "box":
         sizes = _numbers(shape, "size", 3, None, here)
     else:
@@ -256,9 +257,7 @@ def _extent(found: Found, shape: ET.Element, at: Frame, where: str, path: Path) 
         return ellipsoid_extent(np.repeat(sizes, 3), at)
     if shape.tag == "cylinder":
         return cylinder_extent(float(sizes[0]), float(sizes[1]), at)
-    if shape.tag == "capsule":
-        return capsule_extent(float(sizes[0]), float(sizes[1]), at)
-    raise ValueError(f"{here}: unknown shape; expected a box, cylinder, capsule, sphere or mesh")
+    return capsule_extent(float(sizes[0]), float(sizes[1]), at)
 
 
 def _mesh(found: Found, shape: ET.Element, at: Frame, where: str, path: Path) -> Extent | None:
@@ -287,8 +286,8 @@ def mesh_file(named: str, path: Path) -> Path:
             root, file = folder, folder / rest
             break
     else:
-        root = path.resolve().parent
-        file = root / named.removeprefix("file://")
+        root = home(path)
+        file = path.resolve().parent / named.removeprefix("file://")
     if not within(file, [root.resolve()]):
         raise ValueError("lies outside the robot's folder and is not read")
     if file.suffix.lower() != ".stl":

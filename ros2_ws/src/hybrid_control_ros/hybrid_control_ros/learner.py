@@ -16,7 +16,6 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import String
 
-from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.classes import AVOID, read_effects
 from hybrid_control.navigation.ground.effects import Effects
 from hybrid_control.navigation.ground.features import FeatureMap
@@ -24,6 +23,7 @@ from hybrid_control.navigation.ground.learner import GroundLearner
 from hybrid_control.navigation.ground.overlay import corners, outside, overlay
 from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL, FEATURES
+from hybrid_control.navigation.reflex.evasion import Outline, outline_of
 from hybrid_control.parameters import Value
 from hybrid_control.realtime.worker import Worker
 from hybrid_control.signals import Odometry
@@ -123,7 +123,7 @@ class LearnerNode(ManagedNode):
 
     @property
     def _outline(self) -> Outline:
-        return Outline(self.value("robot_length") / 2, self.value("robot_width") / 2, self.value("outline_x"))
+        return outline_of({name: self.value(name) for name in ("robot_length", "robot_width", "outline_x")})
 
     def _on_scan(self, message: LaserScan) -> None:
         """The scan goes on with what is to be avoided in it, to who remembers the way."""
