@@ -299,7 +299,7 @@ def test_xacro_reads_nothing_outside_its_folder_and_does_not_go_on_for_ever(tmp_
     begin = time.monotonic()
     itself = XACRO.replace("parts.xacro", name)
     assert refusal(inside, itself, name).startswith(str(inside / name))
-    assert "longer than 10 s" in refusal(inside, XACRO.replace('value="0.3"', 'value="${9**9**9}"'), name)
+    assert "longer than 4 s" in refusal(inside, XACRO.replace('value="0.3"', 'value="${9**9**9}"'), name)
     assert time.monotonic() - begin < 60
 
 
@@ -441,13 +441,23 @@ def test_bytes_that_are_no_stl_are_refused(tmp_path, content):
 # -- the benchmark ----------------------------------------------------------------------------------------------------
 
 
+def by_name_and_by_file(policy):
+    (scene,) = load_scenes("default:1")
+    for name in ("jackal", str(URDFS / "jackal.urdf")):
+        harness = Harness(Setup(robot=name, level="kinematic"))
+        yield harness.run(policy, scene, 0, 0), harness.told.reflex_settings, harness.told.reflex_gains
+
+
 def test_a_benchmark_by_a_file_gives_the_same_as_by_the_robots_name():
-    (scene,) = load_scenes("open:1")
-    rows = [
-        Harness(Setup(robot=name, level="kinematic")).run("reflex", scene, 0, 0)
-        for name in ("jackal", str(URDFS / "jackal.urdf"))
-    ]
-    assert rows[0] == rows[1]
+    by_name, by_file = by_name_and_by_file("vfh")
+    assert by_name[0]["success"]
+    assert by_name == by_file
+
+
+@pytest.mark.slow
+def test_the_reflex_drives_a_robot_of_a_file_to_the_bit_as_the_same_by_its_name():
+    by_name, by_file = by_name_and_by_file("reflex")
+    assert by_name == by_file
 
 
 def test_a_resumed_benchmark_notices_that_the_robots_file_is_another(tmp_path):
@@ -457,7 +467,7 @@ def test_a_resumed_benchmark_notices_that_the_robots_file_is_another(tmp_path):
 
     def run():
         setup = Setup(robot=str(file), level="kinematic")
-        request = Request("open:1", scenes, ["reflex"], ["kinematic"], ["none"], setup, 1, Machines(), False)
+        request = Request("open:1", scenes, ["straight"], ["kinematic"], ["none"], setup, 1, Machines(), False)
         return benchmark(request, out)
 
     first = run()["episodes"]

@@ -83,7 +83,7 @@ class Car(Rover):
           <body name="{link.name}" pos="{mjcf_text(*joint.at.xyz)}">
             <inertial pos="0 0 0" mass="{mjcf_text(link.mass)}" diaginertia="{mjcf_text(*link.inertia)}"/>
             <joint name="{link.name}" type="hinge" axis="{mjcf_text(*joint.axis)}" armature="0.002" damping="0.05"
-              range="{mjcf_text(*joint.limits)}"/>{wheel_mjcf(description, f"front_{side}_wheel")}
+              range="{mjcf_text(*joint.limits)}"/>{wheel_mjcf(description, f"front_{side}_wheel", 1e-4)}
           </body>"""
         return text
 

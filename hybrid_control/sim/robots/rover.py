@@ -224,13 +224,15 @@ class Rover(Vehicle):
         ]
 
 
-def wheel_mjcf(description: Description, name: str) -> str:
-    """MJCF of a wheel in its parent: a ball to the ground, a disc to the eye."""
+def wheel_mjcf(description: Description, name: str, lag: float = 0.01) -> str:
+    """MJCF of a wheel in its parent: a ball to the ground, a disc to the eye. lag: of what turns with it, kg m², and of
+    its bearings, N m s."""
     link, joint = description.link(name), description.joint_to(name)
     (ball,), (tyre,) = link.collisions, link.visuals
     return f"""
           <body name="{link.name}" pos="{mjcf_text(*joint.at.xyz)}">
-            <joint name="{link.name}" type="hinge" axis="{mjcf_text(*joint.axis)}" armature="0.01" damping="0.01"/>
+            <joint name="{link.name}" type="hinge" axis="{mjcf_text(*joint.axis)}" armature="{mjcf_text(lag)}"
+              damping="{mjcf_text(lag)}"/>
             <geom type="sphere" size="{mjcf_text(*ball.size)}" mass="{mjcf_text(link.mass)}" group="{HIDDEN}"
               contype="0" conaffinity="1" condim="3" friction="1 0.005 0.0001"/>
             <geom type="cylinder" size="{mjcf_text(tyre.size[0], tyre.size[1] / 2)}" mass="0"

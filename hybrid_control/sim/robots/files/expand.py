@@ -47,7 +47,7 @@ def within(file: Path, roots: list[Path]) -> bool:
 
 def expanded(path: Path) -> bytes:
     """The URDF that a xacro file makes. ValueError in one line where it makes none, or asks for more than it may."""
-    return in_child("hybrid_control.sim.robots.files.expand", [str(path)], where=path, seconds=10.0, memory=1024 << 20)
+    return in_child("hybrid_control.sim.robots.files.expand", [str(path)], where=path, seconds=4.0, memory=1024 << 20)
 
 
 def _expand_here(path: Path) -> str:
