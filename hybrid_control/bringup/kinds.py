@@ -61,7 +61,7 @@ class Builder:
         known = (USE_SIM_TIME, *NODES[node])
         robot = self._simulated() if node == "reflex_node" else None
         values = {
-            **(robot.reflex_settings if robot is not None else _NO_VALUES),
+            **({**robot.reflex_settings, **robot.reflex_gains} if robot is not None else _NO_VALUES),
             **self.sections.of(f"{self.namespace}/{node}", [p.name for p in known]),
             "autostart": False,
             "use_sim_time": self.sim_time,
@@ -114,9 +114,10 @@ class Builder:
         """Planner, encoder and reflex."""
         seed: dict[str, Value] = {"seed": self.arguments.seed()} if "seed" in self.arguments else {}
         reflex = {**self._drone(), **self.arguments.file("network_file")}
-        width = self.values("reflex_node", **reflex)["robot_width"]  # as wide as the reflex has it
+        has = self.values("reflex_node", **reflex)
+        same = ("robot_width",) if self._simulated() is None else ("robot_width", "lidar_x", "lidar_y", "lidar_yaw")
         over: dict[str, dict[str, Value]] = {
-            "planner_node": {**self.arguments.file("model_file"), "robot_width": width},
+            "planner_node": {**self.arguments.file("model_file"), **{name: has[name] for name in same}},
             "rate_to_spike_node": seed,
             "reflex_node": reflex,
         }
@@ -148,7 +149,8 @@ class Builder:
         reflex = self.values("reflex_node")
         sensors = str(reflex["sensors"])
         if sensors.split() == ["scan", "laser"]:
-            sensors += f" x={reflex['lidar_x']} yaw={reflex['lidar_yaw']} timeout={reflex['scan_timeout']}"
+            places = " ".join(f"{axis}={reflex[f'lidar_{axis}']}" for axis in ("x", "y", "yaw"))
+            sensors += f" {places} timeout={reflex['scan_timeout']}"
         return f"{sensors}; learner/ground ground timeout={_GROUND_TIMEOUT}"
 
     def _learner(self, effects: str, reflex: Mapping[str, Value]) -> dict[str, Value]:
@@ -169,9 +171,10 @@ class Builder:
 
     def _simulated(self) -> Vehicle | None:
         """The robot that the graph simulates, if it does."""
-        from hybrid_control.sim.robots import ROBOTS, vehicle
+        from hybrid_control.sim.robots import vehicle
 
-        return vehicle(self.arguments["robot"]) if self.arguments.get("robot") in ROBOTS else None
+        name = self.arguments.get("robot", "")
+        return vehicle(name) if name else None
 
     def _drone(self) -> Mapping[str, Value]:
         """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
@@ -187,7 +190,7 @@ class Builder:
         ours = self.kind != "gazebo" and self.arguments.get("base") != "none"  # else the robot's description does
         if ours and (self.arguments.true("rviz") or self.arguments.true("foxglove")):
             reflex = Graph(self.kind, self.namespace, tuple(programs)).values("reflex_node")
-            same = {name: reflex[name] for name in ("odom_frame", "base_frame", "lidar_x", "lidar_yaw")}
+            same = {name: reflex[name] for name in ("odom_frame", "base_frame", "lidar_x", "lidar_y", "lidar_yaw")}
             if self.kind == "sim":
                 same["map_frame"] = "map"
             views.append(self.node("frames_node", over=same))
@@ -247,13 +250,14 @@ def _drone(b: Builder) -> Graph:
 
 
 def _sim(b: Builder) -> Graph:
+    from hybrid_control.sim.robots import vehicle
     from hybrid_control.sim.worlds import load_world
 
     seed = b.arguments.seed()
     factor = b.arguments.number("real_time_factor", 0.0, 100.0)
     if factor != 1.0 and not b.sim_time:
         raise ValueError("real_time_factor: other than 1 needs use_sim_time true")
-    world = load_world(b.arguments["world"], seed)
+    world = load_world(b.arguments["world"], seed, vehicle(b.arguments["robot"]).world_scale)
     simulator = b.node(
         "sim_node",
         over={
@@ -294,7 +298,8 @@ def _gazebo(b: Builder) -> Graph:
     from hybrid_control.sim.robots import vehicle
     from hybrid_control.sim.worlds import load_world
 
-    world = load_world(b.arguments["world"], b.arguments.seed())
+    robot = vehicle(b.arguments["robot"])
+    world = load_world(b.arguments["world"], b.arguments.seed(), robot.world_scale)
     if not b.sim_time:
         raise ValueError("use_sim_time: Gazebo makes the time; it must be true")
     physics = gazebo.Physics(
@@ -302,7 +307,6 @@ def _gazebo(b: Builder) -> Graph:
         b.arguments.number("real_time_factor", 0, 100),
         b.arguments["render_engine"],
     )
-    robot = vehicle(b.arguments["robot"])
     mind = b.mind()
     stamped = bool(Graph(b.kind, "", tuple(mind)).values("reflex_node")["stamped_cmd_vel"])
     folder = Path(b.arguments["folder"] or tempfile.mkdtemp(prefix="hybrid-control-gazebo-"))

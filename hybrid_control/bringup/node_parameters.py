@@ -98,7 +98,7 @@ PLANNER: tuple[Parameter, ...] = (
         "what the robot does where its memory shows no way to the goal: stop, or forget what it saw and look again",
         choices=("stop", "explore"),
     ),
-    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw", "robot_width")),
+    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_y", "lidar_yaw", "robot_width")),
     ODOM_FRAME,
 )
 
@@ -136,7 +136,7 @@ REFLEX: tuple[Parameter, ...] = (
         "scan laser",
         "",
         "topics that obstacles are seen by, parted by ';': TOPIC KIND KEY=NUMBER..., kinds laser, points, depth, range "
-        "and events (docs/sensors.md); 'scan laser' alone is mounted by lidar_x and lidar_yaw",
+        "and events (docs/sensors.md); 'scan laser' alone is mounted by lidar_x, lidar_y and lidar_yaw",
     ),
     Parameter("command_rate", 100.0, "Hz", "commands a second, beside one for every new scan", 10.0, 1000.0),
     Parameter("spikes_rate", 50.0, "Hz", "messages a second on reflex/spikes; 0 for none", 0.0, 100.0),
@@ -193,7 +193,11 @@ LEARNER: tuple[Parameter, ...] = (
         "odometry_timeout", 0.25, "s",
         "age of the newest odometry beyond which nothing is said of the ground", 0.05, 5.0,
     ),
-    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw", "robot_length", "robot_width")),
+    *(
+        p
+        for p in SETTINGS
+        if p.name in ("lidar_x", "lidar_y", "lidar_yaw", "robot_length", "robot_width", "outline_x")
+    ),
     ODOM_FRAME,
     Parameter("base_frame", "base_link", "", "frame of the robot, in which learner/ground is"),
 )  # fmt: skip
@@ -358,7 +362,7 @@ FRAMES: tuple[Parameter, ...] = (
     ODOM_FRAME,
     Parameter("base_frame", "base_link", "", "frame of the robot"),
     Parameter("lidar_frame", "lidar", "", "frame of the scan"),
-    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_yaw")),
+    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_y", "lidar_yaw")),
     Parameter("map_frame", "", "", "frame that is told to lie where the odometry begins; empty for none"),
 )
 

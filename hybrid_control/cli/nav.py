@@ -10,6 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+ROBOT, LIDAR = "NAME|FILE", "fov=270,x=0.2,yaw=0"
+ROBOT_HELP = (
+    "the robot: a name, or a file that ends in .urdf, .xacro, .mjcf or .xml; NAME,max_speed=0.8,... has other numbers "
+    "(docs/simulator.md; default: %(default)s)"
+)
+LIDAR_HELP = (
+    "its lidar mounted otherwise: fov, x, y, z, yaw, beams, rate, in degrees, m and Hz (default: as the robot has it)"
+)
+
 
 def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     """Add ``nav`` to the benchmarks."""
@@ -42,7 +51,8 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         help="physics, planar or kinematic; several with commas are compared (default: %(default)s)",
     )
     add("--rules", help="default, barn or arena (default: barn for BARN's and Gazebo's files, arena for arenas)")
-    add("--robot", default="jackal", help="the robot (default: %(default)s)")
+    add("--robot", default="jackal", metavar=ROBOT, help=ROBOT_HELP)
+    add("--lidar", default="", metavar=LIDAR, help=LIDAR_HELP)
     add("--trials", type=int, default=1, metavar="N", help="episodes in each world (default: %(default)s)")
     add(
         "--seed",
@@ -181,8 +191,11 @@ def _run(args: argparse.Namespace) -> int:
     from hybrid_control.navigation.bench.tuned import baseline_settings
     from hybrid_control.navigation.bench.workers import Machines
     from hybrid_control.signals import Pose
-    from hybrid_control.sim.robots import vehicle
+    from hybrid_control.sim.robots import vehicle, vehicle_and_notes, with_lidar
 
+    args.robot = with_lidar(args.robot, args.lidar)
+    for note in vehicle_and_notes(args.robot)[1]:
+        sys.stderr.write(f"bench nav: {note}\n")
     policies = several(args.policy, "--policy", list(POLICIES))
     levels = several(args.level, "--level", LEVELS)
     faults = several(args.fault, "--fault", FAULTS)
@@ -208,7 +221,8 @@ def _run(args: argparse.Namespace) -> int:
     by = f"rules {judged.name}, gains {params.name if params else 'as by default'}"
     sys.stderr.write(f"bench nav: {by}\n")
     start = Pose(*args.start) if args.start else None
-    scenes = load_scenes(args.worlds, args.seed, start, tuple(args.goal) if args.goal else None)
+    goal = tuple(args.goal) if args.goal else None
+    scenes = load_scenes(args.worlds, args.seed, start, goal, vehicle(args.robot).world_scale)
     request = benchmark.Request(
         args.worlds, scenes, policies, levels, faults, setup, args.trials, machines, args.costs
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hybrid_control.bringup.options import (
     parse_fault,
     parse_when,
 )
+from hybrid_control.cli.nav import LIDAR, LIDAR_HELP, ROBOT, ROBOT_HELP
 
 _CHOICES = {p.name: p.choices for p in REFLEX}
 
@@ -23,7 +25,18 @@ _CHOICES = {p.name: p.choices for p in REFLEX}
 def options_of(args: argparse.Namespace) -> RunOptions:
     """What was typed, checked; ValueError or OSError with one line where it can't be."""
     from hybrid_control.bringup.parameter_files import read_stated
+    from hybrid_control.navigation.episode import Rules
+    from hybrid_control.sim.robots import parted, vehicle_and_notes, with_lidar
 
+    robot, given = parted(with_lidar(args.robot, args.lidar))
+    if Path(robot).is_file():  # whatever folder a node runs in
+        robot = str(Path(robot).resolve())
+    args.robot = ",".join((robot, *(f"{name}={value!r}" for name, value in given.items())))
+    machine, notes = vehicle_and_notes(args.robot)
+    for note in notes:
+        sys.stderr.write(f"sim: {note}\n")
+    if args.duration is None:
+        args.duration = Rules(duration=RunOptions.duration).for_robot(machine).duration
     same = {f.name: getattr(args, f.name) for f in fields(RunOptions) if hasattr(args, f.name)}
     options = RunOptions(
         **same,
@@ -49,7 +62,7 @@ def _check_here(options: RunOptions) -> None:
 
     read_effects(options.learner)
     robot = vehicle(options.robot)
-    load_world(options.world, options.seed)
+    load_world(options.world, options.seed, robot.world_scale)
     if options.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ValueError(
             "--viewer: there is no display (DISPLAY is not set); leave it out to drive without one"
@@ -99,7 +112,8 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         default=defaults.world,
         help="default, open, forest, corridor, rooms, field, crossing or arena, or FILE.npz:ID (default: %(default)s)",
     )
-    add("--robot", default=defaults.robot, help="the robot (default: %(default)s)")
+    add("--robot", default=defaults.robot, metavar=ROBOT, help=ROBOT_HELP)
+    add("--lidar", default="", metavar=LIDAR, help=LIDAR_HELP)
     add(
         "--seed",
         type=int,
@@ -115,9 +129,9 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     add(
         "--duration",
         type=float,
-        default=defaults.duration,
         metavar="S",
-        help="simulated seconds after which a run is given up (default: %(default)g)",
+        help=f"simulated seconds after which a run is given up (default: {defaults.duration:g}, and more for a robot "
+        "that is slower than 1 m/s or needs larger worlds)",
     )
     add(
         "--real-time-factor",

@@ -16,7 +16,8 @@ def _export(args: argparse.Namespace) -> int:
     from hybrid_control.sim.worlds import load_world
     from hybrid_control.sim.worlds.files import write_npz
 
-    world = load_world(args.world, args.seed)
+    scale = 1.0 if args.robot == "none" else vehicle(args.robot).world_scale
+    world = load_world(args.world, args.seed, scale)
     file = args.out or Path(f"{gazebo.world_name(world)}{FORMATS[args.format]}")
     if args.format == "npz":
         write_npz(file, world)

@@ -162,7 +162,7 @@ def scene(d: Described) -> tuple[Any, Any]:
         name = str(d.folder / name)
     robot = with_camera(vehicle(str(d.take("robot", "jackal"))), d.take("camera"))
     try:
-        return load_world(name, seed), robot
+        return load_world(name, seed, robot.world_scale), robot
     except OSError as error:
         raise ValueError(f"world: {name}: {error.strerror}") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -15,13 +15,33 @@ STEPS = 6  # poses checked along a way, and along each further part of a long on
 MAX_PARTS = 200
 TURN_STEP = 0.4  # rad between two of them
 OUTLINE = np.dtype(
-    [("half_length", np.float64), ("half_width", np.float64), ("margin", np.float64)], align=True
-)  # m; the margin is what is to be kept around it
+    [(name, np.float64) for name in ("half_length", "half_width", "margin", "middle")], align=True
+)  # m; the margin is what is to be kept around it, the middle lies so far ahead of the body's frame
+
+
+class Outline(NamedTuple):
+    """A rectangle that is fixed to a body: half its sides, and how far its middle lies ahead of the body's frame, m."""
+
+    half_length: float
+    half_width: float
+    middle: float = 0.0
+
+    @property
+    def reach(self) -> float:
+        """m from the body's frame to the farthest corner."""
+        return math.hypot(self.half_length + abs(self.middle), self.half_width)
+
+    def holds(self, x: NDArray[Any], y: NDArray[Any], more: float = 0.0) -> NDArray[np.bool_]:
+        """Which points, (n,) m in the body's frame, lie in it, or in one that is wider by `more` m on each side."""
+        inside: NDArray[np.bool_] = (np.abs(x - self.middle) < self.half_length + more) & (
+            np.abs(y) < self.half_width + more
+        )
+        return inside
 
 
 @numba.njit(cache=True, nogil=True)
 def outline_distance(x: float, y: float, half_length: float, half_width: float) -> float:
-    """Signed distance in m from a point in the body frame to the rectangular outline; negative inside."""
+    """Signed distance in m from a point in the frame of the outline's middle to the outline; negative inside."""
     dx = abs(x) - half_length
     dy = abs(y) - half_width
     outside = math.hypot(max(dx, 0.0), max(dy, 0.0))
@@ -29,11 +49,13 @@ def outline_distance(x: float, y: float, half_length: float, half_width: float) 
 
 
 @numba.njit(cache=True, nogil=True)
-def nearest_distance(points: Float32Array, count: int, half_length: float, half_width: float) -> float:
-    """Signed distance in m from the outline to the nearest of the first `count` points, (n, 2) m; inf for none."""
+def nearest_distance(points: Float32Array, count: int, outline: Any) -> float:
+    """Signed distance in m from an OUTLINE to the nearest of the first `count` points, (n, 2) m in the body frame; inf
+    for none."""
     nearest = np.inf
     for i in range(count):
-        nearest = min(nearest, outline_distance(points[i, 0], points[i, 1], half_length, half_width))
+        x = points[i, 0] - outline.middle
+        nearest = min(nearest, outline_distance(x, points[i, 1], outline.half_length, outline.half_width))
     return nearest
 
 
@@ -68,6 +90,7 @@ def _parts(
     """In how many parts of STEPS poses a way is looked at, so that nothing is stepped over: no pose is farther from the
     one before it than half the outline's smaller side, or turned by more than TURN_STEP."""
     way = math.hypot(twist[0], twist[1]) * horizon + math.hypot(drift[0], drift[1])
+    way += abs(outline.middle * twist[2]) * horizon
     steps = max(way / min(outline.half_length, outline.half_width), abs(twist[2]) * horizon / TURN_STEP)
     return min(max(math.ceil(steps / STEPS), 1), MAX_PARTS)
 
@@ -109,8 +132,8 @@ def _part_is_clear(
     """`stays_clear` for one part of the way, (which, of how many)."""
     margin, width = outline.margin, outline.half_width
     k, steps = STEPS * part[0], STEPS * part[1]
-    shift = 0.5 * nose
-    length = outline.half_length + shift
+    shift = outline.middle + 0.5 * nose
+    length = outline.half_length + 0.5 * nose
     poses = (  # a tuple, which needs no memory
         _pose(twist, drift, horizon, k + 1, steps), _pose(twist, drift, horizon, k + 2, steps),
         _pose(twist, drift, horizon, k + 3, steps), _pose(twist, drift, horizon, k + 4, steps),

@@ -37,7 +37,7 @@ from hybrid_control.navigation.parts import (
 from hybrid_control.navigation.planner.timed import TimedPlanner
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.context import CHANNELS
-from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.route import Guide, guide_of
 from hybrid_control.navigation.world import Judge, SimulatorPart
 from hybrid_control.parameters import Value
 from hybrid_control.signals import Goal
@@ -134,10 +134,10 @@ class Navigator:
         """Guide, planner, spikes and reflex, as far as there are any."""
         hybrid.add("reflex", ReflexPart(self.reflex, self._clock, goal, self.exchange), WINDOW)
         scans, settings = "world.scan", self.reflex.settings
-        lidar = float(settings["lidar_x"]), float(settings["lidar_yaw"])
+        lidar = float(settings["lidar_x"]), float(settings["lidar_y"]), float(settings["lidar_yaw"])
         if self.ground is not None:
-            scans, half = "ground.scan", (robot.length / 2, robot.width / 2)
-            hybrid.add("ground", GroundPart(self.ground, round(1e9 / GROUND_RATE), lidar, half), WINDOW)
+            scans, period = "ground.scan", round(1e9 / GROUND_RATE)
+            hybrid.add("ground", GroundPart(self.ground, period, lidar, robot.outline), WINDOW)
             for kind in ("scan", "odometry", "camera"):
                 hybrid.link(f"world.{kind}", f"ground.{kind}")
         hybrid.link(scans, "reflex.scan")
@@ -152,7 +152,7 @@ class Navigator:
             hybrid.link("events.crossing", "reflex.crossing")
         guide = None
         if self.memory:
-            guide = Guide(*lidar, 0.5 * float(settings["robot_width"]))
+            guide = guide_of(settings)
         if guide is not None or self.planner is not None:
             add_planner(hybrid, self.planner, goal, guide, bool(settings["planner_states"]), scans)
         if guide is not None:

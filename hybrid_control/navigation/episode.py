@@ -81,6 +81,12 @@ class Rules:
     centre_contact: float | None = None
     track: float | None = None
 
+    def for_robot(self, robot: Vehicle) -> Rules:
+        """These rules with the time that a robot needs which is slower than they let it be, or whose worlds are larger.
+        """
+        slower = max(self.max_speed / robot.max_speed, 1.0) * robot.world_scale
+        return dataclasses.replace(self, duration=self.duration * slower)
+
     def robot(self, robot: AnyVehicle) -> AnyVehicle:
         """The robot under these rules.
 
@@ -90,6 +96,7 @@ class Rules:
         changes: dict[str, Any] = {"max_speed": min(robot.max_speed, self.max_speed)}
         if self.centre_contact is not None:
             changes["length"] = changes["width"] = math.sqrt(2.0) * self.centre_contact
+            changes["outline_x"] = 0.0
             if self.track is not None and robot.wheels is not None:
                 changes["track"] = self.track
         return dataclasses.replace(robot, **changes)
@@ -103,7 +110,7 @@ class Rules:
         if self.centre_contact is None:
             return robot
         side = 2.0 * self.centre_contact
-        return dataclasses.replace(robot, length=side, width=side)
+        return dataclasses.replace(robot, length=side, width=side, outline_x=0.0)
 
 
 class Sight(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hybrid_control.cosim import Message, MessagePart
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.classes import AVOID
 from hybrid_control.navigation.ground.effects import Effects
 from hybrid_control.navigation.ground.learner import GroundLearner
@@ -20,19 +21,19 @@ from hybrid_control.signals import Odometry
 class GroundPart(MessagePart):
     """Scans with what is to be avoided on the ground in them, and plans with what the ground does to them.
 
-    learner: as it was taught; period_ns: between two looks; lidar: x in m and yaw in rad of the range sensor in the
-    body; half: m, of the robot's outline along x and y.
+    learner: as it was taught; period_ns: between two looks; lidar: x and y in m and yaw in rad of the range sensor in
+    the body; outline: the robot's.
     """
 
     def __init__(
         self,
         learner: GroundLearner,
         period_ns: int,
-        lidar: tuple[float, float],
-        half: tuple[float, float],
+        lidar: tuple[float, float, float],
+        outline: Outline,
     ) -> None:
         self._learner, self._period_ns = learner, period_ns
-        self._lidar, self._half = lidar, half
+        self._lidar, self._outline = lidar, outline
         self.inputs = dict.fromkeys(("camera", "odometry", "scan", "rates"), MESSAGES)
         self.outputs = {"scan": MESSAGES, "rates": MESSAGES}
         self.reset(0)
@@ -55,7 +56,7 @@ class GroundPart(MessagePart):
                     scans.append(Message(time_ns, value))
             elif kind == "scan":
                 points = self._learner.seen.points(AVOID, self._odometry.pose)
-                scans.append(Message(time_ns, overlay(value, points, self._lidar, self._half)))
+                scans.append(Message(time_ns, overlay(value, points, self._lidar, self._outline)))
             elif time_ns >= self._next_ns:
                 self._next_ns = time_ns + self._period_ns - self._period_ns // 4
                 with contextlib.suppress(BlindError):

@@ -20,7 +20,7 @@ from hybrid_control.navigation.planner.rates import LATENCY, PLANNER_RATE
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.context import CHANNELS
 from hybrid_control.navigation.reflex.gains import SETTINGS
-from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.route import guide_of
 from hybrid_control.navigation.world import SimulatorPart
 from hybrid_control.parameters import Value, check_all
 from hybrid_control.signals import Goal
@@ -59,10 +59,7 @@ def _guide(d: Described) -> Part:
     rate = d.take("rate", PLANNER_RATE)
     if not isinstance(rate, (int, float)) or not 0.0 < rate <= 1000.0:
         raise ValueError(f"rate: {rate!r} must be in 0 .. 1000 Hz, how often the planner looks")
-    guide = Guide(
-        float(settings["lidar_x"]), float(settings["lidar_yaw"]), 0.5 * float(settings["robot_width"])
-    )
-    return GuidePart(_goal(d), guide, round(1e9 / rate))
+    return GuidePart(_goal(d), guide_of(settings), round(1e9 / rate))
 
 
 def _planner(d: Described) -> Part:

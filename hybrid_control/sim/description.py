@@ -6,6 +6,7 @@ base_link straight above it, in the middle of the axle; sensors stand in frames 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 Vector = tuple[float, float, float]
@@ -46,18 +47,21 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A rigid body. mass: kg, 0 for a mere frame; inertia: kg m², about the link's frame, whose axes are principal."""
+    """A rigid body. mass: kg, 0 for a mere frame; centre: m, of mass, in the link's frame; inertia: kg m², about that,
+    whose principal axes are the link's."""
 
     name: str
     mass: float = 0.0
     inertia: Vector = (0.0, 0.0, 0.0)
     visuals: tuple[Shape, ...] = ()
     collisions: tuple[Shape, ...] = ()
+    centre: Vector = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """Holds child to parent: fixed, or continuous about an axis of the child's frame, with most torque in N m."""
+    """Holds child to parent: fixed, continuous about an axis of the child's frame, or revolute, within `limits` in rad;
+    effort, velocity: the most torque and speed, N m and rad/s."""
 
     name: str
     kind: str
@@ -66,6 +70,8 @@ class Joint:
     at: Placement
     axis: Vector = (0.0, 1.0, 0.0)
     effort: float = 0.0
+    velocity: float = math.tau * 20
+    limits: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

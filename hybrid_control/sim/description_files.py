@@ -14,11 +14,13 @@ from pathlib import Path
 import yaml
 
 from hybrid_control.sim.gazebo import (
+    HARMONIC,
     RELEASES,
     bridge_entries,
     bridge_yaml,
     model_sdf,
     robot_model,
+    urdf_elements,
     world_sdf,
 )
 from hybrid_control.sim.robots import ROBOTS, vehicle
@@ -44,7 +46,8 @@ def files() -> dict[str, str]:
     for robot in map(vehicle, ROBOTS):
         numbers = yaml.safe_dump(asdict(robot), sort_keys=False)
         made[f"{PACKAGE}/config/{robot.name}.yaml"] = f"# {MADE}; SI units\n{numbers}"
-        made[f"{PACKAGE}/urdf/{robot.name}.urdf"] = _marked(urdf(robot.describe()))
+        whole = urdf(robot.describe(), urdf_elements(robot, HARMONIC))
+        made[f"{PACKAGE}/urdf/{robot.name}.urdf"] = _marked(whole)
         for release in RELEASES.values():
             folder = f"{PACKAGE}/models/{release.name}/{robot.name}"
             made[f"{folder}/model.sdf"] = _marked(model_sdf(robot_model(robot, release)))

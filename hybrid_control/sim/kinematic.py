@@ -66,12 +66,14 @@ def _rough_bearing(dx: float, dy: float) -> float:
 def sweep(
     x: float, y: float, angles: FloatArray, limit: float, cylinders: FloatArray, boxes: FloatArray
 ) -> FloatArray:
-    """What `geometry.cast_rays` gives, to the bit, for beams that go once round in even steps, (n,) rad.
+    """What `geometry.cast_rays` gives, to the bit, for beams in even steps, (n,) rad.
 
-    An obstacle is tried on those beams alone that its bounding circle covers.
+    Where they go once round, an obstacle is tried on those beams alone that its bounding circle covers.
     """
     n = angles.size
     step = 2.0 * math.pi / n
+    if abs((angles[n - 1] - angles[0]) - (n - 1) * step) > 1e-9:
+        return cast_rays(x, y, angles, limit, cylinders, boxes)
     ranges = np.full(n, math.inf)
     ux, uy = np.cos(angles), np.sin(angles)
     none, one = np.empty((0, 3)), np.empty((1, 5))
@@ -106,6 +108,13 @@ def sweep(
 
 
 @numba.njit(cache=True, nogil=True)
+def lidar_at(state: FloatArray, mount: FloatArray) -> tuple[float, float, float]:
+    """Where the lidar is in the world, m and rad; mount: (3,) its place and yaw in the body."""
+    c, s = math.cos(state[YAW]), math.sin(state[YAW])
+    return state[X] + mount[0] * c - mount[1] * s, state[Y] + mount[0] * s + mount[1] * c, state[YAW] + mount[2]
+
+
+@numba.njit(cache=True, nogil=True)
 def _advance(
     state: FloatArray,
     steps: int,
@@ -119,12 +128,12 @@ def _advance(
 ) -> int:
     """Moves the robot by up to `steps` steps; returns how many were made, fewer where the last one would touch.
 
-    base: (9,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width, radius of the
-    tightest circle. movers, places: as `walk` takes them; the last rows of cylinders are where they are, and are set
-    here.
+    base: (10,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width, radius of the
+    tightest circle, how far the outline's middle lies ahead. movers, places: as `walk` takes them; the last rows of
+    cylinders are where they are, and are set here.
     """
     standing = cylinders.shape[0] - movers.shape[0]
-    around = 0.5 * math.hypot(base[6], base[7])
+    around = math.hypot(0.5 * base[6] + abs(base[9]), 0.5 * base[7])
     for k in range(steps):
         state[SINCE] += dt
         fresh = state[SINCE] <= base[5]
@@ -138,7 +147,8 @@ def _advance(
         walk(movers, places, time + (k + 1) * dt, dt, x, y, around)
         for m in range(movers.shape[0]):
             cylinders[standing + m, 0], cylinders[standing + m, 1] = places[m, PX], places[m, PY]
-        gap = footprint_distance(x, y, yaw, base[6], base[7], cylinders, boxes, state[CLOSEST])
+        mx, my = x + base[9] * math.cos(yaw), y + base[9] * math.sin(yaw)
+        gap = footprint_distance(mx, my, yaw, base[6], base[7], cylinders, boxes, state[CLOSEST])
         state[CLOSEST] = min(state[CLOSEST], gap)
         if gap <= 0.0:
             return k
@@ -150,7 +160,7 @@ def _advance(
 
 
 class Plane(NamedTuple):
-    """The plane as `_advance` takes it: state (12,), base (9,), cylinders (n, 3) with movers last, movers (m, 10) and
+    """The plane as `_advance` takes it: state (12,), base (10,), cylinders (n, 3) with movers last, movers (m, 10) and
     their places (m, 3), boxes (k, 5)."""
 
     state: FloatArray
@@ -166,6 +176,7 @@ def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
     base = (
         robot.acceleration, robot.deceleration, robot.yaw_acceleration, 0.5 * wheels.track, wheels.radius,
         robot.command_timeout, robot.length, robot.width, wheels.turning_radius,
+        robot.outline_x,
     )  # fmt: skip
     cylinders = np.concatenate((world.cylinders, walking.circles))
     start, boxes = world.start, np.array(world.boxes)
@@ -281,7 +292,8 @@ class KinematicSimulator:
 
     def scan(self) -> RangeScan:
         """A sweep of the lidar from where the robot is now."""
-        x, y, yaw = self._state[: YAW + 1].tolist()
+        lidar = self.robot.lidar
+        x, y, yaw = lidar_at(self._state, np.array((lidar.x, lidar.y, lidar.yaw)))
         reach = self.robot.lidar_range_max + 1.0
         obstacles = (self.plane.cylinders, self.plane.boxes)
         return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))

@@ -30,7 +30,7 @@ class Contact:
 
 def walk_among(world: World, robot: Vehicle, pose: Pose) -> Walk:
     """Where the world's movers go from time 0 on, with the robot at a pose in it."""
-    return Walk(world.movers, math.hypot(robot.length, robot.width) / 2, pose.x, pose.y)
+    return Walk(world.movers, robot.outline.reach, pose.x, pose.y)
 
 
 def outline_gap(world: World, robot: Vehicle, pose: Pose, walk: Walk | None = None) -> float:
@@ -38,7 +38,9 @@ def outline_gap(world: World, robot: Vehicle, pose: Pose, walk: Walk | None = No
     begin; inf in an empty world."""
     walk = walk or walk_among(world, robot, pose)
     cylinders = np.concatenate((world.cylinders, walk.circles))
-    return footprint_distance(pose.x, pose.y, pose.yaw, robot.length, robot.width, cylinders, world.boxes)
+    middle = robot.middle(pose)
+    outline = (middle.x, middle.y, pose.yaw, robot.length, robot.width)
+    return footprint_distance(*outline, cylinders, world.boxes)
 
 
 class Score:
@@ -78,6 +80,7 @@ class Score:
     def _on(self, pose: Pose) -> list[int]:
         """Numbers of the forbidden patches that the robot's outline is on."""
         robot, none = self._robot, np.empty((0, 3))
+        pose = robot.middle(pose)
         reach = math.hypot(robot.length, robot.width) / 2
         return [
             i

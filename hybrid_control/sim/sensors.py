@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,12 +72,13 @@ def noisy_ranges(
 
 
 class LidarNoise:
-    """Turns true distances along the beams into a scan. angles: (beams,) rad in the lidar's frame."""
+    """Turns true distances along the beams into a scan. angles: (beams,) rad in the lidar's frame, from `first` on by
+    `increment`: over its field of view, to the end of it where that is no full circle."""
 
     def __init__(self, robot: Vehicle, rng: np.random.Generator) -> None:
         self._robot, self.rng = robot, rng
-        self.increment = 2.0 * math.pi / robot.lidar_beams
-        self.angles: NDArray[Any] = -math.pi + self.increment * np.arange(robot.lidar_beams)
+        self.first, self.increment = robot.beams
+        self.angles: NDArray[Any] = self.first + self.increment * np.arange(robot.lidar_beams)
 
     def read(self, stamp_ns: int, distances: FloatArray) -> RangeScan:
         """Distances (beams,) m, negative or infinite where nothing was hit. Out of range becomes +inf."""
@@ -87,7 +87,7 @@ class LidarNoise:
         noise = self.rng.normal(0.0, robot.lidar_noise, distances.size)
         lost = self.rng.random(distances.size)
         ranges = noisy_ranges(distances, noise, lost, robot.lidar_dropout, low, high)
-        return RangeScan(stamp_ns, -math.pi, self.increment, low, high, ranges)
+        return RangeScan(stamp_ns, self.first, self.increment, low, high, ranges)
 
 
 class ImuNoise:

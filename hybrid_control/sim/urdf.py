@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
@@ -39,6 +38,7 @@ def _link(root: ET.Element, link: Link) -> None:
     element = ET.SubElement(root, "link", name=link.name)
     if link.mass > 0:
         inertial = ET.SubElement(element, "inertial")
+        _origin(inertial, Placement(link.centre))
         ET.SubElement(inertial, "mass", value=text((link.mass,)))
         ixx, iyy, izz = (text((moment,)) for moment in link.inertia)
         ET.SubElement(inertial, "inertia", ixx=ixx, ixy="0", ixz="0", iyy=iyy, iyz="0", izz=izz)
@@ -54,8 +54,8 @@ def _link(root: ET.Element, link: Link) -> None:
         _geometry(collision, shape)
 
 
-def urdf(description: Description) -> str:
-    """The URDF of a robot, for robot_state_publisher, RViz and Foxglove."""
+def urdf(description: Description, more: Iterable[ET.Element] = ()) -> str:
+    """The URDF of a robot, for robot_state_publisher, RViz and Foxglove; more: elements that stand at its end."""
     root = ET.Element("robot", name=description.name)
     for link in description.links:
         _link(root, link)
@@ -66,5 +66,9 @@ def urdf(description: Description) -> str:
         _origin(element, joint.at)
         if joint.kind != "fixed":
             ET.SubElement(element, "axis", xyz=text(joint.axis))
-            ET.SubElement(element, "limit", effort=text((joint.effort,)), velocity=text((math.tau * 20,)))
+            limit = {"effort": text((joint.effort,)), "velocity": text((joint.velocity,))}
+            if joint.kind == "revolute":
+                limit |= {"lower": text(joint.limits[:1]), "upper": text(joint.limits[1:])}
+            ET.SubElement(element, "limit", limit)
+    root.extend(more)
     return to_string(root)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.memory import CELL, SIDE, SeenCells, near
 from hybrid_control.navigation.ground.overlay import overlay
 from hybrid_control.navigation.ground.view import CameraMount, GroundView
@@ -97,7 +98,7 @@ def test_what_is_far_behind_is_forgotten_and_its_place_is_taken_by_what_is_there
     assert len(near(cells.middles(), Pose())) == 0
 
 
-HALF, LIDAR = (0.25, 0.2), (0.0, 0.0)
+OUTLINE, LIDAR = Outline(0.25, 0.2), (0.0, 0.0, 0.0)
 
 
 def scan(n=360, value=np.inf, low=0.1):
@@ -106,7 +107,7 @@ def scan(n=360, value=np.inf, low=0.1):
 
 def test_beams_end_at_the_nearest_cell_that_they_meet_and_none_becomes_longer():
     points = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.5]])
-    shown = overlay(scan(value=1.2), points, LIDAR, HALF).ranges
+    shown = overlay(scan(value=1.2), points, LIDAR, OUTLINE).ranges
     assert shown[180] == pytest.approx(1.0)
     assert shown[270] == pytest.approx(1.2)  # the lidar's own is nearer
     # a cell of 0.1 m at 1 m covers 2.9 degrees to either side
@@ -114,12 +115,12 @@ def test_beams_end_at_the_nearest_cell_that_they_meet_and_none_becomes_longer():
 
 
 def test_cells_beside_the_end_of_the_turn_go_into_the_beams_on_both_sides_of_it():
-    shown = overlay(scan(), np.array([[-1.0, 0.0]]), LIDAR, HALF).ranges
+    shown = overlay(scan(), np.array([[-1.0, 0.0]]), LIDAR, OUTLINE).ranges
     assert np.flatnonzero(np.isfinite(shown)).tolist() == [0, 1, 2, 358, 359]
 
 
 def test_a_lidar_that_is_mounted_elsewhere_and_turned_meets_them_where_they_are():
-    shown = overlay(scan(), np.array([[1.0, 1.0]]), (0.5, math.pi / 2), HALF).ranges
+    shown = overlay(scan(), np.array([[1.0, 1.0]]), (0.5, 0.0, math.pi / 2), OUTLINE).ranges
     bearing = math.atan2(1.0, 0.5) - math.pi / 2
     beam = round((bearing + math.pi) / (math.tau / 360))
     assert shown[beam] == pytest.approx(math.hypot(0.5, 1.0))
@@ -128,7 +129,7 @@ def test_a_lidar_that_is_mounted_elsewhere_and_turned_meets_them_where_they_are(
 
 def test_a_lidar_that_turns_clockwise_or_sees_an_arc_alone():
     clockwise = RangeScan(0, 1.0, -0.01, 0.1, 10.0, np.full(201, np.inf, np.float32))  # 1 to -1 rad
-    shown = overlay(clockwise, np.array([[1.0, 0.0], [-1.0, 0.0]]), LIDAR, HALF).ranges
+    shown = overlay(clockwise, np.array([[1.0, 0.0], [-1.0, 0.0]]), LIDAR, OUTLINE).ranges
     found = np.flatnonzero(np.isfinite(shown))
     assert (found.min(), found.max()) == (95, 105)
 
@@ -136,10 +137,10 @@ def test_a_lidar_that_turns_clockwise_or_sees_an_arc_alone():
 def test_what_the_robot_stands_on_holds_it_not_and_what_it_cannot_judge_stays():
     at = np.array([[0.2, 0.0], [0.0, 0.24]])
     before = scan()
-    assert overlay(before, at, LIDAR, HALF) is before
+    assert overlay(before, at, LIDAR, OUTLINE) is before
     ranges = np.full(360, np.nan, np.float32)
     ranges[180] = 0.05  # below range_min
     odd = RangeScan(0, -math.pi, math.tau / 360, 0.1, 10.0, ranges)
-    np.testing.assert_array_equal(overlay(odd, np.array([[1.0, 0.0]]), LIDAR, HALF).ranges, ranges)
-    none = overlay(before, np.empty((0, 2)), LIDAR, HALF)
+    np.testing.assert_array_equal(overlay(odd, np.array([[1.0, 0.0]]), LIDAR, OUTLINE).ranges, ranges)
+    none = overlay(before, np.empty((0, 2)), LIDAR, OUTLINE)
     assert none is before

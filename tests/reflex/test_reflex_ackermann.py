@@ -1,6 +1,5 @@
 """A base that steers as a car does: it is asked for arcs alone, and turns in legs where no arc ahead will do."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -20,7 +19,7 @@ from hybrid_control.navigation.reflex.scan import MOTION, SCAN
 from hybrid_control.navigation.reflex.turning import as_arc
 from hybrid_control.parameters import ParameterError
 from hybrid_control.sim.kinematic import KinematicSimulator
-from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.car import CAR
 from hybrid_control.sim.worlds import generate
 
 RADIUS = 0.9  # m
@@ -105,7 +104,7 @@ def test_the_guard_answers_an_arc_by_arcs_that_are_no_faster_and_turn_the_same_w
     points = np.random.default_rng(seed).uniform(-2, 2, (20, 2)).astype(np.float32)
     scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
     scan["count"], scan["points"][: len(points)] = len(points), points
-    record["outline"] = (0.25, 0.2, 0.04)
+    record["outline"] = (0.25, 0.2, 0.04, 0.0)
     record["stop_distance"], record["deceleration"], record["radius"] = 0.15, 2.0, RADIUS
     record["speed"], record["turn"] = speed, speed * curve / RADIUS
     angular = share * abs(linear) / RADIUS
@@ -118,10 +117,10 @@ def test_the_guard_answers_an_arc_by_arcs_that_are_no_faster_and_turn_the_same_w
 
 
 def test_what_moves_is_evaded_by_arcs_that_a_car_drives():
-    outline = (0.25, 0.2, 0.1)
+    outline = (0.25, 0.2, 0.1, 0.0)
     robot = np.array((outline, 1.0, 2.2, 2.0, 8.0, 5.0, 0.5, True, 0.5, RADIUS, 0.0), ROBOT)[()]
     times = np.empty((9, 9), np.float32)
-    mover, nothing = np.array([[0.7, 1.5, 0.0, -0.8, 0.3]]), np.empty((0, 2))
+    mover, nothing = np.array([[0.7, 1.5, 0.0, -0.8, 0.3, HORIZON]]), np.empty((0, 2))
     clear_times(mover, nothing, np.zeros(1, MOTION)[0], robot, times)
     # where it stands it does not turn, however much is asked
     assert np.ptp(times[3]) < 1e-6
@@ -239,7 +238,7 @@ def test_a_car_only_creeps_back_to_where_nothing_valid_is_seen():
 @pytest.mark.slow
 def test_a_car_with_a_memory_of_the_way_arrives_in_worlds_of_the_simulator():
     rules = Rules()
-    car = rules.robot(dataclasses.replace(JACKAL, turning_radius=0.6))
+    car = rules.robot(CAR)
     driver = Navigator(None, car, gains={"max_speed": 1.0})
     for seed in range(6):
         world = generate("default", seed)

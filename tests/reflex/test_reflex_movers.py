@@ -25,10 +25,10 @@ from hybrid_control.navigation.reflex.tracks import CLUSTER, TRACK, TRACKS, clus
 
 ANGLES = -math.pi + 2 * math.pi / 360 * np.arange(360)
 NO_BOXES = np.empty((0, 5))
-CIRCLE = np.array([(-math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.025, 0.0)], SWEEP)[0]
+CIRCLE = np.array([(-math.pi, 2 * math.pi / 360, 0.05, 10.0, 0.0, 0.0, 0.0, 0.025, 0.0)], SWEEP)[0]
 ROUND = np.zeros(1, BEAMS)[0]
 lay_out(ROUND, 360, CIRCLE)
-ROVER = np.array([((0.25, 0.22, 0.1), 1.0, 2.2, 2.0, 8.0, 2.5, 0.5, 1, 1.0, 0.0, 0.0)], ROBOT)[0]
+ROVER = np.array([((0.25, 0.22, 0.1, 0.0), 1.0, 2.2, 2.0, 8.0, 2.5, 0.5, 1, 1.0, 0.0, 0.0)], ROBOT)[0]
 AHEAD, STRAIGHT = SPEEDS - 1, TURNS // 2  # the table's places of full speed and of no turn
 
 

@@ -23,7 +23,7 @@ from hybrid_control.signals.headings import SECTORS
 
 def sense(ranges, angle_min=0.0, increment=0.01, low=0.1, high=10.0, x=0.0, yaw=0.0):
     scan = np.zeros(1, SCAN)[0]
-    sweep = np.array([(angle_min, increment, low, high, x, yaw, 0.0, -1.0)], SWEEP)[0]
+    sweep = np.array([(angle_min, increment, low, high, x, 0.0, yaw, 0.0, -1.0)], SWEEP)[0]
     ranges, beams = np.asarray(ranges, np.float32), np.zeros(1, BEAMS)[0]
     lay_out(beams, ranges.size, sweep)
     count = perceive(ranges, sweep, beams, NEAR, MAX_POINTS, scan)

@@ -32,7 +32,7 @@ reflex.warm()
 warm()
 warm_sensors()
 before = compiled()
-memory = RouteMemory(Pose(), Goal(0, 5.0, 1.0), 0.1)
+memory = RouteMemory(Pose(), Goal(0, 5.0, 1.0), Pose(0.1))
 rng = np.random.default_rng(0)
 fusion = Fusion(read_sources("scan laser x=0.1; learner/ground ground"))
 mount = read_sources("scan laser x=0.1")[0].mount

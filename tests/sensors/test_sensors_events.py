@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.reflex.guard import DEAD, KNOWN
 from hybrid_control.navigation.sensors import Fusion, read_sources
 from hybrid_control.navigation.sensors.events import EventDecoder, Looming
@@ -207,7 +208,7 @@ def test_sensors_fusion_turns_times_to_contact_into_speeds_and_forgets_them():
 
 
 def test_sensors_ground_is_an_obstacle_whose_silence_stops_and_which_says_nothing_of_what_is_free():
-    fusion = Fusion(read_sources("scan laser timeout=0.2; learner/ground ground timeout=0.5"), (0.25, 0.2))
+    fusion = Fusion(read_sources("scan laser timeout=0.2; learner/ground ground timeout=0.5"), Outline(0.25, 0.2))
     now, ahead = 10_000 * MS, SECTORS // 2
     dead = View(np.ones(SECTORS, np.bool_), np.arange(SECTORS) != ahead)
     fusion.put_points("scan", np.array([[0.0, 2.0]], np.float32), now, now, dead)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.reflex.guard import KNOWN
 from hybrid_control.navigation.sensors import Frames, Fusion, MissingTransform, Mount, read_sources
 from hybrid_control.navigation.sensors.readings import (
@@ -194,7 +195,7 @@ def test_sensors_cloud_s_points_at_the_sensor_itself_are_no_obstacle_and_no_view
     assert seen_points(both, mount, 0.1, 0.5) == pytest.approx(seen_points(good, mount, 0.1, 0.5))
     assert cloud_view(both, mount).seen.tolist() == cloud_view(good, mount).seen.tolist()
     assert not cloud_view(none, mount).seen.any()
-    fusion = Fusion(read_sources("points points z=0.3"), (0.25, 0.2))
+    fusion = Fusion(read_sources("points points z=0.3"), Outline(0.25, 0.2))
     fusion.put_points("points", seen_points(none, mount), 1, 1, cloud_view(none, mount))
     fused = fusion.fuse(1, 1.0)
     assert fused is None or not (fused.states == KNOWN).any(), "a cloud of none shows nothing"

@@ -18,6 +18,7 @@ from hybrid_control.navigation.bench.scenes import Scene, world_digest
 from hybrid_control.navigation.bench.summary import failures, summaries, table
 from hybrid_control.navigation.bench.workers import Machines
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
+from hybrid_control.sim.robots import is_name, vehicle
 
 Row = Mapping[str, Any]
 
@@ -53,6 +54,8 @@ def benchmark(request: Request, out: Path) -> dict[str, Any]:
     setups = request.setups()
     model = hashlib.sha256(Path(request.setup.model or DEFAULT_MODEL).read_bytes()).hexdigest()[:16]
     common = {"worlds": request.worlds, "digest": world_digest(request.scenes), "model_digest": model}
+    if not is_name(request.setup.robot):  # of a file its numbers decide, as they are now
+        common["robot_digest"] = hashlib.sha256(repr(vehicle(request.setup.robot)).encode()).hexdigest()[:16]
     rows: list[dict[str, Any]] = []
     for setup in setups:
         part = "" if len(setups) == 1 else f".{setup.level}-{setup.fault}"

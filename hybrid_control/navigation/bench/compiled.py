@@ -63,6 +63,7 @@ from hybrid_control.sim.kinematic import (
     X,
     Y,
     _advance,
+    lidar_at,
     sweep,
 )
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle
@@ -98,6 +99,7 @@ RUN = np.dtype(
         ("range_min", np.float64),
         ("range_max", np.float64),
         ("sweep", SWEEP),  # as the reflex has its scans described
+        ("lidar", np.float64, (3,)),  # where it truly is in the body, m and rad
         ("robot", ROBOT),
         ("odometry", np.float64, (4,)),  # of `WheelOdometry.numbers`
         ("max_speed", np.float64),
@@ -255,9 +257,8 @@ def _episode(
                     write_mailbox(c.goal_box, address_of(goal), now, now)
             elif scan_due == due:
                 sent_scan += 1
-                distances = sweep(
-                    state[X], state[Y], state[YAW] + beams, run.range_max + 1.0, cylinders, boxes
-                )
+                at = lidar_at(state, run.lidar)
+                distances = sweep(at[0], at[1], at[2] + beams, run.range_max + 1.0, cylinders, boxes)
                 ranges = _scan(run, lidar_rng, distances)
                 run.sweep.interval = (now - scan_ns) * 1e-9 if sent_scan > 1 else 0.0
                 run.sweep.motion_age = (now - odometry_ns) * 1e-9 if seen_odometry else -1.0
@@ -442,9 +443,10 @@ class CompiledRunner:
         run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
         run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
         run["sweep"] = (
-            -math.pi, 2.0 * math.pi / robot.lidar_beams, robot.lidar_range_min, robot.lidar_range_max,
-            settings["lidar_x"], settings["lidar_yaw"], 0.0, -1.0,
+            simulator.lidar.first, simulator.lidar.increment, robot.lidar_range_min, robot.lidar_range_max,
+            settings["lidar_x"], settings["lidar_y"], settings["lidar_yaw"], 0.0, -1.0,
         )  # fmt: skip
+        run["lidar"] = robot.lidar_x, robot.lidar_y, robot.lidar_yaw
         run["robot"] = robot_of(settings, gains)
         run["odometry"] = simulator.odometry.numbers
         run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate

@@ -7,7 +7,7 @@ import math
 import numba
 import numpy as np
 
-from hybrid_control.geometry.outline import displacement, outline_distance
+from hybrid_control.geometry.outline import Outline, displacement, outline_distance
 from hybrid_control.geometry.shapes import FloatArray
 from hybrid_control.navigation.bench.scan_driver import PERIOD_NS, ScanDriver, View
 
@@ -18,13 +18,15 @@ STEP = 0.08  # m between the poses checked along a curvature
 
 @numba.njit(cache=True, nogil=True)
 def free_way(
-    points: FloatArray, linear: float, angular: float, half_length: float, half_width: float, farthest: float
+    points: FloatArray, linear: float, angular: float, half_length: float, half_width: float, farthest: float,
+    middle: float = 0.0,
 ) -> float:
     """The paper's dist(v, w): m that the rectangular outline can follow the curvature until it meets a point.
 
     points: (n, 2) m, body frame. At most `farthest`; for a turn on the spot the arc of the outline's corner counts.
+    middle: m by which the outline's middle lies ahead.
     """
-    corner = math.hypot(half_length, half_width)
+    corner = math.hypot(half_length + abs(middle), half_width)
     speed = max(abs(linear), abs(angular) * corner)
     if speed < 1e-6:
         return farthest
@@ -40,7 +42,7 @@ def free_way(
             if abs(px) > reach or abs(py) > reach:
                 continue
             dx, dy = px - x, py - y
-            if outline_distance(c * dx + s * dy, c * dy - s * dx, half_length, half_width) <= 0.0:
+            if outline_distance(c * dx + s * dy - middle, c * dy - s * dx, half_length, half_width) <= 0.0:
                 return (k - 1) * STEP
     return farthest
 
@@ -82,7 +84,7 @@ def objectives(
     linear: FloatArray,
     angular: FloatArray,
     goal: tuple[float, float],
-    outline: tuple[float, float],
+    outline: Outline,
     brakes: tuple[float, float],
     reach: float,
     look_ahead: float,
@@ -90,13 +92,13 @@ def objectives(
 ) -> FloatArray:
     """Heading, clearance and velocity of each admissible pair of speeds, (3, v, w), each 0 .. 1; NaN for the others.
 
-    outline: half length and half width with the margin, m; brakes: m/s² and rad/s²; reach: m that obstacles are
+    outline: with the margin; brakes: m/s² and rad/s²; reach: m that obstacles are
     looked for along a curvature; fastest: m/s that counts as 1.
     """
     terms = np.full((3, linear.size, angular.size), np.nan)
     for i in range(linear.size):
         for j in range(angular.size):
-            way = free_way(points, linear[i], angular[j], outline[0], outline[1], reach)
+            way = free_way(points, linear[i], angular[j], outline[0], outline[1], reach, outline[2])
             if admissible(way, linear[i], angular[j], brakes[0], brakes[1]):
                 terms[0, i, j] = heading_value(linear[i], angular[j], look_ahead, brakes[1], goal)
                 terms[1, i, j] = way / reach
@@ -147,7 +149,9 @@ class Dwa(ScanDriver):
         linear = np.linspace(v_low, v_high, self.samples[0])
         angular = np.linspace(w_low, w_high, self.samples[1])
         goal = (view.distance * math.cos(view.bearing), view.distance * math.sin(view.bearing))
-        outline = (0.5 * robot.length + self.margin, 0.5 * robot.width + self.margin)
+        outline = Outline(
+            0.5 * robot.length + self.margin, 0.5 * robot.width + self.margin, robot.outline_x
+        )
         brakes = (0.5 * robot.deceleration, 0.5 * robot.yaw_acceleration)
         reach = max(min(FARTHEST, view.distance), 0.3)
         terms = objectives(

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +106,9 @@ class Harness:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.rules = rules(setup.rules, setup.max_speed)
-        if setup.duration is not None:
-            self.rules = dataclasses.replace(self.rules, duration=setup.duration)
-        self.robot: Vehicle = self.rules.robot(vehicle(setup.robot))
+        judged, robot = rules(setup.rules, setup.max_speed), vehicle(setup.robot)
+        self.rules = judged.for_robot(robot) if setup.duration is None else replace(judged, duration=setup.duration)
+        self.robot: Vehicle = self.rules.robot(robot)
         self.told = self.rules.told(self.robot)  # the same, as who drives it knows it
         self._drivers: dict[str, Driver] = {}
         self._runners: dict[str, CompiledRunner] = {}

@@ -13,6 +13,7 @@ import numpy as np
 
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_distance
 from hybrid_control.navigation.episode import Sight
+from hybrid_control.signals import Pose
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.movers import BEGAN, RADIUS, Walk
@@ -57,11 +58,17 @@ def _gaps(
     """m from the outline to each obstacle: boxes, cylinders, movers."""
     none, nothing = np.empty((0, 3)), np.empty((0, 5))
     circles = np.concatenate((world.cylinders, _circles(world, places)))
-    outline = (*pose, robot.length, robot.width)
+    outline = _outline(robot, *pose)
     return np.array(
         [footprint_distance(*outline, none, box[None]) for box in world.boxes]
         + [footprint_distance(*outline, circle[None], nothing) for circle in circles]
     )
+
+
+def _outline(robot: Vehicle, x: float, y: float, yaw: float) -> tuple[float, float, float, float, float]:
+    """Middle and yaw of the outline at a pose, length and width."""
+    middle = robot.middle(Pose(x, y, yaw))
+    return middle.x, middle.y, yaw, robot.length, robot.width
 
 
 def _circles(world: World, places: FloatArray) -> FloatArray:
@@ -72,7 +79,9 @@ def _told(world: World, robot: Vehicle, sight: Sight, mover: int) -> bool:
     """Whether the lidar can see a mover that walks."""
     if sight.places[mover, BEGAN] > sight.time:
         return False
-    x, y, _ = sight.pose
+    x, y, yaw = sight.pose
+    c, s = math.cos(yaw), math.sin(yaw)
+    x, y = x + c * robot.lidar_x - s * robot.lidar_y, y + s * robot.lidar_x + c * robot.lidar_y
     dx, dy = sight.places[mover, 0] - x, sight.places[mover, 1] - y
     away, radius = math.hypot(dx, dy), world.movers[mover].radius
     if away <= radius:
@@ -88,7 +97,7 @@ def _braking(world: World, robot: Vehicle, sight: Sight, mover: int) -> float:
     """m/s that a robot still has where it meets a mover, braking from a sight on; 0 where it stands by then."""
     (x, y, yaw), speed, time = sight.pose, sight.speed, sight.time
     curve = sight.turn / speed if speed else 0.0
-    walk = Walk(world.movers, math.hypot(robot.length, robot.width) / 2, x, y)
+    walk = Walk(world.movers, robot.outline.reach, x, y)
     walk.places[:], walk.time_s = sight.places, time
     nothing = np.empty((0, 5))
     while speed != 0.0:
@@ -99,6 +108,6 @@ def _braking(world: World, robot: Vehicle, sight: Sight, mover: int) -> float:
         time += STEP
         walk.to(time, x, y)
         circle = np.array([(*walk.places[mover, :BEGAN], walk.rows[mover, RADIUS])])
-        if footprint_distance(x, y, yaw, robot.length, robot.width, circle, nothing) <= 0.0:
+        if footprint_distance(*_outline(robot, x, y, yaw), circle, nothing) <= 0.0:
             return abs(speed)
     return 0.0

@@ -51,12 +51,14 @@ def rollout_costs(
     half_length: float,
     half_width: float,
     margin: float,
+    middle: float = 0.0,
 ) -> FloatArray:
     """Cost of each of K sequences of T commands, (K,): controls (K, T, 2) m/s and rad/s, from the body frame's origin.
 
-    speed: (2,) the robot's now; rates: (2,) m/s² and rad/s², how fast it follows a command; goal: (x, y) m. The cost
-    of a state is its distance to the goal, a penalty that grows as the outline (three discs along the body) comes
-    within `margin` of an obstacle, and COLLISION in one; at the end the distance to the goal counts ten times.
+    speed: (2,) the robot's now; rates: (2,) m/s² and rad/s², how fast it follows a command; goal: (x, y) m; middle: m
+    by which the outline's middle lies ahead. The cost of a state is its distance to the goal, a penalty that grows as
+    the outline (three discs along the body) comes within `margin` of an obstacle, and COLLISION in one; at the end the
+    distance to the goal counts ten times.
     """
     samples, steps = controls.shape[0], controls.shape[1]
     costs = np.zeros(samples)
@@ -75,9 +77,9 @@ def rollout_costs(
             y += v * s * DT
             distance = math.hypot(goal[0] - x, goal[1] - y)
             near = min(
-                _near(grid, x, y),
-                _near(grid, x + offset * c, y + offset * s),
-                _near(grid, x - offset * c, y - offset * s),
+                _near(grid, x + middle * c, y + middle * s),
+                _near(grid, x + (middle + offset) * c, y + (middle + offset) * s),
+                _near(grid, x + (middle - offset) * c, y + (middle - offset) * s),
             )
             gap = near - half_width
             if gap < 0.03:
@@ -142,6 +144,7 @@ class Mppi(ScanDriver):
             0.5 * robot.length,
             0.5 * robot.width,
             self.margin,
+            robot.outline_x,
         )
         # the control cost of the paper: lambda u' Sigma^-1 epsilon
         costs += (

@@ -29,6 +29,7 @@ def draw(row: Mapping[str, Any], scene: Scene, robot: Vehicle, goal_radius: floa
     axes.plot(way[:, 0], way[:, 1], color="tab:orange", linewidth=1.2)
     if len(way):
         x, y, yaw = way[-1].tolist()
+        x, y = x + robot.outline_x * math.cos(yaw), y + robot.outline_x * math.sin(yaw)
         corner = (x - robot.length / 2, y - robot.width / 2)
         outline = Rectangle(
             corner, robot.length, robot.width, angle=math.degrees(yaw), rotation_point="center",

@@ -17,7 +17,7 @@ from hybrid_control.navigation.drive import WINDOW, add_planner
 from hybrid_control.navigation.parts import MESSAGES, Command
 from hybrid_control.navigation.reflex import Mode
 from hybrid_control.navigation.route import Guide
-from hybrid_control.signals import Goal, NoWay, Odometry, RangeScan, Twist
+from hybrid_control.signals import Goal, NoWay, Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.robots.vehicle import Vehicle
 
 PERIOD_NS = 50_000_000
@@ -39,12 +39,12 @@ class View:
     angular: float
 
 
-def points_of(scan: RangeScan) -> FloatArray:
-    """The scan's readings as points (n, 2) m in the body frame; the lidar stands over the robot's centre."""
+def points_of(scan: RangeScan, lidar: Pose = Pose()) -> FloatArray:
+    """The scan's readings as points (n, 2) m in the body frame; lidar: its place in that frame."""
     ranges = scan.ranges.astype(np.float64)
     valid = (ranges >= scan.range_min) & (ranges <= scan.range_max)
-    angles = scan.angle_min + scan.angle_increment * np.flatnonzero(valid)
-    return np.column_stack((ranges[valid] * np.cos(angles), ranges[valid] * np.sin(angles)))
+    angles = lidar.yaw + scan.angle_min + scan.angle_increment * np.flatnonzero(valid)
+    return np.column_stack((lidar.x + ranges[valid] * np.cos(angles), lidar.y + ranges[valid] * np.sin(angles)))
 
 
 def driving(now_ns: int, command: tuple[float, float]) -> Command:
@@ -73,7 +73,7 @@ class ScanDriver(MessagePart):
         hybrid.link("world.scan", "driver.scan")
         hybrid.link("world.odometry", "driver.odometry")
         if self.led:
-            add_planner(hybrid, None, goal, Guide(half_width=0.5 * robot.width))
+            add_planner(hybrid, None, goal, Guide(robot.lidar, 0.5 * robot.width))
             hybrid.link("guide.waypoint", "driver.waypoint")
         return "driver.command"
 
@@ -119,7 +119,7 @@ class ScanDriver(MessagePart):
             self._due = now_ns + PERIOD_NS
             distance, bearing = self._odometry.pose.to_body(self._aim.x, self._aim.y)
             twist = self._odometry.twist
-            view = View(points_of(self._scan), distance, bearing, twist.linear_x, twist.angular_z)
+            view = View(points_of(self._scan, self.robot.lidar), distance, bearing, twist.linear_x, twist.angular_z)
             self._command = self.steer(view)
         return driving(now_ns, self._command)
 

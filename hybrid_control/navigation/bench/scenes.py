@@ -76,11 +76,11 @@ def _selection(text: str, what: str) -> list[int]:
     return chosen
 
 
-def _generated(spec: str, seed: int) -> list[World]:
+def _generated(spec: str, seed: int, scale: float) -> list[World]:
     """GENERATOR[,option=value...][:COUNT or :FIRST-LAST]."""
     kind, _, chosen = spec.partition(":")
     name, *options = kind.split(",")
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"scale": scale}
     for option in options:
         key, _, value = option.partition("=")
         try:
@@ -131,19 +131,23 @@ def usual_rules(spec: str) -> str:
 
 
 def load_scenes(
-    spec: str, seed: int = 0, start: Pose | None = None, goal: tuple[float, float] | None = None
+    spec: str,
+    seed: int = 0,
+    start: Pose | None = None,
+    goal: tuple[float, float] | None = None,
+    scale: float = 1.0,
 ) -> list[Scene]:
     """The worlds that `--worlds` names.
 
     FILE.npz or FILE.npz:IDS, BARN worlds by their ids, or the one world of an export; FILE.world or FILE.sdf, or a
     folder of those; FILE.json, a polygon arena, or FILE.json:NUMBERS; GENERATOR[,option=value...][:COUNT or :NUMBERS],
     whose worlds are drawn from seed · 1000 + number. start, goal: of Gazebo worlds (those of the BARN challenge by
-    default).
+    default). scale: of generated worlds that do not say it themselves.
     Several of these may be joined by "+". ValueError with one line where it names nothing; OSError for a file that
     cannot be read.
     """
     if "+" in spec and not Path(spec).exists():
-        return [scene for part in spec.split("+") for scene in load_scenes(part, seed, start, goal)]
+        return [scene for part in spec.split("+") for scene in load_scenes(part, seed, start, goal, scale)]
     file, chosen = _file_of(spec)
     path = Path(file)
     if path.suffix == ".npz" and _holds_one_world(path):
@@ -174,6 +178,6 @@ def load_scenes(
             raise ValueError(f"{path}: no .world or .sdf file in this folder")
         worlds = [read_gazebo(p, start, goal) for p in files]
     else:
-        worlds = _generated(spec, seed)
+        worlds = _generated(spec, seed, scale)
     found = tqdm(worlds, desc="shortest ways", unit="world", delay=3.0, leave=False)
     return [Scene(world, shortest_path(world)) for world in found]

@@ -145,7 +145,7 @@ class Vfh(ScanDriver):
         heading = float(choices[np.argmin(cost(choices, view.bearing, 0.0, previous))])
         self._previous = heading
         ahead = view.points[(view.points[:, 0] > 0) & (np.abs(view.points[:, 1]) < radius)]
-        free = max(float(ahead[:, 0].min()) - 0.5 * self.robot.length - 0.1, 0.0) if len(ahead) else 10.0
+        free = max(float(ahead[:, 0].min()) - self.robot.front - 0.1, 0.0) if len(ahead) else 10.0
         braking = math.sqrt(2.0 * 0.5 * self.robot.deceleration * free)
         crowded = max(1.0 - float(primary[SECTORS // 2 - 3 : SECTORS // 2 + 3].max()) / 10.0, 0.25)
         return turn_to(heading, min(self.robot.max_speed * crowded, braking), self.robot)

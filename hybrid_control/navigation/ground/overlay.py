@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.memory import CELL
 from hybrid_control.signals import RangeScan
 
@@ -16,10 +17,10 @@ FloatArray = NDArray[np.float64]
 EDGE = 0.1  # m, by which `corners` takes ground for wider on each side: at its edges it is seen late, if at all
 
 
-def outside(points: FloatArray, half: tuple[float, float]) -> FloatArray:
-    """Those of the middles of cells, (n, 2) m in the body's frame, that lie outside the robot's outline; half: m, of it
-    along x and y. On what lies within the robot stands already, and must be able to leave it."""
-    return points[(np.abs(points[:, 0]) > half[0] + CELL / 2) | (np.abs(points[:, 1]) > half[1] + CELL / 2)]
+def outside(points: FloatArray, outline: Outline) -> FloatArray:
+    """Those of the middles of cells, (n, 2) m in the body's frame, that lie outside the robot's outline. On what lies
+    within the robot stands already, and must be able to leave it."""
+    return points[~outline.holds(points[:, 0], points[:, 1], CELL / 2)]
 
 
 def corners(points: FloatArray, yaw: float) -> FloatArray:
@@ -32,22 +33,22 @@ def corners(points: FloatArray, yaw: float) -> FloatArray:
 
 
 def overlay(
-    scan: RangeScan, points: FloatArray, lidar: tuple[float, float], half: tuple[float, float]
+    scan: RangeScan, points: FloatArray, lidar: tuple[float, float, float], outline: Outline
 ) -> RangeScan:
     """The scan whose beams end at the nearest of the points that they meet; none becomes longer.
 
-    points: (n, 2) m in the body's frame, middles of cells of CELL m; lidar: x in m and yaw in rad of the range sensor
-    in the body; half: as of `outside`.
+    points: (n, 2) m in the body's frame, middles of cells of CELL m; lidar: x and y in m and yaw in rad of the range
+    sensor in the body; outline: the robot's.
     """
-    points = outside(points, half)
-    x, y = points[:, 0] - lidar[0], points[:, 1]
+    points = outside(points, outline)
+    x, y = points[:, 0] - lidar[0], points[:, 1] - lidar[1]
     away = np.hypot(x, y)
     kept = away > max(scan.range_min, CELL)
     x, y, away = x[kept], y[kept], away[kept]
     if not away.size or not scan.angle_increment:
         return scan
     # each cell fills the beams that its circle covers
-    bearing, width = np.arctan2(y, x) - lidar[1], np.arcsin(np.minimum(CELL / 2 / away, 1.0))
+    bearing, width = np.arctan2(y, x) - lidar[2], np.arcsin(np.minimum(CELL / 2 / away, 1.0))
     step, count = scan.angle_increment, scan.ranges.size
     reach = math.ceil(float(width.max()) / abs(step))
     first = np.remainder(bearing - scan.angle_min, math.copysign(math.tau, step)) / step

@@ -34,7 +34,7 @@ def find_corners(ranges: NDArray[np.float32], sweep: Any, beams: Any, corners: N
             j = i + side
             if (0 <= j < n or around) and ranges[j % n] > near + HIDES:
                 corners[count, 0] = sweep.mount_x + near * beams.body[i, 0]
-                corners[count, 1] = near * beams.body[i, 1]
+                corners[count, 1] = sweep.mount_y + near * beams.body[i, 1]
                 count += 1
                 break
         if count == corners.shape[0]:
@@ -52,7 +52,7 @@ def fastest_past(corners: NDArray[np.float32], count: int, hidden_speed: float, 
     """
     fastest, a, soon = math.inf, g.deceleration, g.scan_age + REACTION
     for k in range(count):
-        ahead = float(corners[k, 0]) - g.outline.half_length
+        ahead = float(corners[k, 0]) - g.outline.half_length - g.outline.middle
         if ahead < -2.0 * g.outline.half_length:
             continue
         beside = max(abs(float(corners[k, 1])) - g.outline.half_width, LEAST_BESIDE)

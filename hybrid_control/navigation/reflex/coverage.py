@@ -164,7 +164,8 @@ def judge(scan: Any, states: NDArray[np.int8], robot: Any) -> None:
     """Write into a SCAN what is not seen. states: (SECTORS,) of KNOWN, DEAD and UNLOOKED."""
     scan.unlooked = scan.dead = 0
     scan.states[:] = states
-    radius = math.hypot(robot.outline.half_length, robot.outline.half_width) + BEYOND_OUTLINE
+    outline = robot.outline
+    radius = math.hypot(outline.half_length + abs(outline.middle), outline.half_width) + BEYOND_OUTLINE
     for s in range(SECTORS):
         if states[s] == UNLOOKED:
             scan.unlooked += 1

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.outline import OUTLINE, outline_distance
+from hybrid_control.geometry.outline import OUTLINE, Outline, outline_distance
 from hybrid_control.navigation.reflex.guard import MAX_YAW_ACCELERATION, REACTION
 from hybrid_control.navigation.reflex.percept import NEAR
 from hybrid_control.parameters import Value
@@ -46,15 +46,22 @@ Float32Array = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 
 
+def outline_of(settings: Mapping[str, Value]) -> Outline:
+    """The outline that the reflex's settings say."""
+    return Outline(
+        float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2, float(settings["outline_x"])
+    )
+
+
 def robot_of(settings: Mapping[str, Value], gains: Mapping[str, Value]) -> Any:
     """The ROBOT of a reflex with these settings and gains."""
-    half_length, half_width = float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2
+    body = outline_of(settings)
     fastest, fastest_turn = (max(float(gains[name]), 0.1) for name in ("max_speed", "max_yaw_rate"))
-    outline = (half_length, half_width, MARGIN)
+    outline = (body.half_length, body.half_width, MARGIN, body.middle)
     braking, timeout = float(gains["max_acceleration"]), float(gains["scan_timeout"])
     response = float(settings["response_time"]) if settings["holonomic"] else 0.0
     way = fastest * (timeout + REACTION + response) + 0.5 * fastest * fastest / braking
-    reach = max(NEAR, math.hypot(half_length, half_width) + float(gains["stop_distance"]) + way)
+    reach = max(NEAR, body.reach + float(gains["stop_distance"]) + way)
     limits = (fastest, fastest_turn, braking, MAX_YAW_ACCELERATION)
     view = (reach, timeout, bool(settings["open_space"]), float(gains["max_unknown"]))
     others = float(settings["min_turning_radius"]), float(gains["hidden_speed"])
@@ -98,13 +105,13 @@ def on_a_circle(turn: float, speed: float, radius: float) -> float:
 def _clear_time(
     movers: FloatArray, standing: FloatArray, motion: Any, robot: Any, target: float, turn: float
 ) -> float:
-    half_length, half_width = robot.outline.half_length, robot.outline.half_width
+    half_length, half_width, ahead = robot.outline.half_length, robot.outline.half_width, robot.outline.middle
     most, most_turn = robot.acceleration * STEP, robot.yaw_acceleration * STEP
     x = y = yaw = s = 0.0
     c = 1.0
     v, w = motion.linear_x, motion.angular_z
     halted, near = False, HORIZON
-    reach = math.hypot(half_length, half_width) + STATIC_MARGIN
+    reach = math.hypot(half_length + abs(ahead), half_width) + STATIC_MARGIN
     for k in range(1, int(HORIZON / STEP) + 1):
         if not halted:
             v += min(max(target - v, -most), most)
@@ -118,10 +125,10 @@ def _clear_time(
                 dx, dy = standing[i, 0] - nx, standing[i, 1] - ny
                 if dx * dx + dy * dy > reach * reach:
                     continue
-                d = outline_distance(nc * dx + ns * dy, nc * dy - ns * dx, half_length, half_width)
+                d = outline_distance(nc * dx + ns * dy - ahead, nc * dy - ns * dx, half_length, half_width)
                 if d < STATIC_MARGIN:
                     ox, oy = standing[i, 0] - x, standing[i, 1] - y
-                    was = outline_distance(c * ox + s * oy, c * oy - s * ox, half_length, half_width)
+                    was = outline_distance(c * ox + s * oy - ahead, c * oy - s * ox, half_length, half_width)
                     if d < was - 1e-4:
                         halted = True
                         break
@@ -133,12 +140,13 @@ def _clear_time(
                 continue
             dx = movers[i, 0] + movers[i, 2] * time - x
             dy = movers[i, 1] + movers[i, 3] * time - y
-            d = outline_distance(c * dx + s * dy, c * dy - s * dx, half_length, half_width) - movers[i, 4]
+            away = outline_distance(c * dx + s * dy - ahead, c * dy - s * dx, half_length, half_width)
+            d = away - movers[i, 4]
             if d < 0.0:
                 return 0.5 * (near + time) if near < time else time
             if near >= HORIZON and d < MARGIN + SPREAD * time:
-                now = outline_distance(movers[i, 0], movers[i, 1], half_length, half_width) - movers[i, 4]
-                if d < now - 0.01:
+                now = outline_distance(movers[i, 0] - ahead, movers[i, 1], half_length, half_width)
+                if d < now - movers[i, 4] - 0.01:
                     near = time
     return 0.5 * (near + HORIZON)
 

@@ -103,7 +103,8 @@ def _see(c: Any) -> None:
     # what lies beyond the point that is aimed at is in nobody's way
     reach = g.avoidance_distance
     if c.goal_known and c.scan.value.moving == 0:  # what moves may come from there
-        reach = min(reach, (c.goal_distance + c.guard.outline.half_length + BEYOND) * scale)
+        front = c.guard.outline.half_length + c.guard.outline.middle
+        reach = min(reach, (c.goal_distance + front + BEYOND) * scale)
     for i in range(SECTORS):
         r = float(c.scan.value.sectors[i]) * scale
         n = m = f = a = 0.0
@@ -139,11 +140,13 @@ def _look_for_gap(c: Any) -> tuple[float, bool]:
     cosine, sine = math.cos(c.goal_bearing), math.sin(c.goal_bearing)
     left = right = half_width + BESIDE
     left_along = right_along = 0.0
-    ends = min(c.goal_distance, c.guard.outline.half_length + NARROWS)
+    half_length, middle = c.guard.outline.half_length, c.guard.outline.middle
+    front, rear = middle + half_length, middle - half_length
+    ends = min(c.goal_distance, front + NARROWS)
     for k in range(seen.count):
         x, y = float(seen.points[k, 0]), float(seen.points[k, 1])
         along, beside = cosine * x + sine * y, cosine * y - sine * x
-        if -c.guard.outline.half_length < along < ends:
+        if rear < along < ends:
             if 0.0 <= beside < left:
                 left, left_along = beside, along
             elif 0.0 < -beside < right:

@@ -174,7 +174,8 @@ def fastest_within(sight: float, age: float, g: Any) -> float:
     """m/s: v (age + reaction) + v² / (2 a) is the way from the outline to the end of sight; inf if not known."""
     if sight <= 0.0:
         return math.inf
-    room = max(sight - g.outline.half_length - max(g.stop_distance, g.outline.margin), 0.0)
+    ahead = g.outline.half_length + abs(g.outline.middle)
+    room = max(sight - ahead - max(g.stop_distance, g.outline.margin), 0.0)
     a, soon = g.deceleration, age + REACTION + (g.response if g.holonomic else 0.0)
     return a * (math.sqrt(soon * soon + 2.0 * room / a) - soon)
 
@@ -182,7 +183,7 @@ def fastest_within(sight: float, age: float, g: Any) -> float:
 @numba.njit(cache=True, nogil=True)
 def _turning_on(angular: float, g: Any) -> float:
     """s that a turn goes on for beyond the reaction, as far as the margin does not cover the way of the corners."""
-    radius = math.hypot(g.outline.half_length, g.outline.half_width)
+    radius = math.hypot(g.outline.half_length + abs(g.outline.middle), g.outline.half_width)
     beyond = 0.5 * angular * angular / MAX_YAW_ACCELERATION - REACTION * abs(angular)
     uncovered = radius * beyond - g.outline.margin
     return uncovered / (radius * abs(angular)) if uncovered > 0.0 else 0.0

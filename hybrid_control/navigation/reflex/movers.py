@@ -56,7 +56,8 @@ def watch(
     y = motion.y + motion.linear_x * age * math.sin(yaw)
     watched.time += sweep.interval
     c, s, turn = math.cos(yaw), math.sin(yaw), yaw + sweep.mount_yaw
-    watched.sensor_x, watched.sensor_y = x + sweep.mount_x * c, y + sweep.mount_x * s
+    watched.sensor_x = x + sweep.mount_x * c - sweep.mount_y * s
+    watched.sensor_y = y + sweep.mount_x * s + sweep.mount_y * c
     watched.sensor_yaw = turn
     for k in range(ranges.shape[0]):
         angle = turn + sweep.angle_min + k * sweep.angle_increment

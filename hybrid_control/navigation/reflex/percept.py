@@ -27,7 +27,8 @@ SWEEP = np.dtype(
         ("angle_increment", np.float64),
         ("range_min", np.float64),  # m
         ("range_max", np.float64),
-        ("mount_x", np.float64),  # m, the sensor's place ahead of the robot's centre
+        ("mount_x", np.float64),  # m, the sensor's place ahead and to the left of the robot's centre
+        ("mount_y", np.float64),
         ("mount_yaw", np.float64),  # rad, its turn
         ("interval", np.float64),  # s since the sweep before; 0 where none was
         ("motion_age", np.float64),  # s from the newest odometry to the sweep; negative for none
@@ -90,7 +91,7 @@ def _place(r: float, k: int, sweep: Any, beams: Any) -> tuple[float, float]:
         r = sweep.range_min
     elif not sweep.range_min <= r <= sweep.range_max:
         return np.inf, np.inf
-    return sweep.mount_x + r * beams.body[k, 0], r * beams.body[k, 1]
+    return sweep.mount_x + r * beams.body[k, 0], sweep.mount_y + r * beams.body[k, 1]
 
 
 @numba.njit(cache=True, nogil=True)

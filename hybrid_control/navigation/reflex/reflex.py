@@ -170,7 +170,7 @@ class Reflex:
             sweep = np.array(
                 (
                     scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max,
-                    self.settings["lidar_x"], self.settings["lidar_yaw"],
+                    self.settings["lidar_x"], self.settings["lidar_y"], self.settings["lidar_yaw"],
                     (scan.stamp_ns - previous) * 1e-9 if previous is not None else 0.0,
                     -1.0 if self.settings["holonomic"] else age,
                 ),
@@ -487,9 +487,7 @@ class Reflex:
             synaptic_events_per_second=events,
             power_uw=watts * 1e6,
             nearest_obstacle=float(
-                nearest_distance(
-                    scan["points"], int(scan["count"]), outline["half_length"], outline["half_width"]
-                )
+                nearest_distance(scan["points"], int(scan["count"]), outline)
             ),
             heading=float(value["heading"]),
             guarded=bool(value["guarded"]),

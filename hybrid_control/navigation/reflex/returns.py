@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numba
 import numpy as np
 
+from hybrid_control.navigation.reflex.evasion import outline_of
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.signals import RangeScan
@@ -79,18 +80,18 @@ class Returns:
         echo = str(settings["no_echo"])
         self._nan, self._zero = "invalid" in echo, "zero" in echo
         self._mask = read_mask(str(settings["body_mask"]))
-        self._half = float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2
-        self._mount = float(settings["lidar_x"]), float(settings["lidar_yaw"])
+        self._outline = outline_of(settings)
+        self._mount = float(settings["lidar_x"]), float(settings["lidar_y"]), float(settings["lidar_yaw"])
 
     def read(self, scan: RangeScan) -> RangeScan:
         """`echoes`; and what lies in the outline is the robot's own body, which hides what is behind: nothing valid."""
-        reach = math.hypot(*self._half) + abs(self._mount[0])
+        mount_x, mount_y, turn = self._mount
+        reach = self._outline.reach + math.hypot(mount_x, mount_y)
         if _within(scan.ranges, np.float32(reach)):
             angle = scan.angle_min + scan.angle_increment * np.arange(scan.ranges.size)
             r = np.where(np.isfinite(scan.ranges), scan.ranges, np.float32(FARTHEST_ECHO))
-            x = self._mount[0] + r * np.cos(angle + self._mount[1])
-            y = r * np.sin(angle + self._mount[1])
-            own = (np.abs(x) < self._half[0]) & (np.abs(y) < self._half[1]) & (scan.ranges > 0.0)
+            x, y = mount_x + r * np.cos(angle + turn), mount_y + r * np.sin(angle + turn)
+            own = self._outline.holds(x, y) & (scan.ranges > 0.0)
             scan = dataclasses.replace(scan, ranges=np.where(own, np.float32(OWN_BODY), scan.ranges))
         return self.echoes(scan)
 

@@ -113,7 +113,7 @@ def take_scan(
     merge_sectors(coverage, before, since, scan.sectors, robot, LONGEST_INTERVAL)
     scan.approach[:] = before.approach
     scan.lag = state_of(coverage, timeout, states)
-    scan.sight = sweep.range_max - abs(sweep.mount_x)
+    scan.sight = sweep.range_max - math.hypot(sweep.mount_x, sweep.mount_y)
     judge(scan, states, robot)
     if scan.verdict != SEES and not np.any(ranges <= sweep.range_max) and np.any(ranges > sweep.range_max):
         scan.verdict = NOTHING_IN_RANGE

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.context import INPUTS
+from hybrid_control.navigation.reflex.evasion import outline_of
 from hybrid_control.navigation.reflex.guard import GUARD_MARGIN
 from hybrid_control.navigation.reflex.network import GAINED, SPIKE_LAYOUT
 from hybrid_control.parameters import Value
@@ -47,8 +48,8 @@ def connect(
     c["goal_tolerance"] = float(settings["goal_tolerance"])
     c["stop_without_planner"] = settings["without_planner"] == "stop"
     guard = c["guard"]
-    guard["outline"]["half_length"] = float(settings["robot_length"]) / 2
-    guard["outline"]["half_width"] = float(settings["robot_width"]) / 2
+    for name, value in outline_of(settings)._asdict().items():
+        guard["outline"][name] = value
     guard["outline"]["margin"] = GUARD_MARGIN
     guard["holonomic"] = bool(settings["holonomic"])
     guard["radius"] = float(settings["min_turning_radius"])

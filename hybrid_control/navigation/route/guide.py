@@ -5,28 +5,36 @@ The planner node and the lock step both hold one, so what is measured is what ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hybrid_control.navigation.route.memory import RouteMemory
-from hybrid_control.signals import Goal, NoWay, Odometry, RangeScan
+from hybrid_control.parameters import Value
+from hybrid_control.signals import Goal, NoWay, Odometry, Pose, RangeScan
 
 PERIOD_NS = 200_000_000  # between two points
 EXPLORE_NS = 10_000_000_000  # least time between two beginnings anew
 PASSES_NS = 3_000_000_000  # for which what bars the way may be somebody who walks on
 
 
+def guide_of(settings: Mapping[str, Value], explores: bool = False) -> Guide:
+    """The Guide of a robot with these settings of its reflex."""
+    lidar = Pose(*(float(settings[name]) for name in ("lidar_x", "lidar_y", "lidar_yaw")))
+    return Guide(lidar, 0.5 * float(settings["robot_width"]), explores)
+
+
 class Guide:
     """Scans, odometry and a goal in, points on the way out.
 
-    lidar_x, lidar_yaw: the range sensor's place ahead of the robot's centre in m, and its turn against it in rad.
+    lidar: the range sensor's place ahead and to the left of the robot's centre in m, and its turn against it in rad.
     half_width: of the robot, m. explores: where there is no way, all that was seen is forgotten, and what leads to the
     goal as if nothing stood there is looked at again; else the robot is told that there is none.
     """
 
     def __init__(
-        self, lidar_x: float = 0.0, lidar_yaw: float = 0.0, half_width: float = 0.215, explores: bool = False
+        self, lidar: Pose = Pose(), half_width: float = 0.215, explores: bool = False
     ) -> None:
-        self._robot = lidar_x, lidar_yaw, half_width
+        self._robot = lidar, half_width
         self._explores = explores
         self._goal: Goal | None = None
         self._odometry: Odometry | None = None

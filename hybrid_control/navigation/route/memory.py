@@ -40,16 +40,16 @@ class RouteMemory:
     """The grid of one drive and the point on the way to the goal.
 
     start: where the robot begins, by odometry; goal: where it is to go. The grid's frame is that of the odometry at
-    the start; `correction` (x, y, yaw) leads from the odometry's frame to the grid's as it drifts. lidar_x, lidar_yaw:
-    the range sensor's place ahead of the robot's centre in m, and its turn against it in rad. half_width: of the robot,
-    m.
+    the start; `correction` (x, y, yaw) leads from the odometry's frame to the grid's as it drifts. lidar: the range
+    sensor's place ahead and to the left of the robot's centre in m, and its turn against it in rad. half_width: of the
+    robot, m.
     """
 
     def __init__(
-        self, start: Pose, goal: Goal, lidar_x: float = 0.0, lidar_yaw: float = 0.0, half_width: float = 0.215
+        self, start: Pose, goal: Goal, lidar: Pose = Pose(), half_width: float = 0.215
     ) -> None:
         self.goal = goal
-        self._lidar_x, self._lidar_yaw = lidar_x, lidar_yaw
+        self._lidar = lidar
         self._disc = disc(half_width)
         cell = min(max(half_width / CELLS, FINEST), COARSEST)
         self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
@@ -86,17 +86,18 @@ class RouteMemory:
         y = pose.y + twist.linear_x * age * math.sin(yaw)
         ranges = np.where(np.isnan(scan.ranges), 0.0, scan.ranges).astype(np.float64)
         beams: FloatArray = np.arange(ranges.size, dtype=np.float64)
-        beams = scan.angle_min + scan.angle_increment * beams + self._lidar_yaw
+        beams = scan.angle_min + scan.angle_increment * beams + self._lidar.yaw
         place = self.place(Pose(x, y, yaw))
         seen = (ranges >= scan.range_min) & (ranges <= SEEN_TO)
         points = ranges[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
-        points[:, 0] += self._lidar_x
+        points += (self._lidar.x, self._lidar.y)
         self._begun = scan.stamp_ns * 1e-9 if self._begun is None else self._begun
         facing, time = normals(points), scan.stamp_ns * 1e-9 - self._begun
         if scan.stamp_ns >= self._next_align:
             self._next_align = scan.stamp_ns + ALIGN_NS
             place = self._align(Pose(x, y, yaw), place, points, facing, time)
-        lidar = place.x + self._lidar_x * math.cos(place.yaw), place.y + self._lidar_x * math.sin(place.yaw)
+        c, s, mount = math.cos(place.yaw), math.sin(place.yaw), self._lidar
+        lidar = place.x + mount.x * c - mount.y * s, place.y + mount.x * s + mount.y * c
         self.grid.enter(*lidar, ranges, place.yaw + beams, scan.range_min, SEEN_TO)
         settle(self.grid.surfaces, self.grid.frame, (place.x, place.y, place.yaw), points, facing, time)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.reflex.guard import DEAD, KNOWN, UNLOOKED
 from hybrid_control.navigation.reflex.percept import APPROACH_SMOOTHING, approach_speeds
 from hybrid_control.navigation.sensors.events import ENCODINGS, EventDecoder
@@ -77,14 +78,13 @@ class Fusion:
     """Keeps the newest reading of each source, and says what they see together.
 
     ValueError from the put methods for a stamp that is too old, of the future or not after the one before it.
-    half: m, of the robot's outline along x and y: what lies in it is the robot itself. open_space: whether there may be
-    nothing in range of any sensor.
+    outline: what lies in it is the robot itself. open_space: whether there may be nothing in range of any sensor.
     """
 
     def __init__(
-        self, sources: Sequence[Source], half: tuple[float, float] = (0.0, 0.0), *, open_space: bool = False
+        self, sources: Sequence[Source], outline: Outline = Outline(0.0, 0.0), *, open_space: bool = False
     ) -> None:
-        self._half, self._open_space = half, open_space
+        self._outline, self._open_space = outline, open_space
         self._sources = {s.topic: s for s in sources}
         self._states = {s.topic: _State() for s in sources}
 
@@ -108,7 +108,7 @@ class Fusion:
         state = self._take(topic, stamp_ns, now_ns)
         if not self._sources[topic].looking:  # each message is all that is remembered
             view, state.points = _NONE, points[:0]
-        body = (np.abs(points[:, 0]) < self._half[0]) & (np.abs(points[:, 1]) < self._half[1])
+        body = self._outline.holds(points[:, 0], points[:, 1])
         seen = view.seen.copy()
         if body.any():  # the robot itself hides what is behind it
             at, outside = (sectors_of(np.arctan2(p[:, 1], p[:, 0])) for p in (points[body], points[~body]))

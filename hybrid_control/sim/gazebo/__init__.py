@@ -20,6 +20,7 @@ from hybrid_control.sim.gazebo.robots import (
     robot_model,
     standing,
     truth_topic,
+    urdf_elements,
 )
 from hybrid_control.sim.gazebo.sdf import model_sdf
 from hybrid_control.sim.gazebo.session import Session, Spawned, prepare, server_command
@@ -52,6 +53,7 @@ __all__ = [
     "standing",
     "topics_of",
     "truth_topic",
+    "urdf_elements",
     "world_name",
     "world_sdf",
 ]

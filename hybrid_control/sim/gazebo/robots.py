@@ -38,6 +38,7 @@ def _links(model: ET.Element, description: Description, friction: float) -> None
             parent = joint.parent if description.link(joint.parent).mass else ""
             add_pose(element, joint.at, parent)
         inertial = add(element, "inertial")
+        add_pose(inertial, Placement(link.centre))
         add(inertial, "mass", link.mass)
         inertia = add(inertial, "inertia")
         for tag, moment in zip(("ixx", "iyy", "izz"), link.inertia, strict=True):
@@ -54,8 +55,9 @@ def _links(model: ET.Element, description: Description, friction: float) -> None
         axis = add(element, "axis")
         add(axis, "xyz", text(joint.axis))
         limit = add(axis, "limit")
-        add(limit, "lower", -1e16)  # a wheel turns without end
-        add(limit, "upper", 1e16)
+        lower, upper = joint.limits if joint.kind == "revolute" else (-1e16, 1e16)  # a wheel turns without end
+        add(limit, "lower", lower)
+        add(limit, "upper", upper)
         add(limit, "effort", joint.effort)
 
 
@@ -92,9 +94,10 @@ def _sensors(base: ET.Element, robot: Vehicle, to: Release, prefix: str, lidar_r
         raise ValueError(f"lidar: a rate of {lidar_rate} Hz; expected 0 .. 100")
     frames = robot.sensor_frames()
     sensor = _sensor(base, to, LIDAR, "gpu_lidar", frames[LIDAR], lidar_rate, f"{prefix}scan")
-    last = math.pi - math.tau / robot.lidar_beams  # the last beam itself
+    first, step = robot.beams
+    last = first + step * (robot.lidar_beams - 1)  # the last beam itself
     reach = (robot.lidar_range_min, robot.lidar_range_max)
-    _beams(sensor, robot.lidar_beams, (-math.pi, last), reach, robot.lidar_noise)
+    _beams(sensor, robot.lidar_beams, (first, last), reach, robot.lidar_noise)
 
     if robot.vertical is not None:
         _vertical(base, robot.vertical, to, prefix)
@@ -177,6 +180,16 @@ def robot_model(
     for plugin in robot.gazebo_plugins(prefix, name):
         add_plugin(model, to, *plugin)
     return model
+
+
+def urdf_elements(robot: Vehicle, to: Release) -> list[ET.Element]:
+    """The <gazebo> elements that make a robot's URDF one that Gazebo drives: its sensors, and what moves it."""
+    sensors = ET.Element("gazebo", reference=BASE)
+    _sensors(sensors, robot, to, "", min(robot.lidar_rate, 100.0))
+    moves = ET.Element("gazebo")
+    for plugin in robot.gazebo_plugins("", robot.name):
+        add_plugin(moves, to, *plugin)
+    return [sensors, moves]
 
 
 def standing(robot: Vehicle, at: Pose) -> Placement:

@@ -187,7 +187,8 @@ class Quadrotor(Vehicle):
           <freejoint/>
           <inertial pos="0 0 0" mass="{mjcf_text(self.mass)}" diaginertia="{mjcf_text(*self.inertia)}"/>
           <geom name="footprint" type="box" size="{size}" group="{HIDDEN}" contype="0" conaffinity="3"/>
-          <site name="lidar" pos="{mjcf_text(0, 0, self.lidar_z)}" group="{HIDDEN}"/>
+          <site name="lidar" pos="{mjcf_text(self.lidar_x, self.lidar_y, self.lidar_z)}"
+            euler="{mjcf_text(0, 0, self.lidar_yaw)}" group="{HIDDEN}"/>
           <site name="imu" group="{HIDDEN}"/>
           {camera}{rotors}{arms}
         </body>"""

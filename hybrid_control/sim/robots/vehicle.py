@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from hybrid_control.geometry.outline import Outline
+from hybrid_control.signals import Pose
 from hybrid_control.sim.description import (
     BASE,
     CAMERA,
@@ -21,14 +23,17 @@ from hybrid_control.sim.description import (
     Placement,
 )
 from hybrid_control.sim.events import EventPixels
+from hybrid_control.sim.worlds.generators import scale_for
 
 if TYPE_CHECKING:
     from hybrid_control.parameters import Value
-    from hybrid_control.signals import Odometry, Pose, Twist
+    from hybrid_control.signals import Odometry, Twist
     from hybrid_control.sim.mujoco_import import MuJoCo
 
 
 STANDING_SPEED = 0.02  # m/s; a robot whose wheels are commanded less than this stands
+COMMANDED_SPEED, COMMANDED_YAW_RATE = 1.0, 2.2  # m/s and rad/s that the reflex asks for at most where nobody says more
+SCAN_COUNTS = 0.5  # s
 TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
 
 
@@ -127,7 +132,7 @@ class Vehicle(ABC):
     """A robot with a camera, a planar lidar and an IMU: measures and limits in SI units, and how it is simulated."""
 
     name: str
-    # body: seen from above, a rectangle of length x width around base_link
+    # body: seen from above, a rectangle of length x width, whose middle lies outline_x ahead of base_link
     length: float
     width: float
     height: float
@@ -138,6 +143,7 @@ class Vehicle(ABC):
     acceleration: float  # m/s^2
     deceleration: float  # m/s^2
     yaw_acceleration: float  # rad/s^2
+    outline_x: float = 0.0  # m
     command_timeout: float = 0.25  # s without a fresh command until the base stops by itself
     # camera: pinhole, in the body's frame
     camera_x: float = 0.25
@@ -148,9 +154,13 @@ class Vehicle(ABC):
     camera_height: int = 120
     camera_rate: float = 15.0  # Hz
     event_camera: EventSensor | None = None
-    # lidar
+    # lidar; x, y and yaw in the body's frame
+    lidar_x: float = 0.0
+    lidar_y: float = 0.0
+    lidar_yaw: float = 0.0
     lidar_z: float = 0.30
-    lidar_beams: int = 360  # over the full circle, beam 0 points backwards
+    lidar_fov: float = math.tau  # rad
+    lidar_beams: int = 360  # over the field of view; over a full circle beam 0 points backwards
     lidar_rate: float = 40.0  # Hz
     lidar_range_min: float = 0.05
     lidar_range_max: float = 10.0
@@ -197,11 +207,43 @@ class Vehicle(ABC):
         """Where lidar, cameras (looking along their x) and IMU stand in base_link."""
         floor, eye = self.mount_height, self.event_camera
         return {
-            LIDAR: Placement((0.0, 0.0, self.lidar_z - floor)),
+            LIDAR: Placement((self.lidar_x, self.lidar_y, self.lidar_z - floor), (0.0, 0.0, self.lidar_yaw)),
             CAMERA: Placement((self.camera_x, 0.0, self.camera_z - floor), (0.0, self.camera_pitch, 0.0)),
             IMU: Placement(),
             **({} if eye is None else {EVENTS: Placement((eye.x, 0.0, eye.z - floor), (0.0, eye.pitch, 0.0))}),
         }
+
+    @property
+    def lidar(self) -> Pose:
+        """Where its lidar is in the body's frame."""
+        return Pose(self.lidar_x, self.lidar_y, self.lidar_yaw)
+
+    @property
+    def beams(self) -> tuple[float, float]:
+        """Of its lidar's beams the first, and the angle from one to the next, rad."""
+        if self.lidar_fov >= math.tau:
+            return -math.pi, math.tau / self.lidar_beams
+        return -0.5 * self.lidar_fov, self.lidar_fov / max(self.lidar_beams - 1, 1)
+
+    @property
+    def outline(self) -> Outline:
+        """Its outline, in the body's frame."""
+        return Outline(0.5 * self.length, 0.5 * self.width, self.outline_x)
+
+    @property
+    def world_scale(self) -> float:
+        """How large generated worlds have to be for it."""
+        return scale_for(self.length, self.width)
+
+    @property
+    def front(self) -> float:
+        """m from base_link to the outline's front."""
+        return 0.5 * self.length + self.outline_x
+
+    def middle(self, pose: Pose) -> Pose:
+        """Where the middle of its outline is, of one whose base_link is there."""
+        x, y = self.outline_x * math.cos(pose.yaw), self.outline_x * math.sin(pose.yaw)
+        return Pose(pose.x + x, pose.y + y, pose.yaw)
 
     # -- the reflex -----------------------------------------------------------------------------------------
 
@@ -212,6 +254,8 @@ class Vehicle(ABC):
         settings: dict[str, Value] = {
             "robot_length": self.length, "robot_width": self.width, "open_space": True,
         }  # fmt: skip
+        places = ("outline_x", "lidar_x", "lidar_y", "lidar_yaw")
+        settings |= {name: value for name in places if (value := getattr(self, name))}
         if self.wheels is not None and self.wheels.turning_radius:
             settings["min_turning_radius"] = self.wheels.turning_radius
         return settings
@@ -226,8 +270,16 @@ class Vehicle(ABC):
 
     @property
     def reflex_gains(self) -> dict[str, Value]:
-        """Gains of the reflex that drives it, over the reflex's own."""
-        return {}
+        """Gains of the reflex that drives it, over the reflex's own: what it can't do is not commanded, braking is
+        counted on as half of what it has, and a scan counts for four of its lidar's periods."""
+        wished: dict[str, float] = {
+            "max_yaw_rate": min(COMMANDED_YAW_RATE, self.max_yaw_rate),
+            "max_acceleration": min(0.5 * self.deceleration, 2.0 * self.acceleration / 3.0),
+            "scan_timeout": max(SCAN_COUNTS, 4.0 / self.lidar_rate),
+        }
+        if self.max_speed < COMMANDED_SPEED:  # else the rules of a drive say how fast
+            wished["max_speed"] = self.max_speed
+        return dict(wished)
 
     # -- the embedded simulator -----------------------------------------------------------------------------
 

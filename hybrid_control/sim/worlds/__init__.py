@@ -61,8 +61,9 @@ def read_world(path: str | Path, index: int | None = None) -> World:
     raise ValueError(f"{path}: unknown ending; expected {', '.join(WORLD_FILES)}")
 
 
-def load_world(name: str, seed: int = 0) -> World:
-    """A world from what a user types: a generator's name, or a file as files.read_world() takes it.
+def load_world(name: str, seed: int = 0, scale: float = 1.0) -> World:
+    """A world from what a user types: a generator's name, or a file as files.read_world() takes it. scale: of a
+    generated one.
 
     FILE.npz:ID is one world of a BARN file, FILE.npz, .sdf, .world, .xml or FILE.json:NUMBER the world in that file.
     ValueError for an unknown name, id or file that is none; OSError where the file cannot be read.
@@ -74,4 +75,4 @@ def load_world(name: str, seed: int = 0) -> World:
         return read_world(file, int(index))
     if name.endswith(WORLD_FILES):
         return read_world(name)
-    return generate(name, seed)
+    return generate(name, seed, scale)

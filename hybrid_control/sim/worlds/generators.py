@@ -17,7 +17,10 @@ from hybrid_control.sim.worlds.grid import geodesic_field
 from hybrid_control.sim.worlds.patch import Patch
 from hybrid_control.sim.worlds.scatter import scatter
 from hybrid_control.sim.worlds.tight import wall
-from hybrid_control.sim.worlds.world import World, polygon_edges
+from hybrid_control.sim.worlds.world import World, enlarged, polygon_edges
+
+# Half the diagonal of the robot that the generators are made for, m; worlds are larger for one that is larger.
+MADE_FOR = math.hypot(0.254, 0.215)
 
 # Clearance that a generated world guarantees along some path, from the robot's centre: Jackal's half width is
 # 0.215 m and its half diagonal 0.333 m, so that it may turn anywhere on that path with 0.1 m to spare.
@@ -315,8 +318,14 @@ def guaranteed(name: str) -> tuple[float, float]:
     return _GENERATORS[name].room, _GENERATORS[name].cell
 
 
-def generate(name: str, seed: int = 0, **options: Any) -> World:
-    """A world of a named kind; the same name, seed and options give the same world.
+def scale_for(length: float, width: float) -> float:
+    """How much larger worlds have to be for a robot of so many m than for the one that they are made for; 1 for a
+    smaller one."""
+    return max(math.hypot(0.5 * length, 0.5 * width) / MADE_FOR, 1.0)
+
+
+def generate(name: str, seed: int = 0, scale: float = 1.0, **options: Any) -> World:
+    """A world of a named kind; the same name, seed and options give the same world, `scale` times as large.
 
     Kinds and options: default; forest(density=0.45 per m², length=10 m); corridor(length=12, width=2.4 m, bends=3);
     rooms(columns=3, rows=2, side=4 m); field(fill, smoothing); crossing(movers=5, speed=1 m/s, obstacles=12);
@@ -330,6 +339,8 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
     is drawn again. ValueError for an unknown name
     or option, or where 200 draws gave no such world.
     """
+    if not 0.1 <= scale <= 20.0:
+        raise ValueError(f"world {name!r}: a scale of {scale:g}; expected 0.1 .. 20")
     if name not in _GENERATORS:
         raise ValueError(f"unknown world {name!r}; there are {', '.join(GENERATORS)}")
     kind = _GENERATORS[name]
@@ -342,7 +353,7 @@ def generate(name: str, seed: int = 0, **options: Any) -> World:
         except ValueError:  # start or goal in an obstacle
             continue
         if kind.takes(world):
-            return world
+            return world if scale == 1.0 else enlarged(world, scale)
     raise ValueError(
         f"world {name!r}, seed {seed}, options {options}: 200 draws and none has a way to the goal"
     )

@@ -139,6 +139,31 @@ def seen_from(world: World, frame: Pose) -> World:
     )
 
 
+def enlarged(world: World, scale: float) -> World:
+    """The same world, everything in it `scale` times as large and as far away; what moves is as fast as before."""
+
+    def place(at: tuple[float, float]) -> tuple[float, float]:
+        return at[0] * scale, at[1] * scale
+
+    xmin, ymin, xmax, ymax = world.bounds
+    return World(
+        world.name,
+        Pose(*place((world.start.x, world.start.y)), world.start.yaw),
+        place(world.goal),
+        (xmin * scale, ymin * scale, xmax * scale, ymax * scale),
+        world.cylinders * scale,
+        world.boxes * (scale, scale, scale, scale, 1.0),
+        tuple(
+            replace(m, radius=m.radius * scale, a=place(m.a), b=place(m.b), trigger=m.trigger * scale)
+            for m in world.movers
+        ),
+        tuple(
+            replace(p, x=p.x * scale, y=p.y * scale, length=p.length * scale, width=p.width * scale)
+            for p in world.patches
+        ),
+    )
+
+
 def polygon_edges(polygon: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
     """A closed polygon's edges as boxes (x, y, length, WALL, yaw), which overlap at its corners."""
     edges: list[tuple[float, ...]] = []

@@ -34,7 +34,7 @@ class FramesNode(ManagedNode):
 
     def activate(self) -> None:
         base, lidar = str(self.value("base_frame")), str(self.value("lidar_frame"))
-        told = [self._transform(base, lidar, self.value("lidar_x"), 0.0, self.value("lidar_yaw"))]
+        told = [self._transform(base, lidar, *(self.value(n) for n in ("lidar_x", "lidar_y", "lidar_yaw")))]
         if self.value("map_frame"):
             told.append(
                 self._transform(str(self.value("map_frame")), str(self.value("odom_frame")), 0.0, 0.0, 0.0)

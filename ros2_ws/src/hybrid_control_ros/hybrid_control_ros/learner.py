@@ -23,6 +23,7 @@ from hybrid_control.navigation.ground.learner import GroundLearner
 from hybrid_control.navigation.ground.overlay import corners, outside, overlay
 from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL, FEATURES
+from hybrid_control.navigation.reflex.evasion import Outline, outline_of
 from hybrid_control.parameters import Value
 from hybrid_control.realtime.worker import Worker
 from hybrid_control.signals import Odometry
@@ -121,16 +122,16 @@ class LearnerNode(ManagedNode):
         return None if old else odometry
 
     @property
-    def _half(self) -> tuple[float, float]:
-        return self.value("robot_length") / 2, self.value("robot_width") / 2
+    def _outline(self) -> Outline:
+        return outline_of({name: self.value(name) for name in ("robot_length", "robot_width", "outline_x")})
 
     def _on_scan(self, message: LaserScan) -> None:
         """The scan goes on with what is to be avoided in it, to who remembers the way."""
         place, ground = self._place, self._ground
         if place is None or ground is None:
             return
-        lidar = self.value("lidar_x"), self.value("lidar_yaw")
-        scan = overlay(convert.range_scan(message), ground.seen.points(AVOID, place.pose), lidar, self._half)
+        lidar = self.value("lidar_x"), self.value("lidar_y"), self.value("lidar_yaw")
+        scan = overlay(convert.range_scan(message), ground.seen.points(AVOID, place.pose), lidar, self._outline)
         self._scans.publish(convert.scan_message(scan, message.header.frame_id, message.scan_time))
 
     def _on_plan(self, message: RateVectorMessage) -> None:
@@ -227,7 +228,7 @@ class LearnerNode(ManagedNode):
             ground.finish()
         if not self.active or place is None or ground is None or self._blind:
             return
-        points = corners(outside(ground.seen.points(AVOID, place.pose), self._half), place.pose.yaw)
+        points = corners(outside(ground.seen.points(AVOID, place.pose), self._outline), place.pose.yaw)
         points = np.column_stack([points, np.full(len(points), _HEIGHT)])
         self._cloud.publish(convert.cloud_message(place.stamp_ns, self.value("base_frame"), points))
 

@@ -17,7 +17,7 @@ from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
 from hybrid_control.navigation.planner.need import PlannerOnNeed
 from hybrid_control.navigation.planner.planner import BlindError, Planner
 from hybrid_control.navigation.planner.states import NewDirection
-from hybrid_control.navigation.route import Guide
+from hybrid_control.navigation.route import Guide, guide_of
 from hybrid_control.navigation.route.memory import warm
 from hybrid_control.parameters import Value
 from hybrid_control.realtime.worker import Worker
@@ -153,9 +153,8 @@ class PlannerNode(ManagedNode):
         self._states.begin()
         self._images.start()
         if self.value("route_memory"):
-            half_width = 0.5 * self.value("robot_width")
-            explores = self.value("no_way") == "explore"
-            self._guide = Guide(self.value("lidar_x"), self.value("lidar_yaw"), half_width, explores)
+            settings = {n: self.value(n) for n in ("lidar_x", "lidar_y", "lidar_yaw", "robot_width")}
+            self._guide = guide_of(settings, self.value("no_way") == "explore")
             self._scans.start()
 
     def deactivate(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
 
+from hybrid_control.navigation.reflex.evasion import outline_of
 from hybrid_control.navigation.reflex.gains import SETTINGS
 from hybrid_control.navigation.reflex.returns import Returns
 from hybrid_control.navigation.sensors import Frames, Fused, Fusion, Mount, Source, readings, views, warm
@@ -42,8 +43,7 @@ class Sensing:
         self.topics = tuple(s.topic for s in sources)
         settings = node.values(SETTINGS)
         self._returns = Returns(settings)
-        half = (float(settings["robot_length"]) / 2, float(settings["robot_width"]) / 2)
-        self.fusion = Fusion(sources, half, open_space=bool(settings["open_space"]))
+        self.fusion = Fusion(sources, outline_of(settings), open_space=bool(settings["open_space"]))
         self._frames = Frames()
         self._mounts: dict[tuple[str, str], Mount] = {}
         self._cameras: dict[str, tuple[float, float, float, float]] = {}

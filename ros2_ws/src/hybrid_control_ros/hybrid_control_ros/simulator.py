@@ -189,8 +189,8 @@ class SimNode(ManagedNode):
             raise ParameterError(f"real_time_factor: {factor:g} needs stamps 'simulated'; for 'ros' it must be 1")
         if self.get_parameter("use_sim_time").value:
             raise ParameterError("use_sim_time: must be false, the simulator makes the time")
-        self._world = load_world(self.value("world"), self.value("seed"))
         self._robot = vehicle(self.value("robot"))
+        self._world = load_world(self.value("world"), self.value("seed"), self._robot.world_scale)
         if self.value("event_camera"):
             self._robot = replace(self._robot, event_camera=EventSensor())
         if self.value("wheel_port") and self._robot.wheels is None:

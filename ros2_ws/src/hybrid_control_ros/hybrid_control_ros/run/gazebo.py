@@ -65,8 +65,8 @@ class GazeboJudge:
 
     def __init__(self, args: argparse.Namespace, context: Context, say: Say) -> None:
         self._say = say
-        world = load_world(args.world, args.seed)
         self.robot = vehicle(args.robot)
+        world = load_world(args.world, args.seed, self.robot.world_scale)
         self._frame = odometry_origin(self.robot, world.start)
         self.world = seen_from(world, self._frame)
         self.judge = Judge(args.duration)

@@ -64,8 +64,8 @@ class Plan:
     needed: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.world = load_world(self.options.world, self.seed)
         self.robot = vehicle(self.options.robot)
+        self.world = load_world(self.options.world, self.seed, self.robot.world_scale)
         self._file = (self.folder / "params.yaml").resolve()
         self.graph = graph_of(self.options, self.seed, self._file)
         self.programs = list(self.graph.programs)
