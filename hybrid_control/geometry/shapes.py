@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+ROUGH = 1e-3  # rad
+
 
 @numba.njit(cache=True)
 def clearance(x: float, y: float, cylinders: FloatArray, boxes: FloatArray) -> float:
@@ -98,6 +100,20 @@ def footprint_distance(
         if dx * dx + dy * dy <= far * far:
             nearest = min(nearest, _gap_box(x, y, yaw, a, b, boxes[i]))
     return nearest
+
+
+@numba.njit(cache=True, nogil=True)
+def rough_bearing(dx: float, dy: float) -> float:
+    """atan2(dy, dx) within ROUGH, enough to know which beams to try, by a polynomial for atan over 0 .. 1."""
+    ax, ay = abs(dx), abs(dy)
+    a = min(ax, ay) / max(ax, ay)
+    s = a * a
+    r = ((-0.0464964749 * s + 0.15931422) * s - 0.327622764) * s * a + a
+    if ay > ax:
+        r = 0.5 * math.pi - r
+    if dx < 0.0:
+        r = math.pi - r
+    return -r if dy < 0.0 else r
 
 
 @numba.njit(cache=True)

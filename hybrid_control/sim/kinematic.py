@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from hybrid_control.geometry.shapes import FloatArray, cast_rays, footprint_distance
+from hybrid_control.geometry.shapes import ROUGH, FloatArray, cast_rays, footprint_distance, rough_bearing
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
@@ -27,7 +27,6 @@ from hybrid_control.sim.worlds.movers import PX, PY, walk
 
 STEP_NS = 5_000_000
 
-ROUGH = 1e-3  # rad
 # places in the state
 X, Y, YAW, V, W, TARGET_V, TARGET_W, LEFT, RIGHT, PATH, CLOSEST, SINCE = range(12)
 
@@ -44,22 +43,8 @@ def _covered(
         return 0, n
     ratio = radius / distance
     half = ratio * (1.0 + 0.571 * ratio * ratio) + ROUGH  # never less than asin(ratio)
-    first = math.floor((_rough_bearing(dx, dy) - half - begin) / step)
+    first = math.floor((rough_bearing(dx, dy) - half - begin) / step)
     return first, min(n, math.ceil(2.0 * half / step) + 3)  # a beam more on either side, for the rounding
-
-
-@numba.njit(cache=True, nogil=True)
-def _rough_bearing(dx: float, dy: float) -> float:
-    """atan2(dy, dx) within ROUGH, enough to know which beams to try, by a polynomial for atan over 0 .. 1."""
-    ax, ay = abs(dx), abs(dy)
-    a = min(ax, ay) / max(ax, ay)
-    s = a * a
-    r = ((-0.0464964749 * s + 0.15931422) * s - 0.327622764) * s * a + a
-    if ay > ax:
-        r = 0.5 * math.pi - r
-    if dx < 0.0:
-        r = math.pi - r
-    return -r if dy < 0.0 else r
 
 
 @numba.njit(cache=True, nogil=True)

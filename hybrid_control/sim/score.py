@@ -48,7 +48,8 @@ class Score:
 
     feels: whether `touch` gets what the robot touches. Where it does not, the gap between outline and obstacles says
     it, as often as a pose comes. contacts: touches so far, as (time_ns, obstacle); the same obstacle within 0.2 s is
-    the same contact. walk: where movers are. minimum_distance: m from the outline to the nearest obstacle, closest_approach: the least so far.
+    the same contact. walk: where movers are. minimum_distance: m from the outline to the nearest obstacle,
+    closest_approach: the least so far.
     """
 
     def __init__(self, world: World, robot: Vehicle, feels: bool = True) -> None:

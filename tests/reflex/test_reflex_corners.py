@@ -42,9 +42,9 @@ def test_a_pillar_hides_somebody_on_both_sides_and_a_closed_room_nobody():
 
 
 def test_what_stands_just_behind_leaves_no_room_for_somebody():
-    wall = [(2.6, 0.0, 0.1, 20.0, 0.0)]
+    wall = [(2.45, 0.0, 0.1, 20.0, 0.0)]  # its face is 0.4 m behind the pillar's middle
     assert len(corners_of(cylinders=[(2.0, 0.0, 0.3)], boxes=wall)) == 0
-    assert len(corners_of(cylinders=[(1.5, 0.0, 0.3)], boxes=wall)) == 2
+    assert len(corners_of(cylinders=[(1.3, 0.0, 0.3)], boxes=wall)) == 2
 
 
 def test_without_corners_no_speed_is_too_fast():

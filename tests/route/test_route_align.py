@@ -7,6 +7,7 @@ import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
 from hybrid_control.navigation.route.align import GATE, STEADY, align, equations, foreseen, normals, settle
+from hybrid_control.navigation.route.cells import BLOCK, Cells, place
 from hybrid_control.navigation.route.memory import RouteMemory
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
@@ -30,35 +31,43 @@ def odometry(pose, stamp=0):
     return Odometry(stamp, pose, Twist(stamp))
 
 
-def enter(surfaces, x0, *readings, time=0.0):
+def bare():
+    """24 x 24 cells that know of no surface, all of their blocks in use."""
+    table = np.arange(1, 10, dtype=np.int32).reshape(3, 3)
+    return Cells(table, np.zeros(10 * BLOCK, np.int8), np.zeros((10 * BLOCK, 6), np.float32))
+
+
+def enter(cells, x0, *readings, time=0.0):
     """Readings (x, y, normal's x, normal's y) of a robot at the origin that looks along x."""
     rows = np.array(readings, float)
-    settle(surfaces, (x0, 0.0, CELL), (0.0, 0.0, 0.0), rows[:, :2].copy(), rows[:, 2:].copy(), time)
+    return settle(cells, (x0, 0.0, CELL), (0.0, 0.0, 0.0), rows[:, :2].copy(), rows[:, 2:].copy(), time)
 
 
 def wall(y=0.5):
-    surfaces = np.zeros((20, 20, 6), np.float32)
-    enter(surfaces, 0.0, *((x, y, 0.0, -1.0) for x in np.arange(0.05, 2.0, 0.02)))
-    return surfaces
+    cells = bare()
+    enter(cells, 0.0, *((x, y, 0.0, -1.0) for x in np.arange(0.05, 2.0, 0.02)))
+    return cells
 
 
-def correction_of(surfaces, *readings, time=9.0):
+def correction_of(cells, *readings, time=9.0):
     """The normal equations' right side and the points used, for a robot at the origin that looks along x."""
     rows = np.array(readings, float)
     points, facing = rows[:, :2].copy(), rows[:, 2:].copy()
-    _, right, used = equations(surfaces, (0.0, 0.0, CELL), (0.0, 0.0, 0.0), points, facing, time)
+    _, right, used = equations(cells, (0.0, 0.0, CELL), (0.0, 0.0, 0.0), points, facing, time)
     return right, used
 
 
 def test_a_cell_keeps_the_mean_of_its_first_readings():
-    surfaces = np.zeros((5, 5, 6), np.float32)
-    enter(surfaces, 1.0, *((x, 0.35, 0.0, -1.0) for x in (1.21, 1.23, 1.25)), time=7.0)
-    assert surfaces[3, 2] == pytest.approx((3.0, 3 * 0.03, 3 * 0.05, 0.0, -3.0, 7.0), abs=1e-6)
-    for _ in range(100):
-        enter(surfaces, 1.0, (1.29, 0.35, 0.0, -1.0))
-    assert surfaces[3, 2, 0] == STEADY
-    enter(surfaces, 1.0, (-9.0, 99.0, 0.0, -1.0))  # out of the grid: nothing
-    assert surfaces[:, :, 0].sum() == STEADY
+    cells = bare()
+    assert enter(cells, 1.0, *((x, 0.35, 0.0, -1.0) for x in (1.21, 1.23, 1.25)), time=7.0).size == 0
+    surface = cells.surfaces[place(cells.table, 3, 2)]
+    assert surface == pytest.approx((3.0, 3 * 0.03, 3 * 0.05, 0.0, -3.0, 7.0), abs=1e-6)
+    steady = [enter(cells, 1.0, (1.29, 0.35, 0.0, -1.0)).tolist() for _ in range(100)]
+    assert [k for k, found in enumerate(steady) if found] == [STEADY - 4]  # said once, when it is
+    assert steady[int(STEADY) - 4] == [3 * 24 + 2]
+    assert surface[0] == STEADY
+    enter(cells, 1.0, (-9.0, 99.0, 0.0, -1.0))  # out of the grid: nothing
+    assert cells.surfaces[:, 0].sum() == STEADY
 
 
 def test_a_straight_wall_faces_the_robot_and_a_lone_point_nowhere():
@@ -84,10 +93,10 @@ def test_what_faces_another_way_what_was_just_first_seen_and_what_is_far_does_no
 
 
 def test_the_other_side_of_a_thin_wall_is_not_mixed_with_the_first():
-    surfaces = wall(0.52)
-    before = surfaces.copy()
-    enter(surfaces, 0.0, (1.03, 0.57, 0.0, 1.0))
-    np.testing.assert_array_equal(surfaces, before)
+    cells = wall(0.52)
+    before = cells.surfaces.copy()
+    enter(cells, 0.0, (1.03, 0.57, 0.0, 1.0))
+    np.testing.assert_array_equal(cells.surfaces, before)
 
 
 def test_a_displaced_scan_is_brought_back():
@@ -98,7 +107,7 @@ def test_a_displaced_scan_is_brought_back():
     angles = -math.pi + 2 * math.pi / 360 * np.arange(360)
     points = (seen[:, None] * np.column_stack((np.cos(angles), np.sin(angles))))[seen < 5.0]
     (x, y, yaw), _ = align(
-        memory.grid.surfaces,
+        memory.grid.cells,
         memory.grid.frame,
         (0.36, 0.13, 0.13),
         np.diag((0.01, 0.01, 0.01)),
@@ -122,7 +131,7 @@ def test_along_a_bare_wall_the_odometry_is_believed_and_across_it_the_wall():
 def test_nothing_seen_changes_nothing():
     spread = np.diag((0.1, 0.2, 0.3))
     pose, after = align(
-        np.zeros((9, 9, 6)),
+        bare(),
         (0.0, 0.0, CELL),
         (0.3, 0.4, 0.5),
         spread,

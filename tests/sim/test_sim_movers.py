@@ -30,8 +30,8 @@ def walked(mover, until, robot=AWAY, dt=0.01, radius=0.3):
 @pytest.mark.parametrize(
     ("time", "x"),
     # 4 m at 1 m/s with a halt of 3 s after 2 m: a round trip of 14 s
-    [(0.0, 0.0), (1.0, 1.0), (2.0, 2.0), (4.5, 2.0), (6.0, 3.0), (7.0, 4.0), (8.0, 3.0), (10.0, 2.0), (13.0, 1.0), (14.0, 0.0)],
-)  # fmt: skip
+    [(0, 0), (1, 1), (2, 2), (4.5, 2), (6, 3), (7, 4), (8, 3), (10, 2), (13, 1), (14, 0)],
+)
 def test_a_patrol_stands_half_way_for_its_pause_both_ways(time, x):
     mover = Mover(0.25, (0.0, 0.0), (4.0, 0.0), 1.0, pause=3.0)
     assert mover.at(time) == pytest.approx((x, 0.0))
@@ -113,12 +113,14 @@ def test_a_file_from_before_there_were_kinds_is_read_as_patrols(tmp_path):
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=12))
 def test_any_row_is_a_mover_or_refused_in_one_line(row):
+    said = ""
     try:
         mover = Mover.of(row)
     except ValueError as error:
-        assert str(error).startswith("mover: ") and "\n" not in str(error)
-    else:
+        said = str(error)
+    if not said:
         assert Mover.of(mover.row) == mover
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(

@@ -397,6 +397,7 @@ class CompiledRunner:
             sights,
         )
         made = int(run["made"][0])
+        looks = made if run["contact"][0] else 0  # nobody asks for them of a drive without a contact
         return Episode(
             reached=bool(run["reached"][0]),
             contacts=max(int(run["contact"][0]), int(run["touched"][0])),
@@ -408,7 +409,7 @@ class CompiledRunner:
             standing_contacts=int(run["standing"][0]),
             sights=tuple(
                 Sight((k + 1) * WINDOW_NS * 1e-9, (x, y, yaw), speed, turn, np.reshape(places, (moving, 3)))
-                for k, (x, y, yaw, speed, turn, *places) in enumerate(sights[: made if run["contact"][0] else 0].tolist())
+                for k, (x, y, yaw, speed, turn, *places) in enumerate(sights[:looks].tolist())
             ),
         )
 

@@ -15,7 +15,8 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     success, contact, standing_contact, timeout: {count, share, low, high}, 95 % Wilson intervals; contact counts the
     episodes in which the robot drove into something, standing_contact those in which something came at it as it
     stood. impact: of those in worlds with movers in which it drove, the mean speed in m/s, the mean of the least that
-    there could have been, and how many there need not have been. score, time (of successes), path: {mean, low, high}, 95 % bootstrap intervals; minimum_distance: the least.
+    there could have been, and how many there need not have been. score, time (of successes), path: {mean, low, high},
+    95 % bootstrap intervals; minimum_distance: the least.
     """
     n = len(rows)
 
@@ -107,8 +108,8 @@ def table(by_case: dict[str, dict[str, Any]]) -> str:
         if "impact" in s:
             i = s["impact"]
             lines.append(
-                f"{name:<{width}} drove into something at {i['speed']:.2f} m/s in the mean, {i['bound']:.2f} by braking "
-                f"from when it could be seen; {i['avoidable']} of {i['count']} need not have been"
+                f"{name:<{width}} drove into something at {i['speed']:.2f} m/s in the mean, {i['bound']:.2f} by "
+                f"braking from when it could be seen; {i['avoidable']} of {i['count']} need not have been"
             )
     for name, s in by_case.items():
         if "inferences_saved" in s:

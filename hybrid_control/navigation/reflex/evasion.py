@@ -74,8 +74,8 @@ def clear_times(
 ) -> None:
     """Fill `times` (SPEEDS, TURNS): s, at most HORIZON, for which each motion stays clear of all that moves.
 
-    movers: (n, 6) x, y, vx, vy, radius in the body frame, m and m/s, and s for which each counts; standing: (k, 2) m, points before which the
-    robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
+    movers: (n, 6) x, y, vx, vy, radius in the body frame, m and m/s, and s for which each counts; standing: (k, 2) m,
+    points before which the robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
     """
     for a in range(SPEEDS):
         for b in range(TURNS):

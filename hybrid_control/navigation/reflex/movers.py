@@ -1,8 +1,8 @@
 """What moves around the robot: things tracked from scan to scan, and which motions they leave it.
 
 Clusters of the scan are followed (`tracks`), one moves if it comes to where the scans had seen free ground (`ground`),
-and from those that move follows a table of the motions that keep the robot's outline clear of them (`evasion`). Who walks
-may halt at once, and who has halted may go on as they walked before: both are kept clear of.
+and from those that move follows a table of the motions that keep the robot's outline clear of them (`evasion`). Who
+walks may halt at once, and who has halted may go on as they walked before: both are kept clear of.
 """
 
 from __future__ import annotations
@@ -96,10 +96,15 @@ def watch(
 
 @numba.njit(cache=True, nogil=True)
 def _add(
-    near: NDArray[np.float64], count: int, place: tuple[float, float], velocity: tuple[float, float], radius: float, until: float
-) -> int:  # fmt: skip
-    """One more place, (x, y) m, that somebody goes from at a velocity, m/s, and that counts for so many s; how many there
-    are then."""
+    near: NDArray[np.float64],
+    count: int,
+    place: tuple[float, float],
+    velocity: tuple[float, float],
+    radius: float,
+    until: float,
+) -> int:
+    """One more place, (x, y) m, that somebody goes from at a velocity, m/s, and that counts for so many s; how many
+    there are then."""
     row = near[count]
     row[0], row[1], row[2], row[3], row[4], row[5] = place[0], place[1], velocity[0], velocity[1], radius, until
     return count + 1

@@ -12,16 +12,17 @@ import math
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_control.geometry.eikonal import FloatArray
-from hybrid_control.navigation.route.grid import TAKEN, Surfaces
+from hybrid_control.navigation.route.cells import CAME, SIDE, Cells, place
 
 Triple = tuple[float, float, float]
 
 BESIDE, BEAMS_BESIDE = 0.15, 6  # m, and number of readings to either side, that decide on a surface's normal
 AGREE = 0.8  # least cosine between the normals of a reading and of its surface
 SETTLED = 0.6  # s after its first reading from which a cell counts: what moves has left it by then
-CAME = 10.0  # s more, where something has come to where it had been free: it may follow the robot
+FOLLOWS = 10.0  # s more, where something has come to where there was nothing: it may follow the robot
 STEADY = 25.0  # readings after which a cell's mean stays as it is
 GATE = 0.15  # m from its surface beyond which a point does not count
 ROUNDS = 4  # of association and solution
@@ -68,13 +69,16 @@ def normals(points: FloatArray) -> FloatArray:
 
 @numba.njit(cache=True, nogil=True)
 def settle(
-    surfaces: Surfaces, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, time: float
-) -> None:
+    cells: Cells, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, time: float
+) -> NDArray[np.int64]:
     """Enter a scan from a pose (x, y, yaw) at `time` s into the means of its cells.
 
-    surfaces: of `grid.Grid`; frame: x and y of the first cell's corner and the cells' side, m;
-    points, facing: (n, 2), as `normals` has them. The other side of a thin wall is not mixed with the first one.
+    frame: x and y of the first cell's corner and the cells' side, m; points, facing: (n, 2), as `normals` has them. The
+    other side of a thin wall is not mixed with the first one. Returns the cells, row · columns + column, that are
+    STEADY from now on.
     """
+    rows, columns = cells.table.shape[0] * SIDE, cells.table.shape[1] * SIDE
+    surfaces, steady, n = cells.surfaces, np.empty(points.shape[0], np.int64), 0
     (x0, y0, cell), (x, y, yaw) = frame, pose
     c, s = math.cos(yaw), math.sin(yaw)
     for k in range(points.shape[0]):
@@ -82,23 +86,29 @@ def settle(
         u = x + c * points[k, 0] - s * points[k, 1] - x0
         v = y + s * points[k, 0] + c * points[k, 1] - y0
         j, i = math.floor(u / cell), math.floor(v / cell)
-        if not (0 <= i < surfaces.shape[0] and 0 <= j < surfaces.shape[1]) or (nx == 0.0 and ny == 0.0):
+        if not (0 <= i < rows and 0 <= j < columns) or cells.table[i >> 3, j >> 3] == 0:
             continue
-        count = surfaces[i, j, 0]
-        if count >= STEADY or surfaces[i, j, 3] * nx + surfaces[i, j, 4] * ny < AGREE * count:
+        at = place(cells.table, i, j)
+        count = surfaces[at, 0]
+        if count >= STEADY or (nx == 0.0 and ny == 0.0):
+            continue
+        if surfaces[at, 3] * nx + surfaces[at, 4] * ny < AGREE * count:
             continue
         if count == 0.0:
-            surfaces[i, j, 5] = time if surfaces[i, j, 5] != TAKEN else time + CAME
-        surfaces[i, j, 0] += 1.0
-        surfaces[i, j, 1] += u - j * cell
-        surfaces[i, j, 2] += v - i * cell
-        surfaces[i, j, 3] += nx
-        surfaces[i, j, 4] += ny
+            surfaces[at, 5] = time if surfaces[at, 5] != CAME else time + FOLLOWS
+        surfaces[at, 0] += 1.0
+        surfaces[at, 1] += u - j * cell
+        surfaces[at, 2] += v - i * cell
+        surfaces[at, 3] += nx
+        surfaces[at, 4] += ny
+        if count == STEADY - 1.0:
+            steady[n], n = i * columns + j, n + 1
+    return steady[:n]
 
 
 @numba.njit(cache=True, nogil=True)
 def equations(
-    surfaces: Surfaces, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, until: float
+    cells: Cells, frame: Triple, pose: Triple, points: FloatArray, facing: FloatArray, until: float
 ) -> tuple[FloatArray, FloatArray, int]:
     """Normal equations (3, 3) and (3,) of the correction in x, y and yaw, and the number of points with a surface.
 
@@ -106,7 +116,8 @@ def equations(
     """
     (x0, y0, cell), (x, y, yaw) = frame, pose
     c, s = math.cos(yaw), math.sin(yaw)
-    rows, columns, reach = surfaces.shape[0], surfaces.shape[1], math.ceil(GATE / cell - 0.01) - 1
+    table, surfaces, reach = cells.table, cells.surfaces, math.ceil(GATE / cell - 0.01) - 1
+    rows, columns = table.shape[0] * SIDE, table.shape[1] * SIDE
     normal = np.zeros((3, 3))
     right = np.zeros(3)
     used = 0
@@ -120,17 +131,18 @@ def equations(
         nearest, residual, nx, ny = GATE * GATE, 0.0, 0.0, 0.0
         for p in range(max(0, i - reach), min(rows, i + reach + 1)):
             for q in range(max(0, j - reach), min(columns, j + reach + 1)):
-                count = surfaces[p, q, 0]
-                if count < 2.0 or surfaces[p, q, 5] > until:
+                at = place(table, p, q)
+                count = surfaces[at, 0]
+                if count < 2.0 or surfaces[at, 5] > until:
                     continue
-                along = math.hypot(surfaces[p, q, 3], surfaces[p, q, 4])
-                if surfaces[p, q, 3] * fx + surfaces[p, q, 4] * fy < AGREE * along or along == 0.0:
+                along = math.hypot(surfaces[at, 3], surfaces[at, 4])
+                if surfaces[at, 3] * fx + surfaces[at, 4] * fy < AGREE * along or along == 0.0:
                     continue
-                ex = q * cell + surfaces[p, q, 1] / count - u
-                ey = p * cell + surfaces[p, q, 2] / count - v
+                ex = q * cell + surfaces[at, 1] / count - u
+                ey = p * cell + surfaces[at, 2] / count - v
                 if ex * ex + ey * ey < nearest:
                     nearest = ex * ex + ey * ey
-                    nx, ny = surfaces[p, q, 3] / along, surfaces[p, q, 4] / along
+                    nx, ny = surfaces[at, 3] / along, surfaces[at, 4] / along
                     residual = nx * ex + ny * ey
         if nx == 0.0 and ny == 0.0:
             continue
@@ -158,7 +170,7 @@ def foreseen(spread: FloatArray, dx: float, dy: float, turn: float) -> FloatArra
 
 
 def align(
-    surfaces: Surfaces,
+    cells: Cells,
     frame: Triple,
     pose: Triple,
     spread: FloatArray,
@@ -177,7 +189,7 @@ def align(
     surely = trust
     for _ in range(ROUNDS):
         x, y, yaw = here.tolist()
-        normal, right, used = equations(surfaces, frame, (x, y, yaw), points, facing, time - SETTLED)
+        normal, right, used = equations(cells, frame, (x, y, yaw), points, facing, time - SETTLED)
         if used < LEAST_POINTS:
             return pose, spread
         surely = normal / READING_SD**2 + trust

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, line_free
 from hybrid_control.navigation.route.align import align, foreseen, normals, settle
+from hybrid_control.navigation.route.front import Disc
 from hybrid_control.navigation.route.grid import Grid
-from hybrid_control.navigation.route.way import Disc, Found, Way, farthest_in_sight
+from hybrid_control.navigation.route.way import Found, Way, farthest_in_sight
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
 SEEN_TO = 5.0  # m, readings beyond are not used
 ALIGN_NS = 90_000_000  # least time between two scans that are laid over the grid
 LOOKAHEAD = 1.5  # m
 AHEAD = 3.0  # m, how far away the point is put at most
+AROUND = 1.0  # m around that in which the way is known
 NEAREST = 0.4  # m, and at least: a point that is reached is stopped at
 CELLS, FINEST, COARSEST = (
     4.3,
@@ -98,8 +100,10 @@ class RouteMemory:
             place = self._align(Pose(x, y, yaw), place, points, facing, time)
         c, s, mount = math.cos(place.yaw), math.sin(place.yaw), self._lidar
         lidar = place.x + mount.x * c - mount.y * s, place.y + mount.x * s + mount.y * c
-        self.grid.enter(*lidar, ranges, place.yaw + beams, scan.range_min, SEEN_TO)
-        settle(self.grid.surfaces, self.grid.frame, (place.x, place.y, place.yaw), points, facing, time)
+        begin = place.yaw + mount.yaw + scan.angle_min
+        self.grid.enter(*lidar, ranges, begin, scan.angle_increment, scan.range_min, SEEN_TO, time)
+        here = place.x, place.y, place.yaw
+        self.grid.touch(settle(self.grid.cells, self.grid.frame, here, points, facing, time))
 
     def _align(
         self, odometry: Pose, place: Pose, points: FloatArray, facing: FloatArray, time: float
@@ -111,7 +115,7 @@ class RouteMemory:
         c, s = math.cos(turned), math.sin(turned)
         spread = foreseen(self._spread, c * dx - s * dy, s * dx + c * dy, odometry.yaw - before.yaw)
         (x, y, yaw), self._spread = align(
-            self.grid.surfaces, self.grid.frame, (place.x, place.y, place.yaw), spread, points, facing, time
+            self.grid.cells, self.grid.frame, (place.x, place.y, place.yaw), spread, points, facing, time
         )
         turn = yaw - odometry.yaw
         c, s = math.cos(turn), math.sin(turn)
@@ -156,13 +160,14 @@ class RouteMemory:
 
     def _seek(self, place: Pose) -> GeodesicField | None:
         """The distances of the way that was found last, after the search has gone on; None where there is none."""
-        if self._way is None or self._way.found is not Found.NOT_YET:
-            goal = self.goal.x, self.goal.y
-            self._way = Way(self.grid.clear(), self.grid.frame, goal, place.x, place.y, self._disc)
-        found = self._way.go_on()
+        room = self.grid.clear()
+        if self._way is None or self._way.clear is not room:
+            self._way = Way(room, self.grid.frame, (self.goal.x, self.goal.y), self._disc)
+        self._way.touch(*self.grid.changes())
+        found = self._way.go_on(place.x, place.y)
         if found is not Found.NOT_YET:
             self.blocked = found is Found.NO_WAY
-            self._field = self._way.field() if found is Found.WAY else None
+            self._field = self._way.field(AHEAD + AROUND) if found is Found.WAY else None
         return self._field
 
     def _in_sight(self, field: GeodesicField, place: Pose) -> bool:

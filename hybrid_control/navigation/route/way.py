@@ -1,41 +1,29 @@
-"""The way from the robot to the goal over the room that a grid has: fast marching towards the robot, in parts.
+"""The way from the robot to the goal over the room that a grid has, sought in parts and kept from one to the next.
 
-The front begins at the goal, or, where that lies beyond the grid, at the grid's edge: out there nothing is known, so
-nothing is in the way. Like A* it goes first where the distance so far and the straight rest are least (the rest counts
-BIAS of itself, so that a cell's neighbours nearer to the goal are final before it), and it ends at the robot: what it
-costs follows from the way, not from the grid.
+The front (`route.front`) begins at the goal, or, where that lies beyond the grid, at the grid's edge: out there nothing
+is known, so nothing is in the way. It ends at the robot: what it costs follows from the way, not from the grid, and as
+the robot drives and sees, from what it sees.
 """
 
 from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, march, pop, push, upwind
+from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, march
+from hybrid_control.navigation.route import front as f
+from hybrid_control.navigation.route.front import BEHIND, BIAS, Disc, Front, Index
+from hybrid_control.navigation.route.room import Room
 
-Room = NDArray[np.float32]
-
-BIAS = 0.6
-BEHIND = 3.0  # cells by which the front goes on beyond the robot
 ESCAPE_COST = 5.0  # of a metre where the robot does not fit
 ESCAPE = 2.0  # m around the robot in which the way leads out from there
-CELLS_AT_ONCE = 60_000  # of the front, between two answers
+CELLS_AT_ONCE = 60_000  # that a search forgets, begins at anew or reaches between two answers
 SLACK = 0.25  # of the room beyond the least, see `farthest_in_sight`
-EASY_COST, TIGHT_COST = 3.0, 15.0  # of a metre with room `easy`, and with the least
-
-
-class Disc(NamedTuple):
-    """How much room a way asks for, m from its middle: least: what has to be there; easy: from where on it costs
-    EASY_COST a metre, and more below; wide: from where on it costs its length and no more."""
-
-    least: float
-    easy: float
-    wide: float
 
 
 class Found(IntEnum):
@@ -47,110 +35,11 @@ class Found(IntEnum):
 
 
 @numba.njit(cache=True, nogil=True)
-def cost_of(clear: float, least: float, easy: float, wide: float) -> float:
-    """Of a metre with so much room; inf where there is too little."""
-    if clear >= wide:
-        return 1.0
-    if clear >= easy:
-        return 1.0 + (EASY_COST - 1.0) * (wide - clear) / (wide - easy)
-    if clear >= least:
-        return EASY_COST + (TIGHT_COST - EASY_COST) * (easy - clear) / (easy - least)
-    return math.inf
-
-
-@numba.njit(cache=True, nogil=True)
-def _rest(i: int, j: int, row: int, column: int, cell: float) -> float:
-    return BIAS * cell * math.hypot(i - row, j - column)
-
-
-@numba.njit(cache=True, nogil=True)
-def begin(
-    field: FloatArray,
-    keys: FloatArray,
-    items: NDArray[np.int64],
-    clear: Room,
-    frame: tuple[float, float, float],
-    goal: tuple[float, float],
-    least: float,
-    to: tuple[int, int],
-) -> int:
-    """Set the cells that a front begins at: the goal's, or those of the edges that face it. Returns how many."""
-    x0, y0, cell = frame
-    rows, columns = clear.shape
-    v, u = (goal[1] - y0) / cell - 0.5, (goal[0] - x0) / cell - 0.5
-    size = 0
-    if -0.5 <= u < columns - 0.5 and -0.5 <= v < rows - 0.5:
-        i, j = round(v), round(u)
-        field[i, j] = 0.0
-        return push(keys, items, size, _rest(i, j, to[0], to[1], cell), i * columns + j)
-    for side in range(4):
-        row = 0 if side == 0 else rows - 1
-        column = 0 if side == 2 else columns - 1
-        faces = (
-            (side == 0 and v < 0.0)
-            or (side == 1 and v > row)
-            or (side == 2 and u < 0.0)
-            or (side == 3 and u > column)
-        )
-        if not faces:
-            continue
-        for k in range(columns if side < 2 else rows):
-            i, j = (row, k) if side < 2 else (k, column)
-            away = cell * math.hypot(i - v, j - u)
-            if clear[i, j] >= least and away < field[i, j]:
-                field[i, j] = away
-                size = push(keys, items, size, away + _rest(i, j, to[0], to[1], cell), i * columns + j)
-    return size
-
-
-@numba.njit(cache=True, nogil=True)
-def spread(
-    field: FloatArray,
-    done: NDArray[np.bool_],
-    keys: FloatArray,
-    items: NDArray[np.int64],
-    size: int,
-    clear: Room,
-    cell: float,
-    disc: tuple[float, float, float],
-    to: tuple[int, int],
-    most: int,
-) -> tuple[int, int]:
-    """Goes on with a front by at most so many cells: how many wait on it then, and what is `Found`."""
-    rows, columns = field.shape
-    least, easy, wide = disc
-    row, column = to
-    beyond = BEHIND * cell
-    for _ in range(most):
-        if size == 0:
-            return size, 1 if done[row, column] else 2
-        if done[row, column] and keys[0] > field[row, column] + beyond:
-            return size, 1
-        item = items[0]
-        size = pop(keys, items, size)
-        i, j = item // columns, item % columns
-        if done[i, j]:
-            continue
-        done[i, j] = True
-        for k in range(4):
-            p = i - 1 if k == 0 else i + 1 if k == 1 else i
-            q = j - 1 if k == 2 else j + 1 if k == 3 else j
-            if p < 0 or q < 0 or p >= rows or q >= columns or done[p, q]:
-                continue
-            cost = cost_of(clear[p, q], least, easy, wide)
-            if cost == math.inf:
-                continue
-            value = upwind(field, done, p, q, cell * cost)
-            if value < field[p, q] and size < keys.size:
-                field[p, q] = value
-                size = push(keys, items, size, value + _rest(p, q, row, column, cell), p * columns + q)
-    return size, 0
-
-
-@numba.njit(cache=True, nogil=True)
 def nearest_fit(clear: Room, row: int, column: int, least: float, span: int) -> tuple[int, int]:
     """The cell nearest to one where a disc of `least` m fits, within so many cells; that cell itself where none is."""
     best, found = math.inf, (row, column)
+    if clear[row, column] >= least:
+        return found
     for i in range(max(0, row - span), min(clear.shape[0], row + span + 1)):
         for j in range(max(0, column - span), min(clear.shape[1], column + span + 1)):
             away = math.hypot(i - row, j - column)
@@ -200,56 +89,128 @@ def farthest_in_sight(path: FloatArray, clear: NDArray[Any], disc: tuple[float, 
 
 
 class Way:
-    """A front from a goal towards a robot; x, y, goal: m, in the grid's frame; clear: (rows, columns) m, read as it
-    goes on."""
+    """A front from a goal towards a robot; goal: m, in the grid's frame; clear: (rows, columns) m, the room of each
+    cell, read as it goes on."""
 
     def __init__(
-        self,
-        clear: Room,
-        frame: tuple[float, float, float],
-        goal: tuple[float, float],
-        x: float,
-        y: float,
-        disc: Disc,
+        self, clear: Room, frame: tuple[float, float, float], goal: tuple[float, float], disc: Disc
     ) -> None:
-        self._clear, self._frame, self._goal, self._disc = clear, frame, goal, disc
-        x0, y0, self._cell = frame
-        rows, columns = clear.shape
-        self._at = (
-            min(max(math.floor((y - y0) / self._cell), 0), rows - 1),
-            min(max(math.floor((x - x0) / self._cell), 0), columns - 1),
-        )
-        self._span = int(ESCAPE / self._cell)
-        self._to = nearest_fit(clear, *self._at, disc.least, self._span)
-        self._field = np.full(clear.shape, math.inf)
-        self._done = np.zeros(clear.shape, np.bool_)
-        self._keys, self._items = np.empty(5 * clear.size), np.empty(5 * clear.size, np.int64)
-        self._size = begin(self._field, self._keys, self._items, clear, frame, goal, disc.least, self._to)
-        self.found = Found.NOT_YET
+        self.clear = clear
+        field, reached = np.empty(clear.shape), np.zeros(clear.shape, np.uint8)
+        self._front = Front(field, np.zeros(clear.shape, np.bool_), reached, clear, frame, goal, disc)
+        self._span = int(ESCAPE / frame[2])
+        self._keys, self._items, self._size = np.empty(0), np.empty(0, np.int64), 0
+        self._lost, self._until = np.empty(0, np.int64), np.empty(0)
+        self._losses = self._followed = self._begun = 0  # of the lost cells: all, and those done with
+        self._at = self._to = self._ordered_for = (0, 0)
+        self.found: Found | None = None  # None before it has begun
+        self.touched = 0  # cells that the last call of `go_on` had to do with
 
-    def go_on(self, cells: int = CELLS_AT_ONCE) -> Found:
-        """Go on by at most so many cells."""
-        if self.found is Found.NOT_YET:
-            self._size, found = spread(
-                self._field, self._done, self._keys, self._items, self._size, self._clear, self._cell,
-                self._disc, self._to, cells,
-            )  # fmt: skip
-            self.found = Found(found)
-            if self.found is Found.WAY and self._to != self._at:
-                self._lead_out()
+    def touch(self, where: Index, was: Room) -> None:
+        """The room of these cells, row · columns + column, is another one than it was, m."""
+        self._make_room_for(where.size)
+        self._losses = f.touch(self._front, where, was, self._lost, self._until, self._losses)
+
+    def go_on(self, x: float, y: float, cells: int = CELLS_AT_ONCE) -> Found:
+        """Go on towards a robot at (x, y), m in the grid's frame, by at most so many cells."""
+        self._look_at(x, y)
+        self.touched = 0
+        if self.found is None or self._losses or not self._settled():
+            self.found = self._search(cells)
         return self.found
 
-    def _lead_out(self) -> None:
-        """From where the robot does not fit the way leads out first."""
-        (row, column), span = self._at, self._span
-        near = slice(max(0, row - span), row + span + 1), slice(max(0, column - span), column + span + 1)
-        clear, field = self._clear[near], np.ascontiguousarray(self._field[near])
-        cost = np.where((clear > 0.0) & (clear < self._disc.least), ESCAPE_COST, math.inf)
-        march(field, cost, self._cell, (0, field.shape[0], 0, field.shape[1]))
-        self._field[near] = field
+    def _look_at(self, x: float, y: float) -> None:
+        (x0, y0, cell), (rows, columns) = self._front.frame, self.clear.shape
+        row, column = math.floor((y - y0) / cell), math.floor((x - x0) / cell)
+        self._at = min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
+        self._to = nearest_fit(self.clear, *self._at, self._front.disc.least, self._span)
 
-    def field(self) -> GeodesicField:
-        """The distances as far as they are known."""
-        x0, y0 = self._frame[0] + 0.5 * self._cell, self._frame[1] + 0.5 * self._cell
-        free = self._clear >= self._disc.least
-        return GeodesicField(x0, y0, self._cell, self._disc.least, self._goal, self._field, self._clear, free)
+    def _settled(self) -> bool:
+        """Whether what was found holds for where the robot is now."""
+        arrived = bool(self._front.done[self._to])
+        if not self._size:
+            return self.found is (Found.WAY if arrived else Found.NO_WAY)
+        cell = self._front.frame[2]
+        moved = BIAS * cell * math.dist(self._to, self._ordered_for)
+        enough = self._front.field[self._to] + BEHIND * cell
+        return arrived and bool(self._keys[0] - moved > enough)
+
+    def _search(self, cells: int) -> Found:
+        if self.found is None:
+            self._grow_heap(2 * sum(self.clear.shape))
+            self._size = f.begin(self._front, self._keys, self._items, self._to)
+            self._ordered_for = self._to
+        self._make_room_for(4 * cells)
+        before = self._followed
+        self._followed, self._losses = f.forget(
+            self._front, self._lost, self._until, before, self._losses, cells
+        )
+        self.touched = self._followed - before
+        if self._followed < self._losses:
+            return Found.NOT_YET
+        self._size = f.sort_out(
+            self._front, self._keys, self._items, self._size, self._ordered_for, self._to
+        )
+        self._ordered_for = self._to
+        self._seed(cells - self.touched)
+        if self._losses:
+            return Found.NOT_YET
+        self._grow_heap(4 * cells)
+        self._size, found, made = f.spread(
+            self._front, self._keys, self._items, self._size, self._to, cells - self.touched
+        )
+        self.touched += made
+        return Found(found)
+
+    def _seed(self, cells: int) -> None:
+        """Begin anew at what is left around the lost cells, at most so many of them."""
+        until = min(self._losses, self._begun + cells)
+        self._grow_heap(until - self._begun)
+        self._size = f.seed(
+            self._front, self._keys, self._items, self._size, self._to, self._lost, self._begun, until
+        )
+        self.touched += until - self._begun
+        self._begun = until
+        if until == self._losses:
+            self._losses = self._followed = self._begun = 0
+
+    def _grow_heap(self, more: int) -> None:
+        self._keys, self._items = _longer(self._size + more, self._size, self._keys, self._items)
+
+    def _make_room_for(self, losses: int) -> None:
+        self._lost, self._until = _longer(self._losses + losses, self._losses, self._lost, self._until)
+
+    def field(self, reach: float = math.inf) -> GeodesicField:
+        """The distances as far as they are known, a copy, within so many m of the robot along either axis.
+
+        From where the robot does not fit the way leads out first.
+        """
+        (x0, y0, cell), (rows, columns) = self._front.frame, self.clear.shape
+        (row, column), span = self._at, int(min(reach / cell, rows + columns))
+        top, left = max(0, row - span), max(0, column - span)
+        near = slice(top, row + span + 1), slice(left, column + span + 1)
+        field = np.where(self._front.reached[near], self._front.field[near], math.inf)
+        clear = self.clear[near].copy()
+        if self._to != self._at:
+            self._lead_out(field, clear, row - top, column - left)
+        least = self._front.disc.least
+        corner = x0 + (left + 0.5) * cell, y0 + (top + 0.5) * cell
+        return GeodesicField(*corner, cell, least, self._front.goal, field, clear, clear >= least)
+
+    def _lead_out(self, field: FloatArray, clear: Room, row: int, column: int) -> None:
+        span, least = self._span, self._front.disc.least
+        near = slice(max(0, row - span), row + span + 1), slice(max(0, column - span), column + span + 1)
+        cost = np.where((clear[near] > 0.0) & (clear[near] < least), ESCAPE_COST, math.inf)
+        out = np.ascontiguousarray(field[near])
+        march(out, cost, self._front.frame[2], (0, out.shape[0], 0, out.shape[1]))
+        field[near] = out
+
+
+def _longer(size: int, used: int, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
+    """The arrays (n,) with room for `size` values, the first `used` of which are kept."""
+    if size <= arrays[0].size:
+        return list(arrays)
+    longer = [np.empty(max(size, 2 * arrays[0].size), a.dtype) for a in arrays]
+    for new, old in zip(longer, arrays, strict=True):
+        new[:used] = old[:used]
+    return longer

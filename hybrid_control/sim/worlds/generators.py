@@ -332,12 +332,11 @@ def generate(name: str, seed: int = 0, scale: float = 1.0, **options: Any) -> Wo
     arena(polygons=34, size=20 m, gap=0.5 m); patches(length=10 m, forbidden="puddle", permitted="mat", count=5,
     obstacles=8); open(length=10); fardoor(nearest=2, farthest=20, door=1.3 m); spiral(corridor=0.9 m, turns=2);
     zigzag(baffles=6, gap=1, width=4 m); gaps(width=0.43, more=0.1 m, count=3); poles(count=60, gap=0.75 m);
-    pocket(depth=4 m, count=2); tight_arena(polygons=70, size=20, gap=-0.25 m); stopping, headon(movers=4, speed=1.5 m/s,
-    obstacles=8); chasing(movers=3, speed=1.5 m/s, obstacles=8); stepping(movers=3, speed=1.5 m/s, nearest=0.8,
-    farthest=2.0 m before the robot's nose). Each has a path to its goal with the
-    room that `guaranteed` says around the standing obstacles, found by search on the inflated map; a draw without one
-    is drawn again. ValueError for an unknown name
-    or option, or where 200 draws gave no such world.
+    pocket(depth=4 m, count=2); tight_arena(polygons=70, size=20, gap=-0.25 m); stopping and headon(movers=4,
+    speed=1.5 m/s, obstacles=8); chasing(movers=3, speed=1.5 m/s, obstacles=8); stepping(movers=3, speed=1.5 m/s,
+    nearest=0.8, farthest=2.0 m before the robot's nose). Each has a path to its goal with the room that `guaranteed`
+    says around the standing obstacles, found by search on the inflated map; a draw without one is drawn again.
+    ValueError for an unknown name or option, or where 200 draws gave no such world.
     """
     if not 0.1 <= scale <= 20.0:
         raise ValueError(f"world {name!r}: a scale of {scale:g}; expected 0.1 .. 20")
