@@ -108,7 +108,7 @@ def test_before_one_who_has_halted_room_is_kept_and_behind_them_not():
         for y in path:
             times, moving = times_beside(watched, (1.5, y, 0.25))
         assert moving == 1
-        assert (times[AHEAD, STRAIGHT] < HORIZON) is kept, stands
+        assert bool(times[AHEAD, STRAIGHT] < HORIZON) is kept, stands
 
 
 def test_after_some_time_one_who_has_halted_is_an_obstacle_as_any_other():
