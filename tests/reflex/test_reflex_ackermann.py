@@ -104,7 +104,7 @@ def test_the_guard_answers_an_arc_by_arcs_that_are_no_faster_and_turn_the_same_w
     points = np.random.default_rng(seed).uniform(-2, 2, (20, 2)).astype(np.float32)
     scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
     scan["count"], scan["points"][: len(points)] = len(points), points
-    record["outline"] = (0.25, 0.2, 0.04, 0.0)
+    record["outline"], record["yaw_acceleration"] = (0.25, 0.2, 0.04, 0.0), 8.0
     record["stop_distance"], record["deceleration"], record["radius"] = 0.15, 2.0, RADIUS
     record["speed"], record["turn"] = speed, speed * curve / RADIUS
     angular = share * abs(linear) / RADIUS

@@ -18,7 +18,7 @@ def guarded(points, linear, angular, age=0.0, deceleration=2.0, margin=0.05, fro
     points = np.asarray(points, np.float32).reshape(-1, 2)
     scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
     scan["count"], scan["points"][: len(points)] = len(points), points
-    record["outline"] = (*HALF, margin, 0.0)
+    record["outline"], record["yaw_acceleration"] = (*HALF, margin, 0.0), 8.0
     record["stop_distance"], record["deceleration"], record["age"] = front, deceleration, age
     record["speed"], record["turn"] = motion
     x, y, w, changed = guard(scan, linear, 0.0, angular, record)

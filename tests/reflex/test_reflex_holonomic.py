@@ -22,7 +22,7 @@ def records(points, moving=(0.0, 0.0, 0.0), response=0.5):
     scan["count"] = len(points)
     scan["points"][: len(points)] = np.array(points, np.float32).reshape(-1, 2)
     drift = [v * response for v in moving]
-    record["outline"] = (HALF, HALF, 0.04, 0.0)
+    record["outline"], record["yaw_acceleration"] = (HALF, HALF, 0.04, 0.0), 8.0
     record["holonomic"], record["stop_distance"], record["deceleration"] = 1, 0.15, 2.0
     record["response"] = response
     record["drift_x"], record["drift_y"], record["drift_yaw"] = drift

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import OUTLINE, Outline, outline_distance
-from hybrid_control.navigation.reflex.guard import MAX_YAW_ACCELERATION, REACTION
+from hybrid_control.navigation.reflex.guard import REACTION
 from hybrid_control.navigation.reflex.percept import NEAR
 from hybrid_control.parameters import Value
 
@@ -62,7 +62,7 @@ def robot_of(settings: Mapping[str, Value], gains: Mapping[str, Value]) -> Any:
     response = float(settings["response_time"]) if settings["holonomic"] else 0.0
     way = fastest * (timeout + REACTION + response) + 0.5 * fastest * fastest / braking
     reach = max(NEAR, body.reach + float(gains["stop_distance"]) + way)
-    limits = (fastest, fastest_turn, braking, MAX_YAW_ACCELERATION)
+    limits = (fastest, fastest_turn, braking, float(settings["max_yaw_acceleration"]))
     view = (reach, timeout, bool(settings["open_space"]), float(gains["max_unknown"]))
     others = float(settings["min_turning_radius"]), float(gains["hidden_speed"])
     return np.array((outline, *limits, *view, *others), ROBOT)[()]

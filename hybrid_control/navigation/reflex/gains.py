@@ -73,6 +73,8 @@ SETTINGS: tuple[Parameter, ...] = (
     Parameter("robot_width", 0.43, "m", "outline of the robot along y", 0.05, 5.0),
     Parameter("outline_x", 0.0, "m",
               "the outline's middle ahead of base_link, as of a car whose base_link is on its rear axle", -2.0, 2.0),
+    Parameter("max_yaw_acceleration", 8.0, "rad/s²",
+              "steepest change of yaw rate commanded, which the base is counted on to follow", 0.1, 50.0),
     Parameter("min_turning_radius", 0.0, "m",
               "radius of the tightest circle that base_link drives on, for a base that can't turn on the spot, such as "
               "wheelbase / tan(max_steering) of a car with base_link in the middle of its rear axle; 0: it can",

@@ -24,7 +24,6 @@ from hybrid_control.signals.headings import sector_of, wrapped
 GUARD_MARGIN = 0.04  # m, what is kept around the outline for the noise of the scan
 SLIM_MARGIN, SLIM_STOP = 0.02, 0.05  # m, and of free way ahead, where it goes slowly through a narrow place
 REACTION = 0.1  # s, in which a command takes its way
-MAX_YAW_ACCELERATION = 8.0  # rad/s², steepest change of yaw rate commanded
 LAG = 0.1  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
 AT_REST = 0.05  # m/s, of a car, below which its steering may be anywhere
 LEAST_LAG = 0.02  # rad, by which a change of turn puts an arc off that is looked at
@@ -42,6 +41,7 @@ GUARD = np.dtype(
         ("holonomic", np.int64),  # 1: moves in any direction
         ("stop_distance", np.float64),  # m, free way ahead that is kept
         ("deceleration", np.float64),  # m/s²
+        ("yaw_acceleration", np.float64),  # rad/s², steepest change of yaw rate commanded
         ("response", np.float64),  # s, in which a holonomic vehicle follows a command as a low pass does
         ("creep", np.float64),  # m/s, towards where nothing valid comes from
         ("scan_age", np.float64),  # s, of the scan
@@ -114,7 +114,7 @@ def _mean_turn(angular: float, horizon: float, g: Any) -> float:
     While the turn goes from w0 to w1 at a rad/s², the heading falls behind that of w1 by (w0 - w1) |w0 - w1| / (2 a).
     """
     change = g.turn - angular
-    lag = 0.5 * change * abs(change) / MAX_YAW_ACCELERATION
+    lag = 0.5 * change * abs(change) / g.yaw_acceleration
     return angular + (lag / horizon if abs(lag) < abs(change) * horizon else change)
 
 
@@ -184,7 +184,7 @@ def fastest_within(sight: float, age: float, g: Any) -> float:
 def _turning_on(angular: float, g: Any) -> float:
     """s that a turn goes on for beyond the reaction, as far as the margin does not cover the way of the corners."""
     radius = math.hypot(g.outline.half_length + abs(g.outline.middle), g.outline.half_width)
-    beyond = 0.5 * angular * angular / MAX_YAW_ACCELERATION - REACTION * abs(angular)
+    beyond = 0.5 * angular * angular / g.yaw_acceleration - REACTION * abs(angular)
     uncovered = radius * beyond - g.outline.margin
     return uncovered / (radius * abs(angular)) if uncovered > 0.0 else 0.0
 

@@ -11,7 +11,6 @@ from hybrid_control.navigation.reflex.corners import fastest_past
 from hybrid_control.navigation.reflex.evasion import evade, on_a_circle
 from hybrid_control.navigation.reflex.guard import (
     GUARD_MARGIN,
-    MAX_YAW_ACCELERATION,
     SLIM_MARGIN,
     SLIM_STOP,
     guard,
@@ -88,7 +87,7 @@ def limit(c: Any, now_ns: int) -> None:
     if car:  # whatever the speed, on the curve of the steering
         command.angular_z = c.curvature * command.linear_x
     else:
-        command.angular_z = _towards(command.angular_z, w, MAX_YAW_ACCELERATION * c.dt)
+        command.angular_z = _towards(command.angular_z, w, c.guard.yaw_acceleration * c.dt)
 
 
 @njit(cache=True, nogil=True)

@@ -51,6 +51,7 @@ def connect(
     for name, value in outline_of(settings)._asdict().items():
         guard["outline"][name] = value
     guard["outline"]["margin"] = GUARD_MARGIN
+    guard["yaw_acceleration"] = float(settings["max_yaw_acceleration"])
     guard["holonomic"] = bool(settings["holonomic"])
     guard["radius"] = float(settings["min_turning_radius"])
     guard["response"] = float(settings["response_time"])

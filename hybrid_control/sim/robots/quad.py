@@ -102,13 +102,7 @@ class Quadrotor(Vehicle):
     @property
     def reflex_settings(self) -> dict[str, Value]:
         """What a ground robot has not; config/quad.yaml has the same outline, and leaves height to an autopilot."""
-        return {
-            "holonomic": True,
-            "hover_height": self.hover_height,
-            "robot_length": self.length,
-            "robot_width": self.width,
-            "open_space": True,
-        }
+        return {**self.shape_settings, "holonomic": True, "hover_height": self.hover_height}
 
     @property
     def reflex_gains(self) -> dict[str, Value]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STANDING_SPEED = 0.02  # m/s; a robot whose wheels are commanded less than this stands
 COMMANDED_SPEED, COMMANDED_YAW_RATE = 1.0, 2.2  # m/s and rad/s that the reflex asks for at most where nobody says more
+COMMANDED_YAW_ACCELERATION = 8.0  # rad/s²
 SCAN_COUNTS = 0.5  # s
 TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
 
@@ -250,15 +251,21 @@ class Vehicle(ABC):
     @property
     def reflex_settings(self) -> dict[str, Value]:
         """Settings of the reflex that drives it, over the reflex's own."""
-        # the simulator's worlds are open: where its lidar meets nothing there is nothing
-        settings: dict[str, Value] = {
-            "robot_length": self.length, "robot_width": self.width, "open_space": True,
-        }  # fmt: skip
-        places = ("outline_x", "lidar_x", "lidar_y", "lidar_yaw")
-        settings |= {name: value for name in places if (value := getattr(self, name))}
+        settings = self.shape_settings
+        turning = 2.0 * self.yaw_acceleration / 3.0
+        if turning < COMMANDED_YAW_ACCELERATION:
+            settings["max_yaw_acceleration"] = turning
         if self.wheels is not None and self.wheels.turning_radius:
             settings["min_turning_radius"] = self.wheels.turning_radius
         return settings
+
+    @property
+    def shape_settings(self) -> dict[str, Value]:
+        """Of those its outline and its lidar's mount."""
+        # the simulator's worlds are open: where its lidar meets nothing there is nothing
+        shape: dict[str, Value] = {"robot_length": self.length, "robot_width": self.width, "open_space": True}
+        places = ("outline_x", "lidar_x", "lidar_y", "lidar_yaw")
+        return shape | {name: value for name in places if (value := getattr(self, name))}
 
     @property
     def camera_settings(self) -> dict[str, Value]:
