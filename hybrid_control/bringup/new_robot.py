@@ -191,9 +191,10 @@ def write(path: Path, values: Mapping[str, Mapping[str, Value]], comment: str) -
         nodes = read_yaml(scratch)
         kinds.build("robot", launch_arguments(scratch, values))
         os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(scratch), str(path))) from None
+    finally:
+        scratch.unlink(missing_ok=True)  # where it is not yet the file itself
     return f"{sum(map(len, nodes.values()))} parameters of {', '.join(nodes)}: fine"
 
 
