@@ -83,6 +83,7 @@ def _new_robot(arguments: argparse.Namespace) -> int:
             f"measured with {arguments.robot} in the simulator",
         )
     elif measure == "floor":
+        _say_how_again(arguments, answers)
         found, how = _measured_on_floor(answers), "measured on the floor"
     if found is not None:
         print("measured, median (lowest .. highest):", *(f"  {line}" for line in files.told(found)), sep="\n")
@@ -113,6 +114,18 @@ def _described(name: str | None) -> Vehicle | None:
     return vehicle(name)
 
 
+def _say_how_again(arguments: argparse.Namespace, answers: Mapping[str, Value]) -> None:
+    """Where the drive fails, nobody wants to be asked everything anew."""
+    words = [
+        word
+        for name, value in answers.items()
+        if name != "measure"
+        for word in ("--set", f"{name}={_shown(value)}")
+    ]
+    command = ["hybrid-control", "new-robot", str(arguments.out), "--measure", "floor", "--yes", *words]
+    print(f"\nthe same again, without questions:\n  {shlex.join(command)}")
+
+
 def _say_what_next(arguments: argparse.Namespace, words: Mapping[str, str]) -> None:
     options = [part for name, word in words.items() for part in (f"--{name.replace('_', '-')}", word)]
     mine = shlex.quote(str(arguments.out))
@@ -120,6 +133,8 @@ def _say_what_next(arguments: argparse.Namespace, words: Mapping[str, str]) -> N
     print(
         f"  hybrid-control mask --save {mine}    # the robot standing free: where its lidar sees the robot itself"
     )
+    if arguments.measure == "no" or (arguments.measure is None and arguments.robot is None):
+        print(f"  hybrid-control new-robot {mine} --force --measure floor    # no number was measured yet")
     if arguments.robot is not None:
         print(f"  hybrid-control sim --robot {shlex.quote(arguments.robot)} --params {mine}")
     print(f"  hybrid-control up robot {shlex.join(options)}    # wheels in the air: docs/bringup.md, step 4")
@@ -140,10 +155,8 @@ def _answers(arguments: argparse.Namespace, measure: str, robot: Vehicle | None)
     by_robot = described(robot) if robot is not None else {}
     ask = sys.stdin.isatty() and not arguments.yes
     known: dict[str, Value] = {"measure": measure, **told}
-    if "min_turning_radius" in by_robot and told.get("drive", by_robot["drive"]) == by_robot["drive"]:
-        known.setdefault("min_turning_radius", by_robot["min_turning_radius"])
-    if by_robot and ask and _confirmed(by_robot):
-        known |= {name: value for name, value in by_robot.items() if name not in told}
+    if by_robot and (_confirmed(by_robot) if ask else arguments.yes):
+        known = {**by_robot, **known}
     missing = []
     for question in QUESTIONS:
         if question.name in known or not question.asked(known):
@@ -240,6 +253,7 @@ def _ask_consent(trial: Trial) -> None:
         f"The floor must be level and free for {trial.space:.1f} m ahead of it, for {trial.beside:.1f} m on either "
         "side, and behind it as far as it swings.\n"
         "Have a hand on a switch that cuts the motors' power: nothing here was ever tried on a real robot.\n"
+        "The base must stop by itself when commands stay away.\n"
         "Any key or Ctrl-C stops it; so does anything in its way, and odometry or a scan that falls silent."
     )
     try:

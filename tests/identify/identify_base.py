@@ -21,7 +21,9 @@ def settings(**values):
 
 def trial(speed=0.5, yaw_rate=1.0, shares=(1.0,), **more):
     wish = {name: more.pop(name) for name in ("braking", "turning_radius", "delay") if name in more}
-    return Trial(Wish(speed=speed, yaw_rate=yaw_rate, shares=shares, **{"braking": 1.0, **wish}), settings(**more))
+    return Trial(
+        Wish(speed=speed, yaw_rate=yaw_rate, shares=shares, **{"braking": 1.0, **wish}), settings(**more)
+    )
 
 
 def sweep(stamp_ns, ranges=FAR, first=-math.pi, beams=360, step=math.tau / 360):

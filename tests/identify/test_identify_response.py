@@ -102,7 +102,9 @@ def test_braking_of_a_base_that_is_no_ramp_never_makes_its_way_shorter(constant,
 
 def test_a_base_that_still_grows_faster_when_it_must_stop_is_said_to():
     times = np.arange(0.5, 4.0, 0.02)
-    speeds = np.where(times < 2.0, np.clip(0.5 * (times - 1.0), 0.0, None), np.clip(0.5 - (times - 2.0), 0.0, None))
+    speeds = np.where(
+        times < 2.0, np.clip(0.5 * (times - 1.0), 0.0, None), np.clip(0.5 - (times - 2.0), 0.0, None)
+    )
     found = respond(Step(1.0, 1.0, 2.0, times, speeds))
     assert not found.steady
     assert found.acceleration == pytest.approx(0.5, rel=0.1)
@@ -117,10 +119,14 @@ def test_of_ramps_that_fit_as_well_the_longest_counts():
 
 def test_what_shows_nothing_is_refused_in_one_line():
     step = step_of()
-    with pytest.raises(ValueError, match=r"^odometry: 0 was reached where 1 was commanded: it does not follow$"):
+    with pytest.raises(
+        ValueError, match=r"^odometry: 0 was reached where 1 was commanded: it does not follow$"
+    ):
         respond(Step(1.0, step.begun, step.ended, step.times, 0.0 * step.speeds))
     few = step_of(3.0)
-    with pytest.raises(ValueError, match=r"^odometry: 4 messages while it drove and .* expected 6 of each at least$"):
+    with pytest.raises(
+        ValueError, match=r"^odometry: 4 messages while it drove and .* expected 6 of each at least$"
+    ):
         respond(few)
     with pytest.raises(ValueError, match="expected as many"):
         Step(1.0, 0.0, 1.0, np.zeros(3), np.zeros(4))

@@ -49,7 +49,11 @@ def test_a_trial_finds_delay_acceleration_and_braking_of_a_base():
 def test_a_trial_in_the_simulator_finds_the_numbers_of_the_robots_description(numbers):
     robot = replace(vehicle("jackal"), **numbers)
     wish = Wish(
-        speed=0.6, yaw_rate=0.75, braking=0.5, turning_radius=numbers.get("turning_radius", 0.0), shares=(1.0,)
+        speed=0.6,
+        yaw_rate=0.75,
+        braking=0.5,
+        turning_radius=numbers.get("turning_radius", 0.0),
+        shares=(1.0,),
     )
     one = Trial(wish, check_all(SETTINGS, robot.reflex_settings))
     drive(one, robot)
@@ -185,10 +189,16 @@ def test_a_way_that_is_not_free_is_refused_with_how_much_is_there_before_anythin
 @pytest.mark.parametrize(
     ("scan", "why"),
     [
-        (lambda base, stamp: sweep(stamp, math.inf), "nothing in range anywhere, as one of a covered lidar does"),
+        (
+            lambda base, stamp: sweep(stamp, math.inf),
+            "nothing in range anywhere, as one of a covered lidar does",
+        ),
         (lambda base, stamp: sweep(stamp, math.nan), "nothing in range anywhere"),
         (lambda base, stamp: sweep(stamp, first=-0.2, beams=23), "the lidar does not see all of the way"),
-        (lambda base, stamp: sweep(stamp, np.r_[[FAR] * 180, [math.nan] * 12, [FAR] * 168]), "does not see all"),
+        (
+            lambda base, stamp: sweep(stamp, np.r_[[FAR] * 180, [math.nan] * 12, [FAR] * 168]),
+            "does not see all",
+        ),
     ],
     ids=["covered", "dead", "narrow", "a dead sector ahead"],
 )
@@ -218,7 +228,9 @@ def test_braking_that_is_worse_than_was_said_is_counted_on_from_then_on():
 
 
 def test_a_trial_that_would_need_a_hall_is_refused_at_once():
-    with pytest.raises(ValueError, match=r"^a trial at 5 m/s with braking of 0.5 m/s² would need 56 m, expected 20 m"):
+    with pytest.raises(
+        ValueError, match=r"^a trial at 5 m/s with braking of 0.5 m/s² would need 56 m, expected 20 m"
+    ):
         Trial(Wish(speed=5.0, yaw_rate=1.0, braking=0.5), settings())
 
 
@@ -228,3 +240,15 @@ def test_a_stop_by_hand_is_kept_and_the_first_reason_stays():
     one.stop("something else")
     assert one.fault == "stopped by hand"
     assert one.command(10**15) == Twist(10**15)
+
+
+def test_a_lidar_that_sees_less_far_than_it_may_need_to_stop_is_refused():
+    """1.5 m/s, counted on 1 m/s² and 0.3 s: 1.575 m to stop."""
+
+    def scan(base, stamp):
+        return replace(sweep(stamp, 1.4), range_max=1.5)
+
+    one, base = trial(speed=1.5), Base(scan=scan)
+    base.drive(one)
+    assert "the lidar sees 1.5 m, and it may need 1.6 m to stop: say a lower max_speed" in one.fault
+    assert not moving(base.sent)

@@ -70,7 +70,9 @@ def test_a_file_by_the_simulator_launches_and_drives_the_robot_to_its_goal(tmp_p
     reflex = graph.values("reflex_node")
     assert graph.values("planner_node")["robot_width"] == reflex["robot_width"] == 0.43
     assert (reflex["max_speed"], reflex["open_space"]) == (1.0, False)
-    assert reflex["max_acceleration"] == pytest.approx(0.8 * 3.0, abs=0.03)  # of its acceleration, the lower one
+    assert reflex["max_acceleration"] == pytest.approx(
+        0.8 * 3.0, abs=0.03
+    )  # of its acceleration, the lower one
     assert "firmware_bridge_node" not in read_yaml(file)
 
     robot, seed = vehicle("jackal"), 1
@@ -93,13 +95,22 @@ def test_each_derived_value_stands_with_its_reason_at_the_top_and_stays_when_the
     text = file.read_text()
     head = text[: text.index("/**/")]
     values = read_yaml(file)["reflex_node"]
-    for name in ("max_speed", "max_acceleration", "stop_distance", "clearance", "scan_timeout", "avoidance_distance"):
+    for name in (
+        "max_speed",
+        "max_acceleration",
+        "stop_distance",
+        "clearance",
+        "scan_timeout",
+        "avoidance_distance",
+    ):
         assert f"#   {name} {values[name]:g} " in head
     assert "no drive was measured" in head
     assert refresh(file) == text
 
 
-def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_again(tmp_path, monkeypatch, capsys):
+def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_again(
+    tmp_path, monkeypatch, capsys
+):
     file = tmp_path / "mine.yaml"
     lines = [
         "hexapod", "drone", "skid",  # drive
@@ -130,7 +141,10 @@ def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_agai
 def test_what_the_description_says_is_confirmed_once_and_not_asked(tmp_path, monkeypatch, capsys):
     file = tmp_path / "mine.yaml"
     with terminal(monkeypatch, "yes", *[""] * 20):
-        assert main(["new-robot", str(file), "--robot", "jackal", "--measure", "no", *words("max_speed=0.7")]) == 0
+        assert (
+            main(["new-robot", str(file), "--robot", "jackal", "--measure", "no", *words("max_speed=0.7")])
+            == 0
+        )
     said = capsys.readouterr().out
     assert "robot_length: 0.508\n" in said
     assert "\nrobot_length: outline" not in said
@@ -146,7 +160,9 @@ def test_what_the_description_says_is_confirmed_once_and_not_asked(tmp_path, mon
 def test_without_a_terminal_every_answer_that_is_missing_is_named_in_one_line(tmp_path, no_terminal, capsys):
     file = tmp_path / "mine.yaml"
     said = refusal([file, *words("robot_length=0.4", "drive=ackermann", "controller=vesc")], capsys)
-    assert said.startswith("not said: robot_width, max_speed, wheelbase, max_steering, braking, delay, lidar_rate")
+    assert said.startswith(
+        "not said: robot_width, max_speed, wheelbase, max_steering, braking, delay, lidar_rate"
+    )
     assert said.endswith("say each by --set NAME=VALUE, or --yes for the defaults of those that have one")
     said = refusal([file, "--yes", *words("robot_length=0.4")], capsys)
     assert said == "not said: robot_width, max_speed, max_yaw_rate; say each by --set NAME=VALUE"
@@ -167,7 +183,9 @@ def test_the_end_of_input_or_ctrl_c_leaves_nothing_behind(tmp_path, monkeypatch,
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_is_there_or_can_not_be_made_is_refused_before_anything_is_asked(tmp_path, no_terminal, capsys):
+def test_a_file_that_is_there_or_can_not_be_made_is_refused_before_anything_is_asked(
+    tmp_path, no_terminal, capsys
+):
     file = tmp_path / "mine.yaml"
     file.write_text("# mine\n")
     assert "is there already; another name, or --force" in refusal([file, "--yes", *words(*RULED)], capsys)
@@ -219,7 +237,8 @@ def test_a_car_with_a_controller_gets_its_circle_and_a_bridge_whose_limits_lie_a
 def test_names_of_topics_are_told_to_the_launch_and_frames_stand_in_the_file(tmp_path, no_terminal, capsys):
     file = tmp_path / "mine.yaml"
     names = words(
-        "scan=front/scan", "odom=platform/odom", "cmd_vel=base/cmd_vel", "camera=cam/image", "base_frame=base_footprint",
+        "scan=front/scan", "odom=platform/odom", "cmd_vel=base/cmd_vel", "camera=cam/image",
+        "base_frame=base_footprint",
         "scan_frame=laser", "stamped_cmd_vel=no", "no_echo=zero", "compressed=yes", "drive=mecanum",
     )  # fmt: skip
     assert main(["new-robot", str(file), "--yes", *words(*RULED), *names]) == 0
@@ -228,7 +247,11 @@ def test_names_of_topics_are_told_to_the_launch_and_frames_stand_in_the_file(tmp
     assert "--remap 'scan:=front/scan; odom:=platform/odom; camera/image_raw:=cam/image'" in line
     stated = yaml.safe_load(file.read_text())
     reflex = stated["/**/reflex_node"]["ros__parameters"]
-    assert (reflex["base_frame"], reflex["scan_frame"], reflex["no_echo"]) == ("base_footprint", "laser", "zero")
+    assert (reflex["base_frame"], reflex["scan_frame"], reflex["no_echo"]) == (
+        "base_footprint",
+        "laser",
+        "zero",
+    )
     assert (reflex["stamped_cmd_vel"], reflex["holonomic"]) == (False, True)
     assert stated["/**/planner_node"]["ros__parameters"]["compressed"] is True
 

@@ -16,7 +16,14 @@ from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.parameters import ParameterError, check_all
 
 ROVER = Measures(
-    length=0.6, width=0.4, max_speed=1.0, max_yaw_rate=2.0, braking=2.5, delay=0.2, lidar_rate=10.0, odometry_rate=50.0
+    length=0.6,
+    width=0.4,
+    max_speed=1.0,
+    max_yaw_rate=2.0,
+    braking=2.5,
+    delay=0.2,
+    lidar_rate=10.0,
+    odometry_rate=50.0,
 )
 ROBOTS = st.builds(
     Measures,
@@ -42,7 +49,10 @@ def test_the_values_of_a_rover_are_those_worked_out_by_hand():
     assert found["clearance"] == 0.16  # 0.04 + 0.3 · 1.88 · 0.2 = 0.1528
     # 0.3 + 0.23 + (0.2 + 0.1 + 0.1) + 0.25 + pi / 2 / 1.88 = 2.0155, times 0.3 / (0.2 + 0.16)
     assert found["avoidance_distance"] == 1.68
-    assert (found["scan_timeout"], found["odometry_timeout"]) == (0.5, 0.25)  # 5 / 10; 5 / 50 is less than 0.25
+    assert (found["scan_timeout"], found["odometry_timeout"]) == (
+        0.5,
+        0.25,
+    )  # 5 / 10; 5 / 50 is less than 0.25
     assert (found["robot_length"], found["robot_width"], found["holonomic"]) == (0.6, 0.4, False)
     assert found["min_turning_radius"] == 0.0
     assert "response_time" not in found
@@ -100,7 +110,9 @@ def test_a_robot_that_can_not_be_is_refused_by_name(wrong, why):
 
 
 def test_a_robot_that_hardly_brakes_is_refused_with_what_is_expected():
-    with pytest.raises(ParameterError, match=r"^max_acceleration: 0.08 is out of range, expected 0.1 .. 20 m/s²$"):
+    with pytest.raises(
+        ParameterError, match=r"^max_acceleration: 0.08 is out of range, expected 0.1 .. 20 m/s²$"
+    ):
         derived(replace(ROVER, braking=0.1))
 
 
@@ -121,33 +133,47 @@ class LateCar(Late, Car):
     """The same of a car."""
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_robot_that_is_driven_at_a_wall_with_its_own_values_does_not_touch_it(seed):
-    """Random sizes, speeds, braking, delays of up to 0.3 s and scans of 5 to 40 Hz; every fourth is a car."""
+def random_robot(seed):
+    """Of random size and speed, with 0.3 to 0.7 s of delay and scans of 5 to 40 Hz; every fourth is a car."""
     rng = np.random.default_rng(seed)
-    car = seed % 4 == 3
-    speed, radius = rng.uniform(0.2, 1.5), 0.4 / math.tan(0.5)
+    car, speed, radius = seed % 4 == 3, rng.uniform(0.8, 2.0), 0.4 / math.tan(0.5)
     robot = Measures(
         length=rng.uniform(0.2, 1.0), width=rng.uniform(0.2, 0.8), max_speed=speed,
-        max_yaw_rate=speed / radius if car else rng.uniform(0.5, 2.5), braking=rng.uniform(0.6, 4.0),
-        delay=rng.uniform(0.0, 0.3), lidar_rate=rng.uniform(5.0, 40.0), odometry_rate=50.0,
+        max_yaw_rate=speed / radius if car else rng.uniform(0.5, 2.5), braking=rng.uniform(1.0, 4.0),
+        delay=rng.uniform(0.3, 0.7), lidar_rate=rng.uniform(5.0, 40.0), odometry_rate=50.0,
         turning_radius=radius if car else 0.0,
     )  # fmt: skip
-    found = derived(robot)
+    return robot, rng.uniform(-0.5, 0.5)
+
+
+def touched(robot, yaw, found):
+    """Whether a robot with these values that is sent through a wall touches it, and the fastest that it was, m/s."""
     chosen = {p.name: found[p.name] for p in SETTINGS if p.name in found}
     gains = {p.name: found[p.name] for p in GAINS if p.name in found}
-    kind = LateCar if car else Late
+    gains["max_speed"] = 2.0 * robot.max_speed  # without a planner it drives at half of that
+    kind = LateCar if robot.turning_radius else Late
     bot = kind(settings=chosen, gains=gains, braking=robot.braking, goal=(50.0, 0.0))
-    bot.delay = robot.delay
-    bot.yaw = rng.uniform(-0.5, 0.5)
-    walls = room(right=4.0, half=3.0)
-    hits = []
+    bot.delay, bot.yaw = robot.delay, yaw
+    walls, hits = room(right=7.0, half=3.0), []
 
     def each(b):
-        if touches(b, walls):
-            hits.append((b.x, b.v))
+        hits.extend([b.v] if touches(b, walls) else [])
         return bool(hits)
 
     bot.drive(12.0, lidar(walls), period=1.0 / robot.lidar_rate, each=each)
-    assert not hits
-    assert bot.fastest > 0.3 * min(speed, 0.5)
+    return bool(hits), bot.fastest
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_robot_that_is_driven_at_a_wall_with_its_own_values_does_not_touch_it(seed):
+    robot, yaw = random_robot(seed)
+    hit, fastest = touched(robot, yaw, derived(robot))
+    assert not hit
+    assert fastest > 0.4
+
+
+@pytest.mark.parametrize("seed", [37, 41])
+def test_with_values_in_which_its_delay_is_left_out_it_would(seed):
+    robot, yaw = random_robot(seed)
+    assert touched(robot, yaw, derived(replace(robot, delay=0.0)))[0]
+    assert not touched(robot, yaw, derived(robot))[0]

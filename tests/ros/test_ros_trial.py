@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ import hybrid_control_ros.simulator
 from geometry_msgs.msg import TwistStamped
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.simulator import SimNode
-from hybrid_control_ros.trial import Names, TrialFloor
+from hybrid_control_ros.trial import Names, TrialFloor, terminal_signals
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import LaserScan
 
@@ -66,7 +67,9 @@ class Fake:
         self.near = False
         self.speed = 0.0
         self.commands = []
-        odoms, scans = (graph.publisher(k, t, qos.SENSOR) for k, t in ((OdometryMessage, "odom"), (LaserScan, "scan")))
+        odoms, scans = (
+            graph.publisher(k, t, qos.SENSOR) for k, t in ((OdometryMessage, "odom"), (LaserScan, "scan"))
+        )
         graph.tester.create_subscription(TwistStamped, "cmd_vel", self._hear, qos.COMMAND)
         self.odometry = graph.repeat(odoms, self._odometry, 50.0)
         graph.repeat(scans, self._scan, 20.0)
@@ -77,13 +80,17 @@ class Fake:
 
     def _odometry(self):
         stamp = time.time_ns()
-        return convert.odometry_message(Odometry(stamp, Pose(), Twist(stamp, self.speed)), "odom", "base_link")
+        return convert.odometry_message(
+            Odometry(stamp, Pose(), Twist(stamp, self.speed)), "odom", "base_link"
+        )
 
     def _scan(self):
         ranges = np.full(360, 5.0, np.float32)
         if self.near:
             ranges[170:190] = 0.5
-        return convert.scan_message(RangeScan(time.time_ns(), -np.pi, np.pi / 180, 0.05, 10.0, ranges), "lidar")
+        return convert.scan_message(
+            RangeScan(time.time_ns(), -np.pi, np.pi / 180, 0.05, 10.0, ranges), "lidar"
+        )
 
 
 def test_ros_trial_finds_the_simulated_robots_numbers_and_ends_with_zero(graph, robot):
@@ -109,8 +116,22 @@ def test_ros_trial_without_consent_sends_nothing_and_with_a_key_stops_and_writes
 ):
     file = tmp_path / "mine.yaml"
     answers = [
-        *("robot_length=0.508", "robot_width=0.43", "max_speed=0.6", "max_yaw_rate=1.5", "drive=differential"),
-        *("controller=none", "braking=2", "lidar_x=0", "lidar_yaw=0", "no_echo=infinite", "scan=scan", "odom=odom"),
+        *(
+            "robot_length=0.508",
+            "robot_width=0.43",
+            "max_speed=0.6",
+            "max_yaw_rate=1.5",
+            "drive=differential",
+        ),
+        *(
+            "controller=none",
+            "braking=2",
+            "lidar_x=0",
+            "lidar_yaw=0",
+            "no_echo=infinite",
+            "scan=scan",
+            "odom=odom",
+        ),
         *("cmd_vel=cmd_vel", "camera=camera", "compressed=no", "scan_frame=", "base_frame=base_link"),
         *("odom_frame=odom", "stamped_cmd_vel=yes"),
     ]
@@ -190,16 +211,30 @@ def test_ros_trial_stops_when_odometry_falls_silent_or_anything_fails(graph, mon
 def test_ros_trial_says_what_is_missing_before_anybody_is_asked(graph, monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(graph.domain))
     with TrialFloor(Names("scan", "odom", "cmd_vel", "", "base_link", "map", True)) as floor:
-        with pytest.raises(ValueError, match=r"^odom: nothing that could be read; expected the robot's driver"):
+        with pytest.raises(
+            ValueError, match=r"^odom: nothing that could be read; expected the robot's driver"
+        ):
             floor.check(0.3)
         fake = Fake(graph)
-        with pytest.raises(ValueError, match=r"^odom: nothing .*; the newest: odometry is in frame 'odom', expected 'map'$"):
+        with pytest.raises(
+            ValueError, match=r"^odom: nothing .*; the newest: odometry is in frame 'odom', expected 'map'$"
+        ):
             floor.check(2.0)
     other = graph.publisher(TwistStamped, "cmd_vel", qos.COMMAND)
     with TrialFloor(Names("scan", "odom", "cmd_vel", "", "base_link", "odom", False)) as floor:
         with pytest.raises(ValueError, match=r"^cmd_vel: /tester may command already; end it first"):
             floor.check(2.0)
         graph.tester.destroy_publisher(other)
-        with pytest.raises(ValueError, match=r"^cmd_vel: is listened to as TwistStamped; expected .*, as Twist$"):
+        with pytest.raises(
+            ValueError, match=r"^cmd_vel: is listened to as TwistStamped; expected .*, as Twist$"
+        ):
             floor.check(1.5)
     assert not fake.commands
+
+
+@pytest.mark.parametrize("kind", [signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP])
+def test_ros_trial_is_stopped_by_a_terminal_that_goes_away_or_suspends_it_and_not_ended_in_the_middle(kind):
+    with terminal_signals() as caught:
+        os.kill(os.getpid(), kind)
+        time.sleep(0.01)
+        assert caught == [kind]

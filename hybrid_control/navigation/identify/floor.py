@@ -21,9 +21,9 @@ Motion = tuple[float, float]  # m/s ahead, rad/s
 
 
 class Floor:
-    """The newest scan as points in the body's frame. settings: those of the reflex: outline, lidar and its driver.
+    """The newest scan as points in the body's frame, and how far the lidar sees.
 
-    ParameterError for a body_mask that can't be.
+    settings: those of the reflex, of outline, lidar and its driver. ParameterError for a body_mask that can't be.
     """
 
     def __init__(self, settings: Mapping[str, Value]) -> None:
@@ -35,6 +35,7 @@ class Floor:
             self._outline[f"half_{name}"] = float(settings[f"robot_{name}"]) / 2
         self._outline["margin"] = MARGIN
         self._points = np.empty((0, 2), np.float32)
+        self.sight = 0.0  # m that the lidar sees at most
         self._seen: NDArray[np.float64] = np.empty(0)  # directions of the beams that say something, rad
 
         self.is_free((0.1, 0.1), 0.1)  # compiles it before anything moves
@@ -47,6 +48,7 @@ class Floor:
     def put(self, scan: RangeScan) -> str:
         """Take the newest scan; why nothing may be driven by it, "" where it may."""
         scan = self._returns.read(scan)
+        self.sight = scan.range_max
         ranges = np.where(np.isneginf(scan.ranges), np.float32(scan.range_min), scan.ranges).astype(
             np.float64
         )

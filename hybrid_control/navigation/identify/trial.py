@@ -218,7 +218,12 @@ class Trial:
         leg = Leg(motion, math.pi if turns else wish.way(motion[0]))
         self._leg, self._begun, self._ended = leg, now, -1.0
         self._origin, self._turned = self._odometry[-1].pose, 0.0
-        if not self._floor.is_seen(motion):
+        sight, stop_way = self._floor.sight, wish.stop_way(motion[0])
+        if motion[0] and sight - self._floor.radius < stop_way + NOSE:
+            self._fail(
+                f"{leg}: the lidar sees {sight:.1f} m, and it may need {stop_way:.1f} m to stop: say a lower max_speed"
+            )
+        elif not self._floor.is_seen(motion):
             self._fail(
                 f"{leg}: the lidar does not see all of the way: expected a beam every 5 degrees that is valid"
             )

@@ -6,8 +6,9 @@ Nothing is sent before `drive`; whatever ends it, zero is what goes out last, ag
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,19 @@ from hybrid_control_ros.run.terminal import Interrupt
 _PERIOD = 0.02  # s between commands
 _ZEROS = 25  # commands of zero at the end, _PERIOD apart
 _PATIENCE = 7.0  # s in which every participant has been heard
+
+
+@contextlib.contextmanager
+def terminal_signals() -> Iterator[list[int]]:
+    """Signals by which a terminal ends or suspends a program go on a list: who is suspended could send no stop."""
+    caught: list[int] = []
+    kinds = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
+    before = {kind: signal.signal(kind, lambda number, frame: caught.append(number)) for kind in kinds}
+    try:
+        yield caught
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 @dataclass(frozen=True)
@@ -105,11 +119,11 @@ class TrialFloor:
         kind = TwistStamped if self._names.stamped_cmd_vel else TwistMessage
         topic = self._node.create_publisher(kind, self._names.cmd_vel, qos.COMMAND)
         self._trial = trial
-        with Interrupt() as interrupt:
+        with Interrupt() as interrupt, terminal_signals() as signalled:
             try:
                 while not trial.over:
                     self._spin_for(_PERIOD)
-                    if interrupt.requested or stopped():
+                    if interrupt.requested or signalled or stopped():
                         trial.stop("stopped by hand")
                     self._send(topic, trial.command(self._now_ns()))
                     each()
