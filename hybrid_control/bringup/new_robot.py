@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from hybrid_control.sim.robots.vehicle import Vehicle
 
 _BESIDE = 1.1  # what the bridge's limits leave above the reflex's
+_PLACES = tuple(p.name for p in NODES["planner_node"] if p.name in {s.name for s in SETTINGS})
 _SHARED = {
-    "planner_node": ("compressed", "robot_width", "lidar_x", "lidar_yaw", "odom_frame", "odometry_timeout"),
+    "planner_node": ("compressed", "odom_frame", "odometry_timeout", *_PLACES),
     "firmware_bridge_node": (
         "port", "wheel_radius", "track", "wheelbase", "max_steering", "wheels_per_side", "slip", "stamped_cmd_vel",
         "odom_frame", "base_frame",
@@ -32,29 +33,23 @@ _SHARED = {
 
 def described(robot: Vehicle) -> dict[str, Value]:
     """The answers that a robot's description gives. ValueError for a drone."""
-    from hybrid_control.sim.description import LIDAR
-
     if robot.flies:
         raise ValueError(
             f"--robot {robot.name}: is a drone; docs/drone.md says how one is set up, from config/quad.yaml"
         )
-    lidar = robot.sensor_frames()[LIDAR]
     answers: dict[str, Value] = {
         "drive": "mecanum" if robot.wheels is None else "differential",
-        "robot_length": robot.length,
-        "robot_width": robot.width,
+        **{name: value for name, value in robot.reflex_settings.items() if name != "open_space"},
         "max_speed": min(robot.max_speed, 5.0),
         "max_yaw_rate": min(robot.max_yaw_rate, 6.0),
         "braking": robot.deceleration,
         "lidar_rate": robot.lidar_rate,
         "odometry_rate": robot.odometry_rate,
-        "lidar_x": float(lidar.xyz[0]),
-        "lidar_yaw": float(lidar.rpy[2]),
     }
     if robot.wheels is not None:
         answers |= {"wheel_radius": robot.wheels.radius, "track": robot.wheels.track}
         if robot.wheels.turning_radius:
-            answers |= {"drive": "ackermann", "min_turning_radius": robot.wheels.turning_radius}
+            answers["drive"] = "ackermann"
     return answers
 
 
@@ -70,10 +65,10 @@ def wish(answers: Answers) -> Wish:
     )
 
 
-def trial_settings(answers: Answers, open_space: bool) -> dict[str, Value]:
-    """The reflex's settings that a trial looks at the floor by."""
+def trial_settings(answers: Answers) -> dict[str, Value]:
+    """The reflex's settings, of answers or of a description, that a trial looks at the floor by."""
     names = {p.name for p in SETTINGS}
-    return check_all(SETTINGS, {k: v for k, v in answers.items() if k in names} | {"open_space": open_space})
+    return check_all(SETTINGS, {name: value for name, value in answers.items() if name in names})
 
 
 def _yaw_rate(answers: Answers) -> float:
@@ -117,7 +112,7 @@ def sections(
     reflex_names = {p.name for p in NODES["reflex_node"]}
     known = {**answers, **{name: each.value for name, each in reasons.items()}}
     result: dict[str, dict[str, Value]] = {
-        "planner_node": {name: known[name] for name in _SHARED["planner_node"]},
+        "planner_node": {name: known[name] for name in _SHARED["planner_node"] if name in known},
         "rate_to_spike_node": {},
         "reflex_node": {name: value for name, value in known.items() if name in reflex_names},
     }

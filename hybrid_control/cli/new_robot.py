@@ -123,6 +123,7 @@ def _say_how_again(arguments: argparse.Namespace, answers: Mapping[str, Value]) 
         for word in ("--set", f"{name}={_shown(value)}")
     ]
     command = ["hybrid-control", "new-robot", str(arguments.out), "--measure", "floor", "--yes", *words]
+    command += ["--force"] if arguments.force else []
     print(f"\nthe same again, without questions:\n  {shlex.join(command)}")
 
 
@@ -216,7 +217,7 @@ def _measured_in_simulator(answers: Mapping[str, Value], robot: Vehicle) -> Iden
     from hybrid_control.navigation.identify.simulated import drive
     from hybrid_control.navigation.identify.trial import Trial
 
-    trial = Trial(wish(answers), trial_settings(answers, open_space=True))
+    trial = Trial(wish(answers), trial_settings(robot.reflex_settings))
     drive(trial, robot, each=_Progress(trial).show)
     return trial.result
 
@@ -232,7 +233,7 @@ def _measured_on_floor(answers: Mapping[str, Value]) -> Identified:
             f"--measure floor needs ROS 2 and the workspace ({error}): source them, or scripts/env.sh"
         ) from None
     names = Names(**{name: answers[name] for name in Names.__annotations__})  # type: ignore[arg-type]
-    trial = Trial(wish(answers), trial_settings(answers, open_space=False))
+    trial = Trial(wish(answers), trial_settings(answers))
     with TrialFloor(names) as floor:
         print("\nlooking for odometry, scan and who listens to the commands ...")
         floor.check()
