@@ -14,6 +14,7 @@ Answers = Mapping[str, Value]
 
 DRIVES = ("differential", "skid", "mecanum", "ackermann")
 NO_CONTROLLER = "none"
+LONGEST = 200  # letters of an answer
 _WORDS = {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}
 _TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 _TOPICS = {"scan": "scan", "odom": "odom", "cmd_vel": "cmd_vel", "camera": "camera/image_raw"}
@@ -53,6 +54,8 @@ class Question:
             except ValueError:
                 wanted = f"{known.range_text} {known.unit}".strip()
                 raise ParameterError(f"{self.name}: {text!r} is no number; expected {wanted}") from None
+        elif not text.isprintable() or len(text) > LONGEST:
+            raise ParameterError(f"{self.name}: expected at most {LONGEST} letters, digits and the like, on one line")
         elif self.name in _TOPICS and not _TOPIC.fullmatch(text):
             raise ParameterError(f"{self.name}: {text!r} is no topic; expected a name such as {self.default}")
         if self.name == "drive" and text in ("drone", "quad"):

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hybrid_control.bringup import kinds
-from hybrid_control.bringup.parameter_files import read_stated, read_yaml, refresh
+from hybrid_control.bringup.node_parameters import NODES
+from hybrid_control.bringup.parameter_files import read_stated, read_yaml, refresh, to_yaml
 from hybrid_control.bringup.questions import QUESTIONS
 from hybrid_control.cli import main
 from hybrid_control.navigation.drive import Navigator, drive
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
+from hybrid_control.parameters import ParameterError
 from hybrid_control.sim.kinematic import KinematicSimulator
 from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.worlds import load_world
@@ -266,6 +270,26 @@ def test_a_file_that_the_launch_would_refuse_is_not_written(tmp_path, no_termina
     said = refusal([file, "--yes", *answers], capsys)
     assert said.startswith(f"{file}: reflex_node: min_turning_radius 0.3 m is tighter than the wheels")
     assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(QUESTIONS), st.text(max_size=300))
+def test_what_is_typed_is_an_answer_that_stays_what_it_is_in_a_file_or_a_line_that_names_the_question(
+    question, text
+):
+    refused = None
+    try:
+        value = question.read(text)
+    except ParameterError as error:
+        refused = str(error)
+    if refused is not None:
+        assert refused.startswith(f"{question.name}: ")
+        assert "\n" not in refused
+        return
+    for node, known in NODES.items():
+        if any(p.name == question.name and type(p.default) is type(value) for p in known):
+            held = yaml.safe_load(to_yaml({node: {question.name: value}}))
+            assert held[f"/**/{node}"]["ros__parameters"][question.name] == value
 
 
 def test_every_question_has_a_reason_and_a_default_that_it_takes_itself():

@@ -96,8 +96,6 @@ class Fake:
 def test_ros_trial_finds_the_simulated_robots_numbers_and_ends_with_zero(graph, robot):
     one = trial()
     with TrialFloor(NAMES) as floor:
-        floor.check()
-        assert not robot
         floor.drive(one, never)
     assert not one.fault
     found = one.result
@@ -230,6 +228,20 @@ def test_ros_trial_says_what_is_missing_before_anybody_is_asked(graph, monkeypat
         ):
             floor.check(1.5)
     assert not fake.commands
+
+
+def test_ros_trial_ends_when_somebody_else_begins_to_command(graph, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(graph.domain))
+    fake, one, others = Fake(graph), trial(), []
+
+    def each():
+        if fake.speed > 0.0 and not others:
+            others.append(graph.publisher(TwistStamped, "cmd_vel", qos.COMMAND))
+
+    with TrialFloor(NAMES) as floor:
+        floor.drive(one, never, each)
+    assert one.fault.startswith("cmd_vel: somebody else may command too")
+    assert all(is_zero(m) for _, m in fake.commands[-20:])
 
 
 @pytest.mark.parametrize("kind", [signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP])

@@ -19,7 +19,7 @@ from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 
 SILENCE = 0.5  # s without odometry or a scan
 OTHER_CLOCK = 1.0  # s by which a stamp may be off
-LISTENS = 1.5  # s before the first motion, in which the rates are seen
+LISTENS = 1.0  # s before the first motion, in which the rates are seen
 PATIENCE = 10.0  # s for the first messages
 RESTS = 0.5  # s of rest before and after a step
 AT_REST = 0.05  # share of the commanded speed, below which it rests
@@ -155,7 +155,6 @@ class Trial:
         """The newest scan."""
         self._note("scan", scan.stamp_ns, now_ns)
         self._fail(self._floor.put(scan))
-        self._look(now_ns * 1e-9)
 
     def command(self, now_ns: int) -> Twist:
         """What to send now."""

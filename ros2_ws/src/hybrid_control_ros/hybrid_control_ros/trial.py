@@ -27,6 +27,7 @@ from hybrid_control_ros.run.terminal import Interrupt
 
 _PERIOD = 0.02  # s between commands
 _ZEROS = 25  # commands of zero at the end, _PERIOD apart
+_SETTLES = 1.0  # s in which others are discovered; who comes later ends the drive
 _PATIENCE = 7.0  # s in which every participant has been heard
 
 
@@ -88,7 +89,7 @@ class TrialFloor:
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.1)
             # whoever else commands may be discovered a little after the sensors
-            if not self._lacks() and time.monotonic() > begun + min(2.0, patience / 2):
+            if not self._lacks() and time.monotonic() > begun + _SETTLES:
                 break
         lacks = self._lacks()
         if lacks:
@@ -125,6 +126,10 @@ class TrialFloor:
                     self._spin_for(_PERIOD)
                     if interrupt.requested or signalled or stopped():
                         trial.stop("stopped by hand")
+                    if self._node.count_publishers(self._names.cmd_vel) > 1:
+                        trial.stop(
+                            f"{self._names.cmd_vel}: somebody else may command too; the base must hear one alone"
+                        )
                     self._send(topic, trial.command(self._now_ns()))
                     each()
             finally:
@@ -133,6 +138,7 @@ class TrialFloor:
                     with contextlib.suppress(Exception):
                         self._send(topic, Twist(self._now_ns()))
                     time.sleep(_PERIOD)
+                self._node.destroy_publisher(topic)
 
     def _spin_for(self, seconds: float) -> None:
         end = time.monotonic() + seconds
