@@ -217,11 +217,11 @@ def test_ros_trial_says_what_is_missing_before_anybody_is_asked(graph, monkeypat
         with pytest.raises(
             ValueError, match=r"^odom: nothing .*; the newest: odometry is in frame 'odom', expected 'map'$"
         ):
-            floor.check(2.0)
+            floor.check(1.5)
     other = graph.publisher(TwistStamped, "cmd_vel", qos.COMMAND)
     with TrialFloor(Names("scan", "odom", "cmd_vel", "", "base_link", "odom", False)) as floor:
         with pytest.raises(ValueError, match=r"^cmd_vel: /tester may command already; end it first"):
-            floor.check(2.0)
+            floor.check(1.5)
         graph.tester.destroy_publisher(other)
         with pytest.raises(
             ValueError, match=r"^cmd_vel: is listened to as TwistStamped; expected .*, as Twist$"
