@@ -18,6 +18,7 @@ COMMANDS = (
     "up",
     "world",
     "params",
+    "new_robot",
     "mask",
     "policy",
     "warm",

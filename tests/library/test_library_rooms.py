@@ -43,6 +43,7 @@ INSIDE = {
     "navigation/bench": "navigation, navigation/ground, navigation/planner, navigation/reflex, navigation/route",
     "navigation": "navigation/ground, navigation/planner, navigation/reflex, navigation/route, navigation/sensors",
     "navigation/sensors": "navigation/reflex",
+    "navigation/identify": "navigation/reflex",
     "navigation/ground": "navigation/planner, navigation/sensors",
     "navigation/planner": "",
     "navigation/reflex": "",
