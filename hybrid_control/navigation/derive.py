@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hybrid_control.navigation.reflex.feed import MID, NOMINAL_HALF_WIDTH
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
-from hybrid_control.navigation.reflex.guard import GUARD_MARGIN, MAX_YAW_ACCELERATION, REACTION
+from hybrid_control.navigation.reflex.guard import GUARD_MARGIN, REACTION
 from hybrid_control.parameters import Value
 
 COUNTED_ON = 0.8  # share of the least braking seen: the rest is for another floor, load or battery
@@ -123,8 +123,8 @@ def reasoned(robot: Measures) -> dict[str, Derived]:
 
 def _slow_enough_to_end(delay: float) -> float:
     """rad/s from which a turn that is ended `delay` and REACTION late is over within OVERSHOOT: the positive root of
-    w (delay + REACTION) + w² / (2 MAX_YAW_ACCELERATION) = OVERSHOOT."""
-    late, a = delay + REACTION, MAX_YAW_ACCELERATION
+    w (delay + REACTION) + w² / (2 max_yaw_acceleration) = OVERSHOOT."""
+    late, a = delay + REACTION, float(_PARAMETERS["max_yaw_acceleration"].default)
     return a * (math.sqrt(late * late + 2.0 * OVERSHOOT / a) - late)
 
 
