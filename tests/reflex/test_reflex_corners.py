@@ -42,7 +42,7 @@ def test_a_pillar_hides_somebody_on_both_sides_and_a_closed_room_nobody():
 
 
 def test_what_stands_just_behind_leaves_no_room_for_somebody():
-    wall = [(2.45, 0.0, 0.1, 20.0, 0.0)]  # its face is 0.4 m behind the pillar's middle
+    wall = [(2.3, 0.0, 0.1, 20.0, 0.0)]  # 0.4 m beyond the edge that is seen of the pillar
     assert len(corners_of(cylinders=[(2.0, 0.0, 0.3)], boxes=wall)) == 0
     assert len(corners_of(cylinders=[(1.3, 0.0, 0.3)], boxes=wall)) == 2
 

@@ -471,13 +471,13 @@ def test_between_two_rays_that_go_on_a_cell_is_cleared_and_beside_one_that_ends_
         assert counts_of(cells)[5, 45] == left
 
 
-def test_somebody_who_keeps_before_the_robot_does_not_hold_its_place():
-    """A wall lies along the way, and somebody walks 1 m ahead all the time; odometry is right."""
+def test_somebody_who_follows_the_robot_does_not_hold_its_place():
+    """A wall lies along the way, and somebody walks 1 m behind all the time; odometry is right."""
     wall = np.array([(5.0, 3.0, 14.0, 0.1, 0.0)])
     memory = RouteMemory(Pose(), GOAL)
     for k in range(80):
         stamp, pose = k * 100_000_000, Pose(0.02 * k, 0.0)
-        person = np.array([(pose.x + 1.0, 0.0, 0.5, 0.5, 0.2)])
+        person = np.array([(pose.x - 1.0, 0.0, 0.5, 0.5, 0.2)])
         scan = scan_from(pose, np.concatenate((wall, person)), stamp)
         memory.remember(scan, odometry(pose, stamp, linear=0.2))
     assert math.hypot(memory.correction.x, memory.correction.y) < 0.05
