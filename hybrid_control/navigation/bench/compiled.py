@@ -127,6 +127,14 @@ class Mail(NamedTuple):
     view: Any
 
 
+class Log(NamedTuple):
+    """What is noted of an episode: the way, (n, 3) x, y, yaw; where something moves, at the end of each window, x, y,
+    yaw, speed and turn, and the movers' places, (windows, 5 + 3 m)."""
+
+    way: FloatArray
+    sights: FloatArray
+
+
 class Start(NamedTuple):
     """The planner's initial states: the record of the mailbox, and the map that they come of (`RingMap`)."""
 
@@ -195,16 +203,14 @@ def _episode(
     channels: Any,
     rngs: Any,
     start: Start,
-    way: FloatArray,
-    sights: FloatArray,
+    log: Log,
 ) -> int:
-    """Drives until the goal, a contact or the end; fills `run`, `way` and `sights`. Returns how many points the way
-    has.
+    """Drives until the goal, a contact or the end; fills `run` and `log`. Returns how many points the way has.
 
     c: the reflex's context; channels: the encoder's state; rngs: of the lidar and of the planner; start: of initial
-    states, where run.states has them; sights: (windows, 5 + 3 m), where something moves, x, y, yaw, speed and turn, and
-    the movers' places.
+    states, where run.states has them.
     """
+    way, sights = log
     scan, train, motion, goal, view = mail
     state, base, cylinders, movers, places, boxes = plane
     field, free, frame, _ = to_goal
@@ -393,8 +399,7 @@ class CompiledRunner:
             encoder("poisson", t.CHANNELS, seed=seed).state,
             (simulator.lidar.rng, np.random.default_rng([seed, 31])),
             self._start(),
-            way,
-            sights,
+            Log(way, sights),
         )
         made = int(run["made"][0])
         looks = made if run["contact"][0] else 0  # nobody asks for them of a drive without a contact
