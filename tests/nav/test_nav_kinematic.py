@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from hybrid_control.geometry.shapes import ROUGH, rough_bearing
 from hybrid_control.signals import Pose, Twist
-from hybrid_control.sim.kinematic import ROUGH, KinematicSimulator, _covered, _rough_bearing
+from hybrid_control.sim.kinematic import KinematicSimulator, _covered
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import Mover, World, generate
@@ -28,7 +29,7 @@ def drive(simulator, linear, angular, seconds):
 
 def test_the_beams_that_are_tried_are_never_fewer_than_those_that_an_obstacle_covers():
     turns = np.linspace(-math.pi, math.pi, 20_001)
-    rough = np.array([_rough_bearing(math.cos(t), math.sin(t)) for t in turns])
+    rough = np.array([rough_bearing(math.cos(t), math.sin(t)) for t in turns])
     assert np.abs((rough - turns + math.pi) % (2 * math.pi) - math.pi).max() < 0.5 * ROUGH
     for ratio in np.linspace(1e-4, 1.0, 500):
         first, count = _covered(1.0 / ratio, 0.0, 1.0, -math.pi, math.pi / 180, 360, math.inf)

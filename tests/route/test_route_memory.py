@@ -115,7 +115,9 @@ def test_rays_that_met_nothing_clear_and_rays_out_of_the_grid_are_harmless():
     assert after.sum() == 256 * HIT - 11
 
 
-@pytest.mark.parametrize(("begin", "step", "beams"), [(-math.pi, math.tau / 360, 360), (0.7, -0.02, 90), (2.9, 0.013, 200)])
+@pytest.mark.parametrize(
+    ("begin", "step", "beams"), [(-math.pi, math.tau / 360, 360), (0.7, -0.02, 90), (2.9, 0.013, 200)]
+)
 def test_a_cell_is_cleared_by_each_ray_that_passes_through_it(begin, step, beams):
     # by walking along every ray, a cell's length at a time
     rng = np.random.default_rng(beams)
