@@ -35,7 +35,8 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         required=True,
         metavar="FILE|GENERATOR",
         help="FILE.npz[:IDS] of BARN worlds, FILE.world or .sdf of Gazebo or a folder of them, FILE.json of a polygon "
-        "arena, or GENERATOR[,option=value][:COUNT], such as field,fill=0.25:20 (docs/navigation.md)",
+        "arena, GENERATOR[,option=value][:COUNT], such as field,fill=0.25:20, or all:COUNT of every generator "
+        "(docs/navigation.md)",
     )
     add(
         "--policy",
@@ -222,7 +223,8 @@ def _run(args: argparse.Namespace) -> int:
     sys.stderr.write(f"bench nav: {by}\n")
     start = Pose(*args.start) if args.start else None
     goal = tuple(args.goal) if args.goal else None
-    scenes = load_scenes(args.worlds, args.seed, start, goal, vehicle(args.robot).world_scale)
+    scale = vehicle(args.robot).world_scale
+    scenes = load_scenes(args.worlds, args.seed, start, goal, scale=scale, jobs=args.jobs)
     request = benchmark.Request(
         args.worlds, scenes, policies, levels, faults, setup, args.trials, machines, args.costs
     )

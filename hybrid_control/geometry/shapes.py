@@ -16,6 +16,23 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 ROUGH = 1e-3  # rad
+TILE = 12  # cells of a side, in which the same few obstacles may be nearest
+
+
+@numba.njit(cache=True)
+def _to_cylinder(x: float, y: float, cylinder: FloatArray) -> float:
+    dx, dy = x - cylinder[0], y - cylinder[1]
+    return math.sqrt(dx * dx + dy * dy) - cylinder[2]  # hypot is several times slower
+
+
+@numba.njit(cache=True)
+def _to_box(x: float, y: float, box: FloatArray) -> float:
+    dx, dy = x - box[0], y - box[1]
+    c, s = math.cos(box[4]), math.sin(box[4])
+    qx = abs(c * dx + s * dy) - 0.5 * box[2]
+    qy = abs(c * dy - s * dx) - 0.5 * box[3]
+    ox, oy = max(qx, 0.0), max(qy, 0.0)
+    return math.sqrt(ox * ox + oy * oy) + min(max(qx, qy), 0.0)
 
 
 @numba.njit(cache=True)
@@ -23,17 +40,12 @@ def clearance(x: float, y: float, cylinders: FloatArray, boxes: FloatArray) -> f
     """Distance in m from the point to the nearest obstacle; negative inside one, +inf where there is none."""
     nearest = math.inf
     for i in range(cylinders.shape[0]):
-        dx, dy = x - cylinders[i, 0], y - cylinders[i, 1]
-        nearest = min(
-            nearest, math.sqrt(dx * dx + dy * dy) - cylinders[i, 2]
-        )  # hypot is several times slower
+        nearest = min(nearest, _to_cylinder(x, y, cylinders[i]))
     for i in range(boxes.shape[0]):
         dx, dy = x - boxes[i, 0], y - boxes[i, 1]
-        c, s = math.cos(boxes[i, 4]), math.sin(boxes[i, 4])
-        qx = abs(c * dx + s * dy) - 0.5 * boxes[i, 2]
-        qy = abs(c * dy - s * dx) - 0.5 * boxes[i, 3]
-        d = math.hypot(max(qx, 0.0), max(qy, 0.0)) + min(max(qx, qy), 0.0)
-        nearest = min(nearest, d)
+        far = nearest + 0.5 * (boxes[i, 2] + boxes[i, 3]) + 1e-9  # no corner is farther from its middle
+        if far > 0.0 and dx * dx + dy * dy <= far * far:
+            nearest = min(nearest, _to_box(x, y, boxes[i]))
     return nearest
 
 
@@ -60,11 +72,13 @@ def _gap_box(x: float, y: float, yaw: float, a: float, b: float, box: FloatArray
     for i in range(4):
         sx, sy = (1.0 if i < 2 else -1.0), (1.0 if i % 2 == 0 else -1.0)
         cx, cy = px + ct * sx * e - st * sy * f, py + st * sx * e + ct * sy * f
-        nearest = min(nearest, math.hypot(max(abs(cx) - a, 0.0), max(abs(cy) - b, 0.0)))
+        ox, oy = max(abs(cx) - a, 0.0), max(abs(cy) - b, 0.0)
+        nearest = min(nearest, ox * ox + oy * oy)
         rx, ry = sx * a - px, sy * b - py
         qx, qy = ct * rx + st * ry, ct * ry - st * rx
-        nearest = min(nearest, math.hypot(max(abs(qx) - e, 0.0), max(abs(qy) - f, 0.0)))
-    return nearest
+        ox, oy = max(abs(qx) - e, 0.0), max(abs(qy) - f, 0.0)
+        nearest = min(nearest, ox * ox + oy * oy)
+    return math.sqrt(nearest)
 
 
 @numba.njit(cache=True)
@@ -92,7 +106,8 @@ def footprint_distance(
         if dx * dx + dy * dy > far * far:
             continue
         qx, qy = abs(c * dx + s * dy) - a, abs(c * dy - s * dx) - b
-        d = math.hypot(max(qx, 0.0), max(qy, 0.0)) - cylinders[i, 2]
+        ox, oy = max(qx, 0.0), max(qy, 0.0)
+        d = math.sqrt(ox * ox + oy * oy) - cylinders[i, 2]
         nearest = min(nearest, max(d, 0.0))
     for i in range(boxes.shape[0]):
         dx, dy = boxes[i, 0] - x, boxes[i, 1] - y
@@ -126,6 +141,7 @@ def cast_rays(
     A ray that starts inside an obstacle has range 0.
     """
     ranges = np.full(angles.size, math.inf)
+    turns = turned(boxes)
     for k in range(angles.size):
         ux, uy = math.cos(angles[k]), math.sin(angles[k])
         best = math.inf
@@ -141,25 +157,39 @@ def cast_rays(
             if along > 0.0 and root >= 0.0:
                 best = min(best, along - math.sqrt(root))
         for i in range(boxes.shape[0]):
-            dx, dy = x - boxes[i, 0], y - boxes[i, 1]
-            c, s = math.cos(boxes[i, 4]), math.sin(boxes[i, 4])
-            origin = (c * dx + s * dy, c * dy - s * dx)
-            direction = (c * ux + s * uy, c * uy - s * ux)
-            near, far = 0.0, math.inf
-            for j in range(2):
-                half = 0.5 * boxes[i, 2 + j]
-                if abs(direction[j]) < 1e-12:
-                    if abs(origin[j]) > half:
-                        near = math.inf
-                else:
-                    t1 = (-half - origin[j]) / direction[j]
-                    t2 = (half - origin[j]) / direction[j]
-                    near, far = max(near, min(t1, t2)), min(far, max(t1, t2))
-            if near <= far:
-                best = min(best, near)
+            best = min(best, ray_to_box(x, y, ux, uy, boxes[i], turns[i, 0], turns[i, 1]))
         if best <= limit:
             ranges[k] = best
     return ranges
+
+
+@numba.njit(cache=True)
+def turned(boxes: FloatArray) -> FloatArray:
+    """Cosine and sine (m, 2) of the boxes' yaws."""
+    out = np.empty((boxes.shape[0], 2))
+    for i in range(boxes.shape[0]):
+        out[i, 0], out[i, 1] = math.cos(boxes[i, 4]), math.sin(boxes[i, 4])
+    return out
+
+
+@numba.njit(cache=True)
+def ray_to_box(x: float, y: float, ux: float, uy: float, box: FloatArray, c: float, s: float) -> float:
+    """Range in m along a ray from (x, y) in the direction (ux, uy) to a box, +inf where it misses it; c, s: cosine and
+    sine of its yaw."""
+    dx, dy = x - box[0], y - box[1]
+    origin = (c * dx + s * dy, c * dy - s * dx)
+    direction = (c * ux + s * uy, c * uy - s * ux)
+    near, far = 0.0, math.inf
+    for j in range(2):
+        half = 0.5 * box[2 + j]
+        if abs(direction[j]) < 1e-12:
+            if abs(origin[j]) > half:
+                return math.inf
+        else:
+            t1 = (-half - origin[j]) / direction[j]
+            t2 = (half - origin[j]) / direction[j]
+            near, far = max(near, min(t1, t2)), min(far, max(t1, t2))
+    return near if near <= far else math.inf
 
 
 @numba.njit(cache=True)
@@ -168,7 +198,23 @@ def clearance_map(
 ) -> FloatArray:
     """Clearance of every cell centre, (rows, columns); cell (i, j) lies at (x0 + j·res, y0 + i·res)."""
     out = np.empty((rows, columns))
-    for i in range(rows):
-        for j in range(columns):
-            out[i, j] = clearance(x0 + j * resolution, y0 + i * resolution, cylinders, boxes)
+    to_cylinders, to_boxes = np.empty(cylinders.shape[0]), np.empty(boxes.shape[0])
+    across = 2.0 * math.hypot(TILE / 2, TILE / 2) * resolution + 1e-9
+    for top in range(0, rows, TILE):
+        for left in range(0, columns, TILE):
+            # of all, those that may be nearest anywhere in a tile: no farther from its middle than the nearest is, and
+            # than the tile is wide
+            x, y = x0 + (left + TILE / 2) * resolution, y0 + (top + TILE / 2) * resolution
+            nearest = math.inf
+            for k in range(cylinders.shape[0]):
+                to_cylinders[k] = _to_cylinder(x, y, cylinders[k])
+                nearest = min(nearest, to_cylinders[k])
+            for k in range(boxes.shape[0]):
+                to_boxes[k] = _to_box(x, y, boxes[k])
+                nearest = min(nearest, to_boxes[k])
+            some_cylinders = cylinders[to_cylinders <= nearest + across]
+            some_boxes = boxes[to_boxes <= nearest + across]
+            for i in range(top, min(rows, top + TILE)):
+                for j in range(left, min(columns, left + TILE)):
+                    out[i, j] = clearance(x0 + j * resolution, y0 + i * resolution, some_cylinders, some_boxes)
     return out

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from hybrid_control.geometry.shapes import ROUGH, FloatArray, cast_rays, footprint_distance, rough_bearing
+from hybrid_control.geometry.shapes import ROUGH, FloatArray, footprint_distance, ray_to_box, rough_bearing, turned
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
@@ -61,7 +61,6 @@ def sweep(
         return cast_rays(x, y, angles, limit, cylinders, boxes)
     ranges = np.full(n, math.inf)
     ux, uy = np.cos(angles), np.sin(angles)
-    none, one = np.empty((0, 3)), np.empty((1, 5))
     for i in range(cylinders.shape[0]):
         dx, dy, r = cylinders[i, 0] - x, cylinders[i, 1] - y, cylinders[i, 2]
         first, count = _covered(dx, dy, r, angles[0], step, n, limit)
@@ -75,17 +74,13 @@ def sweep(
             root = along * along - outside
             if along > 0.0 and root >= 0.0:
                 ranges[b] = min(ranges[b], along - math.sqrt(root))
+    turns = turned(boxes)
     for i in range(boxes.shape[0]):
-        one[0] = boxes[i]
-        radius = 0.5 * math.sqrt(one[0, 2] ** 2 + one[0, 3] ** 2)
-        first, count = _covered(one[0, 0] - x, one[0, 1] - y, radius, angles[0], step, n, limit)
-        beams = np.empty(count)
-        for k in range(count):
-            beams[k] = angles[(first + k) % n]
-        found = cast_rays(x, y, beams, limit, none, one)
-        for k in range(count):
-            b = (first + k) % n
-            ranges[b] = min(ranges[b], found[k])
+        radius = 0.5 * math.sqrt(boxes[i, 2] ** 2 + boxes[i, 3] ** 2)
+        first, count = _covered(boxes[i, 0] - x, boxes[i, 1] - y, radius, angles[0], step, n, limit)
+        for k in range(first, first + count):
+            b = k % n
+            ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes[i], turns[i, 0], turns[i, 1]))
     for b in range(n):
         if ranges[b] > limit:
             ranges[b] = math.inf

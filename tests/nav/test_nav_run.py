@@ -4,14 +4,17 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hybrid_control.cli import nav as commands
+from hybrid_control.navigation.bench.benchmark import Request, benchmark, tables
 from hybrid_control.navigation.bench.harness import Harness, Setup, episode_seed
 from hybrid_control.navigation.bench.runner import Journal, run
-from hybrid_control.navigation.bench.scenes import load_scenes
+from hybrid_control.navigation.bench.scenes import load_scenes, world_digest
 from hybrid_control.navigation.bench.summary import summaries, summarise, table
 from hybrid_control.navigation.bench.workers import Machines
+from hybrid_control.sim.worlds import GENERATORS
 
 ASKED = {"a": 1}
 ROOT = Path(__file__).parents[2]
@@ -184,3 +187,33 @@ def test_the_output_does_not_overwrite_the_worlds(tmp_path):
 def test_mistakes_are_named_before_anything_runs(tmp_path, arguments, reason):
     with pytest.raises((ValueError, OSError), match=reason):
         call("--worlds", "open", "--json", tmp_path / "o.json", *arguments)
+
+
+def test_all_names_the_worlds_of_every_generator_as_each_alone_does():
+    together, alone = load_scenes("all:2-3", 1), load_scenes("corridor:3-3", 1)
+    assert [s.world.name for s in together] == [f"{kind}-{k}" for kind in GENERATORS for k in (2, 3)]
+    corridor = next(s for s in together if s.world.name == "corridor-3")
+    assert corridor.path_length == alone[0].path_length
+    np.testing.assert_array_equal(corridor.world.boxes, alone[0].world.boxes)
+
+
+def test_worlds_are_the_same_whoever_draws_them():
+    by_one, by_two = load_scenes("open:200"), load_scenes("open:200", jobs=2)
+    assert world_digest(by_one) == world_digest(by_two)
+
+
+@pytest.mark.parametrize("spec", ["all,density=0.4:2", "all:0", "al:2"])
+def test_all_takes_a_number_of_worlds_and_no_options(spec):
+    with pytest.raises(ValueError, match="all"):
+        load_scenes(spec)
+
+
+def test_a_run_is_summarised_by_kind_of_world(tmp_path):
+    scenes = load_scenes("open:2+forest,density=0.2:1")
+    setup = Setup(level="kinematic", duration=2.0)
+    request = Request("open+forest", scenes, ["reflex"], ["kinematic"], ["none"], setup, 2, Machines(), False)
+    content = benchmark(request, tmp_path / "out.json")
+    assert {kind: s["episodes"] for kind, s in content["kinds"].items()} == {"open": 4, "forest,density=0.2": 2}
+    assert sum(s["timeout"]["count"] for s in content["kinds"].values()) == 6
+    lines = tables(content)[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["worlds", "open", "forest,density=0.2"]

@@ -123,3 +123,17 @@ def test_clearance_map_has_the_clearance_of_each_cells_centre():
     grid = clearance_map(-1.0, -2.0, 0.5, 5, 7, world, NONE5)
     assert grid.shape == (5, 7)
     assert grid[3, 6] == clearance(2.0, -0.5, world, NONE5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clearance_by_tiles_is_that_of_every_cell_to_every_obstacle_to_the_bit(seed):
+    rng = np.random.default_rng(seed)
+    cylinders = np.column_stack((rng.uniform(-1, 6, (20, 2)), rng.uniform(0.02, 0.6, 20)))[: seed * 7]
+    boxes = np.column_stack((rng.uniform(-1, 6, (30, 2)), rng.uniform(0.01, 3.0, (30, 2)), rng.uniform(-4, 4, 30)))
+    found = clearance_map(-0.5, 0.3, 0.1, 47, 61, cylinders, boxes)
+    for i in range(47):
+        for j in range(61):
+            x, y = -0.5 + j * 0.1, 0.3 + i * 0.1
+            apart = [clearance(x, y, c[None], boxes[:0]) for c in cylinders]
+            apart += [clearance(x, y, cylinders[:0], b[None]) for b in boxes]
+            assert found[i, j] == min(apart) == clearance(x, y, cylinders, boxes)

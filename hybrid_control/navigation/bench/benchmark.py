@@ -15,7 +15,7 @@ from hybrid_control.navigation.bench.harness import Setup, setup_dict
 from hybrid_control.navigation.bench.policies import POLICIES
 from hybrid_control.navigation.bench.runner import Journal, run
 from hybrid_control.navigation.bench.scenes import Scene, world_digest
-from hybrid_control.navigation.bench.summary import failures, summaries, table
+from hybrid_control.navigation.bench.summary import failures, kind_of, summaries, table
 from hybrid_control.navigation.bench.workers import Machines
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
 from hybrid_control.sim.robots import is_name, vehicle
@@ -47,7 +47,8 @@ class Request:
 
 
 def benchmark(request: Request, out: Path) -> dict[str, Any]:
-    """What was asked, a summary of each case, differences between levels, costs, and a row of every episode.
+    """What was asked, a summary of each case and of each kind of world, differences between levels, costs, and a row of
+    every episode.
 
     out: a file name, beside which journals lie from which an interrupted run goes on.
     """
@@ -71,6 +72,8 @@ def benchmark(request: Request, out: Path) -> dict[str, Any]:
         },
     }  # fmt: skip
     content["summary"] = summaries(rows, lambda row: case(content, row))
+    if 1 < len({kind_of(row) for row in rows}) < len({row["world"] for row in rows}):
+        content["kinds"] = summaries(rows, lambda row: _kind(content, row))
     first, *others = (_plain(content, rows, level) for level in request.levels)
     for level, other in zip(request.levels[1:], others, strict=True):
         content[f"{level} less {request.levels[0]}"] = differences(first, other)
@@ -92,9 +95,17 @@ def case(content: Mapping[str, Any], row: Row) -> str:
     return " ".join([row["policy"], *(row[name] for name in several)])
 
 
+def _kind(content: Mapping[str, Any], row: Row) -> str:
+    """The kind of its world, and what else it counts to where there are several."""
+    several = len(content["summary"]) > 1
+    return f"{kind_of(row)} {case(content, row)}" if several else kind_of(row)
+
+
 def tables(content: Mapping[str, Any]) -> list[str]:
     """The content as text: summary, differences between levels, costs."""
     result = [table(content["summary"])]
+    if "kinds" in content:
+        result.append(table(content["kinds"], "worlds"))
     failed = failures(content["episodes"], lambda row: case(content, row))
     if failed:
         result.append(failed)

@@ -35,7 +35,8 @@ def impact(world: World, robot: Vehicle, seen: Sequence[Sight], delay: float) ->
     nothing then. delay: s from when something can be seen to a command.
 
     The bound is 0 for what stands. For a mover it is the robot's speed where it would have met the same one, had it
-    braked as hard as it can, on the curve that it was on, from when the mover was last hidden or stood still.
+    braked as hard as it can, on the curve that it was on, from when the mover was last hidden, or, where it walks then,
+    last stood still.
     """
     last, before = seen[-1], seen[max(len(seen) - 2, 0)]
     gaps = _gaps(world, robot, last.pose, last.places)
@@ -44,8 +45,11 @@ def impact(world: World, robot: Vehicle, seen: Sequence[Sight], delay: float) ->
     mover = int(gaps.argmin()) - len(gaps) + len(world.movers)
     if mover < 0:
         return Impact(abs(before.speed), 0.0)
+    walks = _walked(seen[max(len(seen) - 4, 0)], last, mover)
     first = len(seen) - 1
-    while first > 0 and _told(world, robot, seen[first - 1], mover):
+    while first > 0 and _visible(world, robot, seen[first - 1], mover):
+        if walks and not _walked(seen[first - 1], seen[min(first + 2, len(seen) - 1)], mover):
+            break
         first -= 1
     later = math.ceil((seen[first].time + delay - seen[0].time) / (seen[1].time - seen[0].time)) if first else 0
     begin = seen[min(max(later, first), len(seen) - 1)]
@@ -75,10 +79,12 @@ def _circles(world: World, places: FloatArray) -> FloatArray:
     return np.column_stack((places[:, :BEGAN], np.array([m.radius for m in world.movers])))
 
 
-def _told(world: World, robot: Vehicle, sight: Sight, mover: int) -> bool:
-    """Whether the lidar can see a mover that walks."""
-    if sight.places[mover, BEGAN] > sight.time:
-        return False
+def _walked(before: Sight, after: Sight, mover: int) -> bool:
+    return bool((before.places[mover, :BEGAN] != after.places[mover, :BEGAN]).any())
+
+
+def _visible(world: World, robot: Vehicle, sight: Sight, mover: int) -> bool:
+    """Whether the lidar can see a mover."""
     x, y, yaw = sight.pose
     c, s = math.cos(yaw), math.sin(yaw)
     x, y = x + c * robot.lidar_x - s * robot.lidar_y, y + s * robot.lidar_x + c * robot.lidar_y

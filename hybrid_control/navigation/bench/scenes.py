@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import multiprocessing
 import re
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -19,6 +21,8 @@ from hybrid_control.sim.worlds.files import read_arena, read_gazebo, read_npz
 from hybrid_control.sim.worlds.grid import geodesic_field
 
 SEEDS = 1000  # worlds that one benchmark seed may draw from a generator
+ALL = "all"  # names every generator
+MANY = 200  # worlds from which on several processes draw them
 DISCS = (0.33, 0.28, 0.22)  # m, radii tried for the shortest path: the first that gets through counts
 
 
@@ -76,8 +80,8 @@ def _selection(text: str, what: str) -> list[int]:
     return chosen
 
 
-def _generated(spec: str, seed: int, scale: float) -> list[World]:
-    """GENERATOR[,option=value...][:COUNT or :FIRST-LAST]."""
+def _chosen(spec: str, seed: int, scale: float) -> list[_Drawn]:
+    """The worlds of GENERATOR[,option=value...][:COUNT or :FIRST-LAST]."""
     kind, _, chosen = spec.partition(":")
     name, *options = kind.split(",")
     values: dict[str, Any] = {"scale": scale}
@@ -87,19 +91,47 @@ def _generated(spec: str, seed: int, scale: float) -> list[World]:
             values[key] = int(value) if re.fullmatch(r"-?\d+", value) else float(value)
         except ValueError:
             raise ValueError(f"--worlds {spec}: {option!r} is no option such as density=0.4") from None
-    if name not in GENERATORS:
+    if name not in (*GENERATORS, ALL):
         raise ValueError(
-            f"--worlds {spec}: neither a file of .npz, .world, .sdf or .json nor one of {', '.join(GENERATORS)}"
+            f"--worlds {spec}: neither a file of .npz, .world, .sdf or .json nor one of {', '.join(GENERATORS)}, "
+            f"{ALL}"
         )
+    if name == ALL and options:
+        raise ValueError(f"--worlds {spec}: {ALL} takes no options, as every kind of world has others")
     count = re.fullmatch(r"\d{1,6}", chosen)
     numbers = list(range(int(chosen))) if count else _selection(chosen, spec) if chosen else [0]
     if not numbers or max(numbers) >= SEEDS:
         raise ValueError(f"--worlds {spec}: expected 1 .. {SEEDS} worlds")
-    worlds = []
-    for k in tqdm(numbers, desc=kind, unit="world", delay=3.0, leave=False):
-        world = generate(name, SEEDS * seed + k, **values)
-        worlds.append(replace(world, name=f"{kind}-{k}"))
-    return worlds
+    kinds = GENERATORS if name == ALL else (name,)
+    return [
+        _Drawn(k, k if name == ALL else kind, number, SEEDS * seed + number, values)
+        for k in kinds
+        for number in numbers
+    ]
+
+
+class _Drawn(NamedTuple):
+    """A world to be drawn: of a generator, its kind as typed, number, seed and options."""
+
+    generator: str
+    kind: str
+    number: int
+    seed: int
+    options: dict[str, Any]
+
+    def scene(self) -> Scene:
+        world = generate(self.generator, self.seed, **self.options)
+        world = replace(world, name=f"{self.kind}-{self.number}")
+        return Scene(world, shortest_path(world))
+
+
+def _draw(drawn: Sequence[_Drawn], jobs: int) -> list[Scene]:
+    """The worlds and their shortest ways, in their order, many of them by several processes."""
+    bar = {"desc": drawn[0].kind, "total": len(drawn), "unit": "world", "delay": 3.0, "leave": False}
+    if jobs == 1 or len(drawn) < MANY:
+        return [one.scene() for one in tqdm(drawn, **bar)]
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        return list(tqdm(pool.map(_Drawn.scene, drawn, chunksize=16), **bar))
 
 
 def _holds_one_world(path: Path) -> bool:
@@ -136,18 +168,20 @@ def load_scenes(
     start: Pose | None = None,
     goal: tuple[float, float] | None = None,
     scale: float = 1.0,
+    jobs: int = 1,
 ) -> list[Scene]:
     """The worlds that `--worlds` names.
 
     FILE.npz or FILE.npz:IDS, BARN worlds by their ids, or the one world of an export; FILE.world or FILE.sdf, or a
     folder of those; FILE.json, a polygon arena, or FILE.json:NUMBERS; GENERATOR[,option=value...][:COUNT or :NUMBERS],
-    whose worlds are drawn from seed · 1000 + number. start, goal: of Gazebo worlds (those of the BARN challenge by
-    default). scale: of generated worlds that do not say it themselves.
+    whose worlds are drawn from seed · 1000 + number, or all[:COUNT or :NUMBERS], those of every generator. start, goal:
+    of Gazebo worlds (those of the BARN challenge by default). scale: of generated worlds that do not say it themselves.
+    jobs: processes that draw many worlds.
     Several of these may be joined by "+". ValueError with one line where it names nothing; OSError for a file that
     cannot be read.
     """
     if "+" in spec and not Path(spec).exists():
-        return [scene for part in spec.split("+") for scene in load_scenes(part, seed, start, goal, scale)]
+        return [scene for part in spec.split("+") for scene in load_scenes(part, seed, start, goal, scale, jobs)]
     file, chosen = _file_of(spec)
     path = Path(file)
     if path.suffix == ".npz" and _holds_one_world(path):
@@ -178,6 +212,6 @@ def load_scenes(
             raise ValueError(f"{path}: no .world or .sdf file in this folder")
         worlds = [read_gazebo(p, start, goal) for p in files]
     else:
-        worlds = _generated(spec, seed, scale)
+        return _draw(_chosen(spec, seed, scale), jobs)
     found = tqdm(worlds, desc="shortest ways", unit="world", delay=3.0, leave=False)
     return [Scene(world, shortest_path(world)) for world in found]

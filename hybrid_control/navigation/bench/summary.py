@@ -70,6 +70,13 @@ def policy_of(row: Mapping[str, Any]) -> str:
     return str(row["policy"])
 
 
+def kind_of(row: Mapping[str, Any]) -> str:
+    """The kind of world that a row is of: its name without the number at its end."""
+    name = str(row["world"])
+    kind, _, number = name.rpartition("-")
+    return kind if number.isdigit() else name
+
+
 def summaries(
     rows: Sequence[dict[str, Any]], case: Callable[[dict[str, Any]], str] = policy_of
 ) -> dict[str, dict[str, Any]]:
@@ -89,11 +96,11 @@ def failures(rows: Sequence[dict[str, Any]], case: Callable[[dict[str, Any]], st
     return "\n".join(lines)
 
 
-def table(by_case: dict[str, dict[str, Any]]) -> str:
-    """The summaries as text, a line for each case."""
+def table(by_case: dict[str, dict[str, Any]], what: str = "policy") -> str:
+    """The summaries as text, a line for each case; what: the cases are."""
     width = max([10, *(len(name) for name in by_case)])
     lines = [
-        f"{'policy':<{width}} {'episodes':>8}  {'success':<21} {'contact':>7} {'standing':>8} {'timeout':>7}  "
+        f"{what:<{width}} {'episodes':>8}  {'success':<21} {'contact':>7} {'standing':>8} {'timeout':>7}  "
         f"{'score':<23} {'time s':>7}"
     ]
     for name, s in by_case.items():

@@ -95,16 +95,24 @@ class Way:
     def __init__(
         self, clear: Room, frame: tuple[float, float, float], goal: tuple[float, float], disc: Disc
     ) -> None:
-        self.clear = clear
         field, reached = np.empty(clear.shape), np.zeros(clear.shape, np.uint8)
         self._front = Front(field, np.zeros(clear.shape, np.bool_), reached, clear, frame, goal, disc)
-        self._span = int(ESCAPE / frame[2])
         self._keys, self._items, self._size = np.empty(0), np.empty(0, np.int64), 0
         self._lost, self._until = np.empty(0, np.int64), np.empty(0)
         self._losses = self._followed = self._begun = 0  # of the lost cells: all, and those done with
         self._at = self._to = self._ordered_for = (0, 0)
         self.found: Found | None = None  # None before it has begun
         self.touched = 0  # cells that the last call of `go_on` had to do with
+
+    @property
+    def clear(self) -> Room:
+        """The room that it goes by."""
+        return self._front.clear
+
+    @property
+    def _span(self) -> int:
+        """Cells around the robot in which the way leads out."""
+        return int(ESCAPE / self._front.frame[2])
 
     def touch(self, where: Index, was: Room) -> None:
         """The room of these cells, row · columns + column, is another one than it was, m."""
