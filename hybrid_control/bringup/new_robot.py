@@ -93,12 +93,14 @@ def measures(answers: Answers, found: Identified | None) -> Measures:
         else {
             "max_speed": min(speed, found.speed.median), "max_yaw_rate": min(yaw_rate, found.yaw_rate.median),
             "braking": found.braking.low, "acceleration": found.acceleration.low, "delay": found.delay.high,
+            "yaw_acceleration": found.yaw_acceleration.low,
             "lidar_rate": found.scan_rate.median, "odometry_rate": found.odometry_rate.median,
         }
     )  # fmt: skip
     return Measures(
         length=said("robot_length"),
         width=said("robot_width"),
+        middle=said("outline_x"),
         turning_radius=turning_radius(answers),
         holonomic=answers["drive"] == "mecanum",
         **motion,

@@ -55,7 +55,9 @@ class Question:
                 wanted = f"{known.range_text} {known.unit}".strip()
                 raise ParameterError(f"{self.name}: {text!r} is no number; expected {wanted}") from None
         elif not text.isprintable() or len(text) > LONGEST:
-            raise ParameterError(f"{self.name}: expected at most {LONGEST} letters, digits and the like, on one line")
+            raise ParameterError(
+                f"{self.name}: expected at most {LONGEST} letters, digits and the like, on one line"
+            )
         elif self.name in _TOPICS and not _TOPIC.fullmatch(text):
             raise ParameterError(f"{self.name}: {text!r} is no topic; expected a name such as {self.default}")
         if self.name == "drive" and text in ("drone", "quad"):
@@ -108,6 +110,14 @@ QUESTIONS: tuple[Question, ...] = (
     Question(_of("reflex_node", "robot_length"), None, "the guard believes it: with everything that sticks out"),
     Question(_of("reflex_node", "robot_width"), None, "the guard believes it: with everything that sticks out"),
     Question(
+        _of("reflex_node", "outline_x"), 0.0, "0 where base_link is in the middle",
+        lambda answers: answers.get("drive") != "ackermann",
+    ),
+    Question(
+        _of("reflex_node", "outline_x"), None, "base_link is in the middle of the rear axle of a car",
+        _is(drive="ackermann"),
+    ),
+    Question(
         _of("reflex_node", "max_speed", 0.05), None, "the speed that it is to drive at; reaction follows from it"
     ),
     Question(_of("reflex_node", "min_turning_radius"), None, "of a car whose circle is known", lambda answers: False),
@@ -139,7 +149,8 @@ QUESTIONS: tuple[Question, ...] = (
         Parameter("odometry_rate", 20.0, "Hz", "odometry messages a second", 1.0, 1000.0), 20.0,
         "how long to wait for odometry", _is_not_measured,
     ),
-    Question(_of("reflex_node", "lidar_x"), 0.0, "ahead of the middle of the outline; behind it below 0"),
+    Question(_of("reflex_node", "lidar_x"), 0.0, "ahead of base_link; behind it below 0"),
+    Question(_of("reflex_node", "lidar_y"), 0.0, "to the left of base_link; to the right below 0"),
     Question(_of("reflex_node", "lidar_yaw"), 0.0, "0 where its 0 degrees look ahead, 3.1416 where they look back"),
     Question(
         _of("reflex_node", "no_echo"), "infinite", "nothing there must not be taken for a dead sensor, or the reverse"

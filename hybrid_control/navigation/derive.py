@@ -24,10 +24,10 @@ _PARAMETERS = {p.name: p for p in (*SETTINGS, *GAINS)}
 class Measures:
     """What is known of a robot, by ruler, description or measurement.
 
-    length, width: m of the outline; max_speed: m/s; max_yaw_rate: rad/s; braking: m/s², the least that was seen;
-    acceleration: m/s²; delay: s from a command to the motion, the longest; lidar_rate, odometry_rate: Hz, the lowest;
-    turning_radius: m of the tightest circle of a car, 0 for a base that turns on the spot; holonomic: whether it moves
-    sideways too. ValueError for what can't be.
+    length, width: m of the outline; middle: m of its middle ahead of base_link; max_speed: m/s; max_yaw_rate: rad/s;
+    braking: m/s², the least that was seen; acceleration: m/s²; yaw_acceleration: rad/s²; delay: s from a command to the
+    motion, the longest; lidar_rate, odometry_rate: Hz, the lowest; turning_radius: m of the tightest circle of a car, 0
+    for a base that turns on the spot; holonomic: whether it moves sideways too. ValueError for what can't be.
     """
 
     length: float
@@ -39,6 +39,8 @@ class Measures:
     lidar_rate: float
     odometry_rate: float
     acceleration: float = math.inf
+    yaw_acceleration: float = math.inf
+    middle: float = 0.0
     turning_radius: float = 0.0
     holonomic: bool = False
 
@@ -46,7 +48,9 @@ class Measures:
         for field in fields(self):
             value = getattr(self, field.name)
             may_be_zero = field.name in ("delay", "turning_radius", "holonomic")
-            may_be_endless = field.name == "acceleration"
+            may_be_endless = field.name.endswith("acceleration")
+            if field.name == "middle":
+                value, may_be_zero = abs(value), True
             if not (value >= 0 and (value > 0 or may_be_zero) and (value < math.inf or may_be_endless)):
                 raise ValueError(
                     f"{field.name}: {value:g} can't be; expected {'0 or more' if may_be_zero else 'more than 0'}"
@@ -70,15 +74,21 @@ def reasoned(robot: Measures) -> dict[str, Derived]:
     none that this reflex can drive."""
     r = robot
     answers_in = max(r.delay, REACTION)  # s; less is not counted on
+    swing = float(_PARAMETERS["max_yaw_acceleration"].default)
+    if not r.turning_radius:  # a car's turns follow its steering
+        swing = _down(min(swing, COUNTED_ON * r.yaw_acceleration))
+    end, front = r.length / 2 + abs(r.middle), r.length / 2 + r.middle
     braking = _down(COUNTED_ON * min(r.braking, r.acceleration))
     speed = _down(min(r.max_speed, _PARAMETERS["max_speed"].high))
-    yaw_rate = _down(min(r.max_yaw_rate, _slow_enough_to_end(answers_in), _PARAMETERS["max_yaw_rate"].high))
+    yaw_rate = _down(
+        min(r.max_yaw_rate, _slow_enough_to_end(answers_in, swing), _PARAMETERS["max_yaw_rate"].high)
+    )
     late = max(r.delay - REACTION, 0.0) + 1.0 / r.odometry_rate
     braking_way = 0.5 * speed * speed / braking if braking > 0.0 else math.inf
-    corner = 0.0 if r.turning_radius else math.hypot(r.length, r.width) / 2 - r.length / 2
+    corner = 0.0 if r.turning_radius else math.hypot(end, r.width / 2) - front
     stop = _up(GUARD_MARGIN + max(corner, speed * late + UNFORESEEN * braking_way))
-    clearance = _up(min(GUARD_MARGIN + r.length / 2 * yaw_rate * answers_in, r.width))
-    way = r.length / 2 + stop + speed * (answers_in + REACTION + 1.0 / r.lidar_rate) + braking_way
+    clearance = _up(min(GUARD_MARGIN + end * yaw_rate * answers_in, r.width))
+    way = front + stop + speed * (answers_in + REACTION + 1.0 / r.lidar_rate) + braking_way
     way += GIVES_WAY * r.turning_radius if r.turning_radius else GIVES_WAY * speed / yaw_rate
     scale = NOMINAL_HALF_WIDTH / (r.width / 2 + clearance)
     found: dict[str, tuple[Value, str]] = {
@@ -116,15 +126,20 @@ def reasoned(robot: Measures) -> dict[str, Derived]:
             _timeout_reason("odometry messages", r.odometry_rate),
         ),
     }  # fmt: skip
+    if not r.turning_radius and r.yaw_acceleration < math.inf:
+        found["max_yaw_acceleration"] = (
+            swing,
+            f"{COUNTED_ON:g} of {r.yaw_acceleration:.3g} rad/s² that it has",
+        )
     if r.holonomic:
         found["response_time"] = _up(answers_in), "the delay, for which it goes on as it did"
     return {name: Derived(_PARAMETERS[name].check(value), reason) for name, (value, reason) in found.items()}
 
 
-def _slow_enough_to_end(delay: float) -> float:
+def _slow_enough_to_end(delay: float, yaw_acceleration: float) -> float:
     """rad/s from which a turn that is ended `delay` and REACTION late is over within OVERSHOOT: the positive root of
-    w (delay + REACTION) + w² / (2 max_yaw_acceleration) = OVERSHOOT."""
-    late, a = delay + REACTION, float(_PARAMETERS["max_yaw_acceleration"].default)
+    w (delay + REACTION) + w² / (2 yaw_acceleration) = OVERSHOOT."""
+    late, a = delay + REACTION, yaw_acceleration
     return a * (math.sqrt(late * late + 2.0 * OVERSHOOT / a) - late)
 
 

@@ -44,17 +44,11 @@ def test_a_trial_finds_delay_acceleration_and_braking_of_a_base():
 
 
 @pytest.mark.parametrize(
-    "numbers", [{}, {"turning_radius": 0.8, "max_speed": 1.0}, {"acceleration": 0.8, "deceleration": 0.6}]
+    ("name", "numbers"), [("jackal", {}), ("car", {}), ("jackal", {"acceleration": 0.8, "deceleration": 0.6})]
 )
-def test_a_trial_in_the_simulator_finds_the_numbers_of_the_robots_description(numbers):
-    robot = replace(vehicle("jackal"), **numbers)
-    wish = Wish(
-        speed=0.6,
-        yaw_rate=0.75,
-        braking=0.5,
-        turning_radius=numbers.get("turning_radius", 0.0),
-        shares=(1.0,),
-    )
+def test_a_trial_in_the_simulator_finds_the_numbers_of_the_robots_description(name, numbers):
+    robot = replace(vehicle(name), **numbers)
+    wish = Wish(speed=0.6, yaw_rate=0.75, braking=0.5, turning_radius=robot.wheels.turning_radius, shares=(1.0,))
     one = Trial(wish, check_all(SETTINGS, robot.reflex_settings))
     drive(one, robot)
     assert not one.fault
@@ -63,7 +57,8 @@ def test_a_trial_in_the_simulator_finds_the_numbers_of_the_robots_description(nu
     assert found.acceleration.median == pytest.approx(robot.acceleration, rel=0.05)
     assert found.braking.median == pytest.approx(robot.deceleration, rel=0.05)
     assert found.yaw_rate.median == pytest.approx(0.75, rel=0.03)
-    assert found.delay.high < 0.04  # commands and odometry go by 10 ms there
+    assert found.delay.median < 0.03  # commands and odometry go by 10 ms there
+    assert found.delay.high < (0.1 if robot.wheels.turning_radius else 0.03)  # steering takes its time
     assert found.scan_rate.median == pytest.approx(40.0, rel=0.05)
     assert found.odometry_rate.median == pytest.approx(50.0, rel=0.05)
 
@@ -216,6 +211,21 @@ def test_a_lidar_that_looks_back_is_turned_by_its_mount():
     one = trial(lidar_yaw=3.1416)
     Base(scan=lambda base, stamp: sweep(stamp, ahead_in_scan)).drive(one, seconds=3.0)
     assert not one.fault
+
+
+def test_a_lidar_beside_the_middle_and_an_outline_off_base_link_are_where_they_are():
+    """base_link on the rear axle: the nose is 0.2 + 0.15 m ahead, the lidar 0.25 m ahead and 0.1 m to the left."""
+    ranges = np.full(360, FAR, np.float32)
+    ranges[180] = 0.5  # at x 0.75, y 0.1: 0.4 m before the nose
+    places = {"outline_x": 0.15, "lidar_x": 0.25, "lidar_y": 0.1}
+    one = trial(**places)
+    Base(scan=lambda base, stamp: sweep(stamp, ranges)).drive(one, seconds=3.0)
+    assert "its way is not free, only 0.40 m are" in one.fault
+    # 0.3 m to the left of the lidar it is beside the way: 0.4 m, of which the outline and its margin take 0.23
+    ranges[180], ranges[240] = FAR, 0.3 / np.sin(np.pi / 3)
+    two = trial(**places)
+    Base(scan=lambda base, stamp: sweep(stamp, ranges)).drive(two, seconds=3.0)
+    assert not two.fault
 
 
 def test_braking_that_is_worse_than_was_said_is_counted_on_from_then_on():

@@ -121,6 +121,7 @@ def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_agai
         "",  # controller: none
         "40", "abc", "0.4",  # robot_length
         "0.3",  # robot_width
+        "",  # outline_x
         "",  # max_speed has no default
         "0.5",
         "1.2",  # max_yaw_rate
@@ -134,8 +135,8 @@ def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_agai
     assert "robot_length: 40.0 is out of range, expected 0.05 .. 5 m" in said
     assert "robot_length: 'abc' is no number; expected 0.05 .. 5 m" in said
     assert "max_speed: '' is no number; expected 0.05 .. 5 m/s" in said
-    places = [said.index(f"\n{q.name}: {q.parameter.description}") for q in QUESTIONS if q.asked({"measure": "no"})
-              and q.name not in ("wheelbase", "max_steering")]  # fmt: skip
+    known = {"measure": "no", "drive": "skid", "controller": "none"}
+    places = [said.index(f"\n{q.name}: {q.parameter.description}") for q in QUESTIONS if q.asked(known)]
     assert places == sorted(places)
     assert "port" not in said.split("next:")[0]
     reflex = read_yaml(file)["reflex_node"]
@@ -165,7 +166,7 @@ def test_without_a_terminal_every_answer_that_is_missing_is_named_in_one_line(tm
     file = tmp_path / "mine.yaml"
     said = refusal([file, *words("robot_length=0.4", "drive=ackermann", "controller=vesc")], capsys)
     assert said.startswith(
-        "not said: robot_width, max_speed, wheelbase, max_steering, braking, delay, lidar_rate"
+        "not said: robot_width, outline_x, max_speed, wheelbase, max_steering, braking, delay, lidar_rate"
     )
     assert said.endswith("say each by --set NAME=VALUE, or --yes for the defaults of those that have one")
     said = refusal([file, "--yes", *words("robot_length=0.4")], capsys)
@@ -225,13 +226,14 @@ def test_a_car_with_a_controller_gets_its_circle_and_a_bridge_whose_limits_lie_a
     file = tmp_path / "car.yaml"
     answers = words(
         "drive=ackermann", "controller=vesc", "robot_length=0.6", "robot_width=0.3", "max_speed=1.0", "wheelbase=0.4",
-        "max_steering=0.5", "wheel_radius=0.05", "track=0.25", "port=/dev/vesc",
+        "max_steering=0.5", "wheel_radius=0.05", "track=0.25", "port=/dev/vesc", "outline_x=0.2",
     )  # fmt: skip
     assert main(["new-robot", str(file), "--yes", *answers]) == 0
     graph = kinds.build("robot", {"params_file": str(file)})
     reflex, bridge = graph.values("reflex_node"), graph.values("firmware_bridge_node")
     assert reflex["min_turning_radius"] == pytest.approx(0.4 / 0.5463, abs=1e-3)  # tan(0.5) = 0.5463
     assert reflex["max_yaw_rate"] == pytest.approx(1.0 * 0.5463 / 0.4, abs=0.01)
+    assert reflex["outline_x"] == 0.2
     assert (bridge["driver"], bridge["kinematics"], bridge["port"]) == ("vesc", "ackermann", "/dev/vesc")
     assert bridge["max_speed"] > reflex["max_speed"]
     assert bridge["max_wheel_speed"] >= reflex["max_speed"] / 0.05
@@ -265,7 +267,7 @@ def test_a_file_that_the_launch_would_refuse_is_not_written(tmp_path, no_termina
     file = tmp_path / "car.yaml"
     answers = words(
         "drive=ackermann", "controller=link", "robot_length=0.6", "robot_width=0.3", "max_speed=1.0", "wheelbase=0.4",
-        "max_steering=0.5", "min_turning_radius=0.3", "wheel_radius=0.05", "track=0.25",
+        "max_steering=0.5", "min_turning_radius=0.3", "wheel_radius=0.05", "track=0.25", "outline_x=0.2",
     )  # fmt: skip
     said = refusal([file, "--yes", *answers], capsys)
     assert said.startswith(f"{file}: reflex_node: min_turning_radius 0.3 m is tighter than the wheels")
@@ -297,5 +299,9 @@ def test_every_question_has_a_reason_and_a_default_that_it_takes_itself():
         assert question.why
         if question.default is not None:
             assert question.parameter.check(question.default) == question.default
-    assert len({q.name for q in QUESTIONS}) == len(QUESTIONS)
+    for drive_kind in ("differential", "ackermann"):
+        asked = [
+            q.name for q in QUESTIONS if q.asked({"drive": drive_kind, "controller": "link", "measure": "no"})
+        ]
+        assert len(set(asked)) == len(asked)
     assert Path(__file__).parents[2].joinpath("docs", "drone.md").is_file()

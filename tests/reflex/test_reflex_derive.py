@@ -69,6 +69,25 @@ def test_a_car_has_no_corner_to_turn_and_needs_its_circle_to_give_way():
     assert found["avoidance_distance"] == 2.76
 
 
+def test_a_robot_whose_middle_lies_ahead_of_base_link_turns_its_front_farther():
+    """Front at 0.3 + 0.1 m, corner at sqrt(0.4² + 0.2²) = 0.4472: 0.0472 m to turn away, less than it needs to stop."""
+    found = derived(replace(ROVER, middle=0.1))
+    assert found["stop_distance"] == 0.23
+    assert found["clearance"] == 0.2  # 0.04 + 0.4 · 1.88 · 0.2 = 0.1904
+    # 0.4 + 0.23 + 0.4 + 0.25 + pi / 2 / 1.88 = 2.1155, times 0.3 / 0.4
+    assert found["avoidance_distance"] == 1.59
+    # behind: front at 0.2, and its end swings as far: 0.2472 m to turn away
+    assert derived(replace(ROVER, middle=-0.1))["stop_distance"] == 0.29
+
+
+def test_a_base_that_turns_sluggishly_is_asked_for_less():
+    """0.8 of 2.5 rad/s² are 2; w 0.3 + w² / 4 = pi / 4 has the root 2 (sqrt(0.09 + pi / 4) - 0.3) = 1.27."""
+    found = derived(replace(ROVER, yaw_acceleration=2.5))
+    assert found["max_yaw_acceleration"] == 2.0
+    assert found["max_yaw_rate"] == 1.27
+    assert derived(replace(ROVER, yaw_acceleration=20.0))["max_yaw_acceleration"] == 8.0
+
+
 def test_one_that_moves_sideways_goes_on_for_its_delay():
     assert derived(replace(ROVER, holonomic=True))["response_time"] == 0.2
 

@@ -53,7 +53,7 @@ def robot(graph, monkeypatch):
     """The simulated robot on a floor of 20 m with walls; its commands as they were heard."""
     walls = [(x, 0.0, 0.1, 20.0, 0.0) for x in (-9.0, 9.0)]
     floor = World("floor", Pose(), (5.0, 0.0), (-10.0, -10.0, 10.0, 10.0), boxes=np.array(walls))
-    monkeypatch.setattr(hybrid_control_ros.simulator, "load_world", lambda name, seed: floor)
+    monkeypatch.setattr(hybrid_control_ros.simulator, "load_world", lambda *asked: floor)
     monkeypatch.setenv("ROS_DOMAIN_ID", str(graph.domain))
     heard = graph.collect(TwistStamped, "cmd_vel", qos.COMMAND)
     graph.start(SimNode, world="open", camera=False)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import OUTLINE, stays_clear
+from hybrid_control.navigation.reflex.evasion import outline_of
 from hybrid_control.navigation.reflex.returns import Returns
 from hybrid_control.parameters import Value
 from hybrid_control.signals import RangeScan
@@ -28,12 +29,11 @@ class Floor:
 
     def __init__(self, settings: Mapping[str, Value]) -> None:
         self._returns = Returns(settings)
-        self._mount = float(settings["lidar_x"]), float(settings["lidar_yaw"])
+        self._mount = float(settings["lidar_x"]), float(settings["lidar_y"])
+        self._turn = float(settings["lidar_yaw"])
         self._open = bool(settings["open_space"])
-        self._outline = np.zeros((), OUTLINE)
-        for name in ("length", "width"):
-            self._outline[f"half_{name}"] = float(settings[f"robot_{name}"]) / 2
-        self._outline["margin"] = MARGIN
+        self._body = body = outline_of(settings)
+        self._outline = np.array((body.half_length, body.half_width, MARGIN, body.middle), OUTLINE)[()]
         self._points = np.empty((0, 2), np.float32)
         self.sight = 0.0  # m that the lidar sees at most
         self._seen: NDArray[np.float64] = np.empty(0)  # directions of the beams that say something, rad
@@ -43,7 +43,7 @@ class Floor:
     @property
     def radius(self) -> float:
         """m of the circle that the outline turns in, with its margin."""
-        return float(np.hypot(self._outline["half_length"], self._outline["half_width"])) + MARGIN
+        return self._body.reach + MARGIN
 
     def put(self, scan: RangeScan) -> str:
         """Take the newest scan; why nothing may be driven by it, "" where it may."""
@@ -52,11 +52,10 @@ class Floor:
         ranges = np.where(np.isneginf(scan.ranges), np.float32(scan.range_min), scan.ranges).astype(
             np.float64
         )
-        angles = scan.angles().astype(np.float64) + self._mount[1]
+        angles = scan.angles().astype(np.float64) + self._turn
         hit = np.isfinite(ranges)
         points = np.column_stack((np.cos(angles[hit]), np.sin(angles[hit]))) * ranges[hit, None]
-        points[:, 0] += self._mount[0]
-        self._points = points.astype(np.float32)
+        self._points = (points + self._mount).astype(np.float32)
         self._seen = angles[~np.isnan(ranges)]
         if not hit.any() and not self._open:
             return "the scan shows nothing in range anywhere, as one of a covered lidar does: have a wall in sight"
@@ -66,7 +65,7 @@ class Floor:
         """Whether the outline stays clear of all that is seen for so long, and m beyond its nose."""
         twist = (motion[0], 0.0, motion[1])
         return bool(
-            stays_clear(self._points, len(self._points), twist, seconds, (0.0, 0.0), nose, self._outline[()])
+            stays_clear(self._points, len(self._points), twist, seconds, (0.0, 0.0), nose, self._outline)
         )
 
     def is_seen(self, motion: Motion) -> bool:
@@ -82,6 +81,6 @@ class Floor:
 
     def ahead(self) -> float:
         """m from the nose to what is nearest before the robot, as wide as it is with its margin; inf for nothing."""
-        beside = np.abs(self._points[:, 1]) < self._outline["half_width"] + MARGIN
-        x = self._points[beside & (self._points[:, 0] > 0.0), 0] - self._outline["half_length"]
+        beside = np.abs(self._points[:, 1]) < self._body.half_width + MARGIN
+        x = self._points[beside & (self._points[:, 0] > 0.0), 0] - self._body.half_length - self._body.middle
         return float(x.min()) if x.size else math.inf
