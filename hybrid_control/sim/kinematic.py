@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from hybrid_control.geometry.shapes import ROUGH, FloatArray, footprint_distance, ray_to_box, rough_bearing, turned
+from hybrid_control.geometry.shapes import (
+    ROUGH,
+    FloatArray,
+    footprint_distance,
+    ray_to_box,
+    rough_bearing,
+    turned,
+)
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
