@@ -127,11 +127,12 @@ class _Drawn(NamedTuple):
 
 def _draw(drawn: Sequence[_Drawn], jobs: int) -> list[Scene]:
     """The worlds and their shortest ways, in their order, many of them by several processes."""
-    bar = {"desc": drawn[0].kind, "total": len(drawn), "unit": "world", "delay": 3.0, "leave": False}
-    if jobs == 1 or len(drawn) < MANY:
-        return [one.scene() for one in tqdm(drawn, **bar)]
+    kind, many = drawn[0].kind, len(drawn)
+    if jobs == 1 or many < MANY:
+        return [one.scene() for one in tqdm(drawn, desc=kind, unit="world", delay=3.0, leave=False)]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        return list(tqdm(pool.map(_Drawn.scene, drawn, chunksize=16), **bar))
+        scenes = pool.map(_Drawn.scene, drawn, chunksize=16)
+        return list(tqdm(scenes, desc="worlds", total=many, unit="world", delay=3.0, leave=False))
 
 
 def _holds_one_world(path: Path) -> bool:

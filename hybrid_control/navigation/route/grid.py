@@ -196,10 +196,10 @@ class Grid:
         self.cells = Cells(np.zeros(blocks, np.int32), counts, surfaces)
         self._used = np.ones(1, np.int64)  # of the blocks
         self._earlier: list[tuple[float, float, float, Rays]] = []  # two scans: s, m, m
-        self._make_room()
+        self._make_room(np.full(self.shape, self._limit, np.float32))
 
-    def _make_room(self) -> None:
-        self._clear: Room = np.full(self.shape, self._limit, np.float32)
+    def _make_room(self, clear: Room) -> None:
+        self._clear = clear
         self._towards: Towards = np.zeros(self.shape, np.uint16)
         self._changed: list[Index] = []
         self._was: list[tuple[Index, Room]] = []
@@ -292,9 +292,12 @@ class Grid:
         of = max(-top, 0), rows + min(bottom, 0), max(-left, 0), columns + min(right, 0)
         grown[_slices(to, 1)] = table[_slices(of, 1)]
         self.cells = self.cells._replace(table=grown)
-        self._make_room()
-        self._clear[_slices(to, SIDE)] = clear[_slices(of, SIDE)]
-        self._towards[_slices(to, SIDE)] = towards[_slices(of, SIDE)]
+        kept = _slices(to, SIDE)
+        self._make_room(np.empty(self.shape, np.float32))
+        self._clear[kept] = clear[_slices(of, SIDE)]
+        self._towards[kept] = towards[_slices(of, SIDE)]
+        for rows_or_columns, kept_of_them in zip((self._clear, self._clear[kept[0]].T), kept, strict=True):
+            rows_or_columns[: kept_of_them.start] = rows_or_columns[kept_of_them.stop :] = self._limit
         self.x0, self.y0 = self.x0 - left * SIDE * self.cell, self.y0 - top * SIDE * self.cell
         if min(top, bottom, left, right) < 0:
             self._drop()

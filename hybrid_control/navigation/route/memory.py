@@ -181,9 +181,10 @@ class RouteMemory:
 def warm() -> None:
     """Compile what a memory calls, so that the first scan of a drive does not wait for it."""
     memory = RouteMemory(Pose(), Goal(0, 4.0, 0.0))
-    for stamp_ns in (0, 2 * ALIGN_NS):
+    for k, near in enumerate((2.0, 2.0, 0.15)):  # the way leads round something, and out from where it does not fit
+        stamp_ns = 2 * k * ALIGN_NS
         ranges = np.full(360, np.inf, np.float32)
-        ranges[120:240] = 2.0  # the way leads round something
+        ranges[120:240] = near
         scan = RangeScan(stamp_ns, -math.pi, math.tau / 360, 0.05, 10.0, ranges)
         memory.remember(scan, Odometry(stamp_ns, Pose(), Twist(stamp_ns)))
-    memory.point(Pose(), 0)
+        memory.point(Pose(3.0 if k == 1 else 0.0, 0.0, 0.0), stamp_ns)  # once with the goal close by
