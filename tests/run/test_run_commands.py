@@ -21,7 +21,7 @@ def parsed(*arguments):
     ("arguments", "said"),
     [
         (["--world", "nowhere"], "unknown world 'nowhere'; there are default"),
-        (["--robot", "husky"], "unknown robot 'husky'; there are jackal"),
+        (["--robot", "husky"], "unknown robot 'husky'; there are burger, car, jackal"),
         (["--model", "missing.onnx"], "--model: missing.onnx: no such file"),
         (["--network", "missing.nir"], "--network: missing.nir: no such file"),
         (["--params", "missing.yaml"], "No such file or directory: 'missing.yaml'"),

@@ -121,7 +121,7 @@ def test_unknown_names_and_options_are_refused_and_the_known_ones_named():
         generate("forest", density_=1.0)
     with pytest.raises(ValueError, match="200 draws"):
         generate("corridor", width=0.7)
-    with pytest.raises(ValueError, match="unknown robot 'husky'; there are jackal"):
+    with pytest.raises(ValueError, match="unknown robot 'husky'; there are burger, car, jackal"):
         vehicle("husky")
     assert vehicle("jackal") is JACKAL
 

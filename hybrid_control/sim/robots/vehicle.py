@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 STANDING_SPEED = 0.02  # m/s; a robot whose wheels are commanded less than this stands
 COMMANDED_SPEED, COMMANDED_YAW_RATE = 1.0, 2.2  # m/s and rad/s that the reflex asks for at most where nobody says more
 COMMANDED_YAW_ACCELERATION = 8.0  # rad/s²
+REACTION, SWING = 0.1, 0.0276  # s and m
 SCAN_COUNTS = 0.5  # s
 TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
 
@@ -278,9 +279,12 @@ class Vehicle(ABC):
     @property
     def reflex_gains(self) -> dict[str, Value]:
         """Gains of the reflex that drives it, over the reflex's own: what it can't do is not commanded, braking is
-        counted on as half of what it has, and a scan counts for four of its lidar's periods."""
+        counted on as half of what it has, and a scan counts for four of its lidar's periods. It turns no faster than
+        its farthest corner R keeps to SWING while the turn w is braked by a, beyond a reaction t: R (w² / 2a - t w)."""
+        a = min(2.0 * self.yaw_acceleration / 3.0, COMMANDED_YAW_ACCELERATION)
+        stopping = a * (REACTION + math.sqrt(REACTION**2 + 2.0 * SWING / (self.outline.reach * a)))
         wished: dict[str, float] = {
-            "max_yaw_rate": min(COMMANDED_YAW_RATE, self.max_yaw_rate),
+            "max_yaw_rate": min(COMMANDED_YAW_RATE, self.max_yaw_rate, stopping),
             "max_acceleration": min(0.5 * self.deceleration, 2.0 * self.acceleration / 3.0),
             "scan_timeout": max(SCAN_COUNTS, 4.0 / self.lidar_rate),
         }
