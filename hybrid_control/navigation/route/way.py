@@ -23,6 +23,7 @@ from hybrid_control.navigation.route.room import Room
 ESCAPE_COST = 5.0  # of a metre where the robot does not fit
 ESCAPE = 2.0  # m around the robot in which the way leads out from there
 CELLS_AT_ONCE = 60_000  # that a search forgets, begins at anew or reaches between two answers
+FIRST_TOUCH = 10  # cells that one at which a front begins counts as: much memory is touched there for the first time
 SLACK = 0.25  # of the room beyond the least, see `farthest_in_sight`
 
 
@@ -148,6 +149,7 @@ class Way:
             self._grow_heap(2 * sum(self.clear.shape))
             self._size = f.begin(self._front, self._keys, self._items, self._to)
             self._ordered_for = self._to
+            cells -= min(cells, FIRST_TOUCH * self._size)
         self._make_room_for(4 * cells)
         before = self._followed
         self._followed, self._losses = f.forget(
