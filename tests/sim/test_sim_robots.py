@@ -241,6 +241,22 @@ def test_the_car_drives_its_tightest_circle_in_mujoco_and_does_not_turn_on_the_s
     assert before != still
 
 
+@pytest.mark.parametrize("robot", [JACKAL, CAR])
+def test_a_simulation_goes_on_from_its_state_to_the_bit(robot):
+    def drive(simulator):
+        for _ in range(30):
+            simulator.apply(Twist(simulator.time_ns, linear_x=0.8, angular_z=0.5))
+            simulator.step(0.01)
+        return simulator.pose
+
+    simulator = Simulator(world(), robot, camera=False)
+    drive(simulator)
+    state = simulator.state()
+    first = drive(simulator)
+    simulator.set_state(state)
+    assert drive(simulator) == first
+
+
 @pytest.mark.parametrize("name", ROVERS)
 def test_every_rover_drives_straight_ahead_and_stands_upright_in_mujoco(name):
     robot = vehicle(name)

@@ -128,7 +128,6 @@ class CarLocomotion(WheelLocomotion):
     def __init__(self, robot: Car, mujoco: MuJoCo, start: Pose, seed: int) -> None:
         super().__init__(robot, mujoco, start, seed)
         self._car = robot
-        self._servos = mujoco.data.ctrl[len(SIDES) : 2 * len(SIDES)]
         self._steering = self._wished = 0.0
 
     def take(self, twist: Twist) -> None:
@@ -154,4 +153,4 @@ class CarLocomotion(WheelLocomotion):
         w = v * math.tan(self._steering) / car.wheelbase
         self._speed = (v, w)
         self._drive(v, w)
-        self._servos[:] = car.front_angles(self._steering)
+        self._data.ctrl[len(SIDES) :] = car.front_angles(self._steering)

@@ -248,7 +248,6 @@ class WheelLocomotion(Locomotion):
         super().__init__(robot)
         self._robot, self._data = robot, mujoco.data
         self._timestep = mujoco.model.opt.timestep
-        self._wheel_speeds = mujoco.data.ctrl[: len(SIDES)]
         joints = [mujoco.model.joint(f"{side}_wheel").id for side in SIDES]
         self._angles, self._speeds = mujoco.model.jnt_qposadr[joints], mujoco.model.jnt_dofadr[joints]
         self._speed = self._target = (0.0, 0.0)
@@ -283,7 +282,7 @@ class WheelLocomotion(Locomotion):
         robot, dt = self._robot, self._timestep
         fresh = self.commanded(now_ns)
         if self._wheel_target is not None:
-            self._wheel_speeds[:] = self._wheel_target if fresh else (0.0, 0.0)
+            self._data.ctrl[: len(SIDES)] = self._wheel_target if fresh else (0.0, 0.0)
             return
         v, w = self._target if fresh else (0.0, 0.0)
         v = ramp(self._speed[0], v, robot.acceleration, robot.deceleration, dt)
@@ -294,7 +293,7 @@ class WheelLocomotion(Locomotion):
     def _drive(self, v: float, w: float) -> None:
         """Set the wheels' speeds for a speed and a yaw rate."""
         half, radius = 0.5 * self._robot.track, self._robot.wheel_radius
-        self._wheel_speeds[:] = (v - w * half) / radius, (v + w * half) / radius
+        self._data.ctrl[: len(SIDES)] = (v - w * half) / radius, (v + w * half) / radius
 
     def reckon(self, truth: Odometry) -> None:
         """From the wheels' angles; of the truth only its stamp counts."""
@@ -302,4 +301,4 @@ class WheelLocomotion(Locomotion):
 
     def standing(self, now_ns: int) -> bool:
         """Whether the wheels are commanded to stand."""
-        return bool(np.abs(self._wheel_speeds).max() * self._robot.wheel_radius < STANDING_SPEED)
+        return bool(np.abs(self._data.ctrl[: len(SIDES)]).max() * self._robot.wheel_radius < STANDING_SPEED)
