@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.geometry.shapes import clearance
@@ -20,11 +19,11 @@ SENSORS = ("scan", "odometry", "vertical", "events", "camera")
 
 
 class Truth(NamedTuple):
-    """Where the robot is and how it moves, how often it has touched something, and where movers are, (m, 3)."""
+    """Where the robot is and how it moves, how often it has touched something, and where movers are, m rows of three."""
 
     odometry: Odometry
     contacts: int
-    movers: NDArray[np.float64]
+    movers: tuple[tuple[float, ...], ...]
 
 
 class SimulatorPart(MessagePart):
@@ -53,7 +52,8 @@ class SimulatorPart(MessagePart):
             if kind in self.outputs:
                 seen = Picture(value, simulator.pose) if kind == "camera" else value
                 given.setdefault(kind, []).append(Message(time_ns, seen))
-        truth = Truth(simulator.truth(), len(simulator.contact_events), simulator.movers)
+        movers = tuple(map(tuple, simulator.movers.tolist()))
+        truth = Truth(simulator.truth(), len(simulator.contact_events), movers)
         given["truth"] = [Message(now_ns, truth)]
         return given
 
@@ -98,7 +98,8 @@ class Judge(MessagePart):
             self._way.append((pose.x, pose.y, pose.yaw))
         if world.movers:
             place = (pose.x, pose.y, pose.yaw)
-            self._sights.append(Sight(now_ns * 1e-9, place, twist.linear_x, twist.angular_z, truth.movers))
+            movers = np.array(truth.movers)
+            self._sights.append(Sight(now_ns * 1e-9, place, twist.linear_x, twist.angular_z, movers))
         self._windows += 1
         if rules.centre_contact is not None:
             self._touched = clearance(pose.x, pose.y, world.cylinders, world.boxes) < rules.centre_contact

@@ -83,7 +83,7 @@ def test_cosim_example_steering_has_the_network_that_the_code_makes():
     (("guide, goal", "guide, rate: 0, goal"), "guide: rate: 0 must be in 0 .. 1000 Hz"),
     (("reflex, goal", "reflex, gains: 3, goal"), "reflex: gains: 3; expected values by name"),
     (("reflex, goal", "reflex, gains: {sped: 3}, goal"), "reflex: .*sped"),
-    (("reflex, goal", "reflex, robot: jakcal, goal"), "reflex: unknown robot 'jakcal'; there are jackal"),
+    (("reflex, goal", "reflex, robot: jakcal, goal"), "reflex: unknown robot 'jakcal'; there are burger, car, jackal"),
     (("planner, latency", "planner, model: none.onnx, latency"), "planner: .*none.onnx: no such file"),
     (("spikes, period", "spikes, code: x, period"), "spikes: unknown 'code' for a part of the kind navigation"),
     (("- world.scan -> guide.scan", "- world.truth -> robot.scan"), "no part 'robot'"),

@@ -165,7 +165,7 @@ def test_cosim_sim_parts_that_draw_stay_in_one_thread(hybrid):
 @pytest.mark.parametrize(("change", "says"), [
     (("world: default", "world: defualt"), "robot: unknown world 'defualt'; there are default"),
     (("world: default", "world: none.npz"), "robot: .*none.npz: No such file"),
-    (("level: physics", "robot: jakcal"), "robot: unknown robot 'jakcal'; there are jackal"),
+    (("level: physics", "robot: jakcal"), "robot: unknown robot 'jakcal'; there are burger, car, jackal"),
     (("level: physics", "level: planar"), "robot: level: 'planar'; there are physics and kinematic"),
     (("level: physics", "levle: physics"), "robot: unknown 'levle' for a part of the kind plant"),
     (("level: physics", "camera: [80, 6000]"), r"robot: camera: \[80, 6000\]; expected \[width, height\]"),

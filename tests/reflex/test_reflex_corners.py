@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
+from hybrid_control.navigation.drive import Navigator, drive
 from hybrid_control.navigation.reflex.corners import CORNERS, LEAST, fastest_past, find_corners
 from hybrid_control.navigation.reflex.guard import GUARD, REACTION
 from hybrid_control.navigation.reflex.percept import BEAMS, SWEEP, lay_out
+from hybrid_control.signals import Pose
+from hybrid_control.sim.kinematic import KinematicSimulator
+from hybrid_control.sim.worlds import World
 
 ANGLES = -math.pi + np.arange(360) * 2 * math.pi / 360
 
@@ -58,6 +62,19 @@ def test_before_a_corner_it_can_stop_or_stands_before_somebody_is_in_the_way():
     v = past((3.45, 0.2))
     assert REACTION * v + v * v / 4.0 == pytest.approx(3.2)
     assert past((0.25, 1.0), (0.25, -0.6)) == pytest.approx(2.0 * (0.4 - REACTION))
+
+
+def test_a_robot_that_is_to_mind_corners_passes_a_crate_slowly():
+    crate = np.array([(4.0, 0.9, 1.0, 1.0, 0.0)])
+    world = World("crate", Pose(), (8.0, 0.0), (-1.0, -3.0, 9.0, 3.0), boxes=crate)
+    beside = []
+    for hidden_speed in (0.0, 1.5):
+        driver = Navigator(None, gains={"hidden_speed": hidden_speed}, memory=False)
+        episode = drive(driver, KinematicSimulator(world), driver.robot, seed=1)
+        assert episode.success
+        way = episode.way[np.abs(episode.way[:, 0] - 4.0) < 0.6]
+        beside.append(len(way))  # ten a second
+    assert beside[1] > 1.25 * beside[0]
 
 
 def test_however_near_it_goes_on_slowly_and_what_lies_behind_is_past():

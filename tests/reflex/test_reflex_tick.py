@@ -396,8 +396,9 @@ def test_gains_take_effect_while_it_drives():
     assert rig.reflex.status().gains_version == 4
 
 
-# three need a fault or a drone, two a lidar that does not see all (test_reflex_coverage.py)
-ELSEWHERE = ("planner_timeout", "odometry_timeout", "lateral_gain", "creep", "max_unknown")
+# three need a fault or a drone, two a lidar that does not see all (test_reflex_coverage.py), one a corner
+# (test_reflex_corners.py)
+ELSEWHERE = ("planner_timeout", "odometry_timeout", "lateral_gain", "creep", "max_unknown", "hidden_speed")
 
 
 @pytest.mark.parametrize("gain", [p.name for p in GAINS if p.name not in ELSEWHERE])

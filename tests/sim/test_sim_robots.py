@@ -44,10 +44,10 @@ def world(*cylinders, start=Pose(), boxes=()):
 
 def test_the_gap_counts_from_the_outline_where_it_is():
     # its front is 0.254 + 0.2 ahead, its rear 0.054 behind
-    assert outline_gap(world((1.0, 0.0, 0.1)), AHEAD, 0, Pose()) == pytest.approx(0.9 - 0.454)
-    assert outline_gap(world((-1.0, 0.0, 0.1)), AHEAD, 0, Pose()) == pytest.approx(0.9 - 0.054)
+    assert outline_gap(world((1.0, 0.0, 0.1)), AHEAD, Pose()) == pytest.approx(0.9 - 0.454)
+    assert outline_gap(world((-1.0, 0.0, 0.1)), AHEAD, Pose()) == pytest.approx(0.9 - 0.054)
     # turned to the left it reaches along y
-    assert outline_gap(world((0.0, 1.0, 0.1)), AHEAD, 0, Pose(yaw=math.pi / 2)) == pytest.approx(0.9 - 0.454)
+    assert outline_gap(world((0.0, 1.0, 0.1)), AHEAD, Pose(yaw=math.pi / 2)) == pytest.approx(0.9 - 0.454)
 
 
 @settings(deadline=None)
@@ -57,7 +57,7 @@ def test_the_gap_is_that_of_the_rectangle_at_its_middle(ahead, yaw, x, y):
     there = world((x, y, 0.1), start=Pose(-4.5, -4.5))
     middle = (ahead * math.cos(yaw), ahead * math.sin(yaw))
     expected = footprint_distance(*middle, yaw, robot.length, robot.width, there.cylinders, there.boxes)
-    assert outline_gap(there, robot, 0, Pose(yaw=yaw)) == pytest.approx(expected)
+    assert outline_gap(there, robot, Pose(yaw=yaw)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("ahead", [0.2, -0.15])
