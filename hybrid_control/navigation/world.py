@@ -19,7 +19,8 @@ SENSORS = ("scan", "odometry", "vertical", "events", "camera")
 
 
 class Truth(NamedTuple):
-    """Where the robot is and how it moves, how often it has touched something, and where movers are, m rows of three."""
+    """Where the robot is and how it moves, how often it has touched something, and where each mover is, as `Sight` has
+    it."""
 
     odometry: Odometry
     contacts: int
