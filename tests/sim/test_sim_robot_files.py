@@ -448,6 +448,7 @@ def by_name_and_by_file(policy):
         yield harness.run(policy, scene, 0, 0), harness.told.reflex_settings, harness.told.reflex_gains
 
 
+@pytest.mark.slow
 def test_a_benchmark_by_a_file_gives_the_same_as_by_the_robots_name():
     by_name, by_file = by_name_and_by_file("vfh")
     assert by_name[0]["success"]
