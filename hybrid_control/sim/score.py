@@ -38,9 +38,7 @@ def outline_gap(world: World, robot: Vehicle, pose: Pose, walk: Walk | None = No
     begin; inf in an empty world."""
     walk = walk or walk_among(world, robot, pose)
     cylinders = np.concatenate((world.cylinders, walk.circles))
-    middle = robot.middle(pose)
-    outline = (middle.x, middle.y, pose.yaw, robot.length, robot.width)
-    return footprint_distance(*outline, cylinders, world.boxes)
+    return footprint_distance(*robot.footprint(pose), cylinders, world.boxes)
 
 
 class Score:
@@ -81,18 +79,15 @@ class Score:
     def _on(self, pose: Pose) -> list[int]:
         """Numbers of the forbidden patches that the robot's outline is on."""
         robot, none = self._robot, np.empty((0, 3))
-        pose = robot.middle(pose)
+        outline = robot.footprint(pose)
         reach = math.hypot(robot.length, robot.width) / 2
         return [
             i
             for i, patch in enumerate(self._world.patches)
             if patch.forbidden
-            and math.dist((pose.x, pose.y), (patch.x, patch.y))
+            and math.dist(outline[:2], (patch.x, patch.y))
             <= reach + math.hypot(patch.length, patch.width) / 2
-            and footprint_distance(
-                pose.x, pose.y, pose.yaw, robot.length, robot.width, none, np.array([patch.rectangle])
-            )
-            == 0.0
+            and footprint_distance(*outline, none, np.array([patch.rectangle])) == 0.0
         ]
 
     def touch(self, time_ns: int, obstacle: str) -> bool:

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,9 @@ class Harness:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         judged, robot = rules(setup.rules, setup.max_speed), vehicle(setup.robot)
-        self.rules = judged.for_robot(robot) if setup.duration is None else replace(judged, duration=setup.duration)
+        self.rules = judged.for_robot(robot)
+        if setup.duration is not None:
+            self.rules = dataclasses.replace(judged, duration=setup.duration)
         self.robot: Vehicle = self.rules.robot(robot)
         self.told = self.rules.told(self.robot)  # the same, as who drives it knows it
         self._drivers: dict[str, Driver] = {}

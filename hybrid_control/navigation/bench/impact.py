@@ -62,17 +62,11 @@ def _gaps(
     """m from the outline to each obstacle: boxes, cylinders, movers."""
     none, nothing = np.empty((0, 3)), np.empty((0, 5))
     circles = np.concatenate((world.cylinders, _circles(world, places)))
-    outline = _outline(robot, *pose)
+    outline = robot.footprint(Pose(*pose))
     return np.array(
         [footprint_distance(*outline, none, box[None]) for box in world.boxes]
         + [footprint_distance(*outline, circle[None], nothing) for circle in circles]
     )
-
-
-def _outline(robot: Vehicle, x: float, y: float, yaw: float) -> tuple[float, float, float, float, float]:
-    """Middle and yaw of the outline at a pose, length and width."""
-    middle = robot.middle(Pose(x, y, yaw))
-    return middle.x, middle.y, yaw, robot.length, robot.width
 
 
 def _circles(world: World, places: FloatArray) -> FloatArray:
@@ -114,6 +108,6 @@ def _braking(world: World, robot: Vehicle, sight: Sight, mover: int) -> float:
         time += STEP
         walk.to(time, x, y)
         circle = np.array([(*walk.places[mover, :BEGAN], walk.rows[mover, RADIUS])])
-        if footprint_distance(*_outline(robot, x, y, yaw), circle, nothing) <= 0.0:
+        if footprint_distance(*robot.footprint(Pose(x, y, yaw)), circle, nothing) <= 0.0:
             return abs(speed)
     return 0.0

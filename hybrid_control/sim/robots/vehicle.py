@@ -247,6 +247,11 @@ class Vehicle(ABC):
         x, y = self.outline_x * math.cos(pose.yaw), self.outline_x * math.sin(pose.yaw)
         return Pose(pose.x + x, pose.y + y, pose.yaw)
 
+    def footprint(self, pose: Pose) -> tuple[float, float, float, float, float]:
+        """Its outline as `geometry.footprint_distance` takes it: middle, yaw, length and width."""
+        middle = self.middle(pose)
+        return middle.x, middle.y, middle.yaw, self.length, self.width
+
     # -- the reflex -----------------------------------------------------------------------------------------
 
     @property

@@ -148,9 +148,8 @@ class Walk:
         self.rows = np.array([m.row for m in movers], np.float64).reshape(-1, 10)
         self.places = np.zeros((len(movers), 3))
         self.radius, self.time_s = radius, 0.0
+        self.places[:, :BEGAN] = self.rows[:, AX:BX]
         self.places[:, BEGAN] = np.where(self.rows[:, TRIGGER] > 0.0, NEVER, 0.0)
-        for i, m in enumerate(movers):
-            self.places[i, :BEGAN] = m.at(0.0)
         walk(self.rows, self.places, 0.0, 0.0, x, y, radius)
 
     def to(self, time_s: float, x: float, y: float) -> None:

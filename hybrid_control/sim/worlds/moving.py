@@ -14,6 +14,7 @@ from hybrid_control.sim.worlds.scatter import scatter
 from hybrid_control.sim.worlds.world import World
 
 LENGTH, HALF = 10.0, 3.5  # m of the way from start to goal, and of the ground on either side
+BOUNDS = (-1.5, -4.5, LENGTH + 1.5, 4.5)
 PERSON = 0.25  # m
 NOSE = 0.254  # m from the robot's middle, a Jackal's
 SLOWEST = 0.4  # share of the speed asked for
@@ -28,8 +29,7 @@ def _world(name: str, rng: Generator, obstacles: int, movers: Sequence[Mover], f
             raise ValueError(f"{obstacles} obstacles do not fit")
         if abs(drawn[0][1]) >= free:
             pillars += drawn
-    bounds = (-1.5, -4.5, LENGTH + 1.5, 4.5)
-    return World(name, Pose(), (LENGTH, 0.0), bounds, np.array(pillars), movers=tuple(movers))
+    return World(name, Pose(), (LENGTH, 0.0), BOUNDS, np.array(pillars), movers=tuple(movers))
 
 
 def _speed(rng: Generator, fastest: float) -> float:
@@ -49,8 +49,7 @@ def crossing(rng: Generator, movers: int = 5, speed: float = 1.0, obstacles: int
     for x in np.linspace(2.0, 8.5, movers):
         a, b = _across(rng, x)
         walking.append(Mover(PERSON, a, b, _speed(rng, speed), float(rng.random())))
-    bounds = (-1.5, -4.5, LENGTH + 1.5, 4.5)
-    return World("crossing", Pose(), (LENGTH, 0.0), bounds, np.array(circles), movers=tuple(walking))
+    return World("crossing", Pose(), (LENGTH, 0.0), BOUNDS, np.array(circles), movers=tuple(walking))
 
 
 def stopping(rng: Generator, movers: int = 4, speed: float = 1.5, obstacles: int = 8) -> World:
@@ -106,5 +105,4 @@ def stepping(
         out.append(
             Mover(PERSON, (x, end), (x, -end), _speed(rng, speed), kind="once", trigger=NOSE + PERSON + ahead)
         )
-    bounds = (-1.5, -4.5, LENGTH + 1.5, 4.5)
-    return World("stepping", Pose(), (LENGTH, 0.0), bounds, boxes=np.array(boxes), movers=tuple(out))
+    return World("stepping", Pose(), (LENGTH, 0.0), BOUNDS, boxes=np.array(boxes), movers=tuple(out))
