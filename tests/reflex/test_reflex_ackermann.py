@@ -120,7 +120,7 @@ def test_what_moves_is_evaded_by_arcs_that_a_car_drives():
     outline = (0.25, 0.2, 0.1, 0.0)
     robot = np.array((outline, 1.0, 2.2, 2.0, 8.0, 5.0, 0.5, True, 0.5, RADIUS, 0.0), ROBOT)[()]
     times = np.empty((9, 9), np.float32)
-    mover, nothing = np.array([[0.7, 1.5, 0.0, -0.8, 0.3, HORIZON]]), np.empty((0, 2))
+    mover, nothing = np.array([[0.7, 1.5, 0.0, -0.8, 0.3, HORIZON, 0.0]]), np.empty((0, 2))
     clear_times(mover, nothing, np.zeros(1, MOTION)[0], robot, times)
     # where it stands it does not turn, however much is asked
     assert np.ptp(times[3]) < 1e-6

@@ -42,7 +42,7 @@ def table(*movers, linear=1.0, standing=()):
     times = np.zeros((SPEEDS, TURNS), np.float32)
     stands = np.array(standing, float).reshape(-1, 2)
     motion = np.array([(0.0, 0.0, 0.0, linear, 0.0, 0.0)], MOTION)[0]
-    places = np.array([(*mover, HORIZON) for mover in movers], float)
+    places = np.array([(*mover, HORIZON, 0.0) for mover in movers], float)
     clear_times(places, stands, motion, ROVER, times)
     return times
 

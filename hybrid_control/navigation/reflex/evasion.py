@@ -74,7 +74,8 @@ def clear_times(
 ) -> None:
     """Fill `times` (SPEEDS, TURNS): s, at most HORIZON, for which each motion stays clear of all that moves.
 
-    movers: (n, 6) x, y, vx, vy, radius in the body frame, m and m/s, and s for which each counts; standing: (k, 2) m,
+    movers: (n, 7) x, y, vx, vy, radius in the body frame, m and m/s, s for which each counts, and s that the robot has
+    to leave it where it is in it already; standing: (k, 2) m,
     points before which the robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
     """
     for a in range(SPEEDS):
@@ -142,12 +143,13 @@ def _clear_time(
             dy = movers[i, 1] + movers[i, 3] * time - y
             away = outline_distance(c * dx + s * dy - ahead, c * dy - s * dx, half_length, half_width)
             d = away - movers[i, 4]
-            if d < 0.0:
+            if d >= MARGIN + SPREAD * time:
+                continue
+            now = outline_distance(movers[i, 0] - ahead, movers[i, 1], half_length, half_width) - movers[i, 4]
+            if d < 0.0 and (now >= 0.0 or time > movers[i, 6]):
                 return 0.5 * (near + time) if near < time else time
-            if near >= HORIZON and d < MARGIN + SPREAD * time:
-                now = outline_distance(movers[i, 0] - ahead, movers[i, 1], half_length, half_width)
-                if d < now - movers[i, 4] - 0.01:
-                    near = time
+            if near >= HORIZON and d < now - 0.01:
+                near = time
     return 0.5 * (near + HORIZON)
 
 

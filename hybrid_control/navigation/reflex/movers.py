@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.reflex.evasion import HORIZON, clear_times
 from hybrid_control.navigation.reflex.ground import GROUND, mark_met, newly_taken
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS
-from hybrid_control.navigation.reflex.tracks import CLUSTER, TRACK, TRACKS, clusters, follow, moves
+from hybrid_control.navigation.reflex.tracks import CLUSTER, FORGOTTEN, TRACK, TRACKS, clusters, follow, moves
 
 HALTS = 0.75  # s within which who walks may have halted where they are
-GOES_ON = 5.0  # s for which who halted may go on, as they walked before
-AHEAD = 4  # radii before them that are kept free for it
-PLACES = max(AHEAD, 2)  # in which one thing counts
+AHEAD = 4  # radii before who has halted that are kept free, for they may go on as they walked before
+LEAVES = 1.0  # s within which the robot leaves what is so kept free, where it stands in it
+PLACES = AHEAD + 2  # in which one thing counts
 
 WATCHED = np.dtype(
     [
@@ -66,9 +66,9 @@ def watch(
     things = np.empty(2 * TRACKS, CLUSTER)
     things = things[: clusters(ranges, sweep, beams, things)]
     for k in range(things.shape[0]):
-        _place(watched, ranges, things[k])
+        _place(watched, ranges, sweep, things[k])
     follow(watched.tracks, things, sweep.interval)
-    near = np.empty((PLACES * TRACKS, 6))
+    near = np.empty((PLACES * TRACKS, 7))
     places = scan.moving = 0
     for i in range(watched.tracks.shape[0]):
         t = watched.tracks[i]
@@ -77,17 +77,17 @@ def watch(
         dx, dy = t.x - x, t.y - y
         place = c * dx + s * dy, c * dy - s * dx
         before = places
+        walked = math.hypot(t.walk_x, t.walk_y)
         if moves(t):
             velocity = c * t.vx + s * t.vy, c * t.vy - s * t.vx
-            places = _add(near, places, place, velocity, t.radius, HORIZON)
-            places = _add(near, places, place, (0.0, 0.0), t.radius, HALTS)
-        elif t.stood < GOES_ON:
-            walked = math.hypot(t.walk_x, t.walk_y)
+            places = _add(near, places, place, velocity, t.radius, HORIZON, 0.0)
+            places = _add(near, places, place, (0.0, 0.0), t.radius, HALTS, 0.0)
+        if t.unseen < t.stood < FORGOTTEN and walked > 0.0:
             ux, uy = (c * t.walk_x + s * t.walk_y) / walked, (c * t.walk_y - s * t.walk_x) / walked
             for k in range(AHEAD):
                 way = (k + 1) * t.radius
                 there = place[0] + way * ux, place[1] + way * uy
-                places = _add(near, places, there, (0.0, 0.0), t.radius, HORIZON)
+                places = _add(near, places, there, (0.0, 0.0), t.radius, HORIZON, LEAVES)
         scan.moving += places > before
     if scan.moving > 0:
         scan.fastest, scan.fastest_turn = robot.fastest, robot.fastest_turn
@@ -102,24 +102,29 @@ def _add(
     velocity: tuple[float, float],
     radius: float,
     until: float,
+    leaves: float,
 ) -> int:
-    """One more place, (x, y) m, that somebody goes from at a velocity, m/s, and that counts for so many s; how many
-    there are then."""
+    """One more place, (x, y) m, that somebody goes from at a velocity, m/s, that counts for so many s, and that the
+    robot leaves within so many; how many there are then."""
     row = near[count]
-    row[0], row[1], row[2], row[3], row[4], row[5] = place[0], place[1], velocity[0], velocity[1], radius, until
+    row[0], row[1], row[2], row[3], row[4] = place[0], place[1], velocity[0], velocity[1], radius
+    row[5], row[6] = until, leaves
     return count + 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _place(watched: Any, ranges: Float32Array, thing: Any) -> None:
+def _place(watched: Any, ranges: Float32Array, sweep: Any, thing: Any) -> None:
     """Bring a cluster into the odometry's frame, and note the share of it that lies where it had been free."""
     x, y = watched.sensor_x, watched.sensor_y
-    fresh = 0
-    for m in range(thing.members):
+    fresh = readings = 0
+    for m in range(thing.beams):
         beam = (thing.first + m) % ranges.shape[0]
+        if not sweep.range_min <= ranges[beam] <= sweep.range_max:
+            continue
+        readings += 1
         u, v = x + ranges[beam] * watched.directions[beam, 0], y + ranges[beam] * watched.directions[beam, 1]
         fresh += newly_taken(watched.ground, watched.time, u, v)
-    thing.fresh = fresh / thing.members
+    thing.fresh = fresh / readings
     c, s = math.cos(watched.sensor_yaw), math.sin(watched.sensor_yaw)
     u, v = thing.x, thing.y
     thing.x, thing.y = x + c * u - s * v, y + s * u + c * v
