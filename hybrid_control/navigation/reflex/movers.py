@@ -20,7 +20,8 @@ from hybrid_control.navigation.reflex.percept import MAX_BEAMS
 from hybrid_control.navigation.reflex.tracks import CLUSTER, FORGOTTEN, TRACK, TRACKS, clusters, follow, moves
 
 HALTS = 0.75  # s within which who walks may have halted where they are
-AHEAD = 4  # radii before who has halted that are kept free, for they may go on as they walked before
+GOES_ON = 0.7  # s of the way before who has halted that is kept free, for they may go on as they walked before
+AHEAD = 4  # radii before them, of that at most
 LEAVES = 1.0  # s within which the robot leaves what is so kept free, where it stands in it
 PLACES = AHEAD + 2  # in which one thing counts
 
@@ -84,7 +85,7 @@ def watch(
             places = _add(near, places, place, (0.0, 0.0), t.radius, HALTS, 0.0)
         if t.unseen < t.stood < FORGOTTEN and walked > 0.0:
             ux, uy = (c * t.walk_x + s * t.walk_y) / walked, (c * t.walk_y - s * t.walk_x) / walked
-            for k in range(AHEAD):
+            for k in range(min(AHEAD, math.ceil(GOES_ON * walked / t.radius))):
                 way = (k + 1) * t.radius
                 there = place[0] + way * ux, place[1] + way * uy
                 places = _add(near, places, there, (0.0, 0.0), t.radius, HORIZON, LEAVES)
