@@ -67,7 +67,7 @@ def test_what_stands_apart_stays_apart_with_an_empty_ray_between():
 def test_a_part_of_one_who_is_followed_begins_no_track_of_its_own():
     tracks = walker(*walks(1.0, 0.5))
     y = -1.0 + 1.0 * 0.5
-    for k in range(20):  # two clusters where one person is
+    for _ in range(20):  # two clusters where one person is
         y += 1.0 * DT
         follow_all(tracks, at(2.0, y - 0.05), at(2.05, y + 0.2))
     assert tracks["alive"].sum() == 1
@@ -109,7 +109,7 @@ def test_how_one_walked_is_known_for_some_time_after_they_halted():
     path = walks(1.4, 1.0)
     tracks = walker(*path)
     draw = np.random.default_rng(0)
-    for k in range(round((FORGOTTEN - 0.5) / DT)):  # the middle of what is seen wanders as the robot moves
+    for _ in range(round((FORGOTTEN - 0.5) / DT)):  # the middle of what is seen wanders as the robot moves
         follow_all(tracks, at(*(path[-1] + draw.normal(0.0, 0.02, 2)), fresh=0.0))
     (track,) = tracks[tracks["alive"] == 1]
     assert (track["walk_x"], track["walk_y"]) == pytest.approx((0.0, 1.4), abs=0.25)
