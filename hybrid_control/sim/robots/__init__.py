@@ -16,7 +16,7 @@ from typing import Any
 
 from hybrid_control.sim.robots.vehicle import Vehicle
 
-_KINDS = ("ackermann", "rover", "vehicle")  # what robots are made of
+_KINDS = ("ackermann", "holonomic", "rover", "vehicle")  # what robots are made of
 _ENDINGS = (".urdf", ".xacro", ".mjcf", ".xml")
 _OPTION = re.compile(r"([a-z_]+)=([^,=]*)")
 
