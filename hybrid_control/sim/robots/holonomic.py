@@ -32,6 +32,7 @@ CORNERS = {
     "rear_right": (-1, -1, -1),
 }
 FOLLOWS = 0.01  # s, in which the wheels follow their ramps
+LONGEST_RESPONSE = 2.0  # s; who is slower to follow is to be told a lower max_speed
 GRIP = 0.8  # friction of the rollers on the ground
 
 
@@ -58,9 +59,9 @@ class Holonomic(Rover):
 
     @property
     def reflex_settings(self) -> dict[str, Value]:
-        """As a rover's; and sideways, with how long it goes on as it did: the reaction, and as it brakes at a m/s² from
-        v on, as far as in v / 2a at that speed."""
-        goes_on = REACTION + 0.5 * self.max_speed / self.deceleration
+        """As a rover's; and sideways, with how long it goes on as it did: a reaction, and while it brakes at a from v as
+        far as in v / 2a."""
+        goes_on = min(REACTION + 0.5 * self.max_speed / self.deceleration, LONGEST_RESPONSE)
         return {**super(Holonomic, self).reflex_settings, "holonomic": True, "response_time": goes_on}
 
     @property
