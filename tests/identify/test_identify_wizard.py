@@ -91,6 +91,20 @@ def test_a_file_by_the_simulator_launches_and_drives_the_robot_to_its_goal(tmp_p
     assert episode.success
 
 
+def test_the_file_of_a_mecanum_base_makes_the_reflex_drive_it_sideways(tmp_path, no_terminal, capsys):
+    file = tmp_path / "mine.yaml"
+    assert main(["new-robot", str(file), "--robot", "mecanum", "--measure", "no", "--yes"]) == 0
+    reflex = read_yaml(file)["reflex_node"]
+    # 0.2 s of delay, and 0.5 · 1 m/s over 0.8 of 2 m/s²
+    assert (reflex["holonomic"], reflex["response_time"]) == (True, 0.52)
+    assert "Parameters of a mecanum robot" in file.read_text()
+    capsys.readouterr()
+    wheels = words("controller=vesc", "port=/dev/rover")
+    assert main(["new-robot", str(file), "--force", "--robot", "mecanum", "--measure", "no", "--yes", *wheels]) == 0
+    bridge = read_yaml(file)["firmware_bridge_node"]
+    assert (bridge["kinematics"], bridge["wheelbase"], bridge["track"]) == ("mecanum", 0.4, 0.38)
+
+
 def test_each_derived_value_stands_with_its_reason_at_the_top_and_stays_when_the_file_is_renewed(
     tmp_path, no_terminal
 ):
