@@ -75,7 +75,7 @@ def _check_here(options: RunOptions) -> None:
         from firmware_bridge.firmware.build import check_tools
 
         check_tools()
-        has = 0 if robot.wheels is None else robot.wheels.count
+        has = 0 if robot.wheels is None else robot.wheels.number
         if has != 2:
             raise ValueError(f"--firmware: drives two wheels, and the robot {options.robot!r} has {has or 'none'}")
     contract.load(

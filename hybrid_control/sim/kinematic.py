@@ -165,8 +165,8 @@ def _advance(
 
 
 class Plane(NamedTuple):
-    """The plane as `_advance` takes it: state (12 + wheels,), base (10,), cylinders (n, 3) with movers last, movers (m, 10) and
-    their places (m, 3), boxes (k, 5)."""
+    """The plane as `_advance` takes it: state (12 + wheels,), base (10,), cylinders (n, 3) with movers last, movers
+    (m, 10) and their places (m, 3), boxes (k, 5)."""
 
     state: FloatArray
     base: FloatArray
@@ -185,7 +185,7 @@ def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
     )  # fmt: skip
     cylinders = np.concatenate((world.cylinders, walking.circles))
     start, boxes = world.start, np.array(world.boxes)
-    state = np.zeros(WHEELS + wheels.count)
+    state = np.zeros(WHEELS + wheels.number)
     state[[X, Y, YAW]] = (start.x, start.y, start.yaw)
     state[CLOSEST] = outline_gap(world, robot, start)
     state[SINCE] = math.inf

@@ -95,7 +95,7 @@ class WheelOdometry:
 
     def __init__(self, wheels: Wheels, scale_error: float, start: Pose, rng: np.random.Generator) -> None:
         scale = rng.normal(0.0, scale_error)
-        radius_error = scale + rng.normal(0.0, wheels.radius_error, wheels.count)
+        radius_error = scale + rng.normal(0.0, wheels.radius_error, wheels.number)
         track_error = rng.normal(0.0, wheels.track_error)
         self.numbers = np.array(
             (
@@ -104,7 +104,7 @@ class WheelOdometry:
                 wheels.encoder_counts / (2.0 * math.pi),
             )
         )
-        self._counts = np.zeros(wheels.count)
+        self._counts = np.zeros(wheels.number)
         self.reading = Odometry(0, start, Twist(0))
 
     def update(self, stamp_ns: int, wheel_angles: FloatArray) -> Odometry:

@@ -140,8 +140,8 @@ def test_it_touches_what_stands_beside_it(kind):
 
 
 def test_wheels_push_no_more_than_their_rollers_grip():
-    """Along (1, 1) and (1, -1) each grips with 0.8 of its weight: along x or y that is 0.8 g / sqrt(2) = 5.55 m/s². Told
-    to stop from 1 m/s by 20 m/s², it needs 1 / (2 · 5.55) = 0.090 m."""
+    """Along (1, 1) and (1, -1) each grips with 0.8 of its weight: along x or y that is 0.8 g / sqrt(2) = 5.55 m/s².
+    Told to stop from 1 m/s by 20 m/s², it needs 1 / (2 · 5.55) = 0.090 m."""
     hard = dataclasses.replace(MECANUM, deceleration=20.0, wheel_effort=100.0)
     simulator = driven(Simulator, hard, 0.0, 1.0, 0.0, 2.0)
     before = simulator.pose.y

@@ -1,4 +1,4 @@
-"""Files of robots that move in any direction: what says so, in URDF and MJCF, by hand; and what still is on two wheels."""
+"""Files of robots that move in any direction: what says so, in URDF and MJCF, and what still is on two wheels."""
 
 import math
 
@@ -88,7 +88,8 @@ def rollers(aslant):
             bodies += f"""<body pos="{0.06 * math.sin(a)} 0 {0.06 * math.cos(a)}" euler="0 {45 * k} 0">
               <joint type="hinge" axis="{aslant} 1 0"/><geom type="sphere" size="0.02" mass="0.02"/></body>"""
         wheels += f"""<body name="{name}" pos="{x} {y} 0"><joint type="hinge" axis="0 1 0"/>
-          <geom type="cylinder" size="0.03 0.01" euler="90 0 0" mass="0.3" contype="0" conaffinity="0"/>{bodies}</body>"""
+          <geom type="cylinder" size="0.03 0.01" euler="90 0 0" mass="0.3" contype="0" conaffinity="0"/>
+          {bodies}</body>"""
     return f"""<mujoco model="mule"><worldbody><body name="base" pos="0 0 0.08"><freejoint/>
       <geom type="box" size="0.3 0.15 0.05" pos="0 0 0.05" mass="8"/>{wheels}</body></worldbody></mujoco>"""
 
@@ -112,7 +113,8 @@ def test_a_plugin_that_moves_the_base_moves_it_about_base_link_whatever_wheels_i
     assert isinstance(robot, Holonomic)
     # no wheels: 0.8 of length and width between them
     assert (robot.wheelbase, robot.track, robot.odometry_rate) == pytest.approx((0.48, 0.32, 40.0))
-    assert says(notes, "by plugin moves") and says(notes, "whatever it stands on")
+    assert says(notes, "by plugin moves")
+    assert says(notes, "whatever it stands on")
     assert not says(notes, "as on two")
     ahead = urdf(more=plugin).replace('xyz="0.2', 'xyz="0.25')
     assert read(tmp_path, ahead)[0].outline_x == pytest.approx(0.015)  # -0.3 .. 0.33 about base_link
@@ -172,7 +174,7 @@ def test_a_urdf_on_a_planar_joint_or_on_sliding_ones_is_one(joints, tmp_path):
 def test_a_base_without_wheels_and_without_any_sign_is_still_on_two_and_says_how_to_tell(tmp_path):
     robot, notes = read(tmp_path, bare())
     assert type(robot) is Rover
-    assert says(notes, "it is taken to move as on two, 0.32 m apart, under base_link; --robot mule.urdf,holonomic=1 where")
+    assert says(notes, "taken to move as on two, 0.32 m apart, under base_link; --robot mule.urdf,holonomic=1 where")
 
 
 @pytest.mark.parametrize("text", ["holonomic=2", "holonomic=-1"])

@@ -1,9 +1,10 @@
 """A base that moves in any direction, on four mecanum wheels at the corners of a rectangle, in MuJoCo and in Gazebo.
 
-A mecanum wheel pushes and is pushed along one line alone, at 45 degrees to its axle: with rollers that turn freely its
-rim's speed is that of its contact point along (1, -1) or (1, 1), and its torque over its radius is the force along each
-of both (H. Taheri, B. Qiao and N. Ghaeminezhad, "Kinematic model of a four mecanum wheeled mobile robot", 2015). In
-MuJoCo each wheel is just that, a servo of that speed with that force: rollers are not simulated and do not slip.
+A mecanum wheel pushes along one line alone, at 45 degrees to its axle. With rollers that turn freely, its rim's speed
+is the product of its contact point's velocity and (1, -1) or (1, 1), and its torque over its radius, times the same
+vector, is its force (H. Taheri, B. Qiao and N. Ghaeminezhad, "Kinematic model of a four mecanum wheeled mobile robot",
+2015). In MuJoCo each wheel is just that, a servo of that speed with that force: rollers are not simulated and do not
+slip.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class Holonomic(Rover):
 
     @property
     def reflex_settings(self) -> dict[str, Value]:
-        """As a rover's; and sideways, with how long it goes on as it did: a reaction, and while it brakes at a from v as
-        far as in v / 2a."""
+        """As a rover's; and sideways, with how long it goes on as it did: a reaction, and v / 2a more, for its way
+        while it brakes from v at a m/s²."""
         goes_on = min(REACTION + 0.5 * self.max_speed / self.deceleration, LONGEST_RESPONSE)
         return {**super(Holonomic, self).reflex_settings, "holonomic": True, "response_time": goes_on}
 
@@ -108,7 +109,7 @@ class Holonomic(Rover):
 
     def actuators_mjcf(self) -> str:
         """A servo of each wheel's rim, with what its motor and a quarter of the weight on its rollers let it push."""
-        # along each of both lines: together it is sqrt(2) times that
+        # the force is sqrt(2) times as long
         most = min(self.wheel_effort / self.wheel_radius, GRIP * 9.81 * self.mass / (4.0 * math.sqrt(2.0)))
         stiffness = self.mass / (4.0 * FOLLOWS)
         return "".join(

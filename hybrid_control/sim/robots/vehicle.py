@@ -54,7 +54,7 @@ class Wheels(NamedTuple):
     wheelbase: float = 0.0
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many have encoders."""
         return 4 if self.wheelbase else 2
 

@@ -170,7 +170,8 @@ def _corners(
         n.put("wheelbase", PER_TRACK * whole.size[0])
         _without_wheels(n, whole)
         return (0.0, 0.0), []
-    ahead, behind = (float(np.mean([w.place[0] for w in driven if (w.place[0] > x) == front])) for front in (True, False))
+    ends = ([float(w.place[0]) for w in driven if (w.place[0] > x) == front] for front in (True, False))
+    ahead, behind = (sum(end) / len(end) for end in ends)
     n.put("wheelbase", found.numbers.get("wheelbase", ahead - behind))
     return _axle(n, found, driven, whole), driven
 
@@ -205,7 +206,8 @@ def _wheels(n: _Numbers, found: Found, driven: list[Wheel], mass: float, ground:
     widths = [w.width for w in driven if w.width > 0.0]
     if widths:
         n.put("wheel_width", float(np.mean(widths)))
-    # of all on a side together, or of each of four; where nothing is said, or too little to drive, what accelerates it by g on its own
+    # of all on a side together, or of each of four; where nothing is said, or too little to drive, what accelerates the
+    # robot by g on its own
     effort, least = sum(w.effort for w in driven) / n.motors, 9.81 * mass * radius
     n.put("wheel_effort", effort if effort > 0.2 * least else least)
 

@@ -182,7 +182,8 @@ def read_urdf(root: ET.Element, path: Path) -> Found:
 
 
 def _planar(found: Found, tree: _Tree) -> None:
-    """Note joints from the root on, up to the first link that holds several, that let all the rest move in the plane."""
+    """Note joints from the root on, up to the first link that holds several, which let all the rest move in the plane.
+    """
     slides: list[FloatArray] = []
     turns: list[FloatArray] = []
     link, held = tree.root, [name for name, joint in tree.joints.items() if joint.parent == tree.root]

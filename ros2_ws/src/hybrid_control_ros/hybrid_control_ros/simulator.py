@@ -193,7 +193,7 @@ class SimNode(ManagedNode):
         self._world = load_world(self.value("world"), self.value("seed"), self._robot.world_scale)
         if self.value("event_camera"):
             self._robot = replace(self._robot, event_camera=EventSensor())
-        has = 0 if self._robot.wheels is None else self._robot.wheels.count
+        has = 0 if self._robot.wheels is None else self._robot.wheels.number
         if self.value("wheel_port") and has != 2:
             raise ParameterError(f"wheel_port: the robot {self._robot.name!r} has {has or 'no'} wheels; it must be 0")
         self._faults |= {"camera": self.value("camera_fault"), "scan": self.value("scan_fault")}
