@@ -131,7 +131,7 @@ def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_agai
 ):
     file = tmp_path / "mine.yaml"
     lines = [
-        "hexapod", "drone", "skid",  # drive
+        "hexapod", "drone", "omni", "skid",  # drive
         "",  # controller: none
         "40", "abc", "0.4",  # robot_length
         "0.3",  # robot_width
@@ -146,6 +146,7 @@ def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_agai
     said = capsys.readouterr().out
     assert "drive: 'hexapod' is unknown, expected differential | skid | mecanum | ackermann" in said
     assert "drive: this is for wheels; docs/drone.md sets up a drone" in said
+    assert "drive: 'omni'; a base that moves sideways is mecanum here, whatever its wheels" in said
     assert "robot_length: 40.0 is out of range, expected 0.05 .. 5 m" in said
     assert "robot_length: 'abc' is no number; expected 0.05 .. 5 m" in said
     assert "max_speed: '' is no number; expected 0.05 .. 5 m/s" in said
