@@ -69,13 +69,14 @@ def test_four_wheels_that_are_called_mecanum_have_the_numbers_of_their_places_an
 def test_four_wheels_of_which_nothing_says_it_are_two_sides_unless_a_person_does(tmp_path):
     robot, notes = read(tmp_path, urdf())
     assert type(robot) is Rover
-    assert not says(notes, "any direction")
+    assert says(notes, "four driven wheels in mule.urdf: taken not to move it sideways; --robot mule.urdf,holonomic=1")
     robot, notes = read(tmp_path, urdf(), options=",holonomic=1,max_speed=0.6")
     assert isinstance(robot, Holonomic)
     assert (robot.wheelbase, robot.max_speed) == (pytest.approx(0.4), 0.6)
     assert says(notes, "moves in any direction, as was said")
-    robot, _ = read(tmp_path, urdf("_mecanum"), options=",holonomic=0")
+    robot, notes = read(tmp_path, urdf("_mecanum"), options=",holonomic=0")
     assert type(robot) is Rover
+    assert not says(notes, "sideways")
 
 
 def rollers(aslant):

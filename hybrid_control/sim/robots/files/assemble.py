@@ -89,6 +89,9 @@ def assemble(
         axle, driven, steered = *_corners(n, found, driven, whole, said=sideways is not None), []
     else:
         axle = _axle(n, found, driven, whole)
+        if sideways is None and len(driven) == 4 and np.ptp([w.place[0] for w in driven]) > ASIDE:
+            hint = f"--robot {path.name},holonomic=1 where they are mecanum wheels"
+            n.note(f"four driven wheels in {path.name}: taken not to move it sideways; {hint}")
     ground = min((float(w.place[2]) - w.radius for w in driven), default=float(whole.low[2]))
     _outline(n, found, whole, axle, ground)
     mass = n.put("mass", found.mass) if found.mass > 0.0 else n.default(
