@@ -113,7 +113,7 @@ class Builder:
     def mind(self) -> list[Program]:
         """Planner, encoder and reflex."""
         seed: dict[str, Value] = {"seed": self.arguments.seed()} if "seed" in self.arguments else {}
-        reflex = {**self._drone(), **self.arguments.file("network_file")}
+        reflex = {**self._sideways(), **self.arguments.file("network_file")}
         has = self.values("reflex_node", **reflex)
         same = ("robot_width",) if self._simulated() is None else ("robot_width", "lidar_x", "lidar_y", "lidar_yaw")
         over: dict[str, dict[str, Value]] = {
@@ -176,10 +176,11 @@ class Builder:
         name = self.arguments.get("robot", "")
         return vehicle(name) if name else None
 
-    def _drone(self) -> Mapping[str, Value]:
-        """What the reflex of a simulated drone has otherwise than a rover's, unless the file says it itself."""
+    def _sideways(self) -> Mapping[str, Value]:
+        """What the reflex of a simulated robot that moves in any direction has otherwise than others', unless the file
+        says it itself."""
         robot = self._simulated()
-        if robot is None or not robot.flies or self.values("reflex_node")["holonomic"]:
+        if robot is None or not robot.holonomic or self.values("reflex_node")["holonomic"]:
             return _NO_VALUES
         return robot.reflex_settings
 

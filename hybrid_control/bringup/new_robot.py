@@ -38,7 +38,7 @@ def described(robot: Vehicle) -> dict[str, Value]:
             f"--robot {robot.name}: is a drone; docs/drone.md says how one is set up, from config/quad.yaml"
         )
     answers: dict[str, Value] = {
-        "drive": "mecanum" if robot.wheels is None else "differential",
+        "drive": "mecanum" if robot.holonomic else "differential",
         **{name: value for name, value in robot.reflex_settings.items() if name != "open_space"},
         "max_speed": min(robot.max_speed, 5.0),
         "max_yaw_rate": min(robot.max_yaw_rate, 6.0),
@@ -48,6 +48,8 @@ def described(robot: Vehicle) -> dict[str, Value]:
     }
     if robot.wheels is not None:
         answers |= {"wheel_radius": robot.wheels.radius, "track": robot.wheels.track}
+        if robot.wheels.wheelbase:
+            answers["wheelbase"] = robot.wheels.wheelbase
         if robot.wheels.turning_radius:
             answers["drive"] = "ackermann"
     return answers

@@ -64,6 +64,8 @@ class Question:
             raise ParameterError(
                 "drive: this is for wheels; docs/drone.md sets up a drone, from config/quad.yaml"
             )
+        if self.name == "drive" and text in ("holonomic", "omni", "omnidirectional", "planar"):
+            raise ParameterError(f"drive: {text!r}; a base that moves sideways is mecanum here, whatever its wheels")
         return known.check(value)
 
 
@@ -99,7 +101,7 @@ def _names(name: str, what: str) -> Question:
 QUESTIONS: tuple[Question, ...] = (
     Question(
         Parameter("drive", "differential", "", "how it moves", choices=DRIVES), "differential",
-        "differential and skid turn on the spot, mecanum moves sideways too, ackermann steers as a car",
+        "differential and skid turn on the spot, mecanum moves sideways too (on any wheels), ackermann steers as a car",
     ),
     Question(
         Parameter("controller", NO_CONTROLLER, "", "what turns the wheels",

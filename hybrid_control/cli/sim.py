@@ -75,8 +75,9 @@ def _check_here(options: RunOptions) -> None:
         from firmware_bridge.firmware.build import check_tools
 
         check_tools()
-        if robot.wheels is None:
-            raise ValueError(f"--firmware: drives wheels, and the robot {options.robot!r} has none")
+        has = 0 if robot.wheels is None else robot.wheels.number
+        if has != 2:
+            raise ValueError(f"--firmware: drives two wheels, and the robot {options.robot!r} has {has or 'none'}")
     contract.load(
         options.model or str(options.parameters["planner_node"].get("model_file", "")) or contract.DEFAULT_MODEL
     )

@@ -79,7 +79,7 @@ def reasoned(robot: Measures) -> dict[str, Derived]:
         swing = _down(min(swing, COUNTED_ON * r.yaw_acceleration))
     end, front = r.length / 2 + abs(r.middle), r.length / 2 + r.middle
     braking = _down(COUNTED_ON * min(r.braking, r.acceleration))
-    speed = _down(min(r.max_speed, _PARAMETERS["max_speed"].high))
+    speed = _down(min(r.max_speed, _PARAMETERS["max_speed"].high, _fastest_sideways(r, braking, answers_in)))
     yaw_rate = _down(
         min(r.max_yaw_rate, _slow_enough_to_end(answers_in, swing), _PARAMETERS["max_yaw_rate"].high)
     )
@@ -96,7 +96,7 @@ def reasoned(robot: Measures) -> dict[str, Derived]:
         "robot_width": (r.width, "the outline with everything that sticks out"),
         "holonomic": (r.holonomic, "whether it moves sideways"),
         "min_turning_radius": (r.turning_radius, "tightest circle; 0: it turns on the spot"),
-        "max_speed": (speed, f"it reaches {r.max_speed:.3g} m/s"),
+        "max_speed": (speed, f"it reaches {r.max_speed:.3g} m/s{_held_back(r, speed)}"),
         "max_yaw_rate": (
             yaw_rate,
             f"it reaches {r.max_yaw_rate:.3g} rad/s; a turn that ends {answers_in:.3g} s late goes on for "
@@ -132,8 +132,25 @@ def reasoned(robot: Measures) -> dict[str, Derived]:
             f"{COUNTED_ON:g} of {r.yaw_acceleration:.3g} rad/s² that it has",
         )
     if r.holonomic:
-        found["response_time"] = _up(answers_in), "the delay, for which it goes on as it did"
+        braking_time = 0.5 * speed / braking if braking > 0.0 else 0.0
+        found["response_time"] = (
+            _up(answers_in + braking_time),
+            f"the delay, for which it goes on as it did, and {braking_time:.3g} s for its way while it brakes",
+        )
     return {name: Derived(_PARAMETERS[name].check(value), reason) for name, (value, reason) in found.items()}
+
+
+def _fastest_sideways(robot: Measures, braking: float, answers_in: float) -> float:
+    """m/s at which one that moves sideways follows within the longest response_time that there is, inf for others: at v
+    it goes on for the delay, and for v / (2 braking) more."""
+    if not robot.holonomic:
+        return math.inf
+    return max(2.0 * braking * (_PARAMETERS["response_time"].high - answers_in), 0.0)
+
+
+def _held_back(robot: Measures, speed: float) -> str:
+    slower = robot.holonomic and speed < _down(min(robot.max_speed, _PARAMETERS["max_speed"].high))
+    return "; faster it would go on too long as it did, for its braking" if slower else ""
 
 
 def _slow_enough_to_end(delay: float, yaw_acceleration: float) -> float:

@@ -34,7 +34,8 @@ class Placement:
 class Shape:
     """A solid in its link's frame. kind and size in m: box (x, y, z), cylinder (radius, length), sphere (radius,).
 
-    A cylinder's axis is z. slippery: it touches the ground, and slides on it without friction.
+    A cylinder's axis is z. slippery: it touches the ground, and slides on it without friction; grips: the direction in
+    base_link along which alone it does not, as a mecanum wheel's.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Shape:
     at: Placement = Placement()
     colour: tuple[float, float, float, float] = GREY
     slippery: bool = False
+    grips: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)

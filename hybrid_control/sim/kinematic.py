@@ -29,14 +29,14 @@ from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
 from hybrid_control.sim.score import Contact, outline_gap, walk_among
 from hybrid_control.sim.sensors import LidarNoise, Schedule
 from hybrid_control.sim.simulator import Event
-from hybrid_control.sim.wheels import WheelOdometry, on_circle, ramp
+from hybrid_control.sim.wheels import WheelOdometry, on_circle, ramp, ramp_in_plane, within
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.movers import PX, PY, walk
 
 STEP_NS = 5_000_000
 
 # places in the state
-X, Y, YAW, V, W, TARGET_V, TARGET_W, LEFT, RIGHT, PATH, CLOSEST, SINCE = range(12)
+X, Y, YAW, V, W, TARGET_V, TARGET_W, SIDEWAYS, TARGET_SIDEWAYS, PATH, CLOSEST, SINCE, WHEELS = range(13)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,6 +103,18 @@ def lidar_at(state: FloatArray, mount: FloatArray) -> tuple[float, float, float]
 
 
 @numba.njit(cache=True, nogil=True)
+def roll(state: FloatArray, base: FloatArray, dt: float) -> None:
+    """Turn the wheels for dt s as the base moves, without slip: left and right, or four mecanum wheels (Taheri et al.,
+    2015, eq. 20) in the order of `WheelOdometry`."""
+    left, right = state[V] - state[W] * base[3], state[V] + state[W] * base[3]
+    state[WHEELS] += (left - state[SIDEWAYS]) / base[4] * dt
+    state[WHEELS + 1] += (right + state[SIDEWAYS]) / base[4] * dt
+    if state.size == WHEELS + 4:
+        state[WHEELS + 2] += (left + state[SIDEWAYS]) / base[4] * dt
+        state[WHEELS + 3] += (right - state[SIDEWAYS]) / base[4] * dt
+
+
+@numba.njit(cache=True, nogil=True)
 def _advance(
     state: FloatArray,
     steps: int,
@@ -116,7 +128,7 @@ def _advance(
 ) -> int:
     """Moves the robot by up to `steps` steps; returns how many were made, fewer where the last one would touch.
 
-    base: (10,) rise, fall, yaw acceleration, half track, wheel radius, command timeout, length, width, radius of the
+    base: (10,) rise, fall, yaw acceleration, wheels' lever, wheel radius, command timeout, length, width, radius of the
     tightest circle, how far the outline's middle lies ahead. movers, places: as `walk` takes them; the last rows of
     cylinders are where they are, and are set here.
     """
@@ -125,12 +137,18 @@ def _advance(
     for k in range(steps):
         state[SINCE] += dt
         fresh = state[SINCE] <= base[5]
-        state[V] = ramp(state[V], state[TARGET_V] if fresh else 0.0, base[0], base[1], dt)
+        v = state[TARGET_V] if fresh else 0.0
+        if state.size == WHEELS + 4:
+            y = state[TARGET_SIDEWAYS] if fresh else 0.0
+            state[V], state[SIDEWAYS] = ramp_in_plane(state[V], state[SIDEWAYS], v, y, base[0], base[1], dt)
+        else:
+            state[V] = ramp(state[V], v, base[0], base[1], dt)
         state[W] = ramp(state[W], state[TARGET_W] if fresh else 0.0, base[2], base[2], dt)
         state[W] = on_circle(state[W], state[V], base[8])
         middle = state[YAW] + 0.5 * state[W] * dt
-        x = state[X] + state[V] * dt * math.cos(middle)
-        y = state[Y] + state[V] * dt * math.sin(middle)
+        c, s = math.cos(middle), math.sin(middle)
+        x = state[X] + state[V] * dt * c - state[SIDEWAYS] * dt * s
+        y = state[Y] + state[V] * dt * s + state[SIDEWAYS] * dt * c
         yaw = state[YAW] + state[W] * dt
         walk(movers, places, time + (k + 1) * dt, dt, x, y, around)
         for m in range(movers.shape[0]):
@@ -141,15 +159,14 @@ def _advance(
         if gap <= 0.0:
             return k
         state[PATH] += math.hypot(x - state[X], y - state[Y])
-        state[LEFT] += (state[V] - state[W] * base[3]) / base[4] * dt
-        state[RIGHT] += (state[V] + state[W] * base[3]) / base[4] * dt
+        roll(state, base, dt)
         state[X], state[Y], state[YAW] = x, y, yaw
     return steps
 
 
 class Plane(NamedTuple):
-    """The plane as `_advance` takes it: state (12,), base (10,), cylinders (n, 3) with movers last, movers (m, 10) and
-    their places (m, 3), boxes (k, 5)."""
+    """The plane as `_advance` takes it: state (12 + wheels,), base (10,), cylinders (n, 3) with movers last, movers
+    (m, 10) and their places (m, 3), boxes (k, 5)."""
 
     state: FloatArray
     base: FloatArray
@@ -162,13 +179,13 @@ class Plane(NamedTuple):
 def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
     walking = walk_among(world, robot, world.start)
     base = (
-        robot.acceleration, robot.deceleration, robot.yaw_acceleration, 0.5 * wheels.track, wheels.radius,
+        robot.acceleration, robot.deceleration, robot.yaw_acceleration, wheels.lever, wheels.radius,
         robot.command_timeout, robot.length, robot.width, wheels.turning_radius,
         robot.outline_x,
     )  # fmt: skip
     cylinders = np.concatenate((world.cylinders, walking.circles))
     start, boxes = world.start, np.array(world.boxes)
-    state = np.zeros(12)
+    state = np.zeros(WHEELS + wheels.number)
     state[[X, Y, YAW]] = (start.x, start.y, start.yaw)
     state[CLOSEST] = outline_gap(world, robot, start)
     state[SINCE] = math.inf
@@ -231,9 +248,9 @@ class KinematicSimulator:
         return float(self._state[CLOSEST])
 
     def apply(self, twist: Twist) -> None:
-        """Wished speed and yaw rate, cut to the robot's limits, held for command_timeout at most."""
-        v, w = self.robot.max_speed, self.robot.max_yaw_rate
-        self._state[TARGET_V] = min(max(twist.linear_x, -v), v)
+        """Wished velocity and yaw rate, cut to the robot's limits, held for command_timeout at most."""
+        w, y = self.robot.max_yaw_rate, twist.linear_y if self.robot.holonomic else 0.0
+        self._state[[TARGET_V, TARGET_SIDEWAYS]] = within(twist.linear_x, y, self.robot.max_speed)
         self._state[TARGET_W] = min(max(twist.angular_z, -w), w)
         self._state[SINCE] = 0.0
 
@@ -261,8 +278,8 @@ class KinematicSimulator:
             self._note_contact()
 
     def _note_contact(self) -> None:
-        v, w = self._state[[V, W]].tolist()
-        standing = abs(v) + abs(w) * self.plane.base[3] < STANDING_SPEED
+        v, y, w = self._state[[V, SIDEWAYS, W]].tolist()
+        standing = math.hypot(v, y) + abs(w) * self.plane.base[3] < STANDING_SPEED
         cylinders = self.plane.cylinders
         gaps = np.hypot(cylinders[:, 0] - self._state[X], cylinders[:, 1] - self._state[Y]) - cylinders[:, 2]
         nearest = int(np.argmin(gaps)) if gaps.size else -1
@@ -275,7 +292,7 @@ class KinematicSimulator:
         if kind == "scan":
             return self.scan()
         if kind == "odometry":
-            return self.odometry.update(self.time_ns, self._state[LEFT : RIGHT + 1])
+            return self.odometry.update(self.time_ns, self._state[WHEELS:])
         return self.pose
 
     def scan(self) -> RangeScan:
@@ -294,7 +311,8 @@ class KinematicSimulator:
     def truth(self) -> Odometry:
         """True planar pose and body-frame twist."""
         x, y, yaw, v, w = self._state[: W + 1].tolist()
-        return Odometry(self.time_ns, Pose(x, y, yaw), Twist(self.time_ns, linear_x=v, angular_z=w))
+        twist = Twist(self.time_ns, linear_x=v, linear_y=float(self._state[SIDEWAYS]), angular_z=w)
+        return Odometry(self.time_ns, Pose(x, y, yaw), twist)
 
     def goal_distance(self) -> float:
         """Metres from the robot's centre to the goal."""

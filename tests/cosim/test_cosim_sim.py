@@ -144,6 +144,16 @@ def test_cosim_sim_a_drone_takes_four_numbers_and_has_ranges_up_and_down(hybrid)
     assert given["robot.velocity"].shape == (30, 4)
 
 
+@pytest.mark.parametrize("level", ["physics", "kinematic"])
+def test_cosim_sim_a_mecanum_base_takes_three_numbers_and_goes_sideways(hybrid, level):
+    aside = ("world: default, seed: 3", "world: open, robot: mecanum")
+    given = run(hybrid(FILE, aside, ("0.8, 0.4", "0.0, 0.5, 0.0"), ("physics", level)))
+    # 0.5 m/s for 0.6 s, less 0.0625 m of ramp, seen a period before the end
+    x, y, _ = given["robot.pose"][-1] - given["robot.pose"][0]
+    assert (x, y) == pytest.approx((0.0, 0.5 * 0.58 - 0.0625), abs=0.01)
+    assert given["robot.velocity"][-1] == pytest.approx([0.0, 0.5, 0.0], abs=0.02)
+
+
 def test_cosim_sim_a_carried_camera_sees_what_the_robot_would_see_there(hybrid):
     given = run(hybrid(CARRIED))
     views = {0: (0, 0, 0, 3.0), 1: (50, 0, 0, 3.0), 2: (100, 0.5, 1.0, np.pi), 3: (150, 1.0, 2.0, -3.0)}

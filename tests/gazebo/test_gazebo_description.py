@@ -27,6 +27,7 @@ from hybrid_control.sim.description_files import PACKAGE, files
 from hybrid_control.sim.model import Appearance, build_mjcf
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.mecanum import MECANUM
 from hybrid_control.sim.robots.quad import QUAD
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.urdf import urdf
@@ -91,7 +92,7 @@ def test_inertias_are_those_of_the_textbook():
     assert ball_inertia(5.0, 2.0) == pytest.approx((8.0, 8.0, 8.0))
 
 
-@pytest.mark.parametrize("robot", [JACKAL, OTHER, QUAD], ids=lambda r: r.name)
+@pytest.mark.parametrize("robot", [JACKAL, OTHER, MECANUM, QUAD], ids=lambda r: r.name)
 def test_the_parts_weigh_what_the_robot_weighs(robot):
     assert robot.describe().mass == pytest.approx(robot.mass)
     assert read_urdf(urdf(robot.describe())).body_mass.sum() == pytest.approx(robot.mass)
@@ -177,6 +178,29 @@ def test_the_differential_drive_has_the_robots_measures():
         joint = joints[drive.findtext(f"{side}_joint")]
         assert (joint.findtext("parent"), joint.findtext("child")) == (BASE, f"{side}_wheel")
         assert numbers(joint.findtext("axis/xyz")) == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("to", "attribute"), [(gazebo.FORTRESS, "ignition:expressed_in"), (gazebo.IONIC, "gz:expressed_in")]
+)
+def test_each_mecanum_wheel_grips_along_one_line_of_the_base_and_its_drive_has_its_measures(to, attribute):
+    model = gazebo.robot_model(MECANUM, to)
+    drive = next(p for p in model.findall("plugin") if str(p.get("name")).endswith("MecanumDrive"))
+    measures = [float(drive.findtext(name)) for name in ("wheelbase", "wheel_separation", "wheel_radius")]
+    assert measures == [MECANUM.wheelbase, MECANUM.track, MECANUM.wheel_radius]
+    joints = {j.get("name"): j.findtext("child") for j in model.findall("joint")}
+    # seen from above the lines along which they grip at the ground form an O
+    for end, side, ahead, left, line in (
+        ("front", "left", 1, 1, "1 -1 0"), ("front", "right", 1, -1, "1 1 0"),
+        ("back", "left", -1, 1, "1 1 0"), ("back", "right", -1, -1, "1 -1 0"),
+    ):  # fmt: skip
+        name = joints[drive.findtext(f"{end}_{side}_joint")]
+        link = next(w for w in model.findall("link") if w.get("name") == name)
+        place = numbers(link.findtext("pose"))[:3]
+        assert place == pytest.approx([ahead * MECANUM.wheelbase / 2, left * MECANUM.track / 2, 0.0])
+        ode = link.find("collision/surface/friction/ode")
+        assert (float(ode.findtext("mu")), float(ode.findtext("mu2"))) == (1.0, 0.0)
+        assert (ode.findtext("fdir1"), ode.find("fdir1").get(attribute)) == (line, BASE)
 
 
 def test_the_wheels_carry_the_rover_and_the_casters_only_keep_it_from_tipping():

@@ -91,6 +91,20 @@ def test_a_file_by_the_simulator_launches_and_drives_the_robot_to_its_goal(tmp_p
     assert episode.success
 
 
+def test_the_file_of_a_mecanum_base_makes_the_reflex_drive_it_sideways(tmp_path, no_terminal, capsys):
+    file = tmp_path / "mine.yaml"
+    assert main(["new-robot", str(file), "--robot", "mecanum", "--measure", "no", "--yes"]) == 0
+    reflex = read_yaml(file)["reflex_node"]
+    # 0.2 s of delay, and 0.5 · 1 m/s over 0.8 of 2 m/s²
+    assert (reflex["holonomic"], reflex["response_time"]) == (True, 0.52)
+    assert "Parameters of a mecanum robot" in file.read_text()
+    capsys.readouterr()
+    wheels = words("controller=vesc", "port=/dev/rover")
+    assert main(["new-robot", str(file), "--force", "--robot", "mecanum", "--measure", "no", "--yes", *wheels]) == 0
+    bridge = read_yaml(file)["firmware_bridge_node"]
+    assert (bridge["kinematics"], bridge["wheelbase"], bridge["track"]) == ("mecanum", 0.4, 0.38)
+
+
 def test_each_derived_value_stands_with_its_reason_at_the_top_and_stays_when_the_file_is_renewed(
     tmp_path, no_terminal
 ):
@@ -117,7 +131,7 @@ def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_agai
 ):
     file = tmp_path / "mine.yaml"
     lines = [
-        "hexapod", "drone", "skid",  # drive
+        "hexapod", "drone", "omni", "skid",  # drive
         "",  # controller: none
         "40", "abc", "0.4",  # robot_length
         "0.3",  # robot_width
@@ -132,6 +146,7 @@ def test_questions_are_asked_in_order_and_wrong_answers_are_named_and_asked_agai
     said = capsys.readouterr().out
     assert "drive: 'hexapod' is unknown, expected differential | skid | mecanum | ackermann" in said
     assert "drive: this is for wheels; docs/drone.md sets up a drone" in said
+    assert "drive: 'omni'; a base that moves sideways is mecanum here, whatever its wheels" in said
     assert "robot_length: 40.0 is out of range, expected 0.05 .. 5 m" in said
     assert "robot_length: 'abc' is no number; expected 0.05 .. 5 m" in said
     assert "max_speed: '' is no number; expected 0.05 .. 5 m/s" in said

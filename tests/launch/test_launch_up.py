@@ -28,6 +28,7 @@ from hybrid_control.bringup import kinds
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.navigation.sensors import read_sources
 from hybrid_control.sim.robots.jackal import JACKAL
+from hybrid_control.sim.robots.mecanum import MECANUM
 from hybrid_control.sim.robots.quad import QUAD
 
 UP = ("-m", "hybrid_control", "up")
@@ -238,6 +239,12 @@ def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_pa
     reflex = kinds.build("sim", {"robot": "quad", "params_file": str(file)}).values("reflex_node")
     assert reflex["hover_height"] == 1.5
     assert not kinds.build("sim").values("reflex_node")["holonomic"]
+
+
+def test_launch_graph_of_a_simulated_mecanum_base_has_a_reflex_that_drives_it_sideways():
+    reflex = kinds.build("sim", {"robot": "mecanum"}).values("reflex_node")
+    assert {name: reflex[name] for name in MECANUM.reflex_settings} == MECANUM.reflex_settings
+    assert (reflex["holonomic"], reflex["hover_height"]) == (True, 0.0)
 
 
 def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_through_it(tmp_path):

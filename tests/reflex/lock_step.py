@@ -24,7 +24,7 @@ class Bot:
         self.reflex.activate()
         self.reflex.put_goal(Goal(self.t, *goal))
         self.goal = goal
-        self.x = self.y = self.yaw = self.v = self.w = 0.0
+        self.x = self.y = self.yaw = self.v = self.u = self.w = 0.0  # u: m/s to the left
         self.braking = float(self.reflex.gains["max_acceleration"]) if braking is None else braking
         self.fastest = self.slowest = 0.0
 
@@ -39,14 +39,14 @@ class Bot:
                     waiting.append((self.t + round(delay * 1e9), taken))
             while waiting and waiting[0][0] <= self.t:
                 self.reflex.put_scan(waiting.pop(0)[1], self.t)
-            twist = Twist(self.t, self.v, 0.0, 0.0, self.w)
+            twist = Twist(self.t, self.v, self.u, 0.0, self.w)
             self.reflex.put_odometry(Odometry(self.t, Pose(self.x, self.y, self.yaw), twist), self.t)
             self.t += round(STEP * 1e9)
             self.loop.advance(self.t)
             self.follow(self.reflex.command().twist)
             middle = self.yaw + 0.5 * self.w * STEP
-            self.x += self.v * STEP * math.cos(middle)
-            self.y += self.v * STEP * math.sin(middle)
+            self.x += (self.v * math.cos(middle) - self.u * math.sin(middle)) * STEP
+            self.y += (self.v * math.sin(middle) + self.u * math.cos(middle)) * STEP
             self.yaw += self.w * STEP
             self.fastest, self.slowest = max(self.fastest, self.v), min(self.slowest, self.v)
             if each is not None and each(self):
@@ -66,6 +66,22 @@ class Bot:
         )
         signs = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) * (half_length, half_width)
         return np.array([self.x, self.y]) + signs @ np.array([(c, s), (-s, c)])
+
+
+class Sideways(Bot):
+    """A Bot that moves in any direction, and changes its velocity straight to what is asked. most: m/s to the left or
+    right that it has driven."""
+
+    def __init__(self, settings=None, **more):
+        super().__init__({"holonomic": True, "response_time": 0.35, **(settings or {})}, **more)
+        self.most = 0.0
+
+    def follow(self, command):
+        dv, du = command.linear_x - self.v, command.linear_y - self.u
+        share = min(1.0, self.braking * STEP / max(math.hypot(dv, du), 1e-9))
+        self.v, self.u = self.v + share * dv, self.u + share * du
+        self.w += min(max(command.angular_z - self.w, -0.06), 0.06)
+        self.most = max(self.most, abs(self.u))
 
 
 class Car(Bot):

@@ -88,8 +88,18 @@ def test_a_base_that_turns_sluggishly_is_asked_for_less():
     assert derived(replace(ROVER, yaw_acceleration=20.0))["max_yaw_acceleration"] == 8.0
 
 
-def test_one_that_moves_sideways_goes_on_for_its_delay():
-    assert derived(replace(ROVER, holonomic=True))["response_time"] == 0.2
+def test_one_that_moves_sideways_goes_on_for_its_delay_and_while_it_brakes():
+    # 0.2 s, and the 0.25 m in which it brakes at 2 m/s² from 1 m/s
+    assert derived(replace(ROVER, holonomic=True))["response_time"] == 0.45
+
+
+def test_one_that_moves_sideways_drives_no_faster_than_it_can_follow():
+    """0.8 of 0.5 m/s² are 0.4: within 2 s, 0.2 of them delay, it follows up to 2 · 0.4 · 1.8 = 1.44 m/s."""
+    weak = replace(ROVER, holonomic=True, max_speed=1.6, braking=0.5)
+    assert derived(weak)["max_speed"] == 1.44
+    assert derived(weak)["response_time"] == 2.0
+    assert "faster it would go on too long" in reasoned(weak)["max_speed"].reason
+    assert derived(replace(weak, holonomic=False))["max_speed"] == 1.6
 
 
 def test_the_lower_of_braking_and_acceleration_is_counted_on():
@@ -97,8 +107,9 @@ def test_the_lower_of_braking_and_acceleration_is_counted_on():
 
 
 @settings(max_examples=100, deadline=None)
-@given(ROBOTS)
-def test_every_value_is_in_its_range_and_has_a_reason(robot):
+@given(ROBOTS, st.booleans())
+def test_every_value_is_in_its_range_and_has_a_reason(robot, sideways):
+    robot = replace(robot, holonomic=sideways)
     check_all((*SETTINGS, *GAINS), derived(robot))
     assert all(each.reason for each in reasoned(robot).values())
 

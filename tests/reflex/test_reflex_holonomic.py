@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lock_step import Sideways, lidar, post, room, touches
 
 from hybrid_control.geometry.outline import displacement, outline_distance
 from hybrid_control.navigation.reflex import Mode, Reflex
@@ -191,3 +192,57 @@ def test_a_ground_robot_never_moves_sideways():
 def test_ranges_that_cant_be_are_refused(bad):
     with pytest.raises(ValueError, match="vertical ranges: "):
         VerticalRanges(0, *bad)
+
+
+# -- on the ground, among posts ----------------------------------------------------------------------------------------
+
+
+def random_field(seed):
+    """A base that moves sideways, a hall with posts and a goal beyond them: (bot, walls)."""
+    rng = np.random.default_rng(2000 + seed)
+    length, width = rng.uniform(0.3, 0.9), rng.uniform(0.2, 0.7)
+    right, half = rng.uniform(7, 11), rng.uniform(2, 4)
+    places = []
+    for _ in range(300):
+        place = rng.uniform(1.5, right - 2), rng.uniform(-half, half)
+        if len(places) < 10 and all(math.dist(place, p) > math.hypot(length, width) + 0.7 for p in places):
+            places.append(place)
+    speed = rng.uniform(0.4, 1.2)
+    bot = Sideways(
+        {"robot_length": length, "robot_width": width, "max_yaw_acceleration": 4.0,
+         "response_time": 0.1 + 0.5 * speed / 2.0},
+        gains={"max_speed": speed, "max_acceleration": 1.0, "max_yaw_rate": 1.2},
+        braking=2.0,
+        goal=(right - 1.3, rng.uniform(1 - half, half - 1)),
+    )  # fmt: skip
+    bot.yaw = rng.uniform(-math.pi, math.pi)
+    return bot, np.concatenate([room(-3, right, half), *(post(*p, rng.uniform(0.05, 0.3)) for p in places)])
+
+
+def crosses(seed):
+    """Whether it touched a wall while it drove through a random field, and whether it arrived; the bot."""
+    bot, walls = random_field(seed)
+    met = []
+
+    def each(b):
+        if math.hypot(b.v, b.u) > 0.0 and touches(b, walls):
+            met.append((b.v, b.u))
+        return bool(met) or b.reflex.command().mode is Mode.ARRIVED
+
+    bot.drive(60.0, lidar(walls), delay=0.03, each=each)
+    return met, bot.reflex.command().mode is Mode.ARRIVED, bot
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_base_that_moves_sideways_crosses_a_field_of_posts_and_touches_none(seed):
+    met, arrived, bot = crosses(seed)
+    assert not met
+    assert arrived
+    assert bot.most > 0.05
+
+
+@pytest.mark.slow
+def test_thirty_random_bases_that_move_sideways_touch_nothing():
+    ends = [crosses(seed)[:2] for seed in range(30)]
+    assert not [seed for seed, (met, _) in enumerate(ends) if met]
+    assert sum(arrived for _, arrived in ends) >= 28

@@ -66,11 +66,11 @@ def test_ros_simulator_publishes_every_sensor_at_its_rate_with_the_ros_clocks_st
     assert (goal.pose.position.x, goal.pose.position.y) == pytest.approx(expected.goal)
 
 
-def drive(graph, node, publisher, kind, speed, seconds):
+def drive(graph, node, publisher, kind, speed, seconds, along="x"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         message = kind()
-        (message.twist if kind is TwistStamped else message).linear.x = speed
+        setattr((message.twist if kind is TwistStamped else message).linear, along, speed)
         publisher.publish(message)
         time.sleep(0.05)
 
@@ -92,6 +92,16 @@ def test_ros_simulator_obeys_cmd_vel_of_either_type_and_stops_without(graph, sta
     drive(graph, node, publisher, kind, float("nan"), 0.1)
     graph.until(lambda: node.refused["cmd_vel"])
     assert abs(state[-1].linear_x) < 0.02
+
+
+def test_ros_simulator_of_a_mecanum_base_goes_sideways_by_linear_y_and_its_odometry_says_so(graph):
+    odom = graph.collect(OdometryMessage, "odom")
+    publisher = graph.publisher(TwistMessage, "cmd_vel", qos.COMMAND)
+    node = start(graph, robot="mecanum", stamped_cmd_vel=False)
+    graph.until(lambda: publisher.get_subscription_count() == 1)
+    drive(graph, node, publisher, TwistMessage, 0.4, 0.8, along="y")
+    twist = odom[-1].twist.twist.linear
+    assert (twist.x, twist.y) == pytest.approx((0.0, 0.4), abs=0.05)
 
 
 def test_ros_simulator_in_simulated_time_counts_from_zero_at_the_factor_asked_for(graph):
@@ -144,6 +154,7 @@ def test_ros_simulator_shows_the_faults_that_a_test_asks_for(graph):
     [
         ({"world": "nowhere"}, "unknown world 'nowhere'"),
         ({"robot": "horse"}, "unknown robot 'horse'"),
+        ({"robot": "mecanum", "wheel_port": 9}, "wheel_port: the robot 'mecanum' has 4 wheels; it must be 0"),
         ({"real_time_factor": 2.0}, "real_time_factor: 2 needs stamps 'simulated'"),
         ({"use_sim_time": True}, "use_sim_time: must be false"),
     ],

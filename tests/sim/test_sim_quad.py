@@ -130,7 +130,7 @@ def test_trunks_lower_than_it_flies_are_refused():
 
 def test_robots_are_found_by_name():
     assert vehicle("quad") is QUAD
-    with pytest.raises(ValueError, match="unknown robot 'blimp'; there are burger, car, jackal, quad"):
+    with pytest.raises(ValueError, match="unknown robot 'blimp'; there are burger, car, jackal, mecanum, quad"):
         vehicle("blimp")
 
 

@@ -402,7 +402,9 @@ def read_or_refused(reader, *args):
     return None
 
 
-SEEDS = [rover().encode(), car_text().encode(), urdf(JACKAL.describe()).encode()]
+SEEDS = [
+    rover().encode(), car_text().encode(), urdf(JACKAL.describe()).encode(), (URDFS / "mecanum.urdf").read_bytes(),
+]  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -47,7 +47,8 @@ class RobotPlant(CalledPart):
     which the goal's distance is cut. Noise is drawn by the simulation's seed. ValueError where the robot does not fit
     at the start, or a level has not what is asked.
 
-    Input: `command`, forward m/s and yaw rate rad/s (a flying robot: forward, left, up, yaw rate). Outputs, of the
+    Input: `command`, what the robot is commanded by (`Vehicle.commands`): forward m/s and yaw rate rad/s, of one that
+    moves in any direction forward, left, yaw rate, of a flying one forward, left, up, yaw rate. Outputs, of the
     sensors: `scan` (beams,) m, from behind counter-clockwise, the lidar's range where nothing is met; `odometry` (3,)
     x, y, yaw; `velocity`, as a command; `goal` (3,) distance in m, cosine and sine of its bearing; `bearing` (1,) rad;
     `camera` (height, width, 3); `vertical` (2,) m up and down, of a robot that has it. Of the truth: `pose` (3,);
@@ -71,13 +72,13 @@ class RobotPlant(CalledPart):
             raise ValueError(f"camera: the level {level} has no pictures; the level physics has")
         if not isinstance(goal_cap, (int, float)) or not goal_cap > 0.0:
             raise ValueError(f"goal_cap: {goal_cap!r} must be a number of m above 0")
-        self._goal_cap, self._flies = goal_cap, robot.flies
+        self._goal_cap, self._commands = goal_cap, robot.commands
         kind = Simulator if level == "physics" else KinematicSimulator
         self._simulator: Simulator | KinematicSimulator = kind(world, robot, camera=camera)
         self._step_ns = STEP_NS
         if isinstance(self._simulator, Simulator):
             self._step_ns = round(self._simulator.mujoco.model.opt.timestep * 1e9)
-        motion = Port("values", (4 if robot.flies else 2,))
+        motion = Port("values", (len(robot.commands),))
         self.inputs = {"command": motion}
         self.outputs = {
             "scan": Port("values", (robot.lidar_beams,)),
@@ -122,10 +123,7 @@ class RobotPlant(CalledPart):
         return measured
 
     def _twist(self, command: Array) -> Twist:
-        if self._flies:
-            return Twist(self._now_ns, *command.tolist())
-        forward, yaw = command.tolist()
-        return Twist(self._now_ns, linear_x=forward, angular_z=yaw)
+        return Twist(self._now_ns, **dict(zip(self._commands, command.tolist(), strict=True)))
 
     def _measured(self) -> dict[str, Any]:
         simulator, readings = self._simulator, self._readings
@@ -133,11 +131,10 @@ class RobotPlant(CalledPart):
         twist, believed, true = odometry.twist, odometry.pose, simulator.pose
         distance, bearing = believed.to_body(*simulator.world.goal)
         contacts = len(simulator.contact_events)
-        linear = (twist.linear_x, twist.linear_y, twist.linear_z) if self._flies else (twist.linear_x,)
         measured = {
             "scan": np.minimum(scan.ranges, scan.range_max),
             "odometry": (believed.x, believed.y, believed.yaw),
-            "velocity": (*linear, twist.angular_z),
+            "velocity": [getattr(twist, name) for name in self._commands],
             "goal": (min(distance, self._goal_cap), math.cos(bearing), math.sin(bearing)),
             "bearing": bearing,
             "pose": (true.x, true.y, true.yaw),

@@ -49,12 +49,13 @@ from hybrid_control.signals.coding import encoder
 from hybrid_control.signals.coding.kernels import encode
 from hybrid_control.signals.headings import SECTORS, wrapped
 from hybrid_control.sim.kinematic import (
-    LEFT,
-    RIGHT,
+    SIDEWAYS,
     SINCE,
     STEP_NS,
+    TARGET_SIDEWAYS,
     TARGET_V,
     TARGET_W,
+    WHEELS,
     YAW,
     KinematicSimulator,
     Plane,
@@ -68,7 +69,7 @@ from hybrid_control.sim.kinematic import (
 )
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle
 from hybrid_control.sim.sensors import noisy_ranges
-from hybrid_control.sim.wheels import reckon
+from hybrid_control.sim.wheels import reckon, within
 from hybrid_control.sim.worlds import World
 
 RATES_LAST_NS = round(RATES_TIMEOUT * 1e9)
@@ -93,7 +94,7 @@ RUN = np.dtype(
         ("planner_dies_within", np.float64),  # m from the goal, -1 for never
         ("goal_radius", np.float64),
         ("centre_contact", np.float64),  # m, -1 for none
-        ("half_track", np.float64),
+        ("lever", np.float64),  # of `Wheels`, m
         ("lidar_noise", np.float64),
         ("lidar_dropout", np.float64),
         ("range_min", np.float64),
@@ -101,7 +102,7 @@ RUN = np.dtype(
         ("sweep", SWEEP),  # as the reflex has its scans described
         ("lidar", np.float64, (3,)),  # where it truly is in the body, m and rad
         ("robot", ROBOT),
-        ("odometry", np.float64, (4,)),  # of `WheelOdometry.numbers`
+        ("odometry", np.float64, (6,)),  # of `WheelOdometry.numbers`, as many as there are
         ("max_speed", np.float64),
         ("max_yaw_rate", np.float64),
         # how it ended
@@ -164,11 +165,13 @@ def _scan(run: Any, rng: Any, distances: FloatArray) -> NDArray[np.float32]:
 @numba.njit(cache=True, nogil=True)
 def _reckon(run: Any, motion: Any, counts: FloatArray, state: FloatArray, dt: float) -> None:
     """As `WheelOdometry.update`."""
-    forward, dx, dy, turn = reckon(state[LEFT], state[RIGHT], counts, run.odometry, motion.yaw)
+    numbers = run.odometry[: counts.size + 2]
+    forward, left, dx, dy, turn = reckon(state[WHEELS:], counts, numbers, motion.yaw)
     motion.x += dx
     motion.y += dy
     motion.yaw += turn
     motion.linear_x = forward / dt
+    motion.linear_y = left / dt
     motion.angular_z = turn / dt
 
 
@@ -216,9 +219,10 @@ def _episode(
     field, free, frame, _ = to_goal
     lidar_rng, planner_rng = rngs
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
+    sideways = state.size == WHEELS + 4
     fixed = cylinders.shape[0] - movers.shape[0]
     standing_cylinders = cylinders[:fixed].copy()
-    counts = np.zeros(2)
+    counts = np.zeros(state.size - WHEELS)
     pending, pending_ns = np.empty((PENDING, t.CHANNELS), np.float32), np.zeros(PENDING, np.int64)
     first_pending = last_pending = 0
     pending_states = np.zeros((PENDING, 2 * SECTORS), np.float32)
@@ -321,7 +325,8 @@ def _episode(
             run_tick(c, next_tick * run.tick_ns)
             next_tick += 1
         run.modes[c.command.mode] += 1
-        state[TARGET_V] = min(max(c.command.linear_x, -run.max_speed), run.max_speed)
+        y = c.command.linear_y if sideways else 0.0
+        state[TARGET_V], state[TARGET_SIDEWAYS] = within(c.command.linear_x, y, run.max_speed)
         state[TARGET_W] = min(max(c.command.angular_z, -run.max_yaw_rate), run.max_yaw_rate)
         state[SINCE] = 0.0
 
@@ -337,7 +342,8 @@ def _episode(
         if run.reached or run.touched or contact:
             break
     run.contact = contact
-    run.standing = contact and abs(state[V]) + abs(state[W]) * run.half_track < STANDING_SPEED
+    speed = math.hypot(state[V], state[SIDEWAYS])
+    run.standing = contact and speed + abs(state[W]) * run.lever < STANDING_SPEED
     run.time_ns = now
     return points
 
@@ -445,7 +451,7 @@ class CompiledRunner:
         run["states"] = self._settled is not None
         run["goal_radius"] = rules.goal_radius
         run["centre_contact"] = -1.0 if rules.centre_contact is None else rules.centre_contact
-        run["half_track"] = simulator.plane.base[3]
+        run["lever"] = simulator.plane.base[3]
         run["lidar_noise"], run["lidar_dropout"] = robot.lidar_noise, robot.lidar_dropout
         run["range_min"], run["range_max"] = robot.lidar_range_min, robot.lidar_range_max
         run["sweep"] = (
@@ -454,6 +460,7 @@ class CompiledRunner:
         )  # fmt: skip
         run["lidar"] = robot.lidar_x, robot.lidar_y, robot.lidar_yaw
         run["robot"] = robot_of(settings, gains)
-        run["odometry"] = simulator.odometry.numbers
+        numbers = simulator.odometry.numbers
+        run["odometry"][0, : numbers.size] = numbers
         run["max_speed"], run["max_yaw_rate"] = robot.max_speed, robot.max_yaw_rate
         return run

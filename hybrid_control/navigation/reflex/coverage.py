@@ -125,8 +125,8 @@ def move_along(coverage: Any, sweep: Any, motion: Any, longest: float) -> None:
     if not coverage.posed:
         return
     yaw = motion.yaw + motion.angular_z * age
-    x = motion.x + motion.linear_x * age * math.cos(yaw)
-    y = motion.y + motion.linear_x * age * math.sin(yaw)
+    x = motion.x + motion.linear_x * age * math.cos(yaw) - motion.linear_y * age * math.sin(yaw)
+    y = motion.y + motion.linear_x * age * math.sin(yaw) + motion.linear_y * age * math.cos(yaw)
     if posed:
         c, s = math.cos(coverage.yaw - yaw), math.sin(coverage.yaw - yaw)
         dx, dy = coverage.x - x, coverage.y - y

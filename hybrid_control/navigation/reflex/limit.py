@@ -41,6 +41,7 @@ def limit(c: Any, now_ns: int) -> None:
             w *= x / command.wish_x
     if seen.moving > 0:
         x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
+        y = 0.0  # the table has no motions sideways
         if car:
             w = on_a_circle(w, x, c.guard.radius)
     wished = x

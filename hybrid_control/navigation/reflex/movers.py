@@ -53,8 +53,8 @@ def watch(
     """
     age = sweep.motion_age
     yaw = motion.yaw + motion.angular_z * age
-    x = motion.x + motion.linear_x * age * math.cos(yaw)
-    y = motion.y + motion.linear_x * age * math.sin(yaw)
+    x = motion.x + motion.linear_x * age * math.cos(yaw) - motion.linear_y * age * math.sin(yaw)
+    y = motion.y + motion.linear_x * age * math.sin(yaw) + motion.linear_y * age * math.cos(yaw)
     watched.time += sweep.interval
     c, s, turn = math.cos(yaw), math.sin(yaw), yaw + sweep.mount_yaw
     watched.sensor_x = x + sweep.mount_x * c - sweep.mount_y * s

@@ -172,7 +172,7 @@ class Reflex:
                     scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max,
                     self.settings["lidar_x"], self.settings["lidar_y"], self.settings["lidar_yaw"],
                     (scan.stamp_ns - previous) * 1e-9 if previous is not None else 0.0,
-                    -1.0 if self.settings["holonomic"] else age,
+                    age,
                 ),
                 SWEEP,
             )[()]  # fmt: skip

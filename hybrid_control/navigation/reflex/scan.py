@@ -134,7 +134,7 @@ def bring_along(scan: Any, motion: Any, dt: float) -> None:
     turn = wrapped(motion.yaw - scan.yaw)
     c, s = math.cos(scan.yaw), math.sin(scan.yaw)
     dx, dy = motion.x - scan.x, motion.y - scan.y
-    way = (abs(motion.linear_x) + BEYOND_SPEED) * dt + ROUNDING
+    way = (math.hypot(motion.linear_x, motion.linear_y) + BEYOND_SPEED) * dt + ROUNDING
     if math.hypot(dx, dy) > way or abs(turn) > (abs(motion.angular_z) + BEYOND_TURN) * dt + ROUNDING:
         scan.posed = 0
         return

@@ -23,6 +23,12 @@ class Release:
     messages: str
     frame: str
 
+    @property
+    def expressed_in(self) -> tuple[str, str]:
+        """Attribute that names the frame of a direction, and its XML namespace."""
+        space = "ignition" if self.major < 7 else "gz"
+        return f"{space}:expressed_in", f"xmlns:{space}"
+
 
 FORTRESS = Release(
     "fortress", 6, "humble", ("ign", "gazebo"),

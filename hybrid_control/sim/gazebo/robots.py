@@ -13,6 +13,7 @@ from hybrid_control.sim.gazebo.sdf import (
     add,
     add_friction,
     add_geometry,
+    add_grip,
     add_material,
     add_noise,
     add_plugin,
@@ -27,7 +28,7 @@ CASTER_GAP = 0.003
 VERTICAL_LEAST = 0.08  # m, least range up and down: beyond the drone's own body
 
 
-def _links(model: ET.Element, description: Description, friction: float) -> None:
+def _links(model: ET.Element, description: Description, friction: float, to: Release) -> None:
     """The links that have mass, and the joints between them; the model's frame is the root link's."""
     for link in description.links:
         if not link.mass:
@@ -45,7 +46,7 @@ def _links(model: ET.Element, description: Description, friction: float) -> None
             add(inertia, tag, moment)
         for tag in ("ixy", "ixz", "iyz"):
             add(inertia, tag, 0.0)
-        _solids(element, link, friction)
+        _solids(element, link, friction, to)
     for joint in description.joints:
         if joint.kind == "fixed":
             continue
@@ -61,7 +62,7 @@ def _links(model: ET.Element, description: Description, friction: float) -> None
         add(limit, "effort", joint.effort)
 
 
-def _solids(element: ET.Element, link: Link, friction: float) -> None:
+def _solids(element: ET.Element, link: Link, friction: float, to: Release) -> None:
     for shape in link.visuals:
         visual = add(element, "visual", name=f"{shape.name}_visual")
         add_pose(visual, shape.at)
@@ -73,7 +74,10 @@ def _solids(element: ET.Element, link: Link, friction: float) -> None:
         x, y, z = shape.at.xyz
         add_pose(collision, Placement((x, y, z + CASTER_GAP), shape.at.rpy) if shape.slippery else shape.at)
         add_geometry(collision, shape.kind, shape.size)
-        add_friction(collision, 0.0 if shape.slippery else friction)
+        if shape.grips is not None:
+            add_grip(collision, friction, shape.grips, BASE, to)
+        else:
+            add_friction(collision, 0.0 if shape.slippery else friction)
 
 
 def _sensor(
@@ -174,7 +178,7 @@ def robot_model(
     prefix = topic_prefix(namespace)
     name = model_name(robot, namespace)
     model = ET.Element("model", name=name)
-    _links(model, robot.describe(), friction=1.0)
+    _links(model, robot.describe(), friction=1.0, to=to)
     base = next(link for link in model.findall("link") if link.get("name") == BASE)
     _sensors(base, robot, to, prefix, lidar_rate)
     for plugin in robot.gazebo_plugins(prefix, name):

@@ -59,9 +59,21 @@ def add_material(visual: ET.Element, colour: Sequence[float], glows: bool = Fals
 
 def add_friction(collision: ET.Element, mu: float) -> None:
     """Coulomb friction, the same in both directions."""
+    _add_friction(collision, mu, mu)
+
+
+def add_grip(collision: ET.Element, mu: float, along: Sequence[float], link: str, to: Release) -> None:
+    """Coulomb friction along one direction of a link alone."""
+    attribute, space = to.expressed_in
+    attributes = {attribute: link, space: "http://gazebosim.org/schema"}
+    add(_add_friction(collision, mu, 0.0), "fdir1", text(along), **attributes)
+
+
+def _add_friction(collision: ET.Element, mu: float, across: float) -> ET.Element:
     ode = add(add(add(collision, "surface"), "friction"), "ode")
     add(ode, "mu", mu)
-    add(ode, "mu2", mu)
+    add(ode, "mu2", across)
+    return ode
 
 
 def add_plugin(

@@ -16,7 +16,7 @@ from typing import Any
 
 from hybrid_control.sim.robots.vehicle import Vehicle
 
-_KINDS = ("ackermann", "rover", "vehicle")  # what robots are made of
+_KINDS = ("ackermann", "holonomic", "rover", "vehicle")  # what robots are made of
 _ENDINGS = (".urdf", ".xacro", ".mjcf", ".xml")
 _OPTION = re.compile(r"([a-z_]+)=([^,=]*)")
 
@@ -39,7 +39,10 @@ def vehicle_and_notes(name: str) -> tuple[Vehicle, tuple[str, ...]]:
     if name.endswith(_ENDINGS):
         from hybrid_control.sim.robots.files import read_robot
 
-        robot, notes = read_robot(name, given)
+        said = given.pop("holonomic", None)  # a kind, and no number of the robot that comes of it
+        if said not in (None, 0.0, 1.0):
+            raise ValueError(f"robot {name!r}: holonomic={said:g}; expected 1 where it moves sideways, 0 where not")
+        robot, notes = read_robot(name, given, None if said is None else bool(said))
         _check(robot, given)
         return robot, notes
     if name not in ROBOTS:
@@ -110,5 +113,5 @@ def _check(robot: Vehicle, given: dict[str, float]) -> dict[str, Any]:
 _ABOVE_ZERO = {
     "acceleration", "camera_height", "camera_hfov", "camera_rate", "camera_width", "deceleration", "encoder_counts",
     "height", "imu_rate", "length", "lidar_beams", "lidar_fov", "lidar_range_max", "lidar_rate", "mass", "max_speed",
-    "max_yaw_rate", "odometry_rate", "track", "wheel_radius", "width", "yaw_acceleration",
+    "max_yaw_rate", "odometry_rate", "track", "wheel_radius", "wheelbase", "width", "yaw_acceleration",
 }  # fmt: skip

@@ -58,8 +58,9 @@ class Car(Rover):
         right = math.atan(self.wheelbase * tangent / (self.wheelbase + half * tangent))
         return left, right
 
-    def add_front(self, links: list[Link], joints: list[Joint]) -> None:
-        """Two wheels, each in a knuckle that turns about the vertical."""
+    def add_wheels(self, links: list[Link], joints: list[Joint]) -> None:
+        """The driven ones, and in front two, each in a knuckle that turns about the vertical."""
+        Rover.add_wheels(self, links, joints)
         inertia = (1e-5, 1e-5, 1e-5)
         most, _ = self.front_angles(self.max_steering)
         for side, sign in zip(SIDES, (1, -1), strict=True):
@@ -74,9 +75,9 @@ class Car(Rover):
             )  # fmt: skip
             self.add_wheel(links, joints, f"front_{side}_wheel", knuckle, Placement(), self.wheel_effort)
 
-    def front_mjcf(self, description: Description) -> str:
-        """The knuckles with their wheels."""
-        text = ""
+    def wheels_mjcf(self, description: Description) -> str:
+        """The driven ones, and the knuckles with theirs."""
+        text = Rover.wheels_mjcf(self, description)
         for side in SIDES:
             link, joint = description.link(f"{side}_steering"), description.joint_to(f"{side}_steering")
             text += f"""
@@ -87,13 +88,12 @@ class Car(Rover):
           </body>"""
         return text
 
-    def mjcf(self, start: Pose, camera: str) -> tuple[str, str]:
+    def actuators_mjcf(self) -> str:
         """As a rover's, with a position servo for each knuckle."""
-        body, actuators = Rover.mjcf(self, start, camera)
         servos = "".join(
             f'<position name="{side}_steering" joint="{side}_steering" kp="20" dampratio="1"/>' for side in SIDES
         )
-        return body, actuators + servos
+        return Rover.actuators_mjcf(self) + servos
 
     def locomotion(self, mujoco: MuJoCo, start: Pose, seed: int) -> CarLocomotion:
         """Driven rear wheels, steered front wheels, and odometry by the rear ones."""

@@ -90,6 +90,8 @@ class Quadrotor(Vehicle):
 
     kind: ClassVar[str] = "quadrotor"
     flies: ClassVar[bool] = True
+    holonomic: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = ("linear_x", "linear_y", "linear_z", "angular_z")
     obstacle_height: ClassVar[tuple[float, float]] = (2.5, 4.0)  # it flies round obstacles, not over them
     air_density: ClassVar[float] = 1.2
     gazebo_lidar_rate: ClassVar[float] = 40.0  # it drifts on for longer than a rover, and needs newer ones

@@ -23,6 +23,7 @@ from hybrid_control.sim.description import (
     Link,
     Placement,
     Shape,
+    Vector,
     ball_inertia,
     box_inertia,
 )
@@ -92,10 +93,7 @@ class Rover(Vehicle):
         inertia = box_inertia(body, self.length, self.width, self.height)
         links = [Link(FOOTPRINT), Link(BASE, body, inertia, shapes, shapes, self.centre)]
         joints = [Joint("base_joint", "fixed", FOOTPRINT, BASE, Placement((0.0, 0.0, r)))]
-        for side, sign in zip(SIDES, (1, -1), strict=True):
-            at = Placement((0.0, sign * self.track / 2, 0.0))
-            self.add_wheel(links, joints, f"{side}_wheel", BASE, at, self.wheel_effort)
-        self.add_front(links, joints)
+        self.add_wheels(links, joints)
         add_sensors(links, joints, self.sensor_frames())
         return Description(self.name, tuple(links), tuple(joints))
 
@@ -118,21 +116,30 @@ class Rover(Vehicle):
             Shape(name, "sphere", (caster,), Placement((x, 0.0, height)), slippery=True) for name, x in places
         )
 
+    def add_wheels(self, links: list[Link], joints: list[Joint]) -> None:
+        """Add the driven wheels to a description's parts."""
+        for side, sign in zip(SIDES, (1, -1), strict=True):
+            at = Placement((0.0, sign * self.track / 2, 0.0))
+            self.add_wheel(links, joints, f"{side}_wheel", BASE, at, self.wheel_effort)
+
+    @property
+    def rim_speed(self) -> float:
+        """m/s of a wheel's rim at most, straight ahead."""
+        return self.max_speed
+
     def add_wheel(
-        self, links: list[Link], joints: list[Joint], name: str, parent: str, at: Placement, effort: float
-    ) -> None:
-        """Add a wheel and its joint to a description's parts."""
+        self, links: list[Link], joints: list[Joint], name: str, parent: str, at: Placement, effort: float,
+        grips: Vector | None = None,
+    ) -> None:  # fmt: skip
+        """Add a wheel and its joint to a description's parts. grips: as a Shape has it."""
         r = self.wheel_radius
-        ball = Shape(name, "sphere", (r,))
+        ball = Shape(name, "sphere", (r,), grips=grips)
         tyre = Shape(name, "cylinder", (r, self.wheel_width), Placement(rpy=(math.pi / 2, 0.0, 0.0)), BLACK)
         links.append(Link(name, self.wheel_mass, ball_inertia(self.wheel_mass, r), (tyre,), (ball,)))
-        fastest = self.max_speed / r
+        fastest = self.rim_speed / r
         joints.append(
             Joint(f"{name}_joint", "continuous", parent, name, at, effort=effort, velocity=fastest)
         )
-
-    def add_front(self, links: list[Link], joints: list[Joint]) -> None:
-        """Add what it has before the driven wheels: nothing but a caster."""
 
     def check_obstacles(self, lowest: float) -> None:
         """The lidar must not look over them."""
@@ -151,7 +158,6 @@ class Rover(Vehicle):
         base = description.link(BASE)
         hull, *rollers = base.collisions
         half_yaw = start.yaw / 2
-        wheels = "".join(wheel_mjcf(description, f"{side}_wheel") for side in SIDES) + self.front_mjcf(description)
         casters = ""
         for caster in rollers:
             casters += f"""
@@ -172,20 +178,23 @@ class Rover(Vehicle):
           <geom name="{hull.name}" type="box" size="{mjcf_text(*(s / 2 for s in hull.size))}"
             pos="{mjcf_text(*hull.at.xyz)}" group="{ROBOT}" contype="0" conaffinity="2"
             condim="3" friction="0.4 0.005 0.0001" rgba="{mjcf_text(*hull.colour)}"/>{sites}
-          {camera}{casters}{wheels}
+          {camera}{casters}{self.wheels_mjcf(description)}
         </body>"""
+        return body, self.actuators_mjcf()
+
+    def wheels_mjcf(self, description: Description) -> str:
+        """MJCF of the wheels, in the body."""
+        return "".join(wheel_mjcf(description, f"{side}_wheel") for side in SIDES)
+
+    def actuators_mjcf(self) -> str:
+        """MJCF of what turns the wheels."""
         effort = mjcf_text(-self.wheel_effort, self.wheel_effort)
-        actuators = "".join(
+        return "".join(
             f'<velocity name="{side}_wheel" joint="{side}_wheel" kv="10" forcerange="{effort}"/>'
             for side in SIDES
         )
-        return body, actuators
 
-    def front_mjcf(self, description: Description) -> str:
-        """MJCF of what `add_front` adds, in the body."""
-        return ""
-
-    def locomotion(self, mujoco: MuJoCo, start: Pose, seed: int) -> WheelLocomotion:
+    def locomotion(self, mujoco: MuJoCo, start: Pose, seed: int) -> Locomotion:
         """Wheels with their ramps and odometry."""
         return WheelLocomotion(self, mujoco, start, seed)
 

@@ -40,9 +40,10 @@ TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
 
 
 class Wheels(NamedTuple):
-    """Two driven wheels on one axle, with encoders. radius, track (between the wheels' middles): m; encoder_counts: of
-    a turn; errors: relative, standard deviations over robots, of each wheel's radius for itself and of the track.
-    turning_radius: m, of the tightest circle that the axle's middle drives, as a car's; 0: it turns on the spot."""
+    """Driven wheels with encoders: two on one axle, or four mecanum wheels at the corners of a rectangle. radius, track
+    (between the wheels' middles): m; encoder_counts: of a turn; errors: relative, standard deviations over robots, of
+    each wheel's radius for itself and of the track. turning_radius: m, of the tightest circle that the axle's middle
+    drives, as a car's; 0: it turns on the spot. wheelbase: m, between the axles of mecanum wheels; 0: two wheels."""
 
     radius: float
     track: float
@@ -50,6 +51,18 @@ class Wheels(NamedTuple):
     radius_error: float
     track_error: float
     turning_radius: float = 0.0
+    wheelbase: float = 0.0
+
+    @property
+    def number(self) -> int:
+        """How many have encoders."""
+        return 4 if self.wheelbase else 2
+
+    @property
+    def lever(self) -> float:
+        """m/s of a wheel's rim for 1 rad/s of the base: half the track, or of mecanum wheels half the sum of track and
+        wheelbase (H. Taheri et al., "Kinematic model of a four mecanum wheeled mobile robot", 2015, eq. 20)."""
+        return 0.5 * (self.track + self.wheelbase)
 
 
 class VerticalSensor(NamedTuple):
@@ -180,6 +193,9 @@ class Vehicle(ABC):
 
     kind: ClassVar[str]  # what it is, in a word
     flies: ClassVar[bool] = False
+    holonomic: ClassVar[bool] = False  # whether it moves in any direction
+    #: of a Twist what it is commanded by
+    commands: ClassVar[tuple[str, ...]] = ("linear_x", "angular_z")
     obstacle_height: ClassVar[tuple[float, float]] = (0.6, 1.2)  # m, of the obstacles in its world
     air_density: ClassVar[float] = 0.0  # kg/m^3; 0 for no air resistance
     gazebo_lidar_rate: ClassVar[float] = 20.0  # Hz; the lidar's own are much for software rendering

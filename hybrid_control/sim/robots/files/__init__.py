@@ -31,15 +31,18 @@ class Read(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_robot(path: str | Path, given: Mapping[str, float] | None = None) -> Read:
-    """The robot of a file. given: numbers over the file's, by the fields of `Vehicle`, `Rover` and `Car`.
+def read_robot(
+    path: str | Path, given: Mapping[str, float] | None = None, sideways: bool | None = None
+) -> Read:
+    """The robot of a file. given: numbers over the file's, by the fields of `Vehicle`, `Rover`, `Car` and `Holonomic`;
+    sideways: whether it moves in any direction, as the file says where None.
 
     ValueError with one line that names the file and the element for what can't be; OSError where it can't be read.
     """
     file = Path(path)
     status = file.stat()
     content = file.resolve(), status.st_mtime_ns, status.st_size
-    robot, notes = assemble(_found(str(path), content), file, given or {})
+    robot, notes = assemble(_found(str(path), content), file, given or {}, sideways)
     return Read(robot, tuple(notes))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from hybrid_control.sim.robots.ackermann import KNUCKLE_MASS, Car
 from hybrid_control.sim.robots.files.found import Extent, Found, Frame, Wheel, joined
+from hybrid_control.sim.robots.holonomic import Holonomic
 from hybrid_control.sim.robots.rover import Rover
 
 SMALLEST, LARGEST = 0.05, 5.0  # m, of an outline's sides
@@ -19,7 +20,7 @@ SPEED, ACCELERATION = 0.5, 1.0  # m/s and m/s², where nothing says them
 MOST_YAW_RATE, MOST_YAW_ACCELERATION = 4.0, 8.0  # rad/s and rad/s², of those that follow from the wheels'
 DENSITY = 200.0  # kg/m³, where no link has a mass
 ASIDE = 0.01  # m, from where on something counts as off the middle
-PER_TRACK = 0.8  # of the width, between the wheels of a base that has none
+PER_TRACK = 0.8  # of the width, and the length, between the wheels of a base that has none
 OF_VEHICLE = {  # numbers that are taken as the file has them
     "acceleration", "camera_hfov", "camera_height", "camera_rate", "camera_width", "deceleration", "imu_rate",
     "lidar_beams", "lidar_fov", "lidar_noise", "lidar_range_max", "lidar_range_min", "lidar_rate", "max_speed",
@@ -37,8 +38,9 @@ class _Numbers:
     """Numbers of the robot to be, by its fields: what was given, what the file says, and what follows or is a default,
     which is told."""
 
-    def __init__(self, found: Found, path: Path, given: Mapping[str, float]) -> None:
+    def __init__(self, found: Found, path: Path, given: Mapping[str, float], motors: int) -> None:
         self.path, self.given = path, given
+        self.motors = motors  # wheels that it is simulated on that drive: 2, or 4 mecanum ones
         self.notes: list[str] = []
         self.values: dict[str, float] = {}
         for name, value in found.numbers.items():
@@ -63,12 +65,16 @@ class _Numbers:
         self.notes.append(line)
 
 
-def assemble(found: Found, path: Path, given: Mapping[str, float]) -> tuple[Rover, list[str]]:
-    """The robot, and lines on what was taken for it. given: numbers over the file's, by their fields' names.
+def assemble(
+    found: Found, path: Path, given: Mapping[str, float], sideways: bool | None = None
+) -> tuple[Rover, list[str]]:
+    """The robot, and lines on what was taken for it. given: numbers over the file's, by their fields' names; sideways:
+    whether it moves in any direction, by what is found where None.
 
-    Its frame is in the middle of the driven wheels' axle, at their height. ValueError in one line where it can't be.
+    Its frame is in the middle of the driven wheels, at their height. ValueError in one line where it can't be.
     """
-    n = _Numbers(found, path, given)
+    holonomic = bool(found.sideways) if sideways is None else sideways
+    n = _Numbers(found, path, given, 4 if holonomic else 2)
     if found.unread and not {"length", "width"} <= given.keys():
         raise ValueError(
             f"{found.unread[0]}; expected STL there, or the outline, as in --robot {path.name},length=0.6,width=0.4"
@@ -79,7 +85,13 @@ def assemble(found: Found, path: Path, given: Mapping[str, float]) -> tuple[Rove
     if not solids:
         raise ValueError(f"{path}: no link has a <collision>; expected the shapes that the robot touches things with")
     whole = joined(solids)
-    axle = _axle(n, found, driven, whole)
+    if holonomic:
+        axle, driven, steered = *_corners(n, found, driven, whole, said=sideways is not None), []
+    else:
+        axle = _axle(n, found, driven, whole)
+        if sideways is None and len(driven) == 4 and np.ptp([w.place[0] for w in driven]) > ASIDE:
+            hint = f"--robot {path.name},holonomic=1 where they are mecanum wheels"
+            n.note(f"four driven wheels in {path.name}: taken not to move it sideways; {hint}")
     ground = min((float(w.place[2]) - w.radius for w in driven), default=float(whole.low[2]))
     _outline(n, found, whole, axle, ground)
     mass = n.put("mass", found.mass) if found.mass > 0.0 else n.default(
@@ -90,7 +102,7 @@ def assemble(found: Found, path: Path, given: Mapping[str, float]) -> tuple[Rove
         _steering(n, steered, axle)
     _limits(n, driven, bool(steered))
     _sensors(n, found, axle, ground)
-    kind = Car if steered else Rover
+    kind = Holonomic if holonomic else Car if steered else Rover
     values: dict[str, Any] = {name: int(v) if name in WHOLE else v for name, v in n.values.items()}
     try:
         robot = kind(name=_name(found.name), **values)
@@ -116,11 +128,13 @@ def _axle(n: _Numbers, found: Found, driven: list[Wheel], whole: Extent) -> tupl
     """Where the robot's frame is in the base, m: in the middle between the driven wheels."""
     path = n.path
     if found.wheels and not driven:
-        raise ValueError(f"{path}: every wheel is steered; expected an axle of wheels that are not")
+        expected = f"expected an axle of wheels that are not, or --robot {path.name},holonomic=1"
+        raise ValueError(f"{path}: every wheel is steered; {expected}")
     if not driven:
         track = n.put("track", PER_TRACK * whole.size[1])
-        n.note(f"no wheels in {path.name}: it is taken to move as on two, {track:.3g} m apart, under base_link")
-        n.put("wheel_radius", min(0.1, max(whole.size[2] / 3.0, 0.01)))
+        hint = "" if found.sideways else f"; --robot {path.name},holonomic=1 where it moves sideways"
+        n.note(f"no wheels in {path.name}: it is taken to move as on two, {track:.3g} m apart, under base_link{hint}")
+        _without_wheels(n, whole)
         return 0.0, 0.0
     sides = [[w for w in driven if sign * w.place[1] > 0.0] for sign in (1, -1)]
     if not all(sides):
@@ -137,6 +151,32 @@ def _axle(n: _Numbers, found: Found, driven: list[Wheel], whole: Extent) -> tupl
         at = f"({x:.3f}, {y:.3f}) m in base_link"
         n.note(f"base_link of {path.name} is not on the axle: places count from the axle's middle, {at}")
     return x, y
+
+
+def _without_wheels(n: _Numbers, whole: Extent) -> None:
+    n.put("wheel_radius", min(0.1, max(whole.size[2] / 3.0, 0.01)))
+
+
+def _corners(
+    n: _Numbers, found: Found, driven: list[Wheel], whole: Extent, said: bool
+) -> tuple[tuple[float, float], list[Wheel]]:
+    """Where the frame of a base that moves in any direction is in the base, m, and its mecanum wheels: four, or none
+    where the file has others, or moves the base whatever its wheels do. said: it is by a person's word."""
+    name = n.path.name
+    why = "as was said" if said else f"by {found.sideways}"
+    n.note(f"{name} moves in any direction, {why}; --robot {name},holonomic=0 takes it for one that does not")
+    x, y = (float(np.mean([w.place[i] for w in driven])) if driven else 0.0 for i in (0, 1))
+    corners = {(w.place[0] > x, w.place[1] > y) for w in driven}
+    if len(driven) != 4 or len(corners) != 4 or (found.planar and not said):
+        n.note(f"odometry of {name} is that of four mecanum wheels near its corners, whatever it stands on")
+        n.put("track", PER_TRACK * whole.size[1])
+        n.put("wheelbase", PER_TRACK * whole.size[0])
+        _without_wheels(n, whole)
+        return (0.0, 0.0), []
+    ends = ([float(w.place[0]) for w in driven if (w.place[0] > x) == front] for front in (True, False))
+    ahead, behind = (sum(end) / len(end) for end in ends)
+    n.put("wheelbase", found.numbers.get("wheelbase", ahead - behind))
+    return _axle(n, found, driven, whole), driven
 
 
 def _outline(n: _Numbers, found: Found, whole: Extent, axle: tuple[float, float], ground: float) -> None:
@@ -164,13 +204,14 @@ def _wheels(n: _Numbers, found: Found, driven: list[Wheel], mass: float, ground:
     radius = n.values["wheel_radius"]
     rollers = [0.5 * float(s.extent.size[2]) for s in found.body if s.round and s.extent.low[2] - ground < ASIDE]
     n.put("caster_radius", min(rollers, default=min(0.03, radius / 3.0)))
-    own = sum(w.mass for w in driven) / 2
+    own = sum(w.mass for w in driven) / n.motors
     n.put("wheel_mass", own if 0.0 < own < 0.25 * mass else 0.03 * mass)
     widths = [w.width for w in driven if w.width > 0.0]
     if widths:
         n.put("wheel_width", float(np.mean(widths)))
-    # of all on a side together; where nothing is said, or too little to drive, what accelerates it by g on its own
-    effort, least = sum(w.effort for w in driven) / 2, 9.81 * mass * radius
+    # of all on a side together, or of each of four; where nothing is said, or too little to drive, what accelerates the
+    # robot by g on its own
+    effort, least = sum(w.effort for w in driven) / n.motors, 9.81 * mass * radius
     n.put("wheel_effort", effort if effort > 0.2 * least else least)
 
 
@@ -191,8 +232,10 @@ def _steering(n: _Numbers, steered: list[Wheel], axle: tuple[float, float]) -> N
 
 def _limits(n: _Numbers, driven: list[Wheel], steers: bool) -> None:
     """Speeds and accelerations: said, by the wheels' joints, or by default."""
-    radius, track = n.values["wheel_radius"], n.values["track"]
-    by_wheels = min((w.speed for w in driven if w.speed > 0.0), default=0.0) * radius
+    lever = 0.5 * (n.values["track"] + (n.values["wheelbase"] if n.motors == 4 else 0.0))
+    by_wheels = min((w.speed for w in driven if w.speed > 0.0), default=0.0) * n.values["wheel_radius"]
+    if n.motors == 4:  # aslant a mecanum wheel turns by both parts of the speed
+        by_wheels /= math.sqrt(2.0)
     if by_wheels > MOST_SPEED and "max_speed" not in n.values:
         n.note(f"joint limits of {n.path.name} allow {by_wheels:.3g} m/s: {MOST_SPEED:g} m/s taken")
     if by_wheels > 0.0:
@@ -200,11 +243,11 @@ def _limits(n: _Numbers, driven: list[Wheel], steers: bool) -> None:
     speed = n.default("max_speed", SPEED, "m/s")
     if not 0.0 < speed <= MOST_SPEED:
         raise ValueError(f"{n.path}: a max_speed of {speed:g} m/s; expected more than 0, at most {MOST_SPEED:g}")
-    tightest = n.values["wheelbase"] / math.tan(n.values["max_steering"]) if steers else 0.5 * track
+    tightest = n.values["wheelbase"] / math.tan(n.values["max_steering"]) if steers else lever
     n.default("max_yaw_rate", min(speed / tightest, MOST_YAW_RATE), "rad/s, by its wheels,")
     rise = n.default("acceleration", ACCELERATION, "m/s²")
     n.default("deceleration", rise, "m/s²")
-    n.default("yaw_acceleration", min(2.0 * rise / track, MOST_YAW_ACCELERATION), "rad/s²")
+    n.default("yaw_acceleration", min(rise / lever, MOST_YAW_ACCELERATION), "rad/s²")
 
 
 def _place(found: Frame, axle: tuple[float, float]) -> tuple[float, float]:

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 FAR = 100.0  # m; nothing of a robot is farther away or larger
+ALIGNED = 0.9  # cosine from which on an axis counts as one along y, or upright
+LEVEL = 0.2  # of its angle to the vertical, up to which an axis is level
+ASLANT = (0.3, 0.95)  # of the angle between a mecanum wheel's axis and its rollers', 45 degrees in most
+ROLLERS = 3  # from how many on they make a mecanum wheel
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,24 @@ def wheel_size(touching: list[Solid], seen: list[Solid]) -> tuple[float, float]:
     return own, width
 
 
+def spans_the_plane(slides: list[FloatArray], turns: list[FloatArray]) -> bool:
+    """Whether joints that slide along and turn about these axes, (3,) in the base, let it move in the plane: two level
+    ones that cross, and an upright one to turn about."""
+    level = [a for a in slides if abs(a[2]) < LEVEL]
+    crossing = any(abs(a[0] * b[1] - a[1] * b[0]) > 0.5 for i, a in enumerate(level) for b in level[:i])
+    return crossing and any(abs(a[2]) >= ALIGNED for a in turns)
+
+
+def is_aslant(roller: FloatArray, wheel: FloatArray) -> bool:
+    """Whether a roller's axis, (3,), stands to its wheel's as a mecanum wheel's does: neither along it nor across."""
+    return ASLANT[0] < abs(float(roller @ wheel)) < ASLANT[1]
+
+
+def rolling_size(whole: Extent) -> tuple[float, float]:
+    """Radius and width, m, of a wheel that rolls on what it carries: as far as all of it reaches."""
+    return 0.5 * float(max(whole.size[0], whole.size[2])), float(whole.size[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Wheel:
     """A wheel in the base: where the middle of its axle is, m; radius, m, and width, m, 0 where not known; mass, kg;
@@ -152,7 +174,9 @@ class Wheel:
 @dataclass(slots=True)
 class Found:
     """All that was found, in the base's frame. numbers: fields of a Vehicle that the file itself says, and lidar_turn,
-    rad by which the middle of its field of view is turned; unread: meshes that could not be read, and why."""
+    rad by which the middle of its field of view is turned; unread: meshes that could not be read, and why. sideways:
+    what says that it moves in any direction, "" for nothing; planar: whether that moves the base itself, whatever
+    wheels there are, and not its wheels."""
 
     name: str
     mass: float = 0.0
@@ -161,3 +185,10 @@ class Found:
     frames: dict[str, Frame] = field(default_factory=dict)  # lidar, camera, imu
     numbers: dict[str, float] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    sideways: str = ""
+    planar: bool = False
+
+    def moves_sideways(self, why: str, planar: bool = False) -> None:
+        """Note what says so; what moves the base itself counts before its wheels."""
+        if not self.sideways or (planar and not self.planar):
+            self.sideways, self.planar = why, planar

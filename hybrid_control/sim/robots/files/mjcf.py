@@ -19,8 +19,11 @@ from hybrid_control.files import in_child, keep_limits, read_xml
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.robots.files.expand import home, within
 from hybrid_control.sim.robots.files.found import (
+    ALIGNED,
     FAR,
+    ROLLERS,
     Extent,
+    FloatArray,
     Found,
     Frame,
     Solid,
@@ -29,12 +32,14 @@ from hybrid_control.sim.robots.files.found import (
     capsule_extent,
     cylinder_extent,
     ellipsoid_extent,
+    is_aslant,
     joined,
     points_extent,
+    rolling_size,
+    spans_the_plane,
     wheel_size,
 )
 
-ALIGNED = 0.9  # cosine from which on an axis counts as one along y, or upright
 MOST_FILES = 64
 NAMES = {"lidar": ("lidar", "laser", "scan"), "imu": ("imu",)}  # of sites
 LOOKS = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])  # x, y, z of what a camera's frame looks along
@@ -114,14 +119,43 @@ class _Model:
             body = int(self.model.body_parentid[body])
         return []
 
-    def hinges(self, body: int) -> list[tuple[int, np.ndarray]]:
+    def hinges(self, body: int) -> list[tuple[int, FloatArray]]:
         """The hinges of a body, and their axes in the base."""
+        return self._joints(body, self.lib.mjtJoint.mjJNT_HINGE)
+
+    def slides(self, body: int) -> list[tuple[int, FloatArray]]:
+        """The sliding joints of a body, and their axes in the base."""
+        return self._joints(body, self.lib.mjtJoint.mjJNT_SLIDE)
+
+    def _joints(self, body: int, kind: int) -> list[tuple[int, FloatArray]]:
         m, first = self.model, self.model.body_jntadr[body]
         return [
             (j, self._back.turn @ self.data.xaxis[j])
             for j in range(first, first + m.body_jntnum[body])
-            if m.jnt_type[j] == self.lib.mjtJoint.mjJNT_HINGE
+            if m.jnt_type[j] == kind
         ]
+
+    def below(self, body: int) -> list[int]:
+        """The bodies that a body holds."""
+        return [b for b in range(1, self.model.nbody) if self.model.body_parentid[b] == body]
+
+    def geoms(self, body: int) -> tuple[list[Solid], list[Solid]]:
+        """Of a body's shapes those that touch, and the others."""
+        m, first = self.model, self.model.body_geomadr[body]
+        touching: tuple[list[Solid], list[Solid]] = [], []
+        for geom in range(first, first + m.body_geomnum[body]):
+            solid = self.solid(geom)
+            if solid is not None:
+                touching[0 if m.geom_contype[geom] | m.geom_conaffinity[geom] else 1].append(solid)
+        return touching
+
+    def turns_on(self, body: int) -> list[tuple[int, FloatArray]]:
+        """Those of a body's hinges that turn without end."""
+        return [(joint, axis) for joint, axis in self.hinges(body) if math.isinf(self.ends(joint))]
+
+    def rolls(self, body: int) -> tuple[int, FloatArray] | None:
+        """A body's hinge that turns without end about y, and its axis in the base; None where it is no wheel."""
+        return next(((j, axis) for j, axis in self.turns_on(body) if abs(axis[1]) >= ALIGNED), None)
 
     def ends(self, joint: int) -> float:
         """rad to either side that a hinge turns at most; inf for one without end."""
@@ -171,15 +205,11 @@ def _read_here(path: Path) -> Found:
     name = bytes(m.names).split(b"\0")[0].decode("utf-8", "replace")
     found = Found(name if name and name != "MuJoCo Model" else path.stem)
     found.mass = float(m.body_subtreemass[model.root])
-    touching = m.geom_contype | m.geom_conaffinity
+    _planar(found, model)
     for body in range(1, m.nbody):
         if not model.above(body):
             continue
-        first = m.body_geomadr[body]
-        geoms = [g for g in range(first, first + m.body_geomnum[body]) if touching[g]]
-        solids = [s for s in map(model.solid, geoms) if s is not None]
-        others = sorted(set(range(first, first + m.body_geomnum[body])) - set(geoms))
-        seen = [s for s in map(model.solid, others) if s is not None]
+        solids, seen = model.geoms(body)
         if any(np.abs((s.extent.low, s.extent.high)).max() > FAR for s in solids):
             where = f"{path}: body {model.name('BODY', body)!r}"
             raise ValueError(f"{where}: reaches farther than {FAR:g} m; expected metres")
@@ -190,26 +220,52 @@ def _read_here(path: Path) -> Found:
 
 def _body(found: Found, model: _Model, body: int, solids: list[Solid], seen: list[Solid]) -> None:
     """Take in a body's shapes, as a wheel's or as the robot's. seen: of those that touch nothing."""
-    rolls = [j for j, axis in model.hinges(body) if abs(axis[1]) >= ALIGNED and math.isinf(model.ends(j))]
-    if not rolls or not solids:
-        found.body += solids
+    rolls, parent = model.rolls(body), int(model.model.body_parentid[body])
+    rollers = [(b, axis) for b in model.below(body) for _, axis in model.turns_on(b)]
+    rolling = [s for b, _ in rollers for s in model.geoms(b)[0]]
+    if rolls is None or not solids + rolling:
+        if model.rolls(parent) is None or not model.turns_on(body):  # what rolls on a wheel is a part of that
+            found.body += solids
         return
     steering = 0.0
     for above in model.above(body)[1:]:
         for joint, axis in model.hinges(above):
             if abs(axis[2]) >= ALIGNED:
                 steering = model.ends(joint)
-    whole = joined([s.extent for s in solids])
-    radius, width = wheel_size(solids, seen)
+    whole = joined([s.extent for s in solids + rolling])
+    radius, width = rolling_size(whole) if rolling else wheel_size(solids, seen)
+    name = model.name("BODY", body)
+    aslant = [b for b, axis in rollers if is_aslant(axis, rolls[1])]
+    if len(aslant) >= ROLLERS:
+        found.moves_sideways(f"{len(aslant)} rollers aslant on {name}")
+    elif "mecanum" in f"{name} {model.name('JOINT', rolls[0])}".lower():
+        found.moves_sideways(f"the name of {name}")
     if math.isinf(steering):  # a caster's, which turns where it will
         reach = np.array((radius, radius, radius))
         found.body.append(Solid(Extent(whole.middle - reach, whole.middle + reach), round=True))
         return
-    mass = float(model.model.body_mass[body])
+    mass = float(model.model.body_subtreemass[body])
     effort, speed = model.drive(rolls[0])
-    found.wheels.append(
-        Wheel(model.name("BODY", body), whole.middle, radius, width, mass, effort, speed, steering)
-    )
+    found.wheels.append(Wheel(name, whole.middle, radius, width, mass, effort, speed, steering))
+
+
+def _planar(found: Found, model: _Model) -> None:
+    """Note joints from the root on, up to the first body that holds several, that let all the rest move in the plane,
+    and the speeds of what drives them."""
+    slides: list[tuple[int, FloatArray]] = []
+    turns: list[tuple[int, FloatArray]] = []
+    held = [model.root]
+    while len(held) == 1:
+        slides, turns = slides + model.slides(held[0]), turns + model.hinges(held[0])
+        held = model.below(held[0])
+        if not spans_the_plane([a for _, a in slides], [a for _, a in turns]):
+            continue
+        found.moves_sideways("joints that slide in the plane and turn", planar=True)
+        for number, joints in (("max_speed", slides), ("max_yaw_rate", turns)):
+            speeds = [speed for j, _ in joints if (speed := model.drive(j)[1]) > 0.0]
+            if speeds:
+                found.numbers[number] = min(speeds)
+        return
 
 
 def _sensors(found: Found, model: _Model) -> None:
@@ -238,11 +294,14 @@ def _plain(found: Found) -> dict[str, Any]:
         ],
         "frames": {kind: (f.turn.ravel().tolist(), f.place.tolist()) for kind, f in found.frames.items()},
         "numbers": found.numbers,
+        "sideways": found.sideways,
+        "planar": found.planar,
     }
 
 
 def _from_plain(said: dict[str, Any]) -> Found:
     found = Found(said["name"], said["mass"], numbers=said["numbers"])
+    found.sideways, found.planar = said["sideways"], said["planar"]
     for *edges, ball in said["body"]:
         found.body.append(Solid(Extent(np.array(edges[:3]), np.array(edges[3:])), bool(ball)))
     for name, x, y, z, *rest in said["wheels"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -21,8 +22,12 @@ _DRIVE = {
     "acceleration": ("max_linear_acceleration", "max_acceleration"),
     "yaw_acceleration": ("max_angular_acceleration",),
     "max_steering": ("steering_limit",),
-    "odometry_rate": ("odom_publish_frequency",),
+    "odometry_rate": ("odom_publish_frequency", "odometryRate"),
+    "wheelbase": ("wheelbase",),
 }
+# in their names, of those that move a base in any direction: by its wheels, or the base itself
+_BY_WHEELS = re.compile(r"mecanum|holonomic|omni.*(drive|wheel|move|control)")
+_ITSELF = re.compile(r"planar[_-]?move|velocity-control")
 
 
 def number(element: ET.Element, path: str) -> float | None:
@@ -86,9 +91,12 @@ def _lidar(found: Found, scan: ET.Element) -> None:
 
 
 def read_plugin(found: Found, plugin: ET.Element) -> None:
-    """Take in a plugin that drives wheels, by what stands in it, whatever its name."""
+    """Take in a plugin that drives the robot, by what stands in it, whatever its name."""
     named = f"{plugin.get('filename', '')} {plugin.get('name', '')}".lower()
-    if not any(word in named for word in ("drive", "ackermann", "planar_move", "skid")):
+    planar = bool(_ITSELF.search(named))
+    if planar or _BY_WHEELS.search(named):
+        found.moves_sideways(f"plugin {plugin.get('name') or plugin.get('filename', '')}", planar)
+    elif not any(word in named for word in ("drive", "ackermann", "skid")):
         return
     for field, tags in _DRIVE.items():
         for tag in tags:

@@ -11,9 +11,12 @@ import numpy as np
 
 from hybrid_control.sim.robots.files.expand import home, package_folder, within
 from hybrid_control.sim.robots.files.found import (
+    ALIGNED,
     FAR,
     HERE,
+    ROLLERS,
     Extent,
+    FloatArray,
     Found,
     Frame,
     Solid,
@@ -23,15 +26,17 @@ from hybrid_control.sim.robots.files.found import (
     cylinder_extent,
     ellipsoid_extent,
     frame_of,
+    is_aslant,
     joined,
     points_extent,
+    rolling_size,
+    spans_the_plane,
     wheel_size,
 )
 from hybrid_control.sim.robots.files.stl import read_stl
 from hybrid_control.sim.robots.files.tags import read_plugin, read_sensor
 
 MOST_LINKS = 1000
-ALIGNED = 0.9  # cosine from which on an axis counts as one along y, or upright
 NAMES = {  # of links, as the field names them
     "lidar": ("base_scan", "lidar", "laser", "scan", "hokuyo", "rplidar", "velodyne"),
     "camera": ("camera",),
@@ -138,6 +143,15 @@ class _Tree:
             link = self.joints[link].parent
         raise ValueError(f"{self.path}: link {link!r} hangs on itself")
 
+    def axis(self, link: str) -> FloatArray:
+        """The axis of the joint that holds a link, (3,) in the base."""
+        axis: FloatArray = self.frames[link].turn @ self.joints[link].axis
+        return axis
+
+    def rollers(self, link: str) -> list[str]:
+        """The links that turn without end on one, as a mecanum wheel's rollers do."""
+        return [name for name, joint in self.joints.items() if joint.parent == link and joint.turns_on]
+
     def _from_root(self, link: str) -> Frame:
         frame = HERE
         for joint in self.above(link):
@@ -151,6 +165,7 @@ def read_urdf(root: ET.Element, path: Path) -> Found:
         raise ValueError(f"{path}: <{root.tag}> where <robot> was expected")
     tree = _Tree(root, path)
     found = Found(root.get("name", "") or path.stem)
+    _planar(found, tree)
     for name in tree.links:
         _link(found, tree, name)
     for kind, names in NAMES.items():
@@ -164,6 +179,26 @@ def read_urdf(root: ET.Element, path: Path) -> Found:
         for plugin in element.findall("plugin"):
             read_plugin(found, plugin)
     return found
+
+
+def _planar(found: Found, tree: _Tree) -> None:
+    """Note joints from the root on, up to the first link that holds several, which let all the rest move in the plane.
+    """
+    slides: list[FloatArray] = []
+    turns: list[FloatArray] = []
+    link, held = tree.root, [name for name, joint in tree.joints.items() if joint.parent == tree.root]
+    while len(held) == 1:
+        link = held[0]
+        joint = tree.joints[link]
+        if joint.kind == "planar" and abs(tree.axis(link)[2]) >= ALIGNED:
+            found.moves_sideways(f"planar joint {joint.name}", planar=True)
+        elif joint.kind == "prismatic":
+            slides.append(tree.axis(link))
+        elif joint.kind in ("continuous", "revolute"):
+            turns.append(tree.axis(link))
+        if spans_the_plane(slides, turns):
+            found.moves_sideways(f"joints that slide and turn, up to {joint.name}", planar=True)
+        held = [name for name, below in tree.joints.items() if below.parent == link]
 
 
 def _named(tree: _Tree, names: Sequence[str]) -> str | None:
@@ -190,17 +225,21 @@ def _link(found: Found, tree: _Tree, name: str) -> None:
         raise ValueError(f"{where}: a mass of {mass:g} kg; expected none below 0")
     found.mass += mass
     joint = tree.joints.get(name)
-    axis = np.zeros(3) if joint is None else tree.frames[name].turn @ joint.axis
     solids = list(_solids(found, tree, name, "collision"))
-    if joint is None or not joint.turns_on or abs(axis[1]) < ALIGNED:
-        found.body += solids
+    if joint is None or not _is_wheel(tree, name):
+        # what rolls on a wheel is a part of that
+        if joint is None or not (joint.turns_on and _is_wheel(tree, joint.parent)):
+            found.body += solids
         return
     steering = _steering(tree, joint)
+    rollers = tree.rollers(name)
+    rolling = [s for roller in rollers for s in _solids(found, tree, roller, "collision")]
     seen = list(_solids(found, tree, name, "visual")) if all(s.round for s in solids) else []
-    if not solids + seen:
+    if not solids + rolling + seen:
         raise ValueError(f"{where}: a wheel without a shape; expected a <collision> with a cylinder")
-    whole = joined([s.extent for s in solids or seen])
-    radius, width = wheel_size(solids, seen)
+    whole = joined([s.extent for s in solids + rolling or seen])
+    radius, width = rolling_size(whole) if rolling else wheel_size(solids, seen)
+    _sideways(found, tree, name, rollers)
     if steering is None:  # of a caster, which turns where it will
         reach = np.array((radius, radius, radius))
         found.body.append(Solid(Extent(whole.middle - reach, whole.middle + reach), round=True))
@@ -208,6 +247,20 @@ def _link(found: Found, tree: _Tree, name: str) -> None:
     effort, speed = joint.limits.get("effort", 0.0), joint.limits.get("velocity", 0.0)
     place = np.array((*tree.frames[name].place[:1], whole.middle[1], tree.frames[name].place[2]))
     found.wheels.append(Wheel(name, place, radius, width, mass, effort, speed, steering))
+
+
+def _is_wheel(tree: _Tree, name: str) -> bool:
+    """Whether a link turns without end about y."""
+    return name in tree.joints and tree.joints[name].turns_on and abs(tree.axis(name)[1]) >= ALIGNED
+
+
+def _sideways(found: Found, tree: _Tree, wheel: str, rollers: Sequence[str]) -> None:
+    """Note a mecanum wheel, by its rollers or by its name."""
+    aslant = [roller for roller in rollers if is_aslant(tree.axis(roller), tree.axis(wheel))]
+    if len(aslant) >= ROLLERS:
+        found.moves_sideways(f"{len(aslant)} rollers aslant on {wheel}")
+    elif "mecanum" in f"{wheel} {tree.joints[wheel].name}".lower():
+        found.moves_sideways(f"the name of {wheel}")
 
 
 def _steering(tree: _Tree, wheel: _Joint) -> float | None:

@@ -193,8 +193,9 @@ class SimNode(ManagedNode):
         self._world = load_world(self.value("world"), self.value("seed"), self._robot.world_scale)
         if self.value("event_camera"):
             self._robot = replace(self._robot, event_camera=EventSensor())
-        if self.value("wheel_port") and self._robot.wheels is None:
-            raise ParameterError(f"wheel_port: the robot {self._robot.name!r} has no wheels; it must be 0")
+        has = 0 if self._robot.wheels is None else self._robot.wheels.number
+        if self.value("wheel_port") and has != 2:
+            raise ParameterError(f"wheel_port: the robot {self._robot.name!r} has {has or 'no'} wheels; it must be 0")
         self._faults |= {"camera": self.value("camera_fault"), "scan": self.value("scan_fault")}
         # a world that does not suit the robot is refused here, and not when it is to drive
         self._new_simulator().close()
