@@ -57,12 +57,21 @@ class Builder:
         return self.arguments.true("use_sim_time")
 
     def values(self, node: str, **over: Value) -> dict[str, Any]:
-        """Every parameter of one of our nodes: defaults, the simulated robot's, the file's, and `over` over these."""
+        """Every parameter of one of our nodes: defaults, the simulated robot's, the file's, and `over` over these.
+
+        Where that robot is not the one that our own file is for, its numbers count and not the file's.
+        """
         known = (USE_SIM_TIME, *NODES[node])
         robot = self._simulated() if node == "reflex_node" else None
+        numbers = {**robot.reflex_settings, **robot.reflex_gains} if robot is not None else _NO_VALUES
+        usual = {a.name: a.default for a in KINDS[self.kind].arguments}
+        of_another = self.arguments["params_file"] == usual["params_file"] and (
+            self.arguments.get("robot") != usual.get("robot")
+        )
         values = {
-            **({**robot.reflex_settings, **robot.reflex_gains} if robot is not None else _NO_VALUES),
+            **numbers,
             **self.sections.of(f"{self.namespace}/{node}", [p.name for p in known]),
+            **(numbers if of_another else _NO_VALUES),
             "autostart": False,
             "use_sim_time": self.sim_time,
             **over,
@@ -113,7 +122,7 @@ class Builder:
     def mind(self) -> list[Program]:
         """Planner, encoder and reflex."""
         seed: dict[str, Value] = {"seed": self.arguments.seed()} if "seed" in self.arguments else {}
-        reflex = {**self._sideways(), **self.arguments.file("network_file")}
+        reflex = self.arguments.file("network_file")
         has = self.values("reflex_node", **reflex)
         same = ("robot_width",) if self._simulated() is None else ("robot_width", "lidar_x", "lidar_y", "lidar_yaw")
         over: dict[str, dict[str, Value]] = {
@@ -175,14 +184,6 @@ class Builder:
 
         name = self.arguments.get("robot", "")
         return vehicle(name) if name else None
-
-    def _sideways(self) -> Mapping[str, Value]:
-        """What the reflex of a simulated robot that moves in any direction has otherwise than others', unless the file
-        says it itself."""
-        robot = self._simulated()
-        if robot is None or not robot.holonomic or self.values("reflex_node")["holonomic"]:
-            return _NO_VALUES
-        return robot.reflex_settings
 
     def views(self, programs: Sequence[Program]) -> list[Program]:
         """What a person looks through, and the transforms that it looks by where nobody else tells of them."""

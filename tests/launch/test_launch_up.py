@@ -27,9 +27,12 @@ from firmware_bridge.boards.registry import format_config
 from hybrid_control.bringup import kinds
 from hybrid_control.bringup.node_parameters import NODES
 from hybrid_control.navigation.sensors import read_sources
+from hybrid_control.sim.robots.burger import BURGER
+from hybrid_control.sim.robots.car import CAR
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.mecanum import MECANUM
 from hybrid_control.sim.robots.quad import QUAD
+from hybrid_control.sim.robots.transport import TRANSPORT
 
 UP = ("-m", "hybrid_control", "up")
 
@@ -241,10 +244,17 @@ def test_launch_graph_of_a_simulated_drone_has_a_reflex_that_flies_as_one(tmp_pa
     assert not kinds.build("sim").values("reflex_node")["holonomic"]
 
 
-def test_launch_graph_of_a_simulated_mecanum_base_has_a_reflex_that_drives_it_sideways():
-    reflex = kinds.build("sim", {"robot": "mecanum"}).values("reflex_node")
-    assert {name: reflex[name] for name in MECANUM.reflex_settings} == MECANUM.reflex_settings
-    assert (reflex["holonomic"], reflex["hover_height"]) == (True, 0.0)
+@pytest.mark.parametrize("robot", [MECANUM, BURGER, TRANSPORT, CAR], ids=lambda robot: robot.name)
+def test_launch_a_simulated_robot_is_driven_by_its_own_numbers_unless_a_file_of_the_users_says_others(
+    robot, tmp_path
+):
+    reflex = kinds.build("sim", {"robot": robot.name}).values("reflex_node")
+    numbers = {**robot.reflex_settings, **robot.reflex_gains}
+    assert {name: reflex[name] for name in numbers} == pytest.approx(numbers)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("reflex_node: {ros__parameters: {max_speed: 0.1}}\n")
+    reflex = kinds.build("sim", {"robot": robot.name, "params_file": str(mine)}).values("reflex_node")
+    assert (reflex["max_speed"], reflex["robot_length"]) == (0.1, pytest.approx(robot.length))
 
 
 def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_through_it(tmp_path):
