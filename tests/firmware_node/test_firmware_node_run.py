@@ -68,3 +68,13 @@ def test_firmware_run_without_the_toolchain_names_the_packages_in_one_line(
 def test_firmware_run_refuses_a_pace_that_the_chip_has_not(tmp_path, capsys, built_firmware):
     assert main(["sim", "--firmware", "--real-time-factor", "2", "--out", str(tmp_path / "out")]) == 2
     assert "--firmware: the emulated chip runs in real time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("robot", "has"), [("car", "steered ones"), ("mecanum", "4"), ("quad", "none")])
+def test_firmware_run_refuses_a_robot_that_two_wheels_do_not_drive(
+    robot, has, tmp_path, capsys, built_firmware
+):
+    assert main(["sim", "--firmware", "--robot", robot, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"drives two wheels, and the robot '{robot}' has {has}\n" in error
+    assert error.count("\n") == 1
