@@ -44,8 +44,7 @@ def outline_distance(x: float, y: float, half_length: float, half_width: float) 
     """Signed distance in m from a point in the frame of the outline's middle to the outline; negative inside."""
     dx = abs(x) - half_length
     dy = abs(y) - half_width
-    outside = math.hypot(max(dx, 0.0), max(dy, 0.0))
-    return outside + min(max(dx, dy), 0.0)
+    return math.hypot(dx, dy) if dx > 0.0 and dy > 0.0 else max(dx, dy)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -55,23 +55,38 @@ def _covered(
     return first, min(n, math.ceil(2.0 * half / step) + 3)  # a beam more on either side, for the rounding
 
 
+class Beams(NamedTuple):
+    """Beams in even steps: their angles in the lidar's frame, (n,) rad, and cosines and sines of these, (n,) each."""
+
+    angles: FloatArray
+    cosines: FloatArray
+    sines: FloatArray
+
+
+def beams_of(angles: FloatArray) -> Beams:
+    """The Beams at these angles, (n,) rad."""
+    return Beams(angles, np.cos(angles), np.sin(angles))
+
+
 @numba.njit(cache=True, nogil=True)
 def sweep(
-    x: float, y: float, angles: FloatArray, limit: float, cylinders: FloatArray, boxes: FloatArray
+    x: float, y: float, yaw: float, beams: Beams, limit: float, cylinders: FloatArray, boxes: FloatArray
 ) -> FloatArray:
-    """What `geometry.cast_rays` gives, to the bit, for beams in even steps, (n,) rad.
+    """What `geometry.cast_rays` gives for a lidar at (x, y) that is turned by yaw, but for the last digits.
 
-    Where they go once round, an obstacle is tried on those beams alone that its bounding circle covers.
+    Where its beams go once round, they are turned all at once, and an obstacle is tried on those alone that its
+    bounding circle covers.
     """
-    n = angles.size
+    n, begin = beams.angles.size, yaw + beams.angles[0]
     step = 2.0 * math.pi / n
-    if abs((angles[n - 1] - angles[0]) - (n - 1) * step) > 1e-9:
-        return cast_rays(x, y, angles, limit, cylinders, boxes)
+    if abs((beams.angles[n - 1] - beams.angles[0]) - (n - 1) * step) > 1e-9:
+        return cast_rays(x, y, yaw + beams.angles, limit, cylinders, boxes)
     ranges = np.full(n, math.inf)
-    ux, uy = np.cos(angles), np.sin(angles)
+    c, s = math.cos(yaw), math.sin(yaw)
+    ux, uy = c * beams.cosines - s * beams.sines, s * beams.cosines + c * beams.sines
     for i in range(cylinders.shape[0]):
         dx, dy, r = cylinders[i, 0] - x, cylinders[i, 1] - y, cylinders[i, 2]
-        first, count = _covered(dx, dy, r, angles[0], step, n, limit)
+        first, count = _covered(dx, dy, r, begin, step, n, limit)
         outside = dx * dx + dy * dy - r * r
         for k in range(first, first + count):
             b = k % n
@@ -85,10 +100,10 @@ def sweep(
     turns = turned(boxes)
     for i in range(boxes.shape[0]):
         radius = 0.5 * math.sqrt(boxes[i, 2] ** 2 + boxes[i, 3] ** 2)
-        first, count = _covered(boxes[i, 0] - x, boxes[i, 1] - y, radius, angles[0], step, n, limit)
+        first, count = _covered(boxes[i, 0] - x, boxes[i, 1] - y, radius, begin, step, n, limit)
         for k in range(first, first + count):
             b = k % n
-            ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes[i], turns[i, 0], turns[i, 1]))
+            ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes, i, turns[i, 0], turns[i, 1]))
     for b in range(n):
         if ranges[b] > limit:
             ranges[b] = math.inf
@@ -203,6 +218,7 @@ class KinematicSimulator:
         if self._state[CLOSEST] <= 0:
             raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {world.start}")
         self.lidar = LidarNoise(robot, np.random.default_rng([seed, 11]))
+        self.beams = beams_of(self.lidar.angles)
         rng = np.random.default_rng([seed, 13])
         self.odometry = WheelOdometry(self._wheels, robot.odometry_scale_error, world.start, rng)
         self._schedule.reset()
@@ -284,7 +300,7 @@ class KinematicSimulator:
         x, y, yaw = lidar_at(self._state, np.array((lidar.x, lidar.y, lidar.yaw)))
         reach = self.robot.lidar_range_max + 1.0
         obstacles = (self.plane.cylinders, self.plane.boxes)
-        return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))
+        return self.lidar.read(self.time_ns, sweep(x, y, yaw, self.beams, reach, *obstacles))
 
     @property
     def pose(self) -> Pose:
