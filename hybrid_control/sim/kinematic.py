@@ -43,7 +43,7 @@ X, Y, YAW, V, W, TARGET_V, TARGET_W, LEFT, RIGHT, PATH, CLOSEST, SINCE = range(1
 def _covered(
     dx: float, dy: float, radius: float, begin: float, step: float, n: int, limit: float
 ) -> tuple[int, int]:
-    """The beams that a circle at (dx, dy) covers: the first of them, below 0 or above n too, and how many."""
+    """The beams that a circle at (dx, dy) covers, of n: the first of them, and how many, those beyond n from 0 on."""
     distance = math.sqrt(dx * dx + dy * dy)
     if distance - radius > limit + 1e-6:
         return 0, 0
@@ -51,7 +51,7 @@ def _covered(
         return 0, n
     ratio = radius / distance
     half = ratio * (1.0 + 0.571 * ratio * ratio) + ROUGH  # never less than asin(ratio)
-    first = math.floor((rough_bearing(dx, dy) - half - begin) / step)
+    first = math.floor((rough_bearing(dx, dy) - half - begin) / step) % n
     return first, min(n, math.ceil(2.0 * half / step) + 3)  # a beam more on either side, for the rounding
 
 
@@ -89,7 +89,7 @@ def sweep(
         first, count = _covered(dx, dy, r, begin, step, n, limit)
         outside = dx * dx + dy * dy - r * r
         for k in range(first, first + count):
-            b = k % n
+            b = k if k < n else k - n
             if outside <= 0.0:
                 ranges[b] = 0.0
                 continue
@@ -102,7 +102,7 @@ def sweep(
         radius = 0.5 * math.sqrt(boxes[i, 2] ** 2 + boxes[i, 3] ** 2)
         first, count = _covered(boxes[i, 0] - x, boxes[i, 1] - y, radius, begin, step, n, limit)
         for k in range(first, first + count):
-            b = k % n
+            b = k if k < n else k - n
             ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes, i, turns[i, 0], turns[i, 1]))
     for b in range(n):
         if ranges[b] > limit:
