@@ -78,14 +78,34 @@ def clear_times(
     movers: (n, 6) x, y, vx, vy, radius in the body frame, m and m/s, and s for which each counts; standing: (k, 2) m,
     points before which the robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
     """
-    turning = np.empty((STEPS, 4))
-    for b in range(TURNS):
-        turn = turn_of(b, robot.fastest_turn)
-        for a in range(SPEEDS):
-            target = speed_of(a, robot.fastest)
-            if a == 0 or robot.radius > 0.0:  # how fast it turns does not depend on its speed, but for a car
-                _turn(motion, robot, target, turn, turning)
-            times[a, b] = _clear_time(movers, standing, motion, robot, target, turning)
+    turning = np.empty((TURNS, STEPS, 4))
+    for b in range(TURNS):  # how fast it turns does not depend on its speed, but for a car
+        _turn(motion, robot, 0.0, turn_of(b, robot.fastest_turn), turning[b])
+    for a in range(SPEEDS):
+        target = speed_of(a, robot.fastest)
+        near = _in_reach(standing, motion, robot, target)
+        for b in range(TURNS):
+            if robot.radius > 0.0:
+                _turn(motion, robot, target, turn_of(b, robot.fastest_turn), turning[b])
+            times[a, b] = _clear_time(movers, near, motion, robot, target, turning[b])
+
+
+@numba.njit(cache=True, nogil=True)
+def _in_reach(standing: FloatArray, motion: Any, robot: Any, target: float) -> FloatArray:
+    """Of what stands, (k, 2) m, that to which the robot comes so near on any motion to a target speed, m/s, that it
+    would stop."""
+    most, v = robot.acceleration * STEP, motion.linear_x
+    reach = math.hypot(robot.outline.half_length + abs(robot.outline.middle), robot.outline.half_width)
+    reach += STATIC_MARGIN + 1e-6
+    for _ in range(STEPS):
+        v += min(max(target - v, -most), most)
+        reach += abs(v) * STEP
+    near, n = np.empty(standing.shape), 0
+    for i in range(standing.shape[0]):
+        x, y = standing[i, 0], standing[i, 1]
+        if x * x + y * y <= reach * reach:
+            near[n, 0], near[n, 1], n = x, y, n + 1
+    return near[:n]
 
 
 @numba.njit(cache=True, nogil=True)
