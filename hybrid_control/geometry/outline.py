@@ -14,8 +14,6 @@ Float32Array = NDArray[np.float32]
 STEPS = 6  # poses checked along a way, and along each further part of a long one
 MAX_PARTS = 200
 TURN_STEP = 0.4  # rad between two of them
-BLOCK = 32  # points that are held against a way's box together
-ROUNDING = 1e-4  # m by which that box is wider than the way, as the points are in single precision
 OUTLINE = np.dtype(
     [(name, np.float64) for name in ("half_length", "half_width", "margin", "middle")], align=True
 )  # m; the margin is what is to be kept around it, the middle lies so far ahead of the body's frame
@@ -117,6 +115,16 @@ def _parts(
 
 
 @numba.njit(cache=True, nogil=True)
+def reach_of(
+    twist: tuple[float, float, float], horizon: float, drift: tuple[float, float], nose: float, outline: Any
+) -> float:
+    """m from the body's frame within which points lie that `stays_clear` may meet."""
+    way = math.sqrt(twist[0] ** 2 + twist[1] ** 2) * horizon + math.sqrt(drift[0] ** 2 + drift[1] ** 2)
+    length = outline.half_length + abs(outline.middle) + nose
+    return way + math.sqrt(length**2 + outline.half_width**2) + outline.margin + 1e-3
+
+
+@numba.njit(cache=True, nogil=True)
 def stays_clear(
     points: Float32Array,
     count: int,
@@ -137,19 +145,6 @@ def stays_clear(
         if not _part_is_clear(points, count, twist, horizon, drift, nose, outline, (part, parts)):
             return False
     return True
-
-
-@numba.njit(cache=True, nogil=True)
-def _any_in(
-    points: Float32Array, first: int, last: int, box: tuple[np.float32, np.float32, np.float32, np.float32]
-) -> bool:
-    """Whether any of these points lies in a box, (left, right, low, high) m; a loop that goes over several at once."""
-    left, right, low, high = box
-    inside = 0
-    for i in range(first, last):
-        x, y = points[i, 0], points[i, 1]
-        inside += (x >= left) & (x <= right) & (y >= low) & (y <= high)
-    return inside > 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -190,25 +185,19 @@ def _part_is_clear(
         x, y = px + c * shift, py + s * shift
         left, right = min(left, x - along), max(right, x + along)
         low, high = min(low, y - across), max(high, y + across)
-    box = (
-        np.float32(left - ROUNDING), np.float32(right + ROUNDING), np.float32(low - ROUNDING), np.float32(high + ROUNDING)
-    )  # fmt: skip
-    for first in range(0, count, BLOCK):
-        last = min(first + BLOCK, count)
-        if not _any_in(points, first, last, box):
+    for i in range(count):
+        x = points[i, 0]
+        y = points[i, 1]
+        if x < left or x > right or y < low or y > high:
             continue
-        for i in range(first, last):
-            x, y = points[i, 0], points[i, 1]
-            if x < left or x > right or y < low or y > high:
+        for px, py, c, s in poses:
+            dx = x - px
+            dy = y - py
+            bx, by = c * dx + s * dy - shift, c * dy - s * dx
+            # most points are beside, where no root is needed to see that they are farther than the margin
+            if abs(bx) - length >= margin or abs(by) - width >= margin:
                 continue
-            for px, py, c, s in poses:
-                dx = x - px
-                dy = y - py
-                bx, by = c * dx + s * dy - shift, c * dy - s * dx
-                # most points are beside, where no root is needed to see that they are farther than the margin
-                if abs(bx) - length >= margin or abs(by) - width >= margin:
-                    continue
-                distance = outline_distance(bx, by, length, width)
-                if distance < margin and distance < outline_distance(x - shift, y, length, width) - 1e-4:
-                    return False
+            distance = outline_distance(bx, by, length, width)
+            if distance < margin and distance < outline_distance(x - shift, y, length, width) - 1e-4:
+                return False
     return True

@@ -47,6 +47,7 @@ def receive(c: Any, now_ns: int) -> None:
     scanned = read_mailbox(c.scan_box, address_of(c.scan))
     if scanned:
         c.seen_ns = c.scan.received_ns
+        c.guard.near_reach = 0.0
     crossing = read_mailbox(c.crossing_box, address_of(c.crossing))
     crossed = c.crossing.sequence > 0 and now_ns - c.crossing.received_ns <= CROSSING_LASTS * 1e9
     if scanned or (c.scan.sequence > 0 and (crossing or crossed != c.crossed)):
@@ -55,6 +56,7 @@ def receive(c: Any, now_ns: int) -> None:
     read_mailbox(c.motion_box, address_of(c.motion))
     if c.scan.value.posed and c.motion.received_ns > c.seen_ns:
         bring_along(c.scan.value, c.motion.value, (c.motion.received_ns - c.seen_ns) * 1e-9)
+        c.guard.near_reach = 0.0
         if c.scan.value.posed:
             c.seen_ns = c.motion.received_ns
     read_mailbox(c.vertical_box, address_of(c.vertical))
