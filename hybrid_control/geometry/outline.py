@@ -171,10 +171,11 @@ def _part_is_clear(
     three = _turned(c, s, *two)
     four = _turned(c, s, *three)
     five = _turned(c, s, *four)
+    six = _turned(c, s, *five)
     poses = (  # a tuple, which needs no memory
         _pose(twist, drift, horizon, k + 1, steps, one), _pose(twist, drift, horizon, k + 2, steps, two),
         _pose(twist, drift, horizon, k + 3, steps, three), _pose(twist, drift, horizon, k + 4, steps, four),
-        _pose(twist, drift, horizon, k + 5, steps, five), _pose(twist, drift, horizon, k + 6, steps, _turned(c, s, *five)),
+        _pose(twist, drift, horizon, k + 5, steps, five), _pose(twist, drift, horizon, k + 6, steps, six),
     )  # fmt: skip
     # the box around all of them: what lies outside need not be looked at closer
     left = low = np.inf

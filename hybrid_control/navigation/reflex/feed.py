@@ -35,7 +35,7 @@ ONTO, MOST_SKEW = 0.5, 0.7  # m ahead at which the line through a gap is aimed a
 NARROWS = 0.8  # m before the robot in which a gap counts
 AT_REST = 0.05  # m/s and rad/s
 TAYLOR = tuple(1.0 / math.factorial(k) for k in range(14, -1, -1))  # of exp, within 3e-17 for 0.5 and less
-BEHIND = math.exp(-2.0)
+SQUARE_TO = math.exp(-2.0)  # the share of a goal neuron square to the bearing
 STRAIGHT_BEHIND = 0.01  # sine of the bearing of a goal that counts as on the left, where the robot stands
 
 
@@ -224,17 +224,16 @@ def _from_board(c: Any, now_ns: int) -> None:
 
 @njit(cache=True, nogil=True)
 def goal_share(cosine: float) -> float:
-    """Current of a goal neuron above its threshold, as a share of the greatest, exp(2 cosine - 2): by the cosine of how
+    """Current of a goal neuron above its threshold, as a share of the greatest: exp(2 cosine - 2), by the cosine of how
     far it is off.
 
-    exp(cosine / 2) by its Taylor series, to the fourth: a call of exp costs more, and a loop over this goes over several
-    neurons at once.
+    exp(cosine / 2) by its Taylor series, to the fourth: a loop over this goes over several neurons at once.
     """
     z, root = 0.5 * cosine, 0.0
     for factor in TAYLOR:
         root = root * z + factor
     square = root * root
-    return square * square * BEHIND
+    return square * square * SQUARE_TO
 
 
 @njit(cache=True, nogil=True)

@@ -104,7 +104,7 @@ def begin(
 ) -> tuple[int, int]:
     """Set the cells that a front begins at, at most so many, of the edges' cells from the first on.
 
-    Returns how many wait on the heap, and the edges' cell to go on from: 2 · (rows + columns), which is none, at the end.
+    Returns how many wait on the heap, and the edges' cell to go on from, 2 · (rows + columns) where none is left.
     """
     x0, y0, cell = front.frame
     rows, columns = front.clear.shape

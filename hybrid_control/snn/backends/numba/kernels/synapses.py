@@ -196,7 +196,7 @@ Compressed = namedtuple(
 def _compressed(base, q, tick, like):
     """Sparse weights in compressed rows, one per presynaptic neuron.
 
-    listed: as in Rows. straight: whether every neuron has one synapse, to the one of its own number. pointer: where each
+    listed: as in Rows. straight: whether every neuron has one synapse, to that of its own number. pointer: where each
     row begins, pre + 1 of them. columns: the postsynaptic neuron of each synapse. column_bytes: 2 or 4.
     """
     n = q.pre
