@@ -15,6 +15,7 @@ from hybrid_control.bench.loop import DRIVERS, LOADS
 from hybrid_control.cli.closed_loop import add_closed_loop_commands
 from hybrid_control.cli.ground import add_ground_command
 from hybrid_control.cli.nav import add_nav_command
+from hybrid_control.cli.route import add_route_command
 from hybrid_control.cli.settle import add_settle_command
 
 
@@ -26,6 +27,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_latency_command(kinds)
     _add_snn_command(kinds)
     add_nav_command(kinds)
+    add_route_command(kinds)
     add_settle_command(kinds)
     add_ground_command(kinds)
     _add_boards_command(kinds)

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 TURN = math.pi / 16.0  # rad between the directions that a path chooses from
+# cosine and sine of each of them, then of the ones to its left and right
+COMPASS = np.array(
+    [[(math.cos(a), math.sin(a)) for a in (d * TURN, d * TURN + TURN, d * TURN - TURN)] for d in range(32)]
+)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -137,8 +141,8 @@ def line_free(free: NDArray, u0: float, v0: float, u1: float, v1: float) -> bool
 
 
 @numba.njit(cache=True, nogil=True)
-def _around(field: FloatArray, u: float, v: float, angle: float) -> float:
-    return interpolate(field, u + 1.5 * math.cos(angle), v + 1.5 * math.sin(angle))
+def _around(field: FloatArray, u: float, v: float, d: int, side: int) -> float:
+    return interpolate(field, u + 1.5 * COMPASS[d, side, 0], v + 1.5 * COMPASS[d, side, 1])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -150,14 +154,15 @@ def descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray:
     path[0, 0], path[0, 1] = u, v
     for k in range(n):
         # The lowest of directions around the point: sturdy where a gradient would look into a wall.
-        best, angle = math.inf, 0.0
-        for d in range(32):
-            value = _around(field, u, v, d * TURN)
+        best, lowest = math.inf, 0
+        for d in range(COMPASS.shape[0]):
+            value = _around(field, u, v, d, 0)
             if value < best:
-                best, angle = value, d * TURN
+                best, lowest = value, d
         if best >= interpolate(field, u, v):
             return path[: k + 1]
-        left, right = _around(field, u, v, angle + TURN), _around(field, u, v, angle - TURN)
+        angle = lowest * TURN
+        left, right = _around(field, u, v, lowest, 1), _around(field, u, v, lowest, 2)
         bend = left + right - 2.0 * best
         if 0.0 < bend < math.inf:  # the vertex of the parabola through the three
             angle += 0.5 * TURN * (right - left) / bend
@@ -170,6 +175,12 @@ def descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray:
 def interpolate(field: FloatArray, u: float, v: float) -> float:
     """Bilinear, over the finite corners alone; inf where there is none."""
     j, i = math.floor(u), math.floor(v)
+    if 0 <= i < field.shape[0] - 1 and 0 <= j < field.shape[1] - 1:
+        a, b, c, d = field[i, j], field[i, j + 1], field[i + 1, j], field[i + 1, j + 1]
+        if max(max(a, b), max(c, d)) < math.inf:
+            p, q = 1.0 - abs(v - i), 1.0 - abs(u - j)
+            r, s = 1.0 - abs(v - (i + 1)), 1.0 - abs(u - (j + 1))
+            return (p * q * a + p * s * b + r * q * c + r * s * d) / (p * q + p * s + r * q + r * s)
     total, weight = 0.0, 0.0
     for di in range(2):
         for dj in range(2):

@@ -44,8 +44,7 @@ def outline_distance(x: float, y: float, half_length: float, half_width: float) 
     """Signed distance in m from a point in the frame of the outline's middle to the outline; negative inside."""
     dx = abs(x) - half_length
     dy = abs(y) - half_width
-    outside = math.hypot(max(dx, 0.0), max(dy, 0.0))
-    return outside + min(max(dx, dy), 0.0)
+    return math.hypot(dx, dy) if dx > 0.0 and dy > 0.0 else max(dx, dy)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -67,20 +66,40 @@ def displacement(x: float, y: float, angular: float, time: float) -> tuple[float
     (s x - c y, c x + s y); near angular = 0 the series of both.
     """
     yaw = angular * time
+    dx, dy = _displaced(x, y, angular, time, yaw, math.cos(yaw), math.sin(yaw))
+    return dx, dy, yaw
+
+
+@numba.njit(cache=True, nogil=True)
+def _displaced(
+    x: float, y: float, angular: float, time: float, yaw: float, cosine: float, sine: float
+) -> tuple[float, float]:
+    """`displacement` where cosine and sine of the yaw are known."""
     if abs(yaw) < 1e-6:
-        return x * time - 0.5 * y * time * yaw, 0.5 * x * time * yaw + y * time, yaw
-    s, c = math.sin(yaw), 1.0 - math.cos(yaw)
-    along, across = x / angular, y / angular
-    return along * s - across * c, along * c + across * s, yaw
+        return x * time - 0.5 * y * time * yaw, 0.5 * x * time * yaw + y * time
+    c, along, across = 1.0 - cosine, x / angular, y / angular
+    return along * sine - across * c, along * c + across * sine
+
+
+@numba.njit(cache=True, nogil=True)
+def _turned(c: float, s: float, cosine: float, sine: float) -> tuple[float, float]:
+    """Cosine and sine of the sum of two angles."""
+    return c * cosine - s * sine, s * cosine + c * sine
 
 
 @numba.njit(cache=True, nogil=True)
 def _pose(
-    twist: tuple[float, float, float], drift: tuple[float, float], horizon: float, k: int, steps: int
+    twist: tuple[float, float, float],
+    drift: tuple[float, float],
+    horizon: float,
+    k: int,
+    steps: int,
+    turn: tuple[float, float],
 ) -> tuple[float, float, float, float]:
-    """Place, cosine and sine of the yaw at step k of `steps`."""
-    x, y, yaw = displacement(twist[0], twist[1], twist[2], horizon * k / steps)
-    return x + drift[0] * k / steps, y + drift[1] * k / steps, math.cos(yaw), math.sin(yaw)
+    """Place, cosine and sine of the yaw at step k of `steps`; turn: that cosine and sine."""
+    time = horizon * k / steps
+    x, y = _displaced(twist[0], twist[1], twist[2], time, twist[2] * time, turn[0], turn[1])
+    return x + drift[0] * k / steps, y + drift[1] * k / steps, turn[0], turn[1]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -89,10 +108,20 @@ def _parts(
 ) -> int:
     """In how many parts of STEPS poses a way is looked at, so that nothing is stepped over: no pose is farther from the
     one before it than half the outline's smaller side, or turned by more than TURN_STEP."""
-    way = math.hypot(twist[0], twist[1]) * horizon + math.hypot(drift[0], drift[1])
+    way = math.sqrt(twist[0] ** 2 + twist[1] ** 2) * horizon + math.sqrt(drift[0] ** 2 + drift[1] ** 2)
     way += abs(outline.middle * twist[2]) * horizon
     steps = max(way / min(outline.half_length, outline.half_width), abs(twist[2]) * horizon / TURN_STEP)
     return min(max(math.ceil(steps / STEPS), 1), MAX_PARTS)
+
+
+@numba.njit(cache=True, nogil=True)
+def reach_of(
+    twist: tuple[float, float, float], horizon: float, drift: tuple[float, float], nose: float, outline: Any
+) -> float:
+    """m from the body's frame within which points lie that `stays_clear` may meet."""
+    way = math.sqrt(twist[0] ** 2 + twist[1] ** 2) * horizon + math.sqrt(drift[0] ** 2 + drift[1] ** 2)
+    length = outline.half_length + abs(outline.middle) + nose
+    return way + math.sqrt(length**2 + outline.half_width**2) + outline.margin + 1e-3
 
 
 @numba.njit(cache=True, nogil=True)
@@ -111,7 +140,7 @@ def stays_clear(
     and y m that the body moves besides. nose: m by which the outline is longer ahead. outline: an OUTLINE.
     A point that is nearer than the margin at the start is no reason to refuse motion that does not bring it nearer.
     """
-    parts = _parts(twist, drift, horizon, outline)
+    parts = _parts(twist, drift, horizon, outline) if count > 0 else 0
     for part in range(parts):
         if not _part_is_clear(points, count, twist, horizon, drift, nose, outline, (part, parts)):
             return False
@@ -134,10 +163,19 @@ def _part_is_clear(
     k, steps = STEPS * part[0], STEPS * part[1]
     shift = outline.middle + 0.5 * nose
     length = outline.half_length + 0.5 * nose
+    step = twist[2] * horizon / steps
+    c, s = math.cos(step), math.sin(step)  # of one step's turn; the others' follow from it
+    before = (1.0, 0.0) if k == 0 else (math.cos(k * step), math.sin(k * step))
+    one = _turned(c, s, *before)
+    two = _turned(c, s, *one)
+    three = _turned(c, s, *two)
+    four = _turned(c, s, *three)
+    five = _turned(c, s, *four)
+    six = _turned(c, s, *five)
     poses = (  # a tuple, which needs no memory
-        _pose(twist, drift, horizon, k + 1, steps), _pose(twist, drift, horizon, k + 2, steps),
-        _pose(twist, drift, horizon, k + 3, steps), _pose(twist, drift, horizon, k + 4, steps),
-        _pose(twist, drift, horizon, k + 5, steps), _pose(twist, drift, horizon, k + 6, steps),
+        _pose(twist, drift, horizon, k + 1, steps, one), _pose(twist, drift, horizon, k + 2, steps, two),
+        _pose(twist, drift, horizon, k + 3, steps, three), _pose(twist, drift, horizon, k + 4, steps, four),
+        _pose(twist, drift, horizon, k + 5, steps, five), _pose(twist, drift, horizon, k + 6, steps, six),
     )  # fmt: skip
     # the box around all of them: what lies outside need not be looked at closer
     left = low = np.inf

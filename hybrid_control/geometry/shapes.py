@@ -20,17 +20,17 @@ TILE = 12  # cells of a side, in which the same few obstacles may be nearest
 
 
 @numba.njit(cache=True)
-def _to_cylinder(x: float, y: float, cylinder: FloatArray) -> float:
-    dx, dy = x - cylinder[0], y - cylinder[1]
-    return math.sqrt(dx * dx + dy * dy) - cylinder[2]  # hypot is several times slower
+def _to_cylinder(x: float, y: float, cylinders: FloatArray, i: int) -> float:  # a row by itself would be counted
+    dx, dy = x - cylinders[i, 0], y - cylinders[i, 1]
+    return math.sqrt(dx * dx + dy * dy) - cylinders[i, 2]  # hypot is several times slower
 
 
 @numba.njit(cache=True)
-def _to_box(x: float, y: float, box: FloatArray) -> float:
-    dx, dy = x - box[0], y - box[1]
-    c, s = math.cos(box[4]), math.sin(box[4])
-    qx = abs(c * dx + s * dy) - 0.5 * box[2]
-    qy = abs(c * dy - s * dx) - 0.5 * box[3]
+def _to_box(x: float, y: float, boxes: FloatArray, i: int) -> float:
+    dx, dy = x - boxes[i, 0], y - boxes[i, 1]
+    c, s = math.cos(boxes[i, 4]), math.sin(boxes[i, 4])
+    qx = abs(c * dx + s * dy) - 0.5 * boxes[i, 2]
+    qy = abs(c * dy - s * dx) - 0.5 * boxes[i, 3]
     ox, oy = max(qx, 0.0), max(qy, 0.0)
     return math.sqrt(ox * ox + oy * oy) + min(max(qx, qy), 0.0)
 
@@ -40,24 +40,24 @@ def clearance(x: float, y: float, cylinders: FloatArray, boxes: FloatArray) -> f
     """Distance in m from the point to the nearest obstacle; negative inside one, +inf where there is none."""
     nearest = math.inf
     for i in range(cylinders.shape[0]):
-        nearest = min(nearest, _to_cylinder(x, y, cylinders[i]))
+        nearest = min(nearest, _to_cylinder(x, y, cylinders, i))
     for i in range(boxes.shape[0]):
         dx, dy = x - boxes[i, 0], y - boxes[i, 1]
         far = nearest + 0.5 * (boxes[i, 2] + boxes[i, 3]) + 1e-9  # no corner is farther from its middle
         if far > 0.0 and dx * dx + dy * dy <= far * far:
-            nearest = min(nearest, _to_box(x, y, boxes[i]))
+            nearest = min(nearest, _to_box(x, y, boxes, i))
     return nearest
 
 
 @numba.njit(cache=True)
-def _gap_box(x: float, y: float, yaw: float, a: float, b: float, box: FloatArray) -> float:
+def _gap_box(x: float, y: float, yaw: float, a: float, b: float, boxes: FloatArray, k: int) -> float:
     """Distance from the rectangle at (x, y, yaw) with half sides a, b to a box; 0 where they overlap."""
-    turn = box[4] - yaw
+    turn = boxes[k, 4] - yaw
     ct, st = math.cos(turn), math.sin(turn)
     c, s = math.cos(yaw), math.sin(yaw)
-    dx, dy = box[0] - x, box[1] - y
+    dx, dy = boxes[k, 0] - x, boxes[k, 1] - y
     px, py = c * dx + s * dy, c * dy - s * dx  # the box's centre in the rectangle's frame
-    e, f = 0.5 * box[2], 0.5 * box[3]
+    e, f = 0.5 * boxes[k, 2], 0.5 * boxes[k, 3]
     # Separating axes: both rectangles' sides are the only candidates.
     apart = (
         abs(px) > a + e * abs(ct) + f * abs(st)
@@ -113,7 +113,7 @@ def footprint_distance(
         dx, dy = boxes[i, 0] - x, boxes[i, 1] - y
         far = nearest + 0.5 * (boxes[i, 2] + boxes[i, 3]) + reach
         if dx * dx + dy * dy <= far * far:
-            nearest = min(nearest, _gap_box(x, y, yaw, a, b, boxes[i]))
+            nearest = min(nearest, _gap_box(x, y, yaw, a, b, boxes, i))
     return nearest
 
 
@@ -157,7 +157,7 @@ def cast_rays(
             if along > 0.0 and root >= 0.0:
                 best = min(best, along - math.sqrt(root))
         for i in range(boxes.shape[0]):
-            best = min(best, ray_to_box(x, y, ux, uy, boxes[i], turns[i, 0], turns[i, 1]))
+            best = min(best, ray_to_box(x, y, ux, uy, boxes, i, turns[i, 0], turns[i, 1]))
         if best <= limit:
             ranges[k] = best
     return ranges
@@ -173,15 +173,15 @@ def turned(boxes: FloatArray) -> FloatArray:
 
 
 @numba.njit(cache=True)
-def ray_to_box(x: float, y: float, ux: float, uy: float, box: FloatArray, c: float, s: float) -> float:
+def ray_to_box(x: float, y: float, ux: float, uy: float, boxes: FloatArray, i: int, c: float, s: float) -> float:
     """Range in m along a ray from (x, y) in the direction (ux, uy) to a box, +inf where it misses it; c, s: cosine and
     sine of its yaw."""
-    dx, dy = x - box[0], y - box[1]
+    dx, dy = x - boxes[i, 0], y - boxes[i, 1]
     origin = (c * dx + s * dy, c * dy - s * dx)
     direction = (c * ux + s * uy, c * uy - s * ux)
     near, far = 0.0, math.inf
     for j in range(2):
-        half = 0.5 * box[2 + j]
+        half = 0.5 * boxes[i, 2 + j]
         if abs(direction[j]) < 1e-12:
             if abs(origin[j]) > half:
                 return math.inf
@@ -207,10 +207,10 @@ def clearance_map(
             x, y = x0 + (left + TILE / 2) * resolution, y0 + (top + TILE / 2) * resolution
             nearest = math.inf
             for k in range(cylinders.shape[0]):
-                to_cylinders[k] = _to_cylinder(x, y, cylinders[k])
+                to_cylinders[k] = _to_cylinder(x, y, cylinders, k)
                 nearest = min(nearest, to_cylinders[k])
             for k in range(boxes.shape[0]):
-                to_boxes[k] = _to_box(x, y, boxes[k])
+                to_boxes[k] = _to_box(x, y, boxes, k)
                 nearest = min(nearest, to_boxes[k])
             some_cylinders = cylinders[to_cylinders <= nearest + across]
             some_boxes = boxes[to_boxes <= nearest + across]

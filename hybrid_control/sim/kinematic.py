@@ -43,7 +43,7 @@ X, Y, YAW, V, W, TARGET_V, TARGET_W, SIDEWAYS, TARGET_SIDEWAYS, PATH, CLOSEST, S
 def _covered(
     dx: float, dy: float, radius: float, begin: float, step: float, n: int, limit: float
 ) -> tuple[int, int]:
-    """The beams that a circle at (dx, dy) covers: the first of them, below 0 or above n too, and how many."""
+    """The beams that a circle at (dx, dy) covers, of n: the first of them, and how many, those beyond n from 0 on."""
     distance = math.sqrt(dx * dx + dy * dy)
     if distance - radius > limit + 1e-6:
         return 0, 0
@@ -51,30 +51,45 @@ def _covered(
         return 0, n
     ratio = radius / distance
     half = ratio * (1.0 + 0.571 * ratio * ratio) + ROUGH  # never less than asin(ratio)
-    first = math.floor((rough_bearing(dx, dy) - half - begin) / step)
+    first = math.floor((rough_bearing(dx, dy) - half - begin) / step) % n
     return first, min(n, math.ceil(2.0 * half / step) + 3)  # a beam more on either side, for the rounding
+
+
+class Beams(NamedTuple):
+    """Beams in even steps: their angles in the lidar's frame, (n,) rad, and cosines and sines of these, (n,) each."""
+
+    angles: FloatArray
+    cosines: FloatArray
+    sines: FloatArray
+
+
+def beams_of(angles: FloatArray) -> Beams:
+    """The Beams at these angles, (n,) rad."""
+    return Beams(angles, np.cos(angles), np.sin(angles))
 
 
 @numba.njit(cache=True, nogil=True)
 def sweep(
-    x: float, y: float, angles: FloatArray, limit: float, cylinders: FloatArray, boxes: FloatArray
+    x: float, y: float, yaw: float, beams: Beams, limit: float, cylinders: FloatArray, boxes: FloatArray
 ) -> FloatArray:
-    """What `geometry.cast_rays` gives, to the bit, for beams in even steps, (n,) rad.
+    """What `geometry.cast_rays` gives for a lidar at (x, y) that is turned by yaw, but for the last digits.
 
-    Where they go once round, an obstacle is tried on those beams alone that its bounding circle covers.
+    Where its beams go once round, they are turned all at once, and an obstacle is tried on those alone that its
+    bounding circle covers.
     """
-    n = angles.size
+    n, begin = beams.angles.size, yaw + beams.angles[0]
     step = 2.0 * math.pi / n
-    if abs((angles[n - 1] - angles[0]) - (n - 1) * step) > 1e-9:
-        return cast_rays(x, y, angles, limit, cylinders, boxes)
+    if abs((beams.angles[n - 1] - beams.angles[0]) - (n - 1) * step) > 1e-9:
+        return cast_rays(x, y, yaw + beams.angles, limit, cylinders, boxes)
     ranges = np.full(n, math.inf)
-    ux, uy = np.cos(angles), np.sin(angles)
+    c, s = math.cos(yaw), math.sin(yaw)
+    ux, uy = c * beams.cosines - s * beams.sines, s * beams.cosines + c * beams.sines
     for i in range(cylinders.shape[0]):
         dx, dy, r = cylinders[i, 0] - x, cylinders[i, 1] - y, cylinders[i, 2]
-        first, count = _covered(dx, dy, r, angles[0], step, n, limit)
+        first, count = _covered(dx, dy, r, begin, step, n, limit)
         outside = dx * dx + dy * dy - r * r
         for k in range(first, first + count):
-            b = k % n
+            b = k if k < n else k - n
             if outside <= 0.0:
                 ranges[b] = 0.0
                 continue
@@ -85,10 +100,10 @@ def sweep(
     turns = turned(boxes)
     for i in range(boxes.shape[0]):
         radius = 0.5 * math.sqrt(boxes[i, 2] ** 2 + boxes[i, 3] ** 2)
-        first, count = _covered(boxes[i, 0] - x, boxes[i, 1] - y, radius, angles[0], step, n, limit)
+        first, count = _covered(boxes[i, 0] - x, boxes[i, 1] - y, radius, begin, step, n, limit)
         for k in range(first, first + count):
-            b = k % n
-            ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes[i], turns[i, 0], turns[i, 1]))
+            b = k if k < n else k - n
+            ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes, i, turns[i, 0], turns[i, 1]))
     for b in range(n):
         if ranges[b] > limit:
             ranges[b] = math.inf
@@ -220,6 +235,7 @@ class KinematicSimulator:
         if self._state[CLOSEST] <= 0:
             raise ValueError(f"world {world.name!r}: a {robot.name} does not fit at the start {world.start}")
         self.lidar = LidarNoise(robot, np.random.default_rng([seed, 11]))
+        self.beams = beams_of(self.lidar.angles)
         rng = np.random.default_rng([seed, 13])
         self.odometry = WheelOdometry(self._wheels, robot.odometry_scale_error, world.start, rng)
         self._schedule.reset()
@@ -301,7 +317,7 @@ class KinematicSimulator:
         x, y, yaw = lidar_at(self._state, np.array((lidar.x, lidar.y, lidar.yaw)))
         reach = self.robot.lidar_range_max + 1.0
         obstacles = (self.plane.cylinders, self.plane.boxes)
-        return self.lidar.read(self.time_ns, sweep(x, y, yaw + self.lidar.angles, reach, *obstacles))
+        return self.lidar.read(self.time_ns, sweep(x, y, yaw, self.beams, reach, *obstacles))
 
     @property
     def pose(self) -> Pose:

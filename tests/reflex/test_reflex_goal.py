@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 from test_reflex_tick import Rig
 
 from hybrid_control.navigation.reflex import Mode
+from hybrid_control.navigation.reflex.feed import goal_share
 from hybrid_control.signals import Goal, Pose
 
 
@@ -64,3 +68,10 @@ def test_a_goal_that_is_repeated_starts_nothing_where_the_odometry_has_died_at_i
     rig.run(1.0)
     rig.reflex.put_goal(Goal(rig.now, 1.0, 0.0))
     assert rig.run(0.3).mode is Mode.ARRIVED
+
+
+def test_the_current_of_a_goal_neuron_is_the_exponential_of_twice_the_cosine_less_one():
+    for cosine in np.linspace(-1.0, 1.0, 2001).tolist():
+        exact = math.exp(2.0 * (cosine - 1.0))
+        assert abs(goal_share(cosine) - exact) <= 4e-15 * exact
+        assert np.float32(1.0 + 2.0 * goal_share(cosine)) == np.float32(1.0 + 2.0 * exact)

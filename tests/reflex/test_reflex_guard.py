@@ -8,19 +8,24 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hybrid_control.geometry.outline import displacement, outline_distance
-from hybrid_control.navigation.reflex.guard import GUARD, guard
+from hybrid_control.navigation.reflex.guard import GUARD, guard, sort_out_near
 from hybrid_control.navigation.reflex.scan import SCAN
 
 HALF = (0.25, 0.2)  # m, half length and half width
 
 
-def guarded(points, linear, angular, age=0.0, deceleration=2.0, margin=0.05, front=0.1, motion=(0.0, 0.0)):
+def guarded(
+    points, linear, angular, age=0.0, deceleration=2.0, margin=0.05, front=0.1, motion=(0.0, 0.0), near=False
+):
     points = np.asarray(points, np.float32).reshape(-1, 2)
     scan, record = np.zeros(1, SCAN)[0], np.zeros(1, GUARD)[0]
     scan["count"], scan["points"][: len(points)] = len(points), points
     record["outline"], record["yaw_acceleration"] = (*HALF, margin, 0.0), 8.0
     record["stop_distance"], record["deceleration"], record["age"] = front, deceleration, age
     record["speed"], record["turn"] = motion
+    if near:
+        sort_out_near(scan, max(abs(linear), abs(motion[0])), record)
+        assert record["near_reach"] > 0.0
     x, y, w, changed = guard(scan, linear, 0.0, angular, record)
     assert y == 0.0
     return x, w, changed
@@ -127,3 +132,13 @@ def test_no_motion_that_is_let_through_is_faster_or_turns_more_or_the_other_way(
     assert v * linear >= 0
     assert w * angular >= 0
     assert changed == ((v, w) != (linear, angular))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1), st.floats(-1, 2), st.floats(-3, 3), st.floats(-1, 2), st.floats(-3, 3), st.floats(0, 0.3)
+)
+def test_the_points_nearby_alone_give_what_all_points_give(seed, linear, angular, speed, turn, age):
+    points = np.random.default_rng(seed).uniform(-4, 4, (200, 2))
+    motion = {"age": age, "motion": (speed, turn)}
+    assert guarded(points, linear, angular, **motion, near=True) == guarded(points, linear, angular, **motion)

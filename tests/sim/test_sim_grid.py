@@ -99,3 +99,17 @@ def test_impossible_resolution_or_radius_is_refused(radius, resolution):
 def test_goal_too_near_an_obstacle_is_refused():
     with pytest.raises(ValueError, match="within"):
         geodesic_field(world(cylinders=[(8.0, 0.5, 0.3)]), 0.3, 0.05)
+
+
+@pytest.mark.parametrize("kind", ["default", "rooms", "spiral", "pocket"])
+@pytest.mark.parametrize("radius", [0.22, 0.35, 0.43])
+def test_a_field_as_far_as_the_start_has_the_start_s_distance_to_the_bit(kind, radius):
+    for seed in range(5):
+        drawn = generate(kind, seed)
+        try:
+            whole = geodesic_field(drawn, radius, 0.1)
+        except ValueError:  # the goal is nearer than that to an obstacle
+            continue
+        part, at = geodesic_field(drawn, radius, 0.1, to_start=True), (drawn.start.x, drawn.start.y)
+        assert part.distance(*at) == whole.distance(*at)
+        assert part.passable(*at) == whole.passable(*at)

@@ -311,6 +311,27 @@ def test_dense_rows_are_added_one_after_another_to_the_bit(dtype, size, gain):
         np.testing.assert_array_equal(engine.read("n", "voltage"), total)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", [range(20), [1, 0, *range(2, 20)]])
+def test_one_synapse_from_each_neuron_gives_its_term_to_the_bit_and_counts_where_a_value_comes(dtype, order):
+    rng = np.random.default_rng(5)
+    weights = np.zeros((20, 20), dtype)
+    weights[np.array(order), np.arange(20)] = rng.normal(size=20)
+    net = Network()
+    net.add_input("x", 20)
+    net.add_population("n", nir.IF, 20, v_threshold=1e6)
+    net.connect("x", "n", weights, name="w")
+    engine = Engine(net, if_step="one", dtype=dtype, drive={"w": "dense"}, storage={"w": "csr"})
+    engine.projection_gain("w")[0] = 0.7
+    x = rng.normal(size=20).astype(dtype)
+    x[3] = 0.0
+    engine.step(x)
+    expected = np.zeros(20, dtype)
+    expected[np.array(order)] = (dtype(0.7) * x) * weights[np.array(order), np.arange(20)]
+    np.testing.assert_array_equal(engine.read("n", "voltage"), expected)
+    assert engine.counters.events["w"] == 19
+
+
 def test_the_same_seed_gives_the_same_network_and_results():
     nets = []
     for _ in range(2):

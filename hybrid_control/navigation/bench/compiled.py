@@ -57,6 +57,7 @@ from hybrid_control.sim.kinematic import (
     TARGET_W,
     WHEELS,
     YAW,
+    Beams,
     KinematicSimulator,
     Plane,
     V,
@@ -201,7 +202,7 @@ def _episode(
     c: Any,
     mail: Mail,
     plane: Plane,
-    beams: FloatArray,
+    beams: Beams,
     to_goal: Way,
     channels: Any,
     rngs: Any,
@@ -268,7 +269,7 @@ def _episode(
             elif scan_due == due:
                 sent_scan += 1
                 at = lidar_at(state, run.lidar)
-                distances = sweep(at[0], at[1], at[2] + beams, run.range_max + 1.0, cylinders, boxes)
+                distances = sweep(at[0], at[1], at[2], beams, run.range_max + 1.0, cylinders, boxes)
                 ranges = _scan(run, lidar_rng, distances)
                 run.sweep.interval = (now - scan_ns) * 1e-9 if sent_scan > 1 else 0.0
                 run.sweep.motion_age = (now - odometry_ns) * 1e-9 if seen_odometry else -1.0
@@ -400,7 +401,7 @@ class CompiledRunner:
             reflex.context[0],
             Mail(np.zeros(1, t.SCAN)[0], np.zeros(1, t.TRAIN)[0], motion[0], goal[0], view[0]),
             simulator.plane,
-            simulator.lidar.angles,
+            simulator.beams,
             Way(field.field, field.free, frame, field.clear),
             encoder("poisson", t.CHANNELS, seed=seed).state,
             (simulator.lidar.rng, np.random.default_rng([seed, 31])),

@@ -55,7 +55,7 @@ def shortest_path(world: World) -> float:
     world = world.as_known()
     for radius in DISCS:
         try:
-            field = geodesic_field(world, radius, resolution=0.1)
+            field = geodesic_field(world, radius, resolution=0.1, to_start=True)
         except ValueError:  # the goal itself lies nearer than that to an obstacle
             continue
         length = field.distance(world.start.x, world.start.y)

@@ -19,6 +19,7 @@ from hybrid_control.parameters import Value
 
 SPEEDS, TURNS = 9, 9  # the table's motions
 HORIZON, STEP = 2.5, 0.125  # s that each is followed, and in which steps
+STEPS = int(HORIZON / STEP)
 SPREAD = 0.10  # m/s by which the place of what moves grows uncertain
 MARGIN = 0.10  # m kept from it
 STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
@@ -78,10 +79,34 @@ def clear_times(
     to leave it where it is in it already; standing: (k, 2) m,
     points before which the robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
     """
+    turning = np.empty((TURNS, STEPS, 4))
+    for b in range(TURNS):  # how fast it turns does not depend on its speed, but for a car
+        _turn(motion, robot, 0.0, turn_of(b, robot.fastest_turn), turning[b])
     for a in range(SPEEDS):
+        target = speed_of(a, robot.fastest)
+        near = _in_reach(standing, motion, robot, target)
         for b in range(TURNS):
-            target, turn = speed_of(a, robot.fastest), turn_of(b, robot.fastest_turn)
-            times[a, b] = _clear_time(movers, standing, motion, robot, target, turn)
+            if robot.radius > 0.0:
+                _turn(motion, robot, target, turn_of(b, robot.fastest_turn), turning[b])
+            times[a, b] = _clear_time(movers, near, motion, robot, target, turning[b])
+
+
+@numba.njit(cache=True, nogil=True)
+def _in_reach(standing: FloatArray, motion: Any, robot: Any, target: float) -> FloatArray:
+    """Of what stands, (k, 2) m, that to which the robot comes so near on any motion to a target speed, m/s, that it
+    would stop."""
+    most, v = robot.acceleration * STEP, motion.linear_x
+    reach = math.hypot(robot.outline.half_length + abs(robot.outline.middle), robot.outline.half_width)
+    reach += STATIC_MARGIN + 1e-6
+    for _ in range(STEPS):
+        v += min(max(target - v, -most), most)
+        reach += abs(v) * STEP
+    near, n = np.empty(standing.shape), 0
+    for i in range(standing.shape[0]):
+        x, y = standing[i, 0], standing[i, 1]
+        if x * x + y * y <= reach * reach:
+            near[n, 0], near[n, 1], n = x, y, n + 1
+    return near[:n]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,26 +128,43 @@ def on_a_circle(turn: float, speed: float, radius: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def _turn(motion: Any, robot: Any, target: float, turn: float, turning: FloatArray) -> None:
+    """Fill `turning`, (STEPS, 4), with how a motion turns: cosine and sine of the yaw in the middle of each step and at
+    its end."""
+    most, most_turn = robot.acceleration * STEP, robot.yaw_acceleration * STEP
+    v, w, yaw = motion.linear_x, motion.angular_z, 0.0
+    for k in range(STEPS):
+        w += min(max(turn - w, -most_turn), most_turn)
+        if robot.radius > 0.0:
+            v += min(max(target - v, -most), most)
+            w = on_a_circle(w, v, robot.radius)
+        middle, yaw = yaw + 0.5 * w * STEP, yaw + w * STEP
+        turning[k, 0], turning[k, 1] = math.cos(middle), math.sin(middle)
+        turning[k, 2], turning[k, 3] = math.cos(yaw), math.sin(yaw)
+
+
+@numba.njit(cache=True, nogil=True)
 def _clear_time(
-    movers: FloatArray, standing: FloatArray, motion: Any, robot: Any, target: float, turn: float
+    movers: FloatArray, standing: FloatArray, motion: Any, robot: Any, target: float, turning: FloatArray
 ) -> float:
     half_length, half_width, ahead = robot.outline.half_length, robot.outline.half_width, robot.outline.middle
-    most, most_turn = robot.acceleration * STEP, robot.yaw_acceleration * STEP
-    x = y = yaw = s = 0.0
+    most = robot.acceleration * STEP
+    x = y = s = 0.0
     c = 1.0
-    v, w = motion.linear_x, motion.angular_z
+    v = motion.linear_x
     halted, near = False, HORIZON
-    reach = math.hypot(half_length + abs(ahead), half_width) + STATIC_MARGIN
-    for k in range(1, int(HORIZON / STEP) + 1):
+    around = math.hypot(half_length + abs(ahead), half_width)
+    reach = around + STATIC_MARGIN
+    for k in range(1, STEPS + 1):
         if not halted:
             v += min(max(target - v, -most), most)
-            w += min(max(turn - w, -most_turn), most_turn)
-            if robot.radius > 0.0:
-                w = on_a_circle(w, v, robot.radius)
-            middle = yaw + 0.5 * w * STEP
-            nx, ny, nyaw = x + v * STEP * math.cos(middle), y + v * STEP * math.sin(middle), yaw + w * STEP
-            nc, ns = math.cos(nyaw), math.sin(nyaw)
-            for i in range(standing.shape[0]):
+            nx, ny = x + v * STEP * turning[k - 1, 0], y + v * STEP * turning[k - 1, 1]
+            nc, ns = turning[k - 1, 2], turning[k - 1, 3]
+            within = 0
+            for i in range(standing.shape[0]):  # in a loop of its own, which goes over several at once
+                dx, dy = standing[i, 0] - nx, standing[i, 1] - ny
+                within += dx * dx + dy * dy <= reach * reach
+            for i in range(standing.shape[0] if within else 0):
                 dx, dy = standing[i, 0] - nx, standing[i, 1] - ny
                 if dx * dx + dy * dy > reach * reach:
                     continue
@@ -134,13 +176,16 @@ def _clear_time(
                         halted = True
                         break
             if not halted:
-                x, y, yaw, c, s = nx, ny, nyaw, nc, ns
+                x, y, c, s = nx, ny, nc, ns
         time = k * STEP
         for i in range(movers.shape[0]):
             if time > movers[i, 5]:
                 continue
             dx = movers[i, 0] + movers[i, 2] * time - x
             dy = movers[i, 1] + movers[i, 3] * time - y
+            far = around + movers[i, 4] + MARGIN + SPREAD * time + 1e-9
+            if dx * dx + dy * dy > far * far:
+                continue
             away = outline_distance(c * dx + s * dy - ahead, c * dy - s * dx, half_length, half_width)
             d = away - movers[i, 4]
             if d >= MARGIN + SPREAD * time:

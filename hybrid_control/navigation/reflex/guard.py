@@ -18,7 +18,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.outline import OUTLINE, displacement, stays_clear
+from hybrid_control.geometry.outline import OUTLINE, displacement, reach_of, stays_clear
+from hybrid_control.navigation.reflex.percept import MAX_POINTS
 from hybrid_control.signals.headings import sector_of, wrapped
 
 GUARD_MARGIN = 0.04  # m, what is kept around the outline for the noise of the scan
@@ -26,6 +27,7 @@ SLIM_MARGIN, SLIM_STOP = 0.02, 0.05  # m, and of free way ahead, where it goes s
 REACTION = 0.1  # s, in which a command takes its way
 LAG = 0.1  # s of braking, less the age of the scan, by which a base may be behind its command unnoticed
 AT_REST = 0.05  # m/s, of a car, below which its steering may be anywhere
+NEAR_MORE = 0.2  # m farther than has to be that points are sorted out, so that it has to be done the less often
 LEAST_LAG = 0.02  # rad, by which a change of turn puts an arc off that is looked at
 WAY_OUT_SPEED, WAY_OUT_TURN = 0.2, 0.5  # m/s, rad/s
 
@@ -53,6 +55,10 @@ GUARD = np.dtype(
         ("drift_y", np.float64),
         ("drift_yaw", np.float64),
         ("radius", np.float64),  # m, of the tightest circle that a car drives; 0: turns on the spot
+        # the points of what is seen within so many m, once for many motions; 0 m: they are not sorted out
+        ("near_reach", np.float64),
+        ("near_count", np.int64),
+        ("near", np.float32, (MAX_POINTS, 2)),
     ],
     align=True,
 )
@@ -91,20 +97,52 @@ HOLONOMIC_OUT = np.array(
 
 
 @numba.njit(cache=True, nogil=True)
+def sort_out_near(seen: Any, fastest: float, g: Any) -> None:
+    """Note which points motions up to a speed, m/s, may meet, unless that was done since `near_reach` was set to 0."""
+    horizon = g.age + REACTION + 0.5 * fastest / g.deceleration
+    drift = (g.drift_x, g.drift_y) if g.holonomic else (0.0, 0.0)
+    reach = reach_of((fastest, 0.0, 0.0), horizon, drift, max(g.stop_distance, 0.0), g.outline)
+    if reach <= g.near_reach:
+        return
+    reach += NEAR_MORE
+    g.near_reach, g.near_count = reach, 0
+    for k in range(seen.count):
+        x, y = seen.points[k, 0], seen.points[k, 1]
+        if x * x + y * y <= reach * reach:
+            g.near[g.near_count, 0], g.near[g.near_count, 1] = x, y
+            g.near_count += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _stays_clear(
+    seen: Any,
+    twist: tuple[float, float, float],
+    horizon: float,
+    drift: tuple[float, float],
+    nose: float,
+    g: Any,
+) -> bool:
+    """`stays_clear` of what is seen, of the points nearby alone where those are sorted out."""
+    if reach_of(twist, horizon, drift, nose, g.outline) <= g.near_reach:
+        return bool(stays_clear(g.near, g.near_count, twist, horizon, drift, nose, g.outline))
+    return bool(stays_clear(seen.points, seen.count, twist, horizon, drift, nose, g.outline))
+
+
+@numba.njit(cache=True, nogil=True)
 def _is_free(seen: Any, x: float, y: float, angular: float, horizon: float, ahead: float, g: Any) -> bool:
     """Whether a motion (m/s, rad/s) stays clear for `horizon` s of all points, and for `ahead` m beyond."""
     if not g.holonomic:  # what is ahead is kept off by a longer nose, on any curve
         nose = ahead if x > 0.0 else 0.0
-        if not stays_clear(seen.points, seen.count, (x, 0.0, angular), horizon, (0.0, 0.0), nose, g.outline):
+        if not _stays_clear(seen, (x, 0.0, angular), horizon, (0.0, 0.0), nose, g):
             return False
         turn = _mean_turn(angular, horizon, g)  # a car has a check of its own
         if x == 0.0 or g.radius > 0.0 or abs(turn - angular) * horizon < LEAST_LAG:
             return True
-        return stays_clear(seen.points, seen.count, (x, 0.0, turn), horizon, (0.0, 0.0), nose, g.outline)
+        return _stays_clear(seen, (x, 0.0, turn), horizon, (0.0, 0.0), nose, g)
     way = math.hypot(x, y) * horizon
     stretch = 1.0 + ahead / way if way > 1e-6 else 1.0
     twist = (x * stretch, y * stretch, angular + g.drift_yaw / horizon)
-    return stays_clear(seen.points, seen.count, twist, horizon, (g.drift_x, g.drift_y), 0.0, g.outline)
+    return _stays_clear(seen, twist, horizon, (g.drift_x, g.drift_y), 0.0, g)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -332,8 +370,6 @@ def way_out(seen: Any, fastest: float, fastest_turn: float, g: Any) -> tuple[flo
         horizon = g.age + (g.response if g.holonomic else REACTION) + braking
         share = _share_towards_unknown(seen, (x, y, w), horizon, 0.0, g)
         x, y, w = x * share, y * share, w * share
-        if share > 0.0 and stays_clear(
-            seen.points, seen.count, (x, y, w), horizon, (0.0, 0.0), 0.0, g.outline
-        ):
+        if share > 0.0 and _stays_clear(seen, (x, y, w), horizon, (0.0, 0.0), 0.0, g):
             return x, y, w
     return 0.0, 0.0, 0.0

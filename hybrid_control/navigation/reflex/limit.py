@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hybrid_control.navigation.reflex.guard import (
     SLIM_STOP,
     guard,
     no_faster,
+    sort_out_near,
     way_out,
     within_sight,
 )
@@ -52,6 +54,7 @@ def limit(c: Any, now_ns: int) -> None:
     x, y = within_sight(seen, x, y, c.guard)
     if car and x != wished:
         w *= x / wished  # on the same curve
+    sort_out_near(seen, max(math.sqrt(x * x + y * y), abs(c.guard.speed)), c.guard)
     x, y, w, guarded = guard(seen, x, y, w, c.guard)
     if car and evading:
         c.leg = 0  # what moves has the say

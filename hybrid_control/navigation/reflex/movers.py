@@ -60,9 +60,10 @@ def watch(
     watched.sensor_x = x + sweep.mount_x * c - sweep.mount_y * s
     watched.sensor_y = y + sweep.mount_x * s + sweep.mount_y * c
     watched.sensor_yaw = turn
+    along, across = math.cos(turn), math.sin(turn)
     for k in range(ranges.shape[0]):
-        angle = turn + sweep.angle_min + k * sweep.angle_increment
-        watched.directions[k, 0], watched.directions[k, 1] = math.cos(angle), math.sin(angle)
+        u, v = beams.sensor[k, 0], beams.sensor[k, 1]
+        watched.directions[k, 0], watched.directions[k, 1] = along * u - across * v, across * u + along * v
     mark_met(watched, ranges, sweep)
     things = np.empty(2 * TRACKS, CLUSTER)
     things = things[: clusters(ranges, sweep, beams, things)]

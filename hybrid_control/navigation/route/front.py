@@ -99,23 +99,30 @@ def _put(
 
 
 @numba.njit(cache=True, nogil=True)
-def begin(front: Front, keys: FloatArray, items: Index, to: Cell) -> int:
-    """Set the cells that a front begins at. Returns how many wait on the heap."""
+def begin(
+    front: Front, keys: FloatArray, items: Index, size: int, to: Cell, first: int, most: int
+) -> tuple[int, int]:
+    """Set the cells that a front begins at, at most so many, of the edges' cells from the first on.
+
+    Returns how many wait on the heap, and the edges' cell to go on from, 2 · (rows + columns) where none is left.
+    """
     x0, y0, cell = front.frame
     rows, columns = front.clear.shape
-    size = 0
+    edges, made = 2 * (rows + columns), 0
     i, j = math.floor((front.goal[1] - y0) / cell), math.floor((front.goal[0] - x0) / cell)
     if 0 <= i < rows and 0 <= j < columns:
-        return _put(front, keys, items, size, to, i, j, 0.0)
-    for k in range(2 * (rows + columns)):
+        return _put(front, keys, items, size, to, i, j, 0.0), edges
+    for k in range(first, edges):
+        if made == most:
+            return size, k
         if k < 2 * columns:
             i, j = (k % 2) * (rows - 1), k // 2
         else:
             i, j = (k - 2 * columns) // 2, (k % 2) * (columns - 1)
         value = source(front, i, j)
         if value < math.inf and not front.reached[i, j]:
-            size = _put(front, keys, items, size, to, i, j, value)
-    return size
+            size, made = _put(front, keys, items, size, to, i, j, value), made + 1
+    return size, edges
 
 
 @numba.njit(cache=True, nogil=True)

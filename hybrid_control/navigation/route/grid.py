@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.shapes import ROUGH, FloatArray, rough_bearing
 from hybrid_control.navigation.route.cells import BLOCK, CAME, HIT, MOST, SIDE, SURE, Cells, place
+from hybrid_control.navigation.route.growth import Growth
 from hybrid_control.navigation.route.room import Room, Towards, renew
 
 Index = NDArray[np.int64]
@@ -23,6 +24,7 @@ HIT_NOW = 64  # added to the count of a cell while the scan that hit it is enter
 CHUNK = 4.0  # m by which it grows at least
 NEIGHBOURS = 0.1  # rad between two rays, at most, that nothing is taken to stand between
 EARLIER = 0.5  # s between two scans that are kept to tell what has come since
+SOON = 2.0  # m from the edge, beside what is seen, in which it grows little by little
 FARTHEST = 100.0  # m from the robot beyond which a grid that grows forgets
 
 
@@ -196,11 +198,12 @@ class Grid:
         self.cells = Cells(np.zeros(blocks, np.int32), counts, surfaces)
         self._used = np.ones(1, np.int64)  # of the blocks
         self._earlier: list[tuple[float, float, float, Rays]] = []  # two scans: s, m, m
-        self._make_room(np.full(self.shape, self._limit, np.float32))
+        self._make_room(np.full(self.shape, self._limit, np.float32), np.zeros(self.shape, np.uint16))
 
-    def _make_room(self, clear: Room) -> None:
-        self._clear = clear
-        self._towards: Towards = np.zeros(self.shape, np.uint16)
+    def _make_room(self, clear: Room, towards: Towards) -> None:
+        self._clear, self._towards = clear, towards
+        self._growth: Growth | None = None
+        self._field: FloatArray | None = None
         self._changed: list[Index] = []
         self._was: list[tuple[Index, Room]] = []
 
@@ -231,7 +234,7 @@ class Grid:
         angles = begin + step * np.arange(ranges.size)
         directions = np.column_stack((np.cos(angles), np.sin(angles)))
         left, right, low, high = reach(x, y, ranges, directions, range_min, limit)
-        self._hold((x, y), (left, low), (right, high))
+        self._hold((x, y), (left, low), (right, high), limit)
         self._spare(ranges.size)
         u, v, cell = (x - self.x0) / self.cell, (y - self.y0) / self.cell, self.cell
         rays = Rays(u, v, ranges / cell, directions, begin, step, range_min / cell, limit / cell)
@@ -256,6 +259,8 @@ class Grid:
             self._changed = []
             was = renew(self.cells, self._clear, self._towards, self.cell, self._limit, changed)
             self._was.append(was)
+            if self._growth is not None:
+                self._growth.follow(was[0])
         return self._clear
 
     def changes(self) -> tuple[Index, Room]:
@@ -264,6 +269,11 @@ class Grid:
         if not was:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         return np.concatenate([w for w, _ in was]), np.concatenate([b for _, b in was])
+
+    def take_field(self) -> FloatArray:
+        """Memory for the values of a front over the grid, (rows, columns), to be used by one alone."""
+        field, self._field = self._field, None
+        return np.empty(self.shape) if field is None else field
 
     def forget(self) -> None:
         """Nothing has been seen."""
@@ -279,27 +289,44 @@ class Grid:
             surfaces = np.concatenate((surfaces, np.zeros((more, 6), np.float32)))
             self.cells = Cells(table, counts, surfaces)
 
-    def _hold(self, at: tuple[float, float], low: tuple[float, float], high: tuple[float, float]) -> None:
-        """Grow so that the corners, and a margin, lie within; what then is FARTHEST from the robot is forgotten."""
-        rows, columns = self.cells.table.shape
-        top, bottom = self._missing(at[1], low[1], high[1], self.y0, rows)
-        left, right = self._missing(at[0], low[0], high[0], self.x0, columns)
-        if top == bottom == left == right == 0:
-            return
-        table, clear, towards = self.cells.table, self.clear(), self._towards
+    def _hold(self, at: tuple[float, float], low: tuple[float, float], high: tuple[float, float], sight: float) -> None:
+        """Grow so that the corners, and a margin, lie within; what then is FARTHEST from the robot is forgotten.
+
+        What it will grow to is made little by little, from SOON m on before what is `sight` m from the robot may lie
+        beyond the edge, so that no call has much of it to do.
+        """
+        while any(lacking := self._lacking(at, low, high)):
+            if self._growth is None or not self._growth.serves(lacking):
+                self._growth = Growth(lacking, self.clear(), self._towards, self._limit)
+            self._growth.fill(1.0)
+            self._move_over(self._growth)
+        soon = self._lacking(at, *_around(at, sight + SOON))
+        left = self._inside(at) - sight - self._margin
+        if any(soon) and (self._growth is None or not self._growth.serves(soon)):
+            by = self._lacking(at, *_around(at, sight + 2.0 * SOON))  # what another side will lack by then, too
+            self._growth = Growth(by, self.clear(), self._towards, self._limit, max(left, 0.0))
+        if self._growth is not None:
+            self._growth.fill_until(left)
+
+    def _inside(self, at: tuple[float, float]) -> float:
+        """m from a place to the nearest edge."""
+        rows, columns = self.shape
+        x, y = at[0] - self.x0, at[1] - self.y0
+        return min(x, y, columns * self.cell - x, rows * self.cell - y)
+
+    def _move_over(self, growth: Growth) -> None:
+        """Let what has grown take the place of what was."""
+        self.clear()
+        (top, bottom, left, right), table = growth.by, self.cells.table
+        rows, columns = table.shape
         grown = np.zeros((rows + top + bottom, columns + left + right), np.int32)
-        to = max(top, 0), rows + top + min(bottom, 0), max(left, 0), columns + left + min(right, 0)
-        of = max(-top, 0), rows + min(bottom, 0), max(-left, 0), columns + min(right, 0)
-        grown[_slices(to, 1)] = table[_slices(of, 1)]
+        to = slice(max(top, 0), rows + top + min(bottom, 0)), slice(max(left, 0), columns + left + min(right, 0))
+        grown[to] = table[max(-top, 0) : rows + min(bottom, 0), max(-left, 0) : columns + min(right, 0)]
         self.cells = self.cells._replace(table=grown)
-        kept = _slices(to, SIDE)
-        self._make_room(np.empty(self.shape, np.float32))
-        self._clear[kept] = clear[_slices(of, SIDE)]
-        self._towards[kept] = towards[_slices(of, SIDE)]
-        for rows_or_columns, kept_of_them in zip((self._clear, self._clear[kept[0]].T), kept, strict=True):
-            rows_or_columns[: kept_of_them.start] = rows_or_columns[kept_of_them.stop :] = self._limit
+        self._make_room(growth.room, growth.towards)
+        self._field = growth.field
         self.x0, self.y0 = self.x0 - left * SIDE * self.cell, self.y0 - top * SIDE * self.cell
-        if min(top, bottom, left, right) < 0:
+        if min(growth.by) < 0:
             self._drop()
 
     def _drop(self) -> None:
@@ -312,6 +339,14 @@ class Grid:
             blocks[1 : kept.size + 1] = blocks[kept]
             blocks[kept.size + 1 :] = 0
         table[table > 0] = np.arange(1, kept.size + 1)
+
+    def _lacking(
+        self, at: tuple[float, float], low: tuple[float, float], high: tuple[float, float]
+    ) -> tuple[int, int, int, int]:
+        """Blocks to add at the top, bottom, left and right, as `_missing`."""
+        rows, columns = self.cells.table.shape
+        upright = self._missing(at[1], low[1], high[1], self.y0, rows)
+        return *upright, *self._missing(at[0], low[0], high[0], self.x0, columns)
 
     def _missing(self, at: float, low: float, high: float, origin: float, count: int) -> tuple[int, int]:
         """Blocks to add before and behind the `count` of an axis, for all from low to high m and a margin; fewer than
@@ -328,7 +363,6 @@ class Grid:
         return before, behind
 
 
-def _slices(box: tuple[int, int, int, int], side: int) -> tuple[slice, slice]:
-    """The cells of a box of blocks of `side` cells: first row and the one behind the last, likewise columns."""
-    top, bottom, left, right = box
-    return slice(top * side, bottom * side), slice(left * side, right * side)
+def _around(at: tuple[float, float], away: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The corners of the square around a place, so many m to every side."""
+    return (at[0] - away, at[1] - away), (at[0] + away, at[1] + away)

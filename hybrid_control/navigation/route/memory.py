@@ -162,7 +162,8 @@ class RouteMemory:
         """The distances of the way that was found last, after the search has gone on; None where there is none."""
         room = self.grid.clear()
         if self._way is None or self._way.clear is not room:
-            self._way = Way(room, self.grid.frame, (self.goal.x, self.goal.y), self._disc)
+            goal, field = (self.goal.x, self.goal.y), self.grid.take_field()
+            self._way = Way(room, self.grid.frame, goal, self._disc, field)
         self._way.touch(*self.grid.changes())
         found = self._way.go_on(place.x, place.y)
         if found is not Found.NOT_YET:

@@ -22,7 +22,7 @@ from hybrid_control.navigation.route.room import Room
 
 ESCAPE_COST = 5.0  # of a metre where the robot does not fit
 ESCAPE = 2.0  # m around the robot in which the way leads out from there
-CELLS_AT_ONCE = 60_000  # that a search forgets, begins at anew or reaches between two answers
+CELLS_AT_ONCE = 90_000  # that a search forgets, begins at anew or reaches between two answers
 FIRST_TOUCH = 10  # cells that one at which a front begins counts as: much memory is touched there for the first time
 SLACK = 0.25  # of the room beyond the least, see `farthest_in_sight`
 
@@ -91,17 +91,24 @@ def farthest_in_sight(path: FloatArray, clear: NDArray[Any], disc: tuple[float, 
 
 class Way:
     """A front from a goal towards a robot; goal: m, in the grid's frame; clear: (rows, columns) m, the room of each
-    cell, read as it goes on."""
+    cell, read as it goes on; field: memory for its values, as much."""
 
     def __init__(
-        self, clear: Room, frame: tuple[float, float, float], goal: tuple[float, float], disc: Disc
+        self,
+        clear: Room,
+        frame: tuple[float, float, float],
+        goal: tuple[float, float],
+        disc: Disc,
+        field: FloatArray | None = None,
     ) -> None:
-        field, reached = np.empty(clear.shape), np.zeros(clear.shape, np.uint8)
+        field = np.empty(clear.shape) if field is None else field
+        reached = np.zeros(clear.shape, np.uint8)
         self._front = Front(field, np.zeros(clear.shape, np.bool_), reached, clear, frame, goal, disc)
         self._keys, self._items, self._size = np.empty(0), np.empty(0, np.int64), 0
         self._lost, self._until = np.empty(0, np.int64), np.empty(0)
         self._losses = self._followed = self._begun = 0  # of the lost cells: all, and those done with
         self._at = self._to = self._ordered_for = (0, 0)
+        self._edge = 0  # the cell of the grid's edges that the front is to begin at next
         self.found: Found | None = None  # None before it has begun
         self.touched = 0  # cells that the last call of `go_on` had to do with
 
@@ -124,7 +131,7 @@ class Way:
         """Go on towards a robot at (x, y), m in the grid's frame, by at most so many cells."""
         self._look_at(x, y)
         self.touched = 0
-        if self.found is None or self._losses or not self._settled():
+        if self.found in (None, Found.NOT_YET) or self._losses or not self._settled():
             self.found = self._search(cells)
         return self.found
 
@@ -145,11 +152,18 @@ class Way:
         return arrived and bool(self._keys[0] - moved > enough)
 
     def _search(self, cells: int) -> Found:
-        if self.found is None:
-            self._grow_heap(2 * sum(self.clear.shape))
-            self._size = f.begin(self._front, self._keys, self._items, self._to)
-            self._ordered_for = self._to
-            cells -= min(cells, FIRST_TOUCH * self._size)
+        if self._edge < 2 * sum(self.clear.shape):
+            before = self._size
+            if self._edge == 0:
+                self._ordered_for = self._to
+            most = cells // FIRST_TOUCH
+            self._grow_heap(most)
+            self._size, self._edge = f.begin(
+                self._front, self._keys, self._items, self._size, self._ordered_for, self._edge, most
+            )
+            cells -= FIRST_TOUCH * (self._size - before)
+            if self._edge < 2 * sum(self.clear.shape):
+                return Found.NOT_YET
         self._make_room_for(4 * cells)
         before = self._followed
         self._followed, self._losses = f.forget(

@@ -39,7 +39,7 @@ def passable(
     x, y = world.goal
     if clearance(x, y, world.cylinders, world.boxes) < robot_radius:
         return False
-    solution = geodesic_field(world, robot_radius, resolution=cell)
+    solution = geodesic_field(world, robot_radius, resolution=cell, to_start=True)
     reachable = solution.passable(world.start.x, world.start.y)
     return reachable and solution.distance(world.start.x, world.start.y) <= detour * world.straight_distance
 

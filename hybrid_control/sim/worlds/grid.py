@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numba
 import numpy as np
@@ -16,7 +17,9 @@ ESCAPE_SPEED = 0.2  # speed of the front through cells that are too near an obst
 
 
 @numba.njit(cache=True)
-def _solve(clear: FloatArray, radius: float, h: float, gu: float, gv: float) -> FloatArray:
+def _solve(
+    clear: FloatArray, radius: float, h: float, gu: float, gv: float, box: tuple[int, int, int, int]
+) -> FloatArray:
     rows, columns = clear.shape
     field = np.full((rows, columns), math.inf)
     free = clear >= radius
@@ -27,16 +30,31 @@ def _solve(clear: FloatArray, radius: float, h: float, gu: float, gv: float) -> 
                 field[i, j] = near * h
     cost = np.where(free, 1.0, math.inf)
     whole = (0, rows, 0, columns)
+    if box != whole and free[box[0] : box[1], box[2] : box[3]].all():
+        march(field, cost, h, box)
+        return field
     march(field, cost, h, whole)
     # From cells too near an obstacle the way leads out first: a second front enters them from the free ones.
     march(field, np.where(free, math.inf, np.where(clear > 0.0, 1.0 / ESCAPE_SPEED, math.inf)), h, whole)
     return field
 
 
-def geodesic_field(world: World, robot_radius: float = 0.35, resolution: float = 0.05) -> GeodesicField:
+@lru_cache(maxsize=4)  # a world's field is asked for several times, for discs of several radii
+def _clear(
+    cylinders: bytes, boxes: bytes, x0: float, y0: float, resolution: float, rows: int, columns: int
+) -> FloatArray:
+    """The clearance of every cell, (rows, columns) m, which nobody may change."""
+    circles, rectangles = np.frombuffer(cylinders).reshape(-1, 3), np.frombuffer(boxes).reshape(-1, 5)
+    return clearance_map(x0, y0, resolution, rows, columns, circles, rectangles)
+
+
+def geodesic_field(
+    world: World, robot_radius: float = 0.35, resolution: float = 0.05, to_start: bool = False
+) -> GeodesicField:
     """The distance field of a world's standing obstacles towards its goal, within the world's bounds.
 
-    Robot_radius: m, how near the robot's centre may come to an obstacle. ValueError where the goal itself is
+    Robot_radius: m, how near the robot's centre may come to an obstacle. to_start: only what the distance from the
+    world's start follows from is wanted; elsewhere the field may be too large. ValueError where the goal itself is
     not free, or the resolution is no positive number.
     """
     if not (resolution > 0 and robot_radius >= 0):
@@ -45,10 +63,14 @@ def geodesic_field(world: World, robot_radius: float = 0.35, resolution: float =
         )
     xmin, ymin, xmax, ymax = world.bounds
     columns, rows = math.ceil((xmax - xmin) / resolution) + 1, math.ceil((ymax - ymin) / resolution) + 1
-    clear = clearance_map(xmin, ymin, resolution, rows, columns, world.cylinders, world.boxes)
+    clear = _clear(world.cylinders.tobytes(), world.boxes.tobytes(), xmin, ymin, resolution, rows, columns)
     gu, gv = (world.goal[0] - xmin) / resolution, (world.goal[1] - ymin) / resolution
     if clear[round(gv), round(gu)] < robot_radius:
         raise ValueError(f"geodesic field: the goal {world.goal} lies within {robot_radius} m of an obstacle")
-    field = _solve(clear, robot_radius, resolution, gu, gv)
+    box = 0, rows, 0, columns
+    if to_start:
+        i, j = int((world.start.y - ymin) / resolution), int((world.start.x - xmin) / resolution)
+        box = i, min(i + 2, rows), j, min(j + 2, columns)
+    field = _solve(clear, robot_radius, resolution, gu, gv, box)
     free = clear >= robot_radius
     return GeodesicField(xmin, ymin, resolution, robot_radius, world.goal, field, clear, free)

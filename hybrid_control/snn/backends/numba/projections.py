@@ -192,7 +192,9 @@ class Projections:
             memory.op(Scatter(steps=steps, ring=ring, length=length, **common))
         else:
             out, zero = self.wiring.write(name)
-            memory.op(Compressed(column_bytes=4 if wide else 2, out=out, zero=zero, **common))
+            every = np.arange(node.size_in)
+            straight = np.array_equal(pre, every) and np.array_equal(post, every)
+            memory.op(Compressed(straight=straight, column_bytes=4 if wide else 2, out=out, zero=zero, **common))
         lists = Lists(pre, post, pointer, columns)
         self.projections[name] = Projection("csr", drive, pre.size, weights, gain, events, why, lists)
 

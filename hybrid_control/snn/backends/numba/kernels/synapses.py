@@ -188,7 +188,7 @@ def _row_16(weights, columns, size, dst_at, c, like, item):
 
 Compressed = namedtuple(
     "Compressed",
-    "pre post x listed pointer columns column_bytes weights out zero clear gain events",
+    "pre post x listed straight pointer columns column_bytes weights out zero clear gain events",
 )
 
 
@@ -196,8 +196,8 @@ Compressed = namedtuple(
 def _compressed(base, q, tick, like):
     """Sparse weights in compressed rows, one per presynaptic neuron.
 
-    listed: as in Rows. pointer: where each row begins, pre + 1 of them. columns: the postsynaptic neuron of each
-    synapse. column_bytes: 2 or 4.
+    listed: as in Rows. straight: whether every neuron has one synapse, to that of its own number. pointer: where each
+    row begins, pre + 1 of them. columns: the postsynaptic neuron of each synapse. column_bytes: 2 or 4.
     """
     n = q.pre
     x = values_at(base + q.x, n, like)
@@ -211,6 +211,11 @@ def _compressed(base, q, tick, like):
     every = q.listed == 0
     count = n if every else values_at(base + q.listed, 1, I64)[0]
     active = values_at(base + q.listed + 8, n, I32)
+    if every and q.straight:
+        w, count = values_at(weights, n, like), 0
+        for i in range(n):
+            dst[i] += (gain * x[i]) * w[i]
+            events += x[i] != 0
     for k in range(count):
         i = k if every else np.int64(active[k])
         c = gain * x[i]
