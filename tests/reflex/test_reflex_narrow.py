@@ -61,3 +61,18 @@ def test_a_gap_of_the_robots_width_and_10_cm_is_driven_through_slowly_and_a_narr
     bot = Bot(goal=(3.0, 0.0))
     bot.drive(3.0, scan_of(0.40))
     assert bot.x < 0.3
+
+
+@pytest.mark.parametrize("turns", [-7, -1, 1, 20])
+def test_a_gap_is_driven_through_however_often_the_robot_has_turned_round_by_its_odometry(turns):
+    bot = Bot(goal=(3.0, 0.0), gains={"max_speed": 1.0})
+    bot.yaw = math.tau * turns
+    bearings = []
+    bot.drive(12.0, scan_of(0.53), each=lambda b: bearings.append(narrow_bearings(b)) or b.x > 1.2)
+    assert bot.x > 1.2
+    assert np.abs(bearings).max() <= math.pi
+
+
+def narrow_bearings(bot):
+    context = bot.reflex.context[0]
+    return float(context["goal_bearing"]), float(context["gap_bearing"])

@@ -15,7 +15,7 @@ from hybrid_control.navigation.reflex.percept import sector_directions
 from hybrid_control.navigation.reflex.scan import bring_along
 from hybrid_control.navigation.reflex.states import take_up
 from hybrid_control.realtime import address_of, read_mailbox
-from hybrid_control.signals.headings import SECTORS
+from hybrid_control.signals.headings import SECTORS, wrapped
 
 BACK_OFF_CURRENT = 3.0
 CROSSING_LASTS = 0.25  # s for which what crosses the way counts as near: by then scans tell that it moves
@@ -161,7 +161,7 @@ def _look_for_gap(c: Any) -> tuple[float, bool]:
         return float(g.clearance), False  # where it does not fit, whatever is there is to be driven around
     least = max(room - CENTRED, LEAST_CLEARANCE)
     c.narrow = min(max((ENOUGH - least) / (ENOUGH - LEAST_CLEARANCE), 0.0), 1.0)
-    c.gap_bearing = c.goal_bearing + _through(left, left_along, right, right_along)
+    c.gap_bearing = wrapped(c.goal_bearing + _through(left, left_along, right, right_along))
     return float(min(least, g.clearance)), True
 
 

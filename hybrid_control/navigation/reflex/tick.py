@@ -18,6 +18,7 @@ from hybrid_control.navigation.reflex.feed import feed, receive
 from hybrid_control.navigation.reflex.limit import limit, stand
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.realtime import TICK_OK, address_of, write_mailbox
+from hybrid_control.signals.headings import wrapped
 from hybrid_control.snn.backends.numba.kernels import OK, step_arena
 
 LONG_AGO = -(2**62)  # ns, of the loop's clock
@@ -82,7 +83,7 @@ def aim(c: Any, now_ns: int) -> None:
             dx += m.linear_y * age * math.sin(yaw)
             dy -= m.linear_y * age * math.cos(yaw)
         c.goal_distance = math.hypot(dx, dy)
-        c.goal_bearing = math.atan2(dy, dx) - yaw
+        c.goal_bearing = wrapped(math.atan2(dy, dx) - yaw)
     command = c.command
     command.mode, command.reason = _mode(c, now_ns)
     c.driving = command.mode == Mode.HYBRID or command.mode == Mode.REFLEX_ONLY
