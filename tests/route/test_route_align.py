@@ -166,3 +166,15 @@ def test_the_point_on_the_way_leads_to_the_true_goal_although_the_odometry_drift
     distance, bearing = believed.to_body(aim.x, aim.y)
     assert distance == pytest.approx(1.0, abs=0.05)
     assert bearing == pytest.approx(0.0, abs=0.07)
+
+
+def test_odometry_whose_yaw_goes_from_pi_to_minus_pi_is_believed_as_much_as_any():
+    spreads = []
+    for before, after in ((0.5, 0.6), (math.pi - 0.05, -math.pi + 0.05)):
+        memory = RouteMemory(Pose(yaw=before), Goal(0, 4.0, 0.0))
+        for k, yaw in enumerate((before, after)):
+            stamp = k * 10**8
+            empty = RangeScan(stamp, -math.pi, math.tau / 360, 0.05, 10.0, np.full(360, np.inf, np.float32))
+            memory.remember(empty, Odometry(stamp, Pose(yaw=yaw), Twist(stamp)))
+        spreads.append(memory._spread)
+    np.testing.assert_allclose(spreads[1], spreads[0], atol=1e-9)

@@ -29,7 +29,7 @@ from hybrid_control.navigation.planner.training.labels import (
 )
 from hybrid_control.navigation.states import Settled
 from hybrid_control.signals import Goal, Odometry, Pose, RateVector
-from hybrid_control.signals.headings import HEADINGS
+from hybrid_control.signals.headings import HEADINGS, wrapped
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.grid import GeodesicField, geodesic_field
 
@@ -111,7 +111,7 @@ def expert_wish(
     path = way_ahead(field, frame, x, y, PATH_AHEAD)
     ahead = yaw_along(path, free, frame, x, y, LOOKAHEAD)
     if math.isnan(ahead):
-        return math.atan2(frame[4] - y, frame[3] - x) - yaw, 0.5
+        return wrapped(math.atan2(frame[4] - y, frame[3] - x) - yaw), 0.5
     heading = math.atan2(math.sin(ahead - yaw), math.cos(ahead - yaw))
     beside = math.inf
     for k in range(path.shape[0]):

@@ -23,8 +23,8 @@ GATE = 0.45  # m between a track's predicted place and the cluster that counts a
 READING_SD, HIDDEN_SD, ACCELERATION_SD = 0.03, 0.15, 2.0  # m, m of what is seen in part, m/s²
 SURPRISE = 2.0  # standard deviations off what was foreseen, beyond which a reading says that it moves otherwise now
 COAST = 0.6  # s that a track lives without a reading
-LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 5, 0.12, 0.20  # what makes a track one that moves: -, m, m/s
-LEAST_FRESH = 3  # and readings of it that lay to a part where it had been free
+LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 6, 0.15, 0.20  # what makes a track one that moves: -, m, m/s
+LEAST_FRESH = 4  # and readings of it that lay to a part where it had been free
 FRESH_SHARE = 0.12  # of a cluster's readings, that part
 SLOWED = 0.5  # share of how fast it walked, below which it has halted, or is about to
 FALLS = 1.0  # s in which what is held of how fast it walks follows it down
@@ -218,7 +218,7 @@ def _take(t: Any, thing: Any, dt: float) -> None:
     sd = HIDDEN_SD if thing.hidden else READING_SD
     ex, ey = thing.x - t.x, thing.y - t.y
     grown = ((ex * ex + ey * ey) / (SURPRISE * SURPRISE) - sd * sd) / t.pp
-    if grown > 1.0:  # it has begun to walk, or halted: what was thought of it counts for less
+    if t.moving and grown > 1.0:  # it walks otherwise than it did: what was thought of it counts for less
         t.pp, t.pv, t.vv = grown * t.pp, grown * t.pv, grown * t.vv
     s = t.pp + sd * sd
     gain_p, gain_v = t.pp / s, t.pv / s

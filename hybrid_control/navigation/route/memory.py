@@ -18,6 +18,7 @@ from hybrid_control.navigation.route.front import Disc
 from hybrid_control.navigation.route.grid import Grid
 from hybrid_control.navigation.route.way import Found, Way, farthest_in_sight
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
+from hybrid_control.signals.headings import wrapped
 
 SEEN_TO = 5.0  # m, readings beyond are not used
 ALIGN_NS = 90_000_000  # least time between two scans that are laid over the grid
@@ -113,7 +114,8 @@ class RouteMemory:
         dx, dy = odometry.x - before.x, odometry.y - before.y
         turned = self.correction.yaw
         c, s = math.cos(turned), math.sin(turned)
-        spread = foreseen(self._spread, c * dx - s * dy, s * dx + c * dy, odometry.yaw - before.yaw)
+        turn = wrapped(odometry.yaw - before.yaw)
+        spread = foreseen(self._spread, c * dx - s * dy, s * dx + c * dy, turn)
         (x, y, yaw), self._spread = align(
             self.grid.cells, self.grid.frame, (place.x, place.y, place.yaw), spread, points, facing, time
         )
