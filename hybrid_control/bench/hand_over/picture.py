@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.files import read_json
 from hybrid_control.report.charts import Chart
 
@@ -80,4 +80,7 @@ def main(numbers: Path, svg: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = parser_of("hand_over.picture", __doc__)
+    parser.add_argument("numbers", type=Path, metavar="FILE.json", help="what `measure --json` wrote")
+    parser.add_argument("svg", type=Path, metavar="OUT.svg", help="is written")
+    run(parser, lambda given: main(given.numbers, given.svg))
