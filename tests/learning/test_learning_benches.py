@@ -1,12 +1,17 @@
 """The command lines of the benches of learning: each says what it wants, and in one line what was wrong."""
 
 import io
+import json
 import runpy
 import sys
 import zipfile
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from hybrid_control.bench.hand_over import picture
 
 PLAIN = ("conversion.measure", "hand_over.picture", "mackey_glass.report", "arm.files", "steering", "colanet.converted")
 WITH_TORCH = (
@@ -89,3 +94,23 @@ def test_learning_bench_pictures_say_in_one_line_what_they_cannot_read(tmp_path,
         said = capsys.readouterr().err.strip()
         assert said.startswith(f"python -m hybrid_control.bench.{name}: ")
         assert "\n" not in said
+
+
+def test_learning_bench_draws_errors_over_a_window_and_curves_of_robustness(tmp_path, monkeypatch, capsys):
+    curve = {"0.0": 1.0, "0.5": 2.0, "1.0": 4.0}
+    found = {"window": "2x10", "unit": "px", "errors": {"hybrid": {"by_tick": [1, 2]}, "cold": {"by_tick": [9, 9]}}}
+    numbers = tmp_path / "numbers.json"
+    numbers.write_text(json.dumps(found))
+    asked = (numbers, tmp_path / "errors.svg", "--robustness", tmp_path / "curves.svg")
+    assert start(monkeypatch, "hand_over.picture", *asked) == 2
+    assert "has no curves of robustness; `measure --robustness --json` writes them" in capsys.readouterr().err
+    names = ("late, of a window", "dropped", "events", "events, the ANN at every tick")
+    numbers.write_text(json.dumps(found | {"robustness": dict.fromkeys(names, curve)}))
+    picture.main(numbers, *asked[1::2])
+    assert "cold SNN (above)" in asked[1].read_text()
+    drawn = ElementTree.fromstring(asked[3].read_text())
+    lines = [line.get("points") for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert len(lines) == 4
+    places = np.array([[float(v) for v in point.split(",")] for point in lines[0].split(" ")])
+    heights = 180 - places[:, 1]  # px above the axis of a picture 220 high with 40 below it
+    np.testing.assert_allclose(heights / heights[0], [1.0, 2.0, 4.0], atol=0.01)
