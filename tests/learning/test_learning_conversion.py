@@ -10,10 +10,11 @@ from hybrid_control.ann import multiply_accumulates  # noqa: E402
 from hybrid_control.cli import main  # noqa: E402
 from hybrid_control.cosim.part import Runs  # noqa: E402
 from hybrid_control.cosim.parts.snn import SnnPart  # noqa: E402
-from hybrid_control.learning.conversion.compare import compare  # noqa: E402
+from hybrid_control.learning.conversion.compare import Comparison, compare  # noqa: E402
 from hybrid_control.learning.conversion.convert import convert  # noqa: E402
 from hybrid_control.learning.conversion.onnx_file import ConversionError, OnnxFile  # noqa: E402
 from hybrid_control.learning.conversion.reading import Reader  # noqa: E402
+from hybrid_control.learning.conversion.readout import Readout, quarters  # noqa: E402
 from hybrid_control.learning.conversion.scales import scales  # noqa: E402
 from hybrid_control.learning.conversion.spiking import OPTIONS, Builder  # noqa: E402
 from hybrid_control.snn import Engine, Network  # noqa: E402
@@ -327,6 +328,33 @@ def test_learning_conversion_counts_the_multiply_accumulates_of_the_ann(tmp_path
     net = Net((2, 9, 8))
     path = net.save(tmp_path / "net.onnx", residual(net))
     assert convert(path, images(), calibrated=False).macs == multiply_accumulates(path)
+
+
+def compared(grown, wanted, marks=(2, 4, 6, 8)):
+    """A comparison whose outputs grew by so much in a tick of each quarter, (examples, values, 4), of 8 ticks."""
+    sums = np.cumsum(2.0 * np.asarray(grown, float), axis=2).transpose(0, 2, 1)
+    given = {"y": sums / np.array([2, 4, 6, 8])[:, None]}
+    return Comparison(marks, len(sums), 0, 0, [], [], [], 0.0, given, {}, {"y": np.asarray(wanted, float)})
+
+
+def test_learning_conversion_a_fitted_reading_weighs_quarters_and_adds_what_each_value_lacks():
+    assert quarters(64) == (16, 32, 48, 64)
+    draw = np.random.default_rng(1)
+    weights, offsets = np.array([0.0, -0.5, 0.5, 1.0]), np.array([3.0, -2.0])
+    grown = draw.normal(size=(12, 2, 4))
+    readout = Readout.fitted(compared(grown, grown @ weights + offsets), 8)
+    np.testing.assert_allclose(readout.weights["y"], weights, atol=1e-12)
+    np.testing.assert_allclose(readout.offsets["y"], offsets, atol=1e-12)
+    other = [[[1, 2, 4, 8], [0, 0, 2, 0]]]  # -1 + 2 + 8 + 3 = 12, 1 - 2 = -1
+    np.testing.assert_allclose(readout.read(compared(other, [[0, 0]]))["y"], [[12.0, -1.0]], atol=1e-12)
+
+
+def test_learning_conversion_a_fitted_reading_says_in_one_line_after_which_ticks_to_look():
+    grown = np.ones((2, 1, 4))
+    with pytest.raises(ValueError, match=r"compared after \(2, 4, 6, 9\) ticks; expected \(2, 4, 6, 8\) among them"):
+        Readout.fitted(compared(grown, [[1], [2]], marks=(2, 4, 6, 9)), 8)
+    with pytest.raises(ValueError, match="3 ticks: expected 4 or more"):
+        quarters(3)
 
 
 @pytest.mark.slow
