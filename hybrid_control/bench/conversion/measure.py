@@ -25,7 +25,7 @@ from hybrid_control.bench.conversion.files import networks_in
 from hybrid_control.learning.conversion.compare import MARKS, Comparison, compare
 from hybrid_control.learning.conversion.convert import convert
 from hybrid_control.learning.conversion.picture import picture
-from hybrid_control.learning.conversion.readout import Readout, quarters
+from hybrid_control.learning.conversion.readout import Readout, eighths
 from hybrid_control.learning.conversion.table import comparison_lines
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL, decode_heading
 from hybrid_control.navigation.planner.planner import goal_input
@@ -65,13 +65,13 @@ def photographs(model: Path, archive: Path, size: int, white: float, examples: i
         ]
     data = np.stack([np.asarray(image, np.float32) * (white / 255) for image in images])
     conversion = convert(model, data[:KEPT], TICKS, percentile=99.99)
-    found = compare(conversion, data[KEPT:], sorted({16, 32, 64, 128, 256, *quarters(TICKS)}))
-    learnt = compare(conversion, data[:KEPT], quarters(TICKS))
+    found = compare(conversion, data[KEPT:], sorted({16, 32, 64, 128, 256, *eighths(TICKS)}))
+    learnt = compare(conversion, data[:KEPT], eighths(TICKS))
     _say(model.stem, [*comparison_lines(found, TICKS), _fitted_line(learnt, found)])
 
 
 def _fitted_line(learnt: Comparison, found: Comparison) -> str:
-    """How near it is where each quarter of the ticks has a weight, learnt from other examples."""
+    """How near it is where each eighth of the ticks has a weight, learnt from other examples."""
     (given,) = Readout.fitted(learnt, TICKS).read(found).values()
     (wanted,) = found.wanted.values()
     error = math.sqrt(((given - wanted) ** 2).mean() / wanted.var())

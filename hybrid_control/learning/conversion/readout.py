@@ -1,7 +1,7 @@
-"""A third way to read a converted network: weights for each quarter of the ticks, learnt from examples.
+"""A third way to read a converted network: weights for each eighth of the ticks, learnt from examples.
 
 What the early ticks were wrong about fades in the same way for all outputs of a network, so how an output grew in each
-quarter says where it goes. It needs no labels: the ANN says what is right.
+eighth says where it goes. It needs no labels: the ANN says what is right.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from hybrid_control.learning.conversion.compare import Comparison
 from hybrid_control.learning.conversion.layers import Array
 
-PARTS = 4
+PARTS = 8
 
 
-def quarters(ticks: int) -> tuple[int, ...]:
-    """The ticks after which a comparison has to look, so that it can be read. ValueError for less than 4 ticks."""
+def eighths(ticks: int) -> tuple[int, ...]:
+    """The ticks after which a comparison has to look, so that it can be read. ValueError for less than 8 ticks."""
     if ticks < PARTS:
         raise ValueError(f"{ticks} ticks: expected {PARTS} or more")
     return tuple(ticks * part // PARTS for part in range(1, PARTS + 1))
@@ -25,8 +25,8 @@ def quarters(ticks: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Readout:
-    """Of each tensor of the end: a value is its offset and the sum of what it grew by in a tick of each quarter, times
-    that quarter's weight.
+    """Of each tensor of the end: a value is its offset and the sum of what it grew by in a tick of each eighth, times
+    that eighth's weight.
 
     weights: (PARTS,), the same for all values; offsets: (values,).
     """
@@ -37,7 +37,7 @@ class Readout:
 
     @classmethod
     def fitted(cls, learnt: Comparison, ticks: int) -> Readout:
-        """By least squares on a comparison with examples to learn from, that looked after `quarters(ticks)`."""
+        """By least squares on a comparison with examples to learn from, that looked after `eighths(ticks)`."""
         weights, offsets = {}, {}
         for tensor, wanted in learnt.wanted.items():
             grown = _grown(learnt, tensor, ticks)
@@ -55,8 +55,8 @@ class Readout:
 
 
 def _grown(comparison: Comparison, tensor: str, ticks: int) -> Array:
-    """What each value grew by in a tick of each quarter, (examples, values, PARTS)."""
-    marks, stops = comparison.marks, quarters(ticks)
+    """What each value grew by in a tick of each eighth, (examples, values, PARTS)."""
+    marks, stops = comparison.marks, eighths(ticks)
     if not {*stops} <= {*marks}:
         raise ValueError(f"compared after {marks} ticks; expected {stops} among them")
     given = comparison.given[tensor].astype(np.float64)
