@@ -9,12 +9,11 @@ vehicle after Braitenberg (Vehicles, 1984). `python -m hybrid_control.bench.stee
 
 from __future__ import annotations
 
-import sys
-
 import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.snn import Network, one_to_one
 
@@ -51,4 +50,6 @@ def _away(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 if __name__ == "__main__":
-    steering_network().save(sys.argv[1])
+    parser = parser_of("steering", __doc__)
+    parser.add_argument("file", metavar="FILE.nir", help="is written")
+    run(parser, lambda given: steering_network().save(given.file))

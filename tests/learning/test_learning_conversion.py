@@ -1,19 +1,26 @@
 """From ANN to SNN: every kind of layer, and what can't be converted."""
 
+import io
+import re
+import zipfile
+
 import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from hybrid_control.ann import multiply_accumulates  # noqa: E402
+from hybrid_control.bench.conversion import measure  # noqa: E402
 from hybrid_control.cli import main  # noqa: E402
 from hybrid_control.cosim.part import Runs  # noqa: E402
 from hybrid_control.cosim.parts.snn import SnnPart  # noqa: E402
-from hybrid_control.learning.conversion.compare import compare  # noqa: E402
+from hybrid_control.learning.conversion.compare import Comparison, compare  # noqa: E402
 from hybrid_control.learning.conversion.convert import convert  # noqa: E402
 from hybrid_control.learning.conversion.onnx_file import ConversionError, OnnxFile  # noqa: E402
 from hybrid_control.learning.conversion.reading import Reader  # noqa: E402
+from hybrid_control.learning.conversion.readout import Readout, eighths  # noqa: E402
 from hybrid_control.learning.conversion.scales import scales  # noqa: E402
 from hybrid_control.learning.conversion.spiking import OPTIONS, Builder  # noqa: E402
 from hybrid_control.snn import Engine, Network  # noqa: E402
@@ -329,6 +336,34 @@ def test_learning_conversion_counts_the_multiply_accumulates_of_the_ann(tmp_path
     assert convert(path, images(), calibrated=False).macs == multiply_accumulates(path)
 
 
+def compared(grown, wanted, marks=range(2, 17, 2)):
+    """A comparison whose outputs grew by so much in a tick of each eighth of 16, (examples, values, 8)."""
+    sums = np.cumsum(2.0 * np.asarray(grown, float), axis=2).transpose(0, 2, 1)
+    given = {"y": sums / np.arange(2, 17, 2)[:, None]}
+    return Comparison(
+        tuple(marks), len(sums), 0, 0, [], [], [], 0.0, given, {}, {"y": np.asarray(wanted, float)}
+    )
+
+
+def test_learning_conversion_a_fitted_reading_weighs_eighths_and_adds_what_each_value_lacks():
+    assert eighths(64) == (8, 16, 24, 32, 40, 48, 56, 64)
+    weights, offsets = np.array([0, 0, 0, 0, 0, -0.5, 0.5, 1.0]), np.array([3.0, -2.0])
+    grown = np.random.default_rng(1).normal(size=(12, 2, 8))
+    readout = Readout.fitted(compared(grown, grown @ weights + offsets), 16)
+    np.testing.assert_allclose(readout.weights["y"], weights, atol=1e-12)
+    np.testing.assert_allclose(readout.offsets["y"], offsets, atol=1e-12)
+    other = [[[9, 9, 9, 9, 9, 2, 4, 8], [0, 0, 0, 0, 0, 0, 2, 0]]]  # -1 + 2 + 8 + 3 = 12, 1 - 2 = -1
+    np.testing.assert_allclose(readout.read(compared(other, [[0, 0]]))["y"], [[12.0, -1.0]], atol=1e-11)
+
+
+def test_learning_conversion_a_fitted_reading_says_in_one_line_after_which_ticks_to_look():
+    marks = (2, 4, 6, 8, 10, 12, 14, 17)
+    with pytest.raises(ValueError, match=r"compared after \(2, .*, 17\) ticks; expected \(2, .*, 16\) among them"):
+        Readout.fitted(compared(np.ones((2, 1, 8)), [[1], [2]], marks), 16)
+    with pytest.raises(ValueError, match="7 ticks: expected 8 or more"):
+        eighths(7)
+
+
 @pytest.mark.slow
 def test_learning_conversion_sets_initial_potentials_that_bring_few_ticks_nearer(tmp_path):
     net = Net((2, 9, 8))
@@ -377,3 +412,24 @@ def test_learning_conversion_command_says_in_one_line_what_it_cannot_convert(tmp
     said = capsys.readouterr().err.strip()
     assert "(Sigmoid) cannot be converted: a ReLU in its place" in said
     assert "\n" not in said
+
+
+def test_learning_conversion_bench_reads_photographs_in_all_ways(tmp_path, capsys):
+    net = Net((8, 8, 3))
+    seen = net.conv(net.add("Transpose", "x", perm=[0, 3, 1, 2]), 3, 4)
+    mean = net.add("Flatten", net.add("GlobalAveragePool", net.add("Relu", seen)))
+    path = net.save(tmp_path / "net.onnx", net.dense(mean, 4, 3))
+    draw = np.random.default_rng(3)
+    with zipfile.ZipFile(tmp_path / "photographs.zip", "w") as archive:
+        for k in range(150):
+            file = io.BytesIO()
+            Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).save(file, "PNG")
+            archive.writestr(f"{k}.png", file.getvalue())
+    asked = [str(path), str(tmp_path / "photographs.zip"), "8", "1", "--examples", "20"]
+    measure.main(["photographs", *asked])
+    lines = capsys.readouterr().out.splitlines()
+    ticks = [8, 16, 24, 32, 40, 48, 56, 64, 128, 256]
+    assert [int(line.split()[0]) for line in lines[2:12]] == ticks
+    fitted = re.fullmatch(r"fitted by 128 others, 64 ticks: error (.+) %, same class (.+) %", lines[-2])
+    assert float(fitted[1]) < 10.0
+    assert float(fitted[2]) > 80.0

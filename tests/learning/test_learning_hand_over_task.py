@@ -143,6 +143,10 @@ def test_hand_over_variants_are_measured_as_they_are_meant(data, monkeypatch):
     right, silent = measure.of_snn(whole, ticks), measure.of_snn(whole, ticks, dropped=1.0)
     np.testing.assert_array_equal(right[:, 0], silent[:, 0])
     assert not np.array_equal(right[:, 1], silent[:, 1])
+    some = measure.of_snn(whole, ticks, dropped=0.3)[:, 1]
+    heard = [np.abs(some[k] - right[k, 1]).max() < 1e-3 for k in range(3)]
+    assert sorted(set(heard)) == [False, True]  # drawn for each sequence
+    np.testing.assert_allclose(some[~np.array(heard)], silent[~np.array(heard), 1], atol=1e-3)
     late = measure.of_snn(whole, ticks, late=2)
     np.testing.assert_array_equal(late[:, 0], right[:, 0])
     assert not np.array_equal(late[:, 1], right[:, 1])

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.bench.arm.networks import Features, kinematics, policy
 from hybrid_control.bench.arm.patterns import FORESIGHT
 from hybrid_control.bench.arm.spiking import foresight_network, level_network, servo_network
@@ -94,4 +94,6 @@ def _save(
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    parser = parser_of("arm.files", __doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="is written to")
+    run(parser, lambda given: write(given.folder))

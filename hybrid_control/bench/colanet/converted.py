@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm, trange
 
 from hybrid_control.ann import OnnxModel
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.bench.colanet.compare import Array, Split, colanet
 from hybrid_control.bench.colanet.pictures import COPIES, chosen
 from hybrid_control.colanet import PICTURES
@@ -83,16 +84,8 @@ def report(ann: Array, late: Array, y: Array, folds: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: argparse.Namespace) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pictures", type=Path)
-    parser.add_argument("encoder", type=Path)
-    parser.add_argument("--to", required=True, help="tensor of the features")
-    parser.add_argument("--white", type=float, default=1.0, help="the encoder's value of white (%(default)s)")
-    parser.add_argument("--classes", type=int, default=64, help="at most (%(default)s)")
-    parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
-    arguments = parser.parse_args()
     (shape,) = OnnxModel(arguments.encoder).inputs.values()
     images, labels = images_of(arguments.pictures, shape[:2], arguments.white)
     which, y = chosen(labels, arguments.classes)
@@ -112,4 +105,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = parser_of("colanet.converted", __doc__)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("encoder", type=Path)
+    parser.add_argument("--to", required=True, help="tensor of the features")
+    parser.add_argument("--white", type=float, default=1.0, help="the encoder's value of white (%(default)s)")
+    parser.add_argument("--classes", type=int, default=64, help="at most (%(default)s)")
+    parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
+    run(parser, main)

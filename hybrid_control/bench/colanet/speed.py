@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hybrid_control.bench.arguments import parser_of
 from hybrid_control.bench.colanet.compare import Split, baselines, colanet, counts, table
 from hybrid_control.colanet import ACTIVATIONS, Settings
 
@@ -31,6 +32,7 @@ def cost(x: np.ndarray, settings: Settings, copies: int) -> tuple[float, float]:
 
 def main() -> None:
     """Print the table and the costs."""
+    parser_of("colanet.speed", __doc__).parse_args()
     x, y = features(3000)
     split = Split(x[:2000], y[:2000], x[2000:], y[2000:])
     rows = [colanet(split, ACTIVATIONS, copies) for copies in (1, COPIES)]

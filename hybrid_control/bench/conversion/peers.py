@@ -8,7 +8,6 @@ read by the mean of all ticks of the last layer, as their examples do.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from hybrid_control.bench.arguments import parser_of, run
+from hybrid_control.bench.conversion.files import networks_in
 from hybrid_control.bench.conversion.train import NETWORKS
 
 MARKS = (8, 16, 32, 64)
@@ -82,7 +83,7 @@ def _compare(model: nn.Module, run: Run, x: Tensor, y: Tensor) -> Iterator[str]:
 def main(folder: Path, examples: int = 400) -> None:
     """Each network by each tool; `examples`: a multiple of `BATCH`."""
     torch.set_num_threads(1)
-    for path in sorted(folder.glob("*_*.npz")):
+    for path in networks_in(folder):
         with np.load(path) as file:
             data, x, y = (torch.tensor(file[key]) for key in ("calibration", "test_x", "test_y"))
         model = NETWORKS[path.stem.split("_")[1]](data.shape[1])
@@ -99,4 +100,6 @@ def main(folder: Path, examples: int = 400) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = parser_of("conversion.peers", __doc__)
+    parser.add_argument("nets", type=Path, metavar="NETS", help="the folder that `train` filled")
+    run(parser, lambda given: main(given.nets))

@@ -8,7 +8,6 @@ mnist_uint8.npz and sign_digits.tar. Needs torch, as `train` does.
 from __future__ import annotations
 
 import io
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
+
+from hybrid_control.bench.arguments import parser_of, run
 
 Data = dict[str, NDArray[Any]]
 SIGN_SIZE = 32  # pixels of a side
@@ -164,4 +165,7 @@ def main(folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = parser_of("conversion.train", __doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="with mnist_uint8.npz and sign_digits.tar")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder, is made")
+    run(parser, lambda given: main(given.folder, given.out))

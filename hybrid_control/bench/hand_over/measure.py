@@ -28,7 +28,7 @@ from hybrid_control.learning.mirror import State
 from hybrid_control.snn import Engine
 from hybrid_control.snn.energy import HOROWITZ_45NM
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 SHIPPED = Path(__file__).with_name("trained")
 TESTED, AT_ONCE = 120, 40  # sequences; those of a batch
@@ -69,7 +69,7 @@ class Ticks:
         ticks = self.window.ticks
         return list(range(2 * ticks, self.events.shape[1], ticks))
 
-    def before(self, tick: int, part: slice) -> Tensor:
+    def before(self, tick: int, part: slice | Array) -> Tensor:
         """What the ANN sees before a tick."""
         return self.window.seen(self.events[part, tick - self.window.ticks : tick])
 
@@ -134,14 +134,15 @@ def of_snn(
     """Errors of an SNN, with the ANN before it where it has one.
 
     carried: the state is kept from window to window where the ANN says nothing. late: ticks by which what the ANN says
-    comes late; dropped: the share of windows, after the first, in which it says nothing. Until then the SNN goes on.
+    comes late; dropped: the share of windows, after the first of a sequence, in which it says nothing, drawn for each
+    sequence. Until then the SNN goes on.
     """
     count, asked = ticks.window.ticks, bool(whole.both.layers or whole.both.outputs)
     starts = ticks.starts if asked else range(0, ticks.events.shape[1], count)
-    says = np.random.default_rng(11).random(len(starts)) >= dropped
-    says[0] = True
+    heard = np.random.default_rng(11).random((len(ticks.events), len(starts))) >= dropped
+    heard[:, 0] = True
 
-    def part(each: slice) -> Tensor:
+    def part(each: Array, says: Array) -> Tensor:
         state: State | None = None
         at: Tensor | None = None
         found = []
@@ -158,7 +159,15 @@ def of_snn(
                     found.append(values)
         return torch.cat(found, 1)[:, -len(ticks.starts) * count :]
 
-    return ticks.errors(_all(ticks, part))
+    order, parts = [], []
+    patterns, of_pattern = np.unique(heard, axis=0, return_inverse=True)
+    with torch.no_grad():
+        for k, says in enumerate(patterns):
+            same = np.flatnonzero(of_pattern.reshape(-1) == k)
+            for each in np.array_split(same, -(-len(same) // AT_ONCE)):
+                order.append(each)
+                parts.append(part(each, says))
+    return ticks.errors(torch.cat(parts)[np.argsort(np.concatenate(order))])
 
 
 def multiplications(network: nn.Module, example: Tensor) -> int:

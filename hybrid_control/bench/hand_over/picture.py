@@ -1,13 +1,16 @@
-"""Error over the ticks of a window as an SVG: `python -m hybrid_control.bench.hand_over.picture FILE.json OUT.svg`."""
+"""Error over the ticks of a window as an SVG: `python -m hybrid_control.bench.hand_over.picture FILE.json OUT.svg`.
+
+With `--robustness OUT.svg` also what becomes of it where the ANN is late or silent, or the events are fewer or more.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.files import read_json
 from hybrid_control.report.charts import Chart
 
@@ -28,6 +31,13 @@ STYLE = (
     ".chart{font:12px sans-serif;background:#fff}.grid{stroke:#ddd}.tick{fill:#555}"
     "polyline{fill:none;stroke-width:2}"
 )
+PANELS = {
+    "the ANN late, of a window": ("late, of a window",),
+    "share of windows without the ANN": ("dropped",),
+    "events, of all; grey: ANN at every tick": ("events", "events, the ANN at every tick"),
+}
+"""Curves of robustness, by what stands below them."""
+WIDE = 240  # px, of each
 ROOM = 1.15  # above the highest curve
 FAR = 3.0  # times as high as the lowest curve, from which on one may leave the picture
 
@@ -72,12 +82,43 @@ def picture(errors: Mapping[str, Mapping[str, Sequence[float]]], per_tick: float
     return f"{begin}><style>{STYLE}{colours}</style>{ground}{inner}{words}</svg>\n"
 
 
-def main(numbers: Path, svg: Path) -> None:
+def curves(found: Mapping[str, Mapping[str, float]], unit: str) -> str:
+    """The curves of `robustness` side by side, with one axis of error."""
+    top = ROOM * max(max(curve.values()) for curve in found.values())
+    panels = ""
+    for k, (title, names) in enumerate(PANELS.items()):
+        ends = [float(x) for x in found[names[0]]]
+        chart = Chart((min(ends), max(ends)), (0.0, top), width=WIDE, height=220, label=title, sides=(36, 8))
+        chart.bottom = 40
+        for name, css in zip(names, ("hybrid", "ann"), strict=False):
+            x, y = zip(*((float(at), error) for at, error in found[name].items()), strict=True)
+            chart.line(np.array(x), np.array(y), css)
+        inner = chart.svg(x_unit="").removesuffix("</svg>").split(">", 1)[1]
+        words = f'<text x="{WIDE // 2}" y="214" text-anchor="middle">{title}</text>'
+        panels += f'<g transform="translate({k * WIDE} 0)">{inner}{words}</g>'
+    colours = f".hybrid{{stroke:{SHOWN['hybrid'][1]}}}.ann{{stroke:{SHOWN['ann_held'][1]}}}"
+    width = WIDE * len(PANELS)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width} 220" role="img" '
+        f'aria-label="error where something is wrong"><style>{STYLE}{colours}</style>'
+        f'<rect width="{width}" height="220" fill="#fff"/>{panels}<text x="4" y="10">{unit}</text></svg>\n'
+    )
+
+
+def main(numbers: Path, svg: Path, robustness: Path | None) -> None:
     """Draw what `measure` wrote."""
     found = read_json(numbers)
     per_tick = float(found["window"].split("x")[1])
     svg.write_text(picture(found["errors"], per_tick, found["unit"]), encoding="utf-8")
+    if robustness is not None:
+        if "robustness" not in found:
+            raise ValueError(f"{numbers}: has no curves of robustness; `measure --robustness --json` writes them")
+        robustness.write_text(curves(found["robustness"], found["unit"]), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = parser_of("hand_over.picture", __doc__)
+    parser.add_argument("numbers", type=Path, metavar="FILE.json", help="what `measure --json` wrote")
+    parser.add_argument("svg", type=Path, metavar="OUT.svg", help="is written")
+    parser.add_argument("--robustness", type=Path, metavar="CURVES.svg", help="is written too")
+    run(parser, lambda given: main(given.numbers, given.svg, given.robustness))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.bench.mackey_glass.series import OFFSETS, PER_LYAPUNOV
 
 WARMUP = round(0.6 * PER_LYAPUNOV)  # points that esn_benchmark.py leaves out
@@ -155,6 +155,9 @@ NETWORKS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {"LSTM": lstm,
 
 def main(out: Path, names: Sequence[str]) -> None:
     """Those named on all offsets, to OUT/peers.json, beside what is there."""
+    for name in names:
+        if name not in NETWORKS:
+            raise ValueError(f"{name}: expected {' or '.join(NETWORKS)}")
     torch.set_num_threads(1)
     path = out / "peers.json"
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -167,4 +170,7 @@ def main(out: Path, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] or list(NETWORKS))
+    parser = parser_of("mackey_glass.peers", __doc__)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that `train` filled")
+    parser.add_argument("names", nargs="*", metavar="|".join(NETWORKS), help="(both)")
+    run(parser, lambda given: main(given.out, given.names or list(NETWORKS)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.bench.mackey_glass.series import interval
 from hybrid_control.snn.energy import HOROWITZ_45NM
 
@@ -143,4 +143,7 @@ def main(out: Path, svg: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = parser_of("mackey_glass.report", __doc__)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that `train` and `peers` filled")
+    parser.add_argument("svg", type=Path, metavar="PICTURE.svg", help="is written")
+    run(parser, lambda given: main(given.out, given.svg))

@@ -8,7 +8,6 @@ began; 1.1 is the other series on which sizes and rates were chosen.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from hybrid_control.bench.arguments import parser_of, run
 from hybrid_control.bench.mackey_glass.forecaster import Course, Learner, counted, forecast
 from hybrid_control.bench.mackey_glass.series import OFFSETS, PAST, constant, cut, interval, series, smape
 from hybrid_control.snn.nir import files
@@ -70,4 +70,7 @@ def main(out: Path, past: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else PAST)
+    parser = parser_of("mackey_glass.train", __doc__)
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder, is made")
+    parser.add_argument("past", type=float, nargs="?", default=PAST, metavar="PAST", help="(%(default)s)")
+    run(parser, lambda given: main(given.out, given.past))
