@@ -172,6 +172,20 @@ def test_of_the_motions_that_are_clear_the_nearest_is_taken():
     assert angular == 0.0
 
 
+def test_the_evasion_does_not_change_its_mind_for_what_is_hardly_better():
+    """Ahead to the left and ahead to the right are clear, the wish points a little to the right of straight on."""
+    times = np.full((SPEEDS, TURNS), 0.5, np.float32)
+    times[AHEAD - 1 :, :2] = times[AHEAD - 1 :, -2:] = HORIZON
+    first = evade(times, 1.0, -0.1, 1.0, 2.2)
+    assert first[2]
+    assert first[1] < 0.0
+    left = (1.0, turn_of(TURNS - 1, 2.2), True)
+    assert evade(times, 1.0, -0.1, 1.0, 2.2, left)[1] > 0.0
+    assert evade(times, 1.0, -0.1, 1.0, 2.2, (*left[:2], False)) == first  # which was only the wish
+    times[AHEAD - 1 :, -2:] = 0.5
+    assert evade(times, 1.0, -0.1, 1.0, 2.2, left)[1] < 0.0
+
+
 def test_the_table_reaches_from_retreat_to_full_speed_and_from_turn_to_turn():
     assert (speed_of(0, 2.0), speed_of(AHEAD, 2.0)) == pytest.approx((-2.0 * RETREAT, 2.0))
     assert (turn_of(0, 1.5), turn_of(STRAIGHT, 1.5), turn_of(TURNS - 1, 1.5)) == pytest.approx(

@@ -169,6 +169,10 @@ CONTEXT = np.dtype(
         ("guard", GUARD),
         ("stuck", np.float64),
         ("back_off", np.float64),
+        # what the evasion gave last, m/s and rad/s, and whether it was another motion than the wish
+        ("evaded_x", np.float64),
+        ("evaded_yaw", np.float64),
+        ("evaded", np.int64),
         # of a base that can't turn on the spot (`turning`)
         ("curvature", np.float64),  # 1/m, of the steering as commanded
         ("leg", np.int64),  # of a turn in legs: 1 ahead, -1 back, 0 for none

@@ -24,6 +24,7 @@ SPREAD = 0.10  # m/s by which the place of what moves grows uncertain
 MARGIN = 0.10  # m kept from it
 STATIC_MARGIN = 0.05  # m kept from what stands, where the robot stops
 TOO_LATE = 0.4  # s within which whatever it does is met
+KEEPS = 0.2  # weight of how far a motion is off the one before, beside how far it is off the wish
 RETREAT = 0.6  # largest speed backwards, as a share of that ahead
 
 ROBOT = np.dtype(
@@ -200,9 +201,16 @@ def _clear_time(
 
 @numba.njit(cache=True, nogil=True)
 def evade(
-    times: Float32Array, linear: float, angular: float, fastest: float, fastest_turn: float
+    times: Float32Array,
+    linear: float,
+    angular: float,
+    fastest: float,
+    fastest_turn: float,
+    before: tuple[float, float, bool] = (0.0, 0.0, False),
 ) -> tuple[float, float, bool]:
     """The motion nearest to the wish that stays clear long enough: (m/s, rad/s, whether it is another one).
+
+    before: what it gave last; of another motion it does not let go for one that is hardly better.
 
     The wish itself where the table's motions around it stay clear for all of HORIZON; a stand where none stays clear
     for long, so that it is as slow as it can be by then.
@@ -216,6 +224,8 @@ def evade(
     if times.max() < TOO_LATE:
         return 0.0, 0.0, True
     best, at_a, at_b = math.inf, 0, 0
+    p = (before[0] / fastest + RETREAT) / (1.0 + RETREAT) * (SPEEDS - 1)
+    q = (before[1] / fastest_turn + 1.0) / 2.0 * (TURNS - 1)
     for i in range(SPEEDS):
         for j in range(TURNS):
             # what lies beside it counts as well: speeds and places are not known so exactly
@@ -225,6 +235,8 @@ def evade(
             )  # fmt: skip
             late = 1.0 - 0.5 * (times[i, j] + min(least, times[i, j])) / HORIZON
             away = ((i - u) / (SPEEDS - 1)) ** 2 + 0.3 * ((j - v) / (TURNS - 1)) ** 2
+            if before[2]:
+                away += KEEPS * (((i - p) / (SPEEDS - 1)) ** 2 + 0.3 * ((j - q) / (TURNS - 1)) ** 2)
             cost = away + 4.0 * late
             if cost < best:
                 best, at_a, at_b = cost, i, j

@@ -42,10 +42,13 @@ def limit(c: Any, now_ns: int) -> None:
         if car and x != command.wish_x:
             w *= x / command.wish_x
     if seen.moving > 0:
-        x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn)
+        before = (c.evaded_x, c.evaded_yaw, c.evaded > 0)
+        x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn, before)
+        c.evaded_x, c.evaded_yaw = x, w
         y = 0.0  # the table has no motions sideways
         if car:
             w = on_a_circle(w, x, c.guard.radius)
+    c.evaded = evading
     wished = x
     if c.narrow > 0.0:
         x = min(x, c.narrow * SLOWLY + (1.0 - c.narrow) * max(g.max_speed, SLOWLY))
@@ -113,7 +116,7 @@ def stand(c: Any) -> None:
     command.allowed_x = command.allowed_y = command.allowed_yaw = 0.0
     command.guarded = 0
     c.stuck = c.back_off = c.curvature = 0.0
-    c.leg = c.legs_failed = c.vain = 0
+    c.leg = c.legs_failed = c.vain = c.evaded = 0
     c.leg_way = 0.0
 
 
