@@ -193,6 +193,7 @@ def test_a_world_that_was_exported_is_driven_in_and_has_no_numbers(tmp_path):
         load_scenes(f"{tmp_path / 'mine.npz'}:0")
 
 
+@pytest.mark.slow
 def test_an_episode_is_the_same_alone_and_among_others():
     harness = Harness(Setup(rules="barn", level="kinematic"))
     among, alone = load_scenes("field:3"), load_scenes("field:2-2")
