@@ -76,10 +76,9 @@ def _check_here(options: RunOptions) -> None:
 
         check_tools()
         wheels = robot.wheels
-        if wheels is None or wheels.number != 2 or wheels.turning_radius > 0.0:
-            steered = wheels is not None and wheels.turning_radius > 0.0
-            has = "steered ones" if steered else 0 if wheels is None else wheels.number
-            raise ValueError(f"--firmware: drives two wheels, and the robot {options.robot!r} has {has or 'none'}")
+        has = "none" if wheels is None else "steered ones" if wheels.turning_radius > 0.0 else str(wheels.number)
+        if has != "2":
+            raise ValueError(f"--firmware: drives two wheels, and the robot {options.robot!r} has {has}")
     contract.load(
         options.model or str(options.parameters["planner_node"].get("model_file", "")) or contract.DEFAULT_MODEL
     )

@@ -115,6 +115,12 @@ def _parts(
 
 
 @numba.njit(cache=True, nogil=True)
+def farthest_corner(outline: Any) -> float:
+    """`Outline.reach` of an OUTLINE."""
+    return math.hypot(outline.half_length + abs(outline.middle), outline.half_width)
+
+
+@numba.njit(cache=True, nogil=True)
 def reach_of(
     twist: tuple[float, float, float], horizon: float, drift: tuple[float, float], nose: float, outline: Any
 ) -> float:

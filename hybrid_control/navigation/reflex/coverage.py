@@ -13,8 +13,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.outline import farthest_corner
 from hybrid_control.navigation.reflex.guard import DEAD, KNOWN, UNLOOKED
-from hybrid_control.navigation.reflex.percept import MAX_POINTS, approach_speed
+from hybrid_control.navigation.reflex.percept import MAX_POINTS, approach_speed, pose_after
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 
 SEES, NOTHING_VALID, NOTHING_IN_RANGE = 0, 1, 2  # what a view as a whole amounts to
@@ -124,9 +125,7 @@ def move_along(coverage: Any, sweep: Any, motion: Any, longest: float) -> None:
     coverage.posed = 0.0 <= age < longest
     if not coverage.posed:
         return
-    yaw = motion.yaw + motion.angular_z * age
-    x = motion.x + motion.linear_x * age * math.cos(yaw) - motion.linear_y * age * math.sin(yaw)
-    y = motion.y + motion.linear_x * age * math.sin(yaw) + motion.linear_y * age * math.cos(yaw)
+    x, y, yaw = pose_after(motion, age)
     if posed:
         c, s = math.cos(coverage.yaw - yaw), math.sin(coverage.yaw - yaw)
         dx, dy = coverage.x - x, coverage.y - y
@@ -165,7 +164,7 @@ def judge(scan: Any, states: NDArray[np.int8], robot: Any) -> None:
     scan.unlooked = scan.dead = 0
     scan.states[:] = states
     outline = robot.outline
-    radius = math.hypot(outline.half_length + abs(outline.middle), outline.half_width) + BEYOND_OUTLINE
+    radius = farthest_corner(outline) + BEYOND_OUTLINE
     for s in range(SECTORS):
         if states[s] == UNLOOKED:
             scan.unlooked += 1

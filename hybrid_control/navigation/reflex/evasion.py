@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.outline import OUTLINE, Outline, outline_distance
+from hybrid_control.geometry.outline import OUTLINE, Outline, farthest_corner, outline_distance
 from hybrid_control.navigation.reflex.guard import REACTION
 from hybrid_control.navigation.reflex.percept import NEAR
 from hybrid_control.parameters import Value
@@ -77,8 +77,8 @@ def clear_times(
     """Fill `times` (SPEEDS, TURNS): s, at most HORIZON, for which each motion stays clear of all that moves.
 
     movers: (n, 7) x, y, vx, vy, radius in the body frame, m and m/s, s for which each counts, and s that the robot has
-    to leave it where it is in it already; standing: (k, 2) m,
-    points before which the robot is taken to stop; motion: a MOTION, of which its speeds now count; robot: a ROBOT.
+    to leave it where it is in it already; standing: (k, 2) m, points before which the robot is taken to stop; motion: a
+    MOTION, of which its speeds now count; robot: a ROBOT.
     """
     turning = np.empty((TURNS, STEPS, 4))
     for b in range(TURNS):  # how fast it turns does not depend on its speed, but for a car
@@ -97,8 +97,7 @@ def _in_reach(standing: FloatArray, motion: Any, robot: Any, target: float) -> F
     """Of what stands, (k, 2) m, that to which the robot comes so near on any motion to a target speed, m/s, that it
     would stop."""
     most, v = robot.acceleration * STEP, motion.linear_x
-    reach = math.hypot(robot.outline.half_length + abs(robot.outline.middle), robot.outline.half_width)
-    reach += STATIC_MARGIN + 1e-6
+    reach = farthest_corner(robot.outline) + STATIC_MARGIN + 1e-6
     for _ in range(STEPS):
         v += min(max(target - v, -most), most)
         reach += abs(v) * STEP
@@ -154,7 +153,7 @@ def _clear_time(
     c = 1.0
     v = motion.linear_x
     halted, near = False, HORIZON
-    around = math.hypot(half_length + abs(ahead), half_width)
+    around = farthest_corner(robot.outline)
     reach = around + STATIC_MARGIN
     for k in range(1, STEPS + 1):
         if not halted:

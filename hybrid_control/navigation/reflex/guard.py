@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.geometry.outline import OUTLINE, displacement, reach_of, stays_clear
+from hybrid_control.geometry.outline import OUTLINE, displacement, farthest_corner, reach_of, stays_clear
 from hybrid_control.navigation.reflex.percept import MAX_POINTS
 from hybrid_control.signals.headings import sector_of, wrapped
 
@@ -221,7 +221,7 @@ def fastest_within(sight: float, age: float, g: Any) -> float:
 @numba.njit(cache=True, nogil=True)
 def _turning_on(angular: float, g: Any) -> float:
     """s that a turn goes on for beyond the reaction, as far as the margin does not cover the way of the corners."""
-    radius = math.hypot(g.outline.half_length + abs(g.outline.middle), g.outline.half_width)
+    radius = farthest_corner(g.outline)
     beyond = 0.5 * angular * angular / g.yaw_acceleration - REACTION * abs(angular)
     uncovered = radius * beyond - g.outline.margin
     return uncovered / (radius * abs(angular)) if uncovered > 0.0 else 0.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.evasion import HORIZON, clear_times
 from hybrid_control.navigation.reflex.ground import GROUND, mark_met, newly_taken
-from hybrid_control.navigation.reflex.percept import MAX_BEAMS
+from hybrid_control.navigation.reflex.percept import MAX_BEAMS, pose_after
 from hybrid_control.navigation.reflex.tracks import CLUSTER, FORGOTTEN, TRACK, TRACKS, clusters, follow, moves
 
 HALTS = 0.75  # s within which who walks may have halted where they are
@@ -51,10 +51,7 @@ def watch(
     watched: a WATCHED; sweep: a SWEEP; beams: its BEAMS; motion: a MOTION, pose and speeds by odometry; robot: a
     ROBOT; scan: a SCAN with its sectors.
     """
-    age = sweep.motion_age
-    yaw = motion.yaw + motion.angular_z * age
-    x = motion.x + motion.linear_x * age * math.cos(yaw) - motion.linear_y * age * math.sin(yaw)
-    y = motion.y + motion.linear_x * age * math.sin(yaw) + motion.linear_y * age * math.cos(yaw)
+    x, y, yaw = pose_after(motion, sweep.motion_age)
     watched.time += sweep.interval
     c, s, turn = math.cos(yaw), math.sin(yaw), yaw + sweep.mount_yaw
     watched.sensor_x = x + sweep.mount_x * c - sweep.mount_y * s

@@ -65,6 +65,15 @@ EDGES = np.stack((np.cos(_EDGE_ANGLES), np.sin(_EDGE_ANGLES)), 1)  # of the sect
 
 
 @numba.njit(cache=True, nogil=True)
+def pose_after(motion: Any, age: float) -> tuple[float, float, float]:
+    """Where a MOTION leads in so many s: x, y in m, yaw in rad, by its speeds in the heading at the end."""
+    yaw = motion.yaw + motion.angular_z * age
+    x = motion.x + motion.linear_x * age * math.cos(yaw) - motion.linear_y * age * math.sin(yaw)
+    y = motion.y + motion.linear_x * age * math.sin(yaw) + motion.linear_y * age * math.cos(yaw)
+    return x, y, yaw
+
+
+@numba.njit(cache=True, nogil=True)
 def lay_out(beams: Any, count: int, sweep: Any) -> None:
     """Work out the directions of a sweep's beams, unless it is shaped as the one before."""
     first, step, turn = sweep.angle_min, sweep.angle_increment, sweep.mount_yaw
