@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from hybrid_control.navigation.bench.settle import (
     wishes,
 )
 from hybrid_control.navigation.planner import contract
-from hybrid_control.navigation.reflex.decode import MOTOR_TIME_CONSTANT
+from hybrid_control.navigation.reflex.decode import MOTOR_TIME_CONSTANT, time_constant
 from hybrid_control.navigation.states import BUMP, Settled
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 
@@ -116,20 +116,26 @@ def picture(off: float, width: float) -> bytes:
     return image.tobytes()
 
 
-def headings_of(times: NDArray[np.int64], neurons: NDArray[np.int64], begin_ns: int, count: int) -> NDArray[np.float64]:
+def headings_of(
+    times: NDArray[np.int64], neurons: NDArray[np.int64], begin_ns: int, count: int, set_ns: Sequence[int] = ()
+) -> NDArray[np.float64]:
     """The ring's heading in rad after each of `count` ms from begin_ns on, as `reflex.decode` has it; NaN: silent.
 
-    times: ns, of spikes of the neurons 0 .. 71 of the ring, any order, some of them of before.
+    times: ns, of spikes of the neurons 0 .. 71 of the ring, any order, some of them of before; set_ns: when the
+    network's states were set.
     """
     before = BEFORE
     at = (times - begin_ns) // MS + before
     known = (at >= 0) & (at < before + count) & (neurons < SECTORS)
     spikes = np.zeros((before + count, SECTORS))
     np.add.at(spikes, (at[known], neurons[known]), 1.0)
-    keep = 1.0 - 1e-3 / MOTOR_TIME_CONSTANT
+    were_set = {(at - begin_ns) // MS + before for at in set_ns}
     rates, vectors = np.zeros(SECTORS), np.empty(before + count, complex)
-    directions = np.exp(1j * HEADINGS)
+    directions, set_for = np.exp(1j * HEADINGS), MOTOR_TIME_CONSTANT
     for k, row in enumerate(spikes):
+        set_for = 0.0 if k in were_set else set_for
+        keep = 1.0 - 1e-3 / time_constant(set_for)
+        set_for += 1e-3
         rates = rates * keep + row * (1.0 - keep) * 1e3
         vectors[k] = rates @ directions
     found: NDArray[np.float64] = np.where(np.abs(vectors) > 1.0, np.angle(vectors), math.nan)[before:]
@@ -139,10 +145,10 @@ def headings_of(times: NDArray[np.int64], neurons: NDArray[np.int64], begin_ns: 
 class Robot:
     """Stands still on blocks in open space, in the process that measures: sensors, goal, and what it hears."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes_states: bool) -> None:
         import rclpy
         from geometry_msgs.msg import PoseStamped
-        from hybrid_control_msgs.msg import RateVector, SpikeTrain
+        from hybrid_control_msgs.msg import RateVector, SpikeTrain, StateVector
         from lifecycle_msgs.srv import ChangeState
         from nav_msgs.msg import Odometry
         from rclpy.executors import SingleThreadedExecutor
@@ -177,10 +183,16 @@ class Robot:
         #: times in ns, and neurons
         self.spikes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         node.create_subscription(RateVector, "planner/rates", self._hear_plan, 10)
+        self.set_ns: list[int] = []  # when the planner said states
         node.create_subscription(SpikeTrain, "reflex/spikes", self._hear_spikes, 10)
+        if takes_states:
+            node.create_subscription(StateVector, "planner/state", self._hear_states, 10)
 
     def _hear_plan(self, message: Any) -> None:
         self.plans.append((time.time_ns(), contract.decode_heading(np.array(message.rates[:SECTORS]))))
+
+    def _hear_states(self, _: Any) -> None:
+        self.set_ns.append(time.time_ns())
 
     def _hear_spikes(self, message: Any) -> None:
         stamp = message.header.stamp
@@ -232,7 +244,7 @@ class Robot:
         if not self.spikes:
             return np.full(AFTER, math.nan)
         times, neurons = (np.concatenate(values) for values in zip(*self.spikes, strict=True))
-        return headings_of(times, neurons, begin_ns, AFTER)
+        return headings_of(times, neurons, begin_ns, AFTER, self.set_ns)
 
     def close(self) -> None:
         """Leave the graph."""
@@ -255,7 +267,7 @@ def trial(robot: Robot, case: str, seed: int) -> dict[str, float]:
             robot.tell(new.goal, 0.0 if sees else off)
 
     robot.turn(DEACTIVATE)
-    robot.spikes = []
+    robot.spikes, robot.set_ns = [], []
     robot.wait(float(rng.uniform(0.0, PLAN)))
     robot.turn(ACTIVATE)
     wish(before or after, before is not None)
@@ -278,7 +290,7 @@ def graph(model: Path, takes_states: bool) -> Iterator[Robot]:
         "rate_to_spike_node": {},
         "planner_node": {"model_file": str(model), "route_memory": "false"},
     }
-    robot = Robot()
+    robot = Robot(takes_states)
     nodes: list[tuple[subprocess.Popen[bytes], Path]] = []
     try:
         for name, values in settings.items():

@@ -71,6 +71,19 @@ def displacement(x: float, y: float, angular: float, time: float) -> tuple[float
 
 
 @numba.njit(cache=True, nogil=True)
+def carried_on(
+    pose: tuple[float, float, float], twist: tuple[float, float, float], time: float
+) -> tuple[float, float, float]:
+    """Where a pose (x, y m, yaw rad) has been carried to a little later by a twist (x, y m/s in the body's frame,
+    angular rad/s): at its speeds in the heading at the end."""
+    x, y, yaw = pose
+    ahead, aside, angular = twist
+    yaw += angular * time
+    c, s = math.cos(yaw), math.sin(yaw)
+    return x + (ahead * c - aside * s) * time, y + (ahead * s + aside * c) * time, yaw
+
+
+@numba.njit(cache=True, nogil=True)
 def _displaced(
     x: float, y: float, angular: float, time: float, yaw: float, cosine: float, sine: float
 ) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The time to the first right command: what is counted, and that initial states at least halve it for a new plan."""
+"""The time to the first right command: what is counted, and that initial states at least halve it."""
 
 import math
 
@@ -34,27 +34,33 @@ def test_settle_counts_from_the_first_plan_that_knows_of_the_wish():
         first_plan([(40, 0.5)], Wish(0.0, -0.5, BUMP))
 
 
-def test_settle_headings_are_put_together_again_from_spikes_as_the_reflex_has_them():
-    blocks = Blocks(None)
+@pytest.mark.parametrize("states", [False, True])
+def test_settle_headings_are_put_together_again_from_spikes_as_the_reflex_has_them(states):
+    blocks = Blocks(read(contract.DEFAULT_MODEL) if states else None)
     blocks.begin(3, 0)
     blocks.reflex.activate()
     blocks.tell(0.3)
     blocks.run(BEFORE, Wish(0.3, 0.5, BUMP))
-    begin = blocks.now
+    begin, were_set = blocks.now, []
+    put = blocks.reflex.put_states
+    blocks.reflex.put_states = lambda given, now: (were_set.append(now), put(given, now))
     headings = blocks.run(AFTER, Wish(0.3, -0.5, BUMP))
     train = blocks.reflex.spikes(blocks.now, blocks.now)
-    found = headings_of(train.stamp_ns + train.offset_ns.astype(np.int64) - 1, train.neuron, begin, AFTER)
+    found = headings_of(train.stamp_ns + train.offset_ns.astype(np.int64) - 1, train.neuron, begin, AFTER, were_set)
+    assert len(were_set) == states
     np.testing.assert_allclose(np.exp(1j * found), np.exp(1j * headings), atol=1e-3)
 
 
-def test_settle_initial_states_at_least_halve_the_time_from_a_new_plan():
+@pytest.mark.parametrize("case", ["new plan", "new goal", "activation, round"])
+def test_settle_initial_states_at_least_halve_the_time_from_a_plan_and_from_what_it_came_of(case):
     settled = read(contract.DEFAULT_MODEL)
-    without, told = (
-        np.median([trial(blocks, "new plan", k)["plan_ms"] for k in range(11)])
-        for blocks in (Blocks(None), Blocks(settled))
-    )
-    assert told < 100.0
-    assert told < 0.5 * without
+    for since, most in (("plan_ms", 50.0), ("event_ms", 120.0)):
+        without, told = (
+            np.median([trial(blocks, case, k)[since] for k in range(11)])
+            for blocks in (Blocks(None), Blocks(settled))
+        )
+        assert told < most
+        assert told < 0.5 * without
 
 
 def test_settle_prints_a_table_and_writes_every_trial(tmp_path, capsys):

@@ -1,11 +1,18 @@
 """The planner's initial states: taken up whole between two ticks, refused where they can't be, nothing while off."""
 
+import math
 import threading
 
 import numpy as np
 import pytest
 
 from hybrid_control.navigation.reflex import InputRefused, Reflex
+from hybrid_control.navigation.reflex.decode import (
+    LEAST_TIME_CONSTANT,
+    MOTOR_TIME_CONSTANT,
+    decode,
+    time_constant,
+)
 from hybrid_control.navigation.reflex.feed import receive
 from hybrid_control.navigation.reflex.states import MOST_POTENTIAL
 from hybrid_control.parameters import ParameterError
@@ -141,3 +148,26 @@ def test_reflex_states_are_refused_while_off_and_nothing_of_a_tick_changes():
 def test_reflex_states_need_the_network_on_this_processor():
     with pytest.raises(ParameterError, match="planner_states: needs the network on this processor"):
         Reflex({"planner_states": True, "backend": "spinnaker", "rate": 1000.0})
+
+
+def test_reflex_states_shorten_the_filter_of_what_the_network_says_for_forty_milliseconds():
+    constants = [time_constant(1e-3 * k) for k in range(100)]
+    assert constants[:6] == [LEAST_TIME_CONSTANT] * 6
+    assert constants[20] == pytest.approx(0.020)
+    assert set(constants[40:]) == {MOTOR_TIME_CONSTANT}
+    # a rate of 1 Hz said 13 ms after the states were set: by 6 ms at first, then by the mean of all since
+    kept = math.prod(1.0 - 1e-3 / c for c in constants[:13])
+    assert kept == pytest.approx((5 / 6) ** 7 * math.prod((k - 1) / k for k in range(7, 13)))
+    assert kept < 0.15
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_reflex_states_that_are_not_taken_leave_the_filter_as_it_is(on):
+    reflex, _ = reflex_of(on)
+    context = reflex.context[0]
+    context["ring_rates"][:], context["set_for"] = 100.0, MOTOR_TIME_CONSTANT
+    decode(context, NOW)
+    np.testing.assert_allclose(context["ring_rates"], 97.5)
+    context["set_for"] = 0.0
+    decode(context, NOW)
+    np.testing.assert_allclose(context["ring_rates"], 97.5 * (5 / 6 if on else 0.975))

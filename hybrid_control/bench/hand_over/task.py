@@ -119,7 +119,7 @@ class Task(ABC):
     parts: ClassVar[tuple[Part, ...]] = ()
     far: ClassVar[float]
     spiking: ClassVar[Spiking]
-    effort: ClassVar[Effort] = Effort()
+    effort: Effort = Effort()
     rate: ClassVar[float] = 1e-2
 
     # -- sequences ------------------------------------------------------------------------------------------

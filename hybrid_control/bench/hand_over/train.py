@@ -7,6 +7,7 @@ OUT already is not trained again, so an interrupted training goes on where a net
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import os
@@ -225,6 +226,12 @@ def _train(have: Trained, name: str, seed: int) -> tuple[str, float]:
     return place.stem, time.monotonic() - begun
 
 
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 1 or more")
+    return int(text)
+
+
 def main() -> None:
     """Train what is missing."""
     parser = argparse.ArgumentParser(
@@ -240,16 +247,25 @@ def main() -> None:
         "--ship", type=Path, metavar="FOLDER", help="train nothing; write ANN and hybrid of seed 0 there as arrays"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    for name, what in (("steps", "steps of each SNN and GRU"), ("batch", "sequences in each of these steps")):
+        parser.add_argument(f"--{name}", type=_count, metavar="N", help=f"{what} (default: the task's)")
     args = parser.parse_args()
     task, window = TASKS[args.task], WINDOWS[args.window]
+    effort = task.effort
+    task.effort = dataclasses.replace(
+        effort,
+        follower=args.steps or effort.follower,
+        gru=args.steps or effort.gru,
+        batch=args.batch or effort.batch,
+    )
     if args.ship is not None:
         for name in ("ann", "hybrid"):
             print(Trained(task, args.out, window).ship(name, 0, args.ship))
         return
     args.out.mkdir(parents=True, exist_ok=True)
     task.sequences(args.out, window)
-    effort = json.dumps(vars(task.effort)) + "\n"
-    (args.out / f"{task.prefix}effort.json").write_text(effort, encoding="utf-8")
+    said = json.dumps(vars(task.effort)) + "\n"
+    (args.out / f"{task.prefix}{window.name}_effort.json").write_text(said, encoding="utf-8")
     have = Trained(task, args.out, window)
     with ProcessPoolExecutor(args.jobs) as pool:
         for names in (["ann"], [*VARIANTS, "gru"]):  # the second kind needs the first

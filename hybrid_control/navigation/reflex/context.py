@@ -184,6 +184,7 @@ CONTEXT = np.dtype(
         ("legs_failed", np.int64),  # legs one after another that went nowhere
         ("rates", np.float64, (4,)),  # left, right, forward, reverse, Hz
         ("ring_rates", np.float64, (SECTORS,)),
+        ("set_for", np.float64),  # s since the planner set the network's states, as far as it matters
         ("slots", np.uint8, (PLAYOUT, CHANNELS)),
         ("board_on", np.int64),  # whether the board's spikes are what counts in this tick
         ("board_seen", np.int64, (OUTPUTS,)),  # spikes of the board that were taken or let go

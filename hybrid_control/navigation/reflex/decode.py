@@ -17,10 +17,17 @@ from hybrid_control.realtime.compiled import store_release
 from hybrid_control.signals.headings import SECTORS
 
 MOTOR_TIME_CONSTANT = 0.040  # s, of the filter that turns motor spikes into a rate
+LEAST_TIME_CONSTANT = 0.006  # s, of the same filter when the network has just been set to another state
 MOTOR_RATE = 250.0  # Hz, rate of a motor population that stands for full speed
 
 _LOG_HEAD, _BOARD_HEAD, _BOARD_OUT = offset("log_head"), offset("board_head"), offset("board_out")
 (_APPROACH, _AROUSAL, _FAR, _GOAL, _MID, _NEAR, _PLANNER, _STUCK) = (p.first for p in BOARD_INPUTS)
+
+
+@njit(cache=True, nogil=True)
+def time_constant(set_for: float) -> float:
+    """s, of the filter so many s after the network's states were set: what it said before is soon forgotten."""
+    return min(max(set_for, LEAST_TIME_CONSTANT), MOTOR_TIME_CONSTANT)
 
 
 @njit(cache=True, nogil=True)
@@ -36,7 +43,10 @@ def decode(c: Any, now_ns: int) -> None:
             left_at = ring_at + 4 * SECTORS
             right_at, forward_at, reverse_at = left_at + 4 * MOTOR, left_at + 8 * MOTOR, left_at + 12 * MOTOR
     ring = view(ring_at, SECTORS, F32)
-    keep = 1.0 - min(1.0, c.dt / MOTOR_TIME_CONSTANT)
+    constant = time_constant(c.set_for) if c.takes_states else MOTOR_TIME_CONSTANT
+    c.set_for = min(c.set_for + c.dt, MOTOR_TIME_CONSTANT)
+    share = min(1.0, c.dt / constant)  # of this tick in the rates
+    keep = 1.0 - share
     x = y = 0.0
     for i in range(SECTORS):
         c.ring_rates[i] *= keep
@@ -46,15 +56,15 @@ def decode(c: Any, now_ns: int) -> None:
         x += c.ring_rates[i] * COSINES[i]
         y += c.ring_rates[i] * SINES[i]
     c.command.heading = math.atan2(y, x) if x * x + y * y > 1.0 else math.nan
-    _motor_rate(c, left_at, 0, now_ns)
-    _motor_rate(c, right_at, 1, now_ns)
-    _motor_rate(c, forward_at, 2, now_ns)
-    _motor_rate(c, reverse_at, 3, now_ns)
+    _motor_rate(c, left_at, 0, share, now_ns)
+    _motor_rate(c, right_at, 1, share, now_ns)
+    _motor_rate(c, forward_at, 2, share, now_ns)
+    _motor_rate(c, reverse_at, 3, share, now_ns)
 
 
 @njit(cache=True, nogil=True)
-def _motor_rate(c: Any, address: int, population: int, now_ns: int) -> None:
-    """Count, log and low-pass the spikes of one motor population."""
+def _motor_rate(c: Any, address: int, population: int, share: float, now_ns: int) -> None:
+    """Count, log and low-pass the spikes of one motor population; share: of this tick in the rate."""
     spikes = view(address, MOTOR, F32)
     first = SECTORS + population * MOTOR
     count = 0
@@ -63,7 +73,7 @@ def _motor_rate(c: Any, address: int, population: int, now_ns: int) -> None:
             count += int(spikes[i])
             _log(c, first + i, now_ns)
     rate = count / (MOTOR * c.dt)
-    c.rates[population] += (rate - c.rates[population]) * min(1.0, c.dt / MOTOR_TIME_CONSTANT)
+    c.rates[population] += (rate - c.rates[population]) * share
 
 
 @njit(cache=True, nogil=True)

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.outline import carried_on
 from hybrid_control.signals.headings import HEADINGS, SECTORS, sector_of
 
 MAX_BEAMS = 4096
@@ -66,11 +67,9 @@ EDGES = np.stack((np.cos(_EDGE_ANGLES), np.sin(_EDGE_ANGLES)), 1)  # of the sect
 
 @numba.njit(cache=True, nogil=True)
 def pose_after(motion: Any, age: float) -> tuple[float, float, float]:
-    """Where a MOTION leads in so many s: x, y in m, yaw in rad, by its speeds in the heading at the end."""
-    yaw = motion.yaw + motion.angular_z * age
-    x = motion.x + motion.linear_x * age * math.cos(yaw) - motion.linear_y * age * math.sin(yaw)
-    y = motion.y + motion.linear_x * age * math.sin(yaw) + motion.linear_y * age * math.cos(yaw)
-    return x, y, yaw
+    """Where a MOTION leads in so many s: x, y in m, yaw in rad."""
+    pose = motion.x, motion.y, motion.yaw
+    return carried_on(pose, (motion.linear_x, motion.linear_y, motion.angular_z), age)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -63,3 +63,4 @@ def take_up(c: Any, now_ns: int) -> None:
         for i in range(states.size[k]):
             potentials[i] = states.values[first + i]
         first += states.size[k]
+    c.set_for = 0.0

@@ -17,6 +17,7 @@ from hybrid_control.navigation.reflex.decode import decode, wish
 from hybrid_control.navigation.reflex.feed import feed, receive
 from hybrid_control.navigation.reflex.limit import limit, stand
 from hybrid_control.navigation.reflex.modes import Mode
+from hybrid_control.navigation.reflex.percept import pose_after
 from hybrid_control.realtime import TICK_OK, address_of, write_mailbox
 from hybrid_control.signals.headings import wrapped
 from hybrid_control.snn.backends.numba.kernels import OK, step_arena
@@ -75,13 +76,8 @@ def aim(c: Any, now_ns: int) -> None:
     if c.goal_known:
         age = (now_ns - c.motion.received_ns) * 1e-9
         c.goal_known = age <= c.gains.value.odometry_timeout
-        m = c.motion.value
-        yaw = m.yaw + m.angular_z * age
-        dx = c.goal.value.x - m.x - m.linear_x * age * math.cos(yaw)
-        dy = c.goal.value.y - m.y - m.linear_x * age * math.sin(yaw)
-        if c.guard.holonomic:
-            dx += m.linear_y * age * math.sin(yaw)
-            dy -= m.linear_y * age * math.cos(yaw)
+        x, y, yaw = pose_after(c.motion.value, age)
+        dx, dy = c.goal.value.x - x, c.goal.value.y - y
         c.goal_distance = math.hypot(dx, dy)
         c.goal_bearing = wrapped(math.atan2(dy, dx) - yaw)
     command = c.command

@@ -21,6 +21,7 @@ from hybrid_control.navigation.route.room import Room, Towards, renew
 Index = NDArray[np.int64]
 
 HIT_NOW = 64  # added to the count of a cell while the scan that hit it is entered
+BARRED = 127  # count of a cell that no scan changes
 CHUNK = 4.0  # m by which it grows at least
 NEIGHBOURS = 0.1  # rad between two rays, at most, that nothing is taken to stand between
 EARLIER = 0.5  # s between two scans that are kept to tell what has come since
@@ -197,6 +198,7 @@ class Grid:
         counts, surfaces = np.zeros(64 * BLOCK, np.int8), np.zeros((64 * BLOCK, 6), np.float32)
         self.cells = Cells(np.zeros(blocks, np.int32), counts, surfaces)
         self._used = np.ones(1, np.int64)  # of the blocks
+        self._barred: list[tuple[float, float]] = []  # m
         self._earlier: list[tuple[float, float, float, Rays]] = []  # two scans: s, m, m
         self._make_room(np.full(self.shape, self._limit, np.float32), np.zeros(self.shape, np.uint16))
 
@@ -248,6 +250,33 @@ class Grid:
         """Measure the room around these cells, row · columns + column, anew before it is asked for."""
         if cells.size:
             self._changed.append(cells)
+
+    def bar(self, x: float, y: float) -> None:
+        """Take the cell at a place, m, for occupied, whatever scans say, until `unbar` or `forget`."""
+        self._spare(1)
+        self._barred.append((x, y))
+        self._count(x, y, BARRED)
+
+    def unbar(self) -> bool:
+        """Open all that was barred; whether anything was."""
+        barred, self._barred = self._barred, []
+        for x, y in barred:
+            self._count(x, y, 0)
+        return bool(barred)
+
+    def _count(self, x: float, y: float, count: int) -> None:
+        """Set the count of the cell at a place, m, in the grid or not."""
+        i, j = math.floor((y - self.y0) / self.cell), math.floor((x - self.x0) / self.cell)
+        rows, columns = self.shape
+        if not (0 <= i < rows and 0 <= j < columns):
+            return
+        table, counts, surfaces = self.cells
+        if table[i // SIDE, j // SIDE] == 0:
+            table[i // SIDE, j // SIDE] = self._used[0]
+            self._used += 1
+        at = place(table, i, j)
+        counts[at], surfaces[at] = count, 0.0
+        self.touch(np.array([i * columns + j]))
 
     def clear(self) -> Room:
         """The room of each cell, (rows, columns) m: from its middle to what is nearest, at most the limit.

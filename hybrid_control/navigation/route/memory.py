@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, line_free
+from hybrid_control.geometry.outline import carried_on
 from hybrid_control.navigation.route.align import align, foreseen, normals, settle
 from hybrid_control.navigation.route.front import Disc
 from hybrid_control.navigation.route.grid import Grid
-from hybrid_control.navigation.route.way import Found, Way, farthest_in_sight
+from hybrid_control.navigation.route.held import Held
+from hybrid_control.navigation.route.way import Found, Way, farthest_in_sight, room_at
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.signals.headings import wrapped
 
@@ -26,6 +28,7 @@ LOOKAHEAD = 1.5  # m
 AHEAD = 3.0  # m, how far away the point is put at most
 AROUND = 1.0  # m around that in which the way is known
 NEAREST = 0.4  # m, and at least: a point that is reached is stopped at
+BARS = 0.35, 1.5  # m of the way ahead, from and to where what holds the robot is taken to be
 CELLS, FINEST, COARSEST = (
     4.3,
     0.04,
@@ -65,6 +68,7 @@ class RouteMemory:
         self._begun: float | None = None  # s, of the first scan; the grid's times count from there
         self._way: Way | None = None  # that is being sought
         self._field: GeodesicField | None = None  # of the way that was found last
+        self._held = Held()
         self.blocked = False  # whether there is no way to the goal
 
     def place(self, pose: Pose) -> Pose:
@@ -84,9 +88,8 @@ class RouteMemory:
         """Enter a scan; the odometry may be a little older than it."""
         age = (scan.stamp_ns - odometry.stamp_ns) * 1e-9
         pose, twist = odometry.pose, odometry.twist
-        yaw = pose.yaw + twist.angular_z * age
-        x = pose.x + twist.linear_x * age * math.cos(yaw)
-        y = pose.y + twist.linear_x * age * math.sin(yaw)
+        motion = twist.linear_x, twist.linear_y, twist.angular_z
+        x, y, yaw = carried_on((pose.x, pose.y, pose.yaw), motion, age)
         ranges = np.where(np.isnan(scan.ranges), 0.0, scan.ranges).astype(np.float64)
         beams: FloatArray = np.arange(ranges.size, dtype=np.float64)
         beams = scan.angle_min + scan.angle_increment * beams + self._lidar.yaw
@@ -154,11 +157,21 @@ class RouteMemory:
             return None
         origin = field.x0, field.y0
         cells = (path - origin) / field.resolution
+        if self._held.look(pose, stamp_ns * 1e-9):
+            self._bar(path, cells, field)
         x, y = path[farthest_in_sight(cells, field.clear, self._disc)]
         away = math.hypot(x - place.x, y - place.y)
         if 0.0 < away < NEAREST:
             x, y = place.x + NEAREST / away * (x - place.x), place.y + NEAREST / away * (y - place.y)
         return Goal(stamp_ns, *self._to_odometry(x, y))
+
+    def _bar(self, path: FloatArray, cells: FloatArray, field: GeodesicField) -> None:
+        """Close the narrowest place of the way ahead (k, 2), m and cells: the robot was held there for long."""
+        away = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))))
+        ahead = np.nonzero((away >= BARS[0]) & (away <= BARS[1]))[0]
+        if ahead.size:
+            room = [room_at(field.clear, *cells[k]) for k in ahead]
+            self.grid.bar(*path[ahead[int(np.argmin(room))]])
 
     def _seek(self, place: Pose) -> GeodesicField | None:
         """The distances of the way that was found last, after the search has gone on; None where there is none."""
@@ -169,7 +182,7 @@ class RouteMemory:
         self._way.touch(*self.grid.changes())
         found = self._way.go_on(place.x, place.y)
         if found is not Found.NOT_YET:
-            self.blocked = found is Found.NO_WAY
+            self.blocked = found is Found.NO_WAY and not self.grid.unbar()
             self._field = self._way.field(AHEAD + AROUND) if found is Found.WAY else None
         return self._field
 
