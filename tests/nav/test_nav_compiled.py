@@ -158,6 +158,14 @@ def test_the_stand_in_wishes_what_the_expert_wishes():
         assert speed == pytest.approx(expert_speed(field, world, pose, heading), abs=1e-9)
 
 
+@pytest.mark.parametrize("worlds", ["gaps:3", "spiral:3"])
+def test_the_stand_in_for_the_memory_knows_ways_as_tight_as_the_memory_and_goes_round_the_wall_at_the_goal(worlds):
+    harness = Harness(Setup(level="kinematic", seed=23))
+    rows = [harness.run("hybrid", scene, k, 0) for k, scene in enumerate(load_scenes(worlds, 23))]
+    assert [row["success"] for row in rows] == [True] * 3
+    assert max(row["time"] for row in rows) < 45.0
+
+
 def test_pictures_cannot_fail_where_there_are_none():
     with pytest.raises(ValueError, match="needs pictures"):
         Setup(level="kinematic", fault="black")

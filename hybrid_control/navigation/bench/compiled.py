@@ -40,7 +40,7 @@ from hybrid_control.navigation.reflex.states import STATES, fill
 from hybrid_control.navigation.reflex.tick import run_tick
 from hybrid_control.navigation.route.guide import PERIOD_NS
 from hybrid_control.navigation.route.memory import AHEAD, LOOKAHEAD, NEAREST, disc
-from hybrid_control.navigation.route.way import farthest_in_sight
+from hybrid_control.navigation.route.way import farthest_in_sight, room_on
 from hybrid_control.navigation.states import POPULATIONS, Settled
 from hybrid_control.navigation.states import channels as drives
 from hybrid_control.realtime import address_of, write_mailbox
@@ -177,11 +177,18 @@ def _reckon(run: Any, motion: Any, counts: FloatArray, state: FloatArray, dt: fl
 
 
 @numba.njit(cache=True, nogil=True)
+def _cells(frame: FloatArray, x: float, y: float) -> tuple[float, float]:
+    """A place in cells of a field, u column, v row."""
+    return (x - frame[0]) / frame[2], (y - frame[1]) / frame[2]
+
+
+@numba.njit(cache=True, nogil=True)
 def _aim(run: Any, to_goal: Way, state: FloatArray, motion: Any, goal: Any) -> None:
     """Set the goal to the point that a route memory which knows map and place would give, in the odometry's frame."""
     frame, x, y = to_goal.frame, state[X], state[Y]
     dx, dy = frame[3] - x, frame[4] - y
-    if math.hypot(dx, dy) >= LOOKAHEAD:
+    (u0, v0), (u1, v1) = _cells(frame, x, y), _cells(frame, frame[3], frame[4])
+    if math.hypot(dx, dy) >= LOOKAHEAD or room_on(to_goal.clear, u0, v0, u1, v1) <= 0.0:
         path = way_ahead(to_goal.field, frame, x, y, AHEAD)
         if path.shape[0] > 1:
             disc = (run.disc[0], run.disc[1], run.disc[2])

@@ -48,9 +48,9 @@ NO_WAY = GeodesicField(
 
 def way_field(world: World) -> GeodesicField:
     """The way to the goal for the largest of a few discs that gets through; `NO_WAY` where none does."""
-    for radius in (EXPERT_RADIUS, 0.34, 0.28, 0.22):
+    for radius, cell in ((EXPERT_RADIUS, 0.1), (0.34, 0.1), (0.28, 0.1), (0.24, 0.05), (0.22, 0.05)):
         try:
-            field = geodesic_field(world, radius, resolution=0.1)
+            field = geodesic_field(world, radius, resolution=cell)
         except ValueError:  # the goal is nearer than that to an obstacle
             continue
         if field.passable(world.start.x, world.start.y):

@@ -63,7 +63,7 @@ def room_at(clear: NDArray[Any], u: float, v: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _room_on(clear: NDArray[Any], u0: float, v0: float, u1: float, v1: float) -> float:
+def room_on(clear: NDArray[Any], u0: float, v0: float, u1: float, v1: float) -> float:
     """The least room on the line between two points, in cells; 0 beyond the grid."""
     n = int(2.0 * math.hypot(u1 - u0, v1 - v0)) + 1
     least = math.inf
@@ -84,7 +84,7 @@ def farthest_in_sight(path: FloatArray, clear: NDArray[Any], disc: tuple[float, 
         room = min(room, room_at(clear, path[k, 0], path[k, 1]))
         enough = min(room, wide)
         enough -= SLACK * min(max(enough - least, 0.0), easy - least)
-        if _room_on(clear, path[0, 0], path[0, 1], path[k, 0], path[k, 1]) >= enough:
+        if room_on(clear, path[0, 0], path[0, 1], path[k, 0], path[k, 1]) >= enough:
             best = k
     return best
 
