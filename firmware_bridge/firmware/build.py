@@ -101,9 +101,9 @@ def build_emulator(out: Path) -> Path:
             [gcc, *_HOST_FLAGS, "-o", str(program), str(SOURCES / "emulator.c"), "-lsimavr", "-lelf", "-lm"]
         )
     except BuildError as error:
-        if "simavr" in str(error) or "lelf" in str(error):
+        if "simavr" in str(error) or "elf" in str(error):
             raise BuildError(
-                "libsimavr is not installed; on Debian and Ubuntu: apt install libsimavr-dev libelf-dev"
+                "libsimavr or libelf is not installed; on Debian and Ubuntu: apt install libsimavr-dev libelf-dev"
             ) from None
         raise
     return program

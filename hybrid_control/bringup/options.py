@@ -64,7 +64,7 @@ class RunOptions:
     def check(self) -> None:
         """ValueError, which names the option, for a value out of range or two that exclude each other."""
         if not 0 < self.duration <= 3600:
-            raise ValueError(f"--duration {self.duration:g}: expected 0 .. 3600 s")
+            raise ValueError(f"--duration {self.duration:g}: expected more than 0 s, at most 3600")
         if not 0 < self.real_time_factor <= 100:
             raise ValueError(
                 f"--real-time-factor {self.real_time_factor:g}: expected more than 0, at most 100"

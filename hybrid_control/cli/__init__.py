@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         description="A robot control node that pairs an ANN planner with a spiking reflex.",
     )
     root.add_argument("--version", action="version", version=f"hybrid-control {__version__}")
-    subparsers = root.add_subparsers(metavar="COMMAND", required=True)
+    subparsers = root.add_subparsers(metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"hybrid_control.cli.{name}").add_commands(subparsers)
     return root
@@ -50,7 +50,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on stderr and exit status 2."""
     with ending_at_once():
-        arguments = parser().parse_args(argv)
+        commands = parser()
+        arguments = commands.parse_args(argv)
+        if not hasattr(arguments, "run"):
+            commands.print_help()
+            return 0
     try:
         return int(arguments.run(arguments))
     except (ValueError, OSError) as error:

@@ -99,6 +99,8 @@ class Trial:
             return Finding(self.name, MISSING, f"no answer within {_TIMEOUT:g} s", self.needed, self.help)
         if process.returncode == 0:
             return Finding(self.name, OK, _last_line(out), self.needed)
+        if "ModuleNotFoundError" in error or "MuJoCo is not installed" in error:
+            return Finding(self.name, MISSING if self.needed else NOTE, _last_line(error), self.needed, _SETUP)
         detail = _last_line(error) or f"ended with status {process.returncode}"
         status = MISSING if self.needed else NOTE
         if self.needed or self.help:
@@ -217,14 +219,15 @@ def boards() -> list[Finding]:
 
 
 def toolchain() -> Finding:
-    """What builds and simulates the microcontroller's firmware."""
-    found = {tool: shutil.which(tool) for tool in ("avr-gcc", "simavr")}
-    header = Path("/usr/lib/avr/include/avr/io.h").is_file()
-    missing = [tool for tool, path in found.items() if path is None] + ([] if header else ["avr-libc"])
-    if not missing:
-        return Finding("AVR toolchain", OK, "avr-gcc, avr-libc, simavr")
-    how = "apt-get install gcc-avr avr-libc simavr libsimavr-dev libelf-dev"
-    return Finding("AVR toolchain", NOTE, f"missing: {', '.join(missing)}", help=how)
+    """What builds and emulates the microcontroller's firmware."""
+    from firmware_bridge.firmware.build import BuildError, check_tools
+
+    try:
+        check_tools()
+    except BuildError as error:
+        what, _, how = str(error).partition("; ")
+        return Finding("AVR toolchain", NOTE, what, help=how)
+    return Finding("AVR toolchain", OK, "gcc, avr-gcc, avr-libc, simavr and libelf")
 
 
 def serial_ports() -> list[Finding]:

@@ -24,7 +24,7 @@ _CHOICES = {p.name: p.choices for p in REFLEX}
 
 def options_of(args: argparse.Namespace) -> RunOptions:
     """What was typed, checked; ValueError or OSError with one line where it can't be."""
-    from hybrid_control.bringup.parameter_files import read_stated
+    from hybrid_control.bringup.parameter_files import params_path, read_stated
     from hybrid_control.navigation.episode import Rules
     from hybrid_control.sim.robots import parted, vehicle_and_notes, with_lidar
 
@@ -46,7 +46,7 @@ def options_of(args: argparse.Namespace) -> RunOptions:
             *(parse_fault(text, "camera") for text in args.camera_fault),
             *(parse_fault(text, "scan") for text in args.scan_fault),
         ),
-        parameters=read_stated(args.params),
+        parameters=read_stated(params_path(args.params) if args.params else None),
     )
     options.check()
     _check_here(options)
@@ -180,9 +180,8 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     add("--kill-board-at", metavar="WHEN", help="test: kill the board's emulator then")
     add(
         "--params",
-        type=Path,
         metavar="FILE",
-        help="parameters of the nodes, a ROS parameter file such as config/sim.yaml",
+        help="parameters of the nodes: a ROS parameter file, or the name of one in config/",
     )
     add(
         "--learner",

@@ -105,7 +105,7 @@ def _train_snn(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ValueError("torch is not installed: pip install 'hybrid-control[train]'") from None
+        raise ValueError("torch is not installed: pip install '.[train]' in the repository") from None
     a = arguments
     settings = Settings(a.epochs, a.batch, a.window, a.rate, a.clip, a.seed, a.held_out, a.jobs)
     loss, surrogate = Loss(a.loss, a.van_rossum_tau), Surrogate(a.surrogate, a.slope)
@@ -164,7 +164,7 @@ def _train(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "onnx", "onnxscript"):
             raise
-        raise ValueError(f"{error.name} is not installed: pip install 'hybrid-control[sim,train]'") from None
+        raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
     path = train_planner(Settings(arguments.out, plan, arguments.epochs, arguments.jobs, arguments.resume))
     sys.stdout.write(f"{path}\n{path.with_suffix('.md')}\n")
     return 0

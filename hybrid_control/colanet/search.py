@@ -288,7 +288,7 @@ def _evolve(plan: Plan, values: Callable[[list[Genes]], list[float]]) -> None:
     try:
         from deap import base, tools
     except ImportError as error:
-        raise ValueError(f"the search needs deap ({error}): pip install 'hybrid-control[search]'") from None
+        raise ValueError(f"the search needs deap ({error}): pip install '.[search]' in the repository") from None
 
     class Fitness(base.Fitness):
         weights = (1.0,)

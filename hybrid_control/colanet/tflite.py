@@ -26,7 +26,7 @@ class TfliteModel:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise ModelError(
-                f"{path}: TFLite needs ai-edge-litert ({error}): pip install 'hybrid-control[tflite]'"
+                f"{path}: TFLite needs ai-edge-litert ({error}): pip install '.[tflite]' in the repository"
             ) from None
         self.path = str(path)
         if not Path(path).is_file():

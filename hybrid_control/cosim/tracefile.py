@@ -209,7 +209,7 @@ def _ros_reader(channel: Any, schema: Any) -> _Ros | None:
     try:
         from mcap_ros2.decoder import DecoderFactory
     except ImportError:
-        raise ValueError("ROS messages need mcap-ros2-support: pip install 'hybrid-control[sim]'") from None
+        raise ValueError("ROS messages need mcap-ros2-support: pip install '.[sim]' in the repository") from None
     factory = DecoderFactory()
     return _Ros(channel.topic, field, lambda data: factory.decoder_for("cdr", schema)(data))  # type: ignore[misc]
 

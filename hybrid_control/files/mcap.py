@@ -29,7 +29,7 @@ class McapWriter:
         try:
             from mcap.writer import CompressionType, Writer
         except ImportError:
-            raise ValueError("MCAP files need mcap: pip install 'hybrid-control[sim]'") from None
+            raise ValueError("MCAP files need mcap: pip install '.[sim]' in the repository") from None
         self.note = ""
         self._path = path
         self._schemas: dict[str, int] = {}
@@ -132,7 +132,7 @@ class McapRecords:
             from mcap.stream_reader import StreamReader, breakup_chunk
         except ImportError:
             raise ValueError(
-                f"{self._path}: MCAP files need mcap: pip install 'hybrid-control[sim]'"
+                f"{self._path}: MCAP files need mcap: pip install '.[sim]' in the repository"
             ) from None
         # what mcap and its decompressors raise on bytes that are not what they should be
         bad_bytes = (

@@ -41,5 +41,5 @@ def import_mujoco() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "mujoco":
             raise
-        raise ValueError("MuJoCo is not installed: pip install 'hybrid-control[sim]'") from None
+        raise ValueError("MuJoCo is not installed: pip install '.[sim]' in the repository") from None
     return mujoco

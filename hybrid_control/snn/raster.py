@@ -19,7 +19,7 @@ def draw_raster(trains: Mapping[str, NDArray[np.floating]], dt: float, path: str
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ValueError("drawing needs matplotlib: pip install 'hybrid-control[sim]'") from error
+        raise ValueError("drawing needs matplotlib: pip install '.[sim]' in the repository") from error
     figure = Figure(figsize=(9, 1 + 2.2 * len(trains)), layout="constrained")
     panels = figure.subplots(len(trains), 1, sharex=True, squeeze=False)[:, 0]
     for panel, (name, values) in zip(panels, trains.items(), strict=True):

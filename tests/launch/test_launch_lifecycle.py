@@ -65,7 +65,7 @@ def made(kind, values, tmp_path):
     """A node's class, and its parameters with what has to be there for it."""
     if kind == "mavlink_bridge_node":
         pytest.importorskip(
-            "pymavlink", reason="pymavlink is not installed: pip install 'hybrid-control[mavlink]'"
+            "pymavlink", reason="pymavlink is not installed: pip install '.[mavlink]' in the repository"
         )
     if kind == "frames_node":
         pytest.importorskip("tf2_msgs.msg", reason=NO_TF)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mavlink_wait import wait_for
 
-pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install 'hybrid-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install '.[mavlink]' in the repository")
 
 from firmware_bridge.link import LinkError
 from firmware_bridge.mavlink import Autopilot, AutopilotConfig, MavlinkError, Setpoint

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mavlink_wait import wait_for
 
-pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install 'hybrid-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install '.[mavlink]' in the repository")
 
 from firmware_bridge.mavlink import Autopilot, AutopilotConfig, MavlinkError, Setpoint
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
-pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install 'hybrid-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install '.[mavlink]' in the repository")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped

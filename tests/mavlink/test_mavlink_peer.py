@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mavlink_wait import wait_for
 
-pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install 'hybrid-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not installed: pip install '.[mavlink]' in the repository")
 
 from mavlink_vehicle import ARDUPILOT, QUAD, ROVER, Vehicle, distance_sensor
 from pymavlink.dialects.v20 import common as m

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import shutil
 
 import pytest
 
 from hybrid_control.bringup.options import Fault, When, parse_fault, parse_when
-from hybrid_control.bringup.parameter_files import read_parameters
+from hybrid_control.bringup.parameter_files import config_folder, read_parameters
 from hybrid_control.cli import doctor, main
 from hybrid_control.cli import sim as commands
 
@@ -24,8 +25,9 @@ def parsed(*arguments):
         (["--robot", "husky"], "unknown robot 'husky'; there are burger, car, jackal"),
         (["--model", "missing.onnx"], "--model: missing.onnx: no such file"),
         (["--network", "missing.nir"], "--network: missing.nir: no such file"),
-        (["--params", "missing.yaml"], "No such file or directory: 'missing.yaml'"),
-        (["--duration", "0"], "--duration 0: expected 0 .. 3600 s"),
+        (["--params", "missing.yaml"], "params_file: missing.yaml: no such file"),
+        (["--params", "turtlebot"], "params_file: no 'turtlebot' in config/, there are board,"),
+        (["--duration", "0"], "--duration 0: expected more than 0 s, at most 3600"),
         (["--duration", "nan"], "--duration nan: expected"),
         (["--real-time-factor", "-1"], "--real-time-factor -1: expected more than 0"),
         (["--seed", "-1"], "--seed -1: expected 0 .."),
@@ -46,6 +48,19 @@ def test_sim_refuses_a_mistake_in_one_line_with_status_2(arguments, said, capsys
     assert said in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())  # nothing half-done
+
+
+def test_sim_takes_a_parameter_file_of_config_by_its_name():
+    named, by_path = (parsed("--params", p) for p in ("quad", str(config_folder() / "quad.yaml")))
+    assert named.parameters == by_path.parameters
+    assert named.parameters["reflex_node"]
+
+
+def test_no_command_prints_what_there_is(capsys):
+    assert main([]) == 0
+    said = capsys.readouterr()
+    assert not said.err
+    assert all(name in said.out for name in ("sim", "up", "doctor", "bench"))
 
 
 def test_sim_refuses_the_viewer_without_a_display(monkeypatch):
@@ -113,12 +128,22 @@ def test_doctor_tells_ok_from_missing_and_how_to_get_it():
     good = doctor.Trial("good", "print('all is well')", True, "")
     bad = doctor.Trial("bad", "raise RuntimeError('no luck')", True, "try again")
     optional = doctor.Trial("optional", "raise SystemExit('not permitted: ask for it')", False, "")
-    findings = [t.finish(t.start()) for t in (good, bad, optional)]
+    absent = doctor.Trial("absent", "import no_such_package", True, "apt-get install it")
+    findings = [t.finish(t.start()) for t in (good, bad, optional, absent)]
     assert [(f.status, f.detail, f.help) for f in findings] == [
         ("ok", "all is well", ""),
         ("missing", "RuntimeError: no luck", "try again"),
         ("note", "not permitted", "ask for it"),
+        ("missing", "ModuleNotFoundError: No module named 'no_such_package'", doctor._SETUP),
     ]
+
+
+def test_doctor_names_the_package_that_the_firmware_lacks(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "avr-gcc" else f"/usr/bin/{name}")
+    found = doctor.toolchain()
+    assert found.status == "note"
+    assert "avr-gcc" in found.detail
+    assert "apt install gcc-avr avr-libc" in found.help
 
 
 def test_doctor_reads_the_governor(tmp_path):

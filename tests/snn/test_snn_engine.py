@@ -584,3 +584,7 @@ def test_a_convolutional_net_of_30000_neurons_agrees_event_driven_and_dense():
 
 def test_errors_are_value_errors():
     assert issubclass(GraphError, ValueError)
+
+
+def test_an_engine_is_shown_by_its_populations_and_ends():
+    assert repr(Engine(pair(size=3))) == "Engine(a 3, b 3; drive, x -> ; dt 0.001 s, float32)"

@@ -1,6 +1,6 @@
 """CoLaNET beside what else classifies the same inputs: accuracy, and time per sample learnt and tested.
 
-The others come from scikit-learn, which only these measurements need: pip install 'hybrid-control[baselines]'.
+The others come from scikit-learn, which only these measurements need: pip install '.[baselines]' in the repository.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def baselines(split: Split, saturation: float, linear: bool = False) -> list[Row
         from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
     except ImportError as error:
         raise ValueError(
-            f"baselines need scikit-learn ({error}): pip install 'hybrid-control[baselines]'"
+            f"baselines need scikit-learn ({error}): pip install '.[baselines]' in the repository"
         ) from None
     s = Split(split.x / saturation, split.y, split.test_x / saturation, split.test_y)
     classes = np.unique(s.y)

