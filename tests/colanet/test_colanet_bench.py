@@ -54,7 +54,7 @@ def test_colanet_folds_hold_as_much_of_each_class_and_small_classes_are_left_out
 def test_colanet_baselines_say_that_they_need_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
     x = np.zeros((2, 2))
-    with pytest.raises(ValueError, match=r"hybrid-control\[baselines\]"):
+    with pytest.raises(ValueError, match=r"pip install '\.\[baselines\]' in the repository"):
         baselines(Split(x, np.arange(2), x, np.arange(2)), 1.0)
 
 

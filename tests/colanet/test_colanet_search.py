@@ -119,7 +119,7 @@ def test_colanet_search_goes_on_with_more_generations_and_refuses_the_state_of_a
 
 def test_colanet_search_says_that_it_needs_deap(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "deap", None)
-    with pytest.raises(ValueError, match=r"hybrid-control\[search\]"):
+    with pytest.raises(ValueError, match=r"pip install '\.\[search\]' in the repository"):
         s.search(*problem(), TINY, tmp_path / "a.json")
 
 
