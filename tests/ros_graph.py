@@ -164,7 +164,10 @@ class Graph:
 
     def collect(self, kind: type, topic: str, profile: Any = None) -> list[Any]:
         """A list that grows by each message; its arrival (monotonic seconds) is put on as `arrival`."""
-        from rclpy.qos import qos_profile_sensor_data
+        from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+
+        if topic == "/rosout":  # a line may be said once, and before this is known to who says it
+            profile = profile or QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
         messages: list[Any] = []
 

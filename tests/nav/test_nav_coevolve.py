@@ -71,6 +71,7 @@ def test_where_every_number_is_0_the_weights_are_the_hand_built_ones_to_the_bit(
             assert np.asarray(mine.nodes[name].weight).tobytes() == np.asarray(node.weight).tobytes()
 
 
+@pytest.mark.slow
 def test_an_episode_with_every_number_at_its_start_is_the_hand_built_robots():
     (scene,) = load_scenes("forest")
     rows = [Harness(SETUP).run("hybrid", scene, 0, 0)]
