@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from hybrid_control.bench.hand_over.follower import Follower
 from hybrid_control.bench.hand_over.networks import Recurrent
@@ -257,7 +258,7 @@ def of_seed(trained: Trained, seed: int, ticks: Ticks) -> tuple[dict[str, Array]
     """Errors by name of all that was trained with a seed, and what a window of the hybrid costs."""
     network = trained.ann(seed)
     errors, cost = of_ann(network, ticks), {}
-    for name, variant in VARIANTS.items():
+    for name, variant in tqdm(VARIANTS.items(), desc=f"seed {seed}", unit="network"):
         if not trained.has(name, seed):
             continue
         whole = trained.follower(name, seed)
