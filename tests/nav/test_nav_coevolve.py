@@ -99,6 +99,7 @@ def test_each_number_changes_its_own_projections_alike_for_all_headings_and_both
     np.testing.assert_allclose(turn["ring_left"], turn["ring_right"][:, ::-1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_network_written_to_a_file_drives_as_its_numbers_do(tmp_path):
     (scene,) = load_scenes("forest")
     numbers = {

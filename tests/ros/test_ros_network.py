@@ -117,6 +117,7 @@ def test_ros_a_host_that_names_the_robot_gets_nothing_under_localhost(two_hosts)
     assert [said(process) for process in nodes] == [(0, "base,reflex"), (0, "base,reflex"), (0, "stranger")]
 
 
+@pytest.mark.slow
 def test_ros_the_same_host_does_get_in_where_the_range_is_the_subnet(two_hosts):
     # so that the test above is known to see what it looks for
     robot, stranger = two_hosts

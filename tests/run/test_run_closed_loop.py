@@ -229,6 +229,7 @@ def test_run_refuses_a_network_that_is_none_with_one_line_and_status_2(tmp_path)
     assert not processes_that_name(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_run_whose_scans_come_in_another_frame_says_so_in_the_terminal_the_status_and_the_report(tmp_path):
     result = sim(tmp_path, "--params", "config/turtlebot3_waffle.yaml", "--duration", "6")
     why = "no scan yet: scan refused: it is in frame 'lidar', expected 'base_scan'"

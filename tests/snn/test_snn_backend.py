@@ -214,6 +214,7 @@ print(before.run(np.ones((2, 1))).tolist())
 '''
 
 
+@pytest.mark.slow
 def test_a_new_neuron_type_is_one_file(tmp_path):
     # limits 1, 2, 3, 4: spikes at ticks 1, 3, 6 of 7; limits 2, 3, 4: at 2, 5
     (tmp_path / "tired.py").write_text(NEURON)
