@@ -101,7 +101,7 @@ def build_emulator(out: Path) -> Path:
             [gcc, *_HOST_FLAGS, "-o", str(program), str(SOURCES / "emulator.c"), "-lsimavr", "-lelf", "-lm"]
         )
     except BuildError as error:
-        if "simavr" in str(error) or "elf" in str(error):
+        if any(library in str(error) for library in ("simavr", "libelf", "lelf")):
             raise BuildError(
                 "libsimavr or libelf is not installed; on Debian and Ubuntu: apt install libsimavr-dev libelf-dev"
             ) from None

@@ -129,7 +129,7 @@ def headings_of(
     known = (at >= 0) & (at < before + count) & (neurons < SECTORS)
     spikes = np.zeros((before + count, SECTORS))
     np.add.at(spikes, (at[known], neurons[known]), 1.0)
-    were_set = {(at - begin_ns) // MS + before for at in set_ns}
+    were_set = {(ns - begin_ns) // MS + before for ns in set_ns}
     rates, vectors = np.zeros(SECTORS), np.empty(before + count, complex)
     directions, set_for = np.exp(1j * HEADINGS), MOTOR_TIME_CONSTANT
     for k, row in enumerate(spikes):
@@ -182,8 +182,8 @@ class Robot:
         self.plans: list[tuple[int, float]] = []  # when it came, ns; direction, rad
         #: times in ns, and neurons
         self.spikes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-        node.create_subscription(RateVector, "planner/rates", self._hear_plan, 10)
         self.set_ns: list[int] = []  # when the planner said states
+        node.create_subscription(RateVector, "planner/rates", self._hear_plan, 10)
         node.create_subscription(SpikeTrain, "reflex/spikes", self._hear_spikes, 10)
         if takes_states:
             node.create_subscription(StateVector, "planner/state", self._hear_states, 10)

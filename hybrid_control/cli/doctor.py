@@ -99,12 +99,12 @@ class Trial:
             return Finding(self.name, MISSING, f"no answer within {_TIMEOUT:g} s", self.needed, self.help)
         if process.returncode == 0:
             return Finding(self.name, OK, _last_line(out), self.needed)
-        if "ModuleNotFoundError" in error or "MuJoCo is not installed" in error:
-            return Finding(self.name, MISSING if self.needed else NOTE, _last_line(error), self.needed, _SETUP)
         detail = _last_line(error) or f"ended with status {process.returncode}"
         status = MISSING if self.needed else NOTE
-        if self.needed or self.help:
-            return Finding(self.name, status, detail, self.needed, self.help)
+        lacks = "ModuleNotFoundError" in error or "MuJoCo is not installed" in error
+        how = _SETUP if lacks else self.help
+        if self.needed or how:
+            return Finding(self.name, status, detail, self.needed, how)
         what, _, how = detail.partition(": ")
         return Finding(self.name, status, what, self.needed, how)
 

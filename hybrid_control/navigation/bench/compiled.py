@@ -23,6 +23,7 @@ from hybrid_control.navigation.bench.map_planner import (
     erring,
     expert_wish,
     frame_of,
+    in_cells,
     read_out,
     way_ahead,
 )
@@ -177,17 +178,11 @@ def _reckon(run: Any, motion: Any, counts: FloatArray, state: FloatArray, dt: fl
 
 
 @numba.njit(cache=True, nogil=True)
-def _cells(frame: FloatArray, x: float, y: float) -> tuple[float, float]:
-    """A place in cells of a field, u column, v row."""
-    return (x - frame[0]) / frame[2], (y - frame[1]) / frame[2]
-
-
-@numba.njit(cache=True, nogil=True)
 def _aim(run: Any, to_goal: Way, state: FloatArray, motion: Any, goal: Any) -> None:
     """Set the goal to the point that a route memory which knows map and place would give, in the odometry's frame."""
     frame, x, y = to_goal.frame, state[X], state[Y]
     dx, dy = frame[3] - x, frame[4] - y
-    (u0, v0), (u1, v1) = _cells(frame, x, y), _cells(frame, frame[3], frame[4])
+    (u0, v0), (u1, v1) = in_cells(frame, x, y), in_cells(frame, frame[3], frame[4])
     if math.hypot(dx, dy) >= LOOKAHEAD or room_on(to_goal.clear, u0, v0, u1, v1) <= 0.0:
         path = way_ahead(to_goal.field, frame, x, y, AHEAD)
         if path.shape[0] > 1:

@@ -64,9 +64,15 @@ def frame_of(field: GeodesicField) -> FloatArray:
 
 
 @numba.njit(cache=True, nogil=True)
+def in_cells(frame: FloatArray, x: float, y: float) -> tuple[float, float]:
+    """A place, m, in cells of a field: u along its columns, v along its rows."""
+    return (x - frame[0]) / frame[2], (y - frame[1]) / frame[2]
+
+
+@numba.njit(cache=True, nogil=True)
 def way_ahead(field: FloatArray, frame: FloatArray, x: float, y: float, length: float) -> FloatArray:
     """As `GeodesicField.path`: points down the field, in cells, (k, 2); the place alone where there is no way."""
-    u, v = (x - frame[0]) / frame[2], (y - frame[1]) / frame[2]
+    u, v = in_cells(frame, x, y)
     distance = interpolate(field, u, v)
     if not math.isfinite(distance):
         here = np.empty((1, 2))

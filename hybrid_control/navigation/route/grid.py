@@ -253,7 +253,6 @@ class Grid:
 
     def bar(self, x: float, y: float) -> None:
         """Take the cell at a place, m, for occupied, whatever scans say, until `unbar` or `forget`."""
-        self._spare(1)
         self._barred.append((x, y))
         self._count(x, y, BARRED)
 
@@ -270,6 +269,7 @@ class Grid:
         rows, columns = self.shape
         if not (0 <= i < rows and 0 <= j < columns):
             return
+        self._spare(1)
         table, counts, surfaces = self.cells
         if table[i // SIDE, j // SIDE] == 0:
             table[i // SIDE, j // SIDE] = self._used[0]

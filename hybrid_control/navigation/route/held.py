@@ -17,18 +17,18 @@ class Held:
     """Looks at where a robot is from time to time."""
 
     def __init__(self) -> None:
-        self._around: Pose | None = None
-        self._last = Pose()
-        self._begun = self._seen = self._tried = 0.0
+        self._around = self._last = Pose()
+        self._begun = self._tried = 0.0
+        self._seen = -math.inf
 
     def look(self, pose: Pose, time: float) -> bool:
         """Whether the robot, at a pose and a time in s, has driven to and fro about one place for AFTER s; once."""
-        if self._around is None or not 0.0 <= time - self._seen <= PAUSE:
+        if not 0.0 <= time - self._seen <= PAUSE:
             self._begin(pose, time)
         self._tried += math.hypot(pose.x - self._last.x, pose.y - self._last.y)
         self._tried += RADIUS * abs(wrapped(pose.yaw - self._last.yaw))
         self._last, self._seen = pose, time
-        away = math.hypot(pose.x - self._around.x, pose.y - self._around.y) if self._around else 0.0
+        away = math.hypot(pose.x - self._around.x, pose.y - self._around.y)
         if away <= WITHIN and time - self._begun < AFTER:
             return False
         held = away <= WITHIN and self._tried >= TRIES
