@@ -14,7 +14,7 @@ from hybrid_control.geometry.eikonal import FloatArray
 from hybrid_control.navigation.route.cells import SIDE
 from hybrid_control.navigation.route.room import NONE, Room, Towards
 
-AT_ONCE = 200_000  # cells that are filled in one call, where it need not be ready
+AT_ONCE = 300_000  # cells that are filled in one call, where it need not be ready
 Index = NDArray[np.int64]
 Sides = tuple[int, int, int, int]  # top, bottom, left, right
 

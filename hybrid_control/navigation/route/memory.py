@@ -29,12 +29,9 @@ AHEAD = 3.0  # m, how far away the point is put at most
 AROUND = 1.0  # m around that in which the way is known
 NEAREST = 0.4  # m, and at least: a point that is reached is stopped at
 BARS = 0.35, 1.5  # m of the way ahead, from and to where what holds the robot is taken to be
-CELLS, FINEST, COARSEST = (
-    4.3,
-    0.04,
-    0.10,
-)  # cells on half the robot's width, and their sides at least and at most, m
-LEAST, EASY, WIDE = 0.0, 0.085, 0.385  # m beside half the robot's width, of the discs of `route.way`
+CELLS = 5.0  # on half the robot's width
+FINEST, COARSEST = 0.035, 0.10  # m, their sides at least and at most
+LEAST, EASY, WIDE = 0.02, 0.085, 0.385  # m beside half the robot's width, of the discs of `route.way`
 
 
 def disc(half_width: float) -> Disc:
@@ -140,7 +137,7 @@ class RouteMemory:
 
     def point(self, pose: Pose, stamp_ns: int) -> Goal | None:
         """The point to drive to, in the odometry's frame: the farthest within AHEAD m of the way that lies in
-        sight, with as much room beside the straight line as beside the way, or the goal.
+        sight, with as much room beside the straight line as beside the way, and NEAREST m at least, or the goal.
 
         The goal where it is nearer than LOOKAHEAD with nothing between. None where there is no way, which `blocked`
         says, and until the first way is found.
@@ -159,10 +156,12 @@ class RouteMemory:
         cells = (path - origin) / field.resolution
         if self._held.look(pose, stamp_ns * 1e-9):
             self._bar(path, cells, field)
-        x, y = path[farthest_in_sight(cells, field.clear, self._disc)]
-        away = math.hypot(x - place.x, y - place.y)
-        if 0.0 < away < NEAREST:
-            x, y = place.x + NEAREST / away * (x - place.x), place.y + NEAREST / away * (y - place.y)
+        away = np.hypot(path[:, 0] - place.x, path[:, 1] - place.y)
+        nearest = int(np.argmax(np.append(away[:-1] >= NEAREST, True)))  # a robot in a narrow place sees no farther
+        k = max(farthest_in_sight(cells, field.clear, self._disc), nearest)
+        x, y = path[k]
+        if 0.0 < away[k] < NEAREST:
+            x, y = place.x + NEAREST / away[k] * (x - place.x), place.y + NEAREST / away[k] * (y - place.y)
         return Goal(stamp_ns, *self._to_odometry(x, y))
 
     def _bar(self, path: FloatArray, cells: FloatArray, field: GeodesicField) -> None:

@@ -22,7 +22,7 @@ from hybrid_control.navigation.route.room import Room
 
 ESCAPE_COST = 5.0  # of a metre where the robot does not fit
 ESCAPE = 2.0  # m around the robot in which the way leads out from there
-CELLS_AT_ONCE = 90_000  # that a search forgets, begins at anew or reaches between two answers
+CELLS_AT_ONCE = 120_000  # that a search forgets, begins at anew or reaches between two answers
 FIRST_TOUCH = 10  # cells that one at which a front begins counts as: much memory is touched there for the first time
 SLACK = 0.25  # of the room beyond the least, see `farthest_in_sight`
 
