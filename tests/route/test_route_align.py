@@ -161,7 +161,7 @@ def test_the_point_on_the_way_leads_to_the_true_goal_although_the_odometry_drift
         memory.remember(scan_from(true, stamp), odometry(believed, stamp))
     assert math.dist((believed.x, believed.y), (true.x, true.y)) > 0.15
     place = memory.place(believed)
-    assert (place.x, place.y) == pytest.approx((true.x, true.y), abs=0.05)
+    assert (place.x, place.y) == pytest.approx((true.x, true.y), abs=0.04)
     aim = memory.point(believed, 0)
     distance, bearing = believed.to_body(aim.x, aim.y)
     assert distance == pytest.approx(1.0, abs=0.05)
