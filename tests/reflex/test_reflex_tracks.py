@@ -88,6 +88,22 @@ def test_a_post_that_one_walks_past_stays_a_post():
     assert (post["x"], post["y"]) == pytest.approx((2.35, 0.3), abs=0.02)
 
 
+@pytest.mark.parametrize(("share", "moves_then"), [(1 / 20, 0), (1 / 8, 0), (1 / 3, 1), (1.0, 1)])
+def test_what_seems_to_come_to_free_ground_once_in_a_while_does_not_move(share, moves_then):
+    """A post seen from a robot that turns seems to drift; of one who walks a third of the readings at least is new."""
+    tracks = np.zeros(TRACKS, TRACK)
+    every = round(1 / share)
+    for k, (x, y) in enumerate(walks(0.5, 5.0)):
+        follow_all(tracks, at(x, y, fresh=float(k % every == 0)))
+    (track,) = tracks[tracks["alive"] == 1]
+    assert track["moving"] == moves_then
+
+
+def test_one_who_walks_is_told_from_a_post_within_a_third_of_a_second():
+    (track,) = [t for t in walker(*walks(0.8, 0.35)) if t["alive"]]
+    assert track["moving"]
+
+
 @pytest.mark.parametrize("speed", [0.6, 1.0, 1.5])
 def test_a_halt_is_seen_within_three_tenths_of_a_second(speed):
     path = walks(speed, 1.5)

@@ -16,19 +16,28 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.evasion import HORIZON, clear_times
 from hybrid_control.navigation.reflex.ground import GROUND, mark_met, newly_taken
+from hybrid_control.navigation.reflex.matching import SWEPT, Place, keep_sweep, missed_turn
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS, pose_after
 from hybrid_control.navigation.reflex.tracks import CLUSTER, FORGOTTEN, TRACK, TRACKS, clusters, follow, moves
+from hybrid_control.signals.headings import wrapped
 
 HALTS = 0.75  # s within which who walks may have halted where they are
 GOES_ON = 0.7  # s of the way before who has halted that is kept free, for they may go on as they walked before
 AHEAD = 4  # radii before them, of that at most
 LEAVES = 1.0  # s within which the robot leaves what is so kept free, where it stands in it
 PLACES = AHEAD + 2  # in which one thing counts
+BESIDE = 0.2  # m around who walks in which no reading tells of what stands
 
 WATCHED = np.dtype(
     [
         ("time", np.float64),
-        ("sensor_x", np.float64),  # where the newest scan was taken, in the odometry's frame
+        ("x", np.float64),  # m, where the robot was at the newest scan, in the frame of all that is here
+        ("y", np.float64),
+        ("turned", np.float64),  # rad, of that frame against the odometry's, as which it begins
+        ("odometry_x", np.float64),  # m, where odometry had it
+        ("odometry_y", np.float64),
+        ("swept", SWEPT),
+        ("sensor_x", np.float64),  # where the newest scan was taken
         ("sensor_y", np.float64),
         ("sensor_yaw", np.float64),
         ("directions", np.float64, (MAX_BEAMS, 2)),  # of its beams, cosine and sine
@@ -51,13 +60,10 @@ def watch(
     watched: a WATCHED; sweep: a SWEEP; beams: its BEAMS; motion: a MOTION, pose and speeds by odometry; robot: a
     ROBOT; scan: a SCAN with its sectors.
     """
-    x, y, yaw = pose_after(motion, sweep.motion_age)
     watched.time += sweep.interval
-    c, s, turn = math.cos(yaw), math.sin(yaw), yaw + sweep.mount_yaw
-    watched.sensor_x = x + sweep.mount_x * c - sweep.mount_y * s
-    watched.sensor_y = y + sweep.mount_x * s + sweep.mount_y * c
-    watched.sensor_yaw = turn
-    along, across = math.cos(turn), math.sin(turn)
+    x, y, yaw = _go_to(watched, ranges, sweep, beams, pose_after(motion, sweep.motion_age))
+    c, s = math.cos(yaw), math.sin(yaw)
+    along, across = math.cos(watched.sensor_yaw), math.sin(watched.sensor_yaw)
     for k in range(ranges.shape[0]):
         u, v = beams.sensor[k, 0], beams.sensor[k, 1]
         watched.directions[k, 0], watched.directions[k, 1] = along * u - across * v, across * u + along * v
@@ -94,6 +100,50 @@ def watch(
 
 
 @numba.njit(cache=True, nogil=True)
+def _go_to(watched: Any, ranges: Float32Array, sweep: Any, beams: Any, odometry: Place) -> Place:
+    """Where the robot is now in the frame of what is watched, m and rad: odometry's way on from where it was, and
+    turned so that the scan lies over the one before."""
+    c, s = math.cos(watched.turned), math.sin(watched.turned)
+    dx, dy = odometry[0] - watched.odometry_x, odometry[1] - watched.odometry_y
+    x, y = watched.x + c * dx - s * dy, watched.y + s * dx + c * dy
+    seen_from = _sensor(sweep, (x, y, odometry[2] + watched.turned))
+    standing = _without_movers(watched.tracks, ranges, sweep, seen_from)
+    watched.turned = wrapped(watched.turned + missed_turn(watched.swept, standing, sweep, beams, seen_from))
+    watched.x, watched.y, watched.odometry_x, watched.odometry_y = x, y, odometry[0], odometry[1]
+    place = x, y, odometry[2] + watched.turned
+    watched.sensor_x, watched.sensor_y, watched.sensor_yaw = seen_from = _sensor(sweep, place)
+    keep_sweep(watched.swept, ranges, sweep, seen_from)
+    return place
+
+
+@numba.njit(cache=True, nogil=True)
+def _without_movers(tracks: Any, ranges: Float32Array, sweep: Any, sensor: Place) -> Float32Array:
+    """The ranges, NaN where somebody walks: what walks does not tell how the robot has turned."""
+    standing, step = ranges.copy(), sweep.angle_increment
+    for i in range(tracks.shape[0]):
+        t = tracks[i]
+        if not (t.alive and t.moving) or step == 0.0:
+            continue
+        dx, dy, room = t.x - sensor[0], t.y - sensor[1], t.radius + BESIDE
+        bearing = math.atan2(dy, dx) - sensor[2] - sweep.angle_min
+        half = math.asin(min(room / max(math.hypot(dx, dy), room), 1.0))
+        first = math.floor(wrapped(bearing - half) / step)
+        for k in range(first, first + math.ceil(2.0 * half / abs(step)) + 2):
+            at = k % max(round(2.0 * math.pi / abs(step)), 1)
+            if at < standing.shape[0]:
+                standing[at] = np.nan
+    return standing
+
+
+@numba.njit(cache=True, nogil=True)
+def _sensor(sweep: Any, place: Place) -> Place:
+    """Where the sensor is on a robot at a place, m and rad."""
+    c, s = math.cos(place[2]), math.sin(place[2])
+    x, y = place[0] + sweep.mount_x * c - sweep.mount_y * s, place[1] + sweep.mount_x * s + sweep.mount_y * c
+    return x, y, place[2] + sweep.mount_yaw
+
+
+@numba.njit(cache=True, nogil=True)
 def _add(
     near: NDArray[np.float64],
     count: int,
@@ -113,7 +163,7 @@ def _add(
 
 @numba.njit(cache=True, nogil=True)
 def _place(watched: Any, ranges: Float32Array, sweep: Any, thing: Any) -> None:
-    """Bring a cluster into the odometry's frame, and note the share of it that lies where it had been free."""
+    """Bring a cluster into the frame of what is watched, and note the share of it that lies where it had been free."""
     x, y = watched.sensor_x, watched.sensor_y
     fresh = readings = 0
     for m in range(thing.beams):

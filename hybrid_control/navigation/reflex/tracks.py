@@ -1,7 +1,7 @@
 """Small things in scans that stand alone, and the tracks that follow them: a Kalman filter each, constant velocity.
 
-What is no larger than a person is followed in the odometry's frame. It moves if it comes to where the scans had seen
-free ground (`ground`): a row of posts of which ever others come into sight seems to move, but not there.
+What is no larger than a person is followed in a frame that stands still (`movers`). It moves if it comes to where the
+scans had seen free ground (`ground`): a row of posts of which ever others come into sight seems to move, but not there.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ READING_SD, HIDDEN_SD, ACCELERATION_SD = 0.03, 0.15, 2.0  # m, m of what is seen
 SURPRISE = 2.0  # standard deviations off what was foreseen, beyond which a reading says that it moves otherwise now
 COAST = 0.6  # s that a track lives without a reading
 LEAST_READINGS, LEAST_WAY, LEAST_SPEED = 6, 0.15, 0.20  # what makes a track one that moves: -, m, m/s
-LEAST_FRESH = 4  # and readings of it that lay to a part where it had been free
+LEAST_FRESH = 3.5  # and how many of its readings of late lay to a part where it had been free
 FRESH_SHARE = 0.12  # of a cluster's readings, that part
+LATELY = 0.95  # what a reading counts for beside the next
 SLOWED = 0.5  # share of how fast it walked, below which it has halted, or is about to
 FALLS = 1.0  # s in which what is held of how fast it walks follows it down
 FORGOTTEN = 5.0  # s after which how it walked before says nothing of how it will go on
@@ -41,8 +42,8 @@ TRACK = np.dtype(
         ("walk_x", np.float64),  # m/s, its velocity as it walked, or walks
         ("walk_y", np.float64),
         ("stood", np.float64),  # s for which it has been slower than that
+        ("fresh", np.float64),  # readings that lay where it had been free, of late
         ("readings", np.int64),
-        ("fresh", np.int64),  # readings that lay where it had been free
         ("moving", np.int64),  # whether it has been seen to move
     ],
     align=True,
@@ -203,7 +204,7 @@ def _begin(tracks: Any, seen: NDArray[np.bool_], thing: Any) -> None:
         t = tracks[i]
         if t.alive:
             continue
-        t.alive, t.readings, t.fresh, t.moving, t.unseen = 1, 1, 0, 0, 0.0
+        t.alive, t.readings, t.fresh, t.moving, t.unseen = 1, 1, 0.0, 0, 0.0
         t.x, t.y, t.vx, t.vy = thing.x, thing.y, 0.0, 0.0
         t.born_x, t.born_y, t.radius = t.x, t.y, thing.radius
         t.walk_x = t.walk_y = t.stood = 0.0
@@ -236,8 +237,7 @@ def _take(t: Any, thing: Any, dt: float) -> None:
     speed = math.hypot(t.vx, t.vy)
     if speed > FASTEST:
         t.alive = 0
-    if thing.fresh > FRESH_SHARE:
-        t.fresh += 1
+    t.fresh = LATELY * t.fresh + (thing.fresh > FRESH_SHARE)
     far = math.hypot(t.x - t.born_x, t.y - t.born_y) >= LEAST_WAY
     sure = t.readings >= LEAST_READINGS and t.fresh >= LEAST_FRESH
     if far and sure and speed >= max(LEAST_SPEED, 2.0 * math.sqrt(t.vv)):
