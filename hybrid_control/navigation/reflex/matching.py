@@ -22,6 +22,7 @@ FARTHEST = 8.0  # m
 SURFACE = 0.3  # m between two readings beside one another, at most, that are of one surface
 GATES = 0.25, 0.08  # m from it, at most, of a reading that counts: at first, and once most of the turn is known
 READING_SD, SLIP, TURN_SD = 0.03, 0.2, 0.0005  # m; share of a turn; rad
+LEAST_TURN = 0.002  # rad from scan to scan, below which odometry has it right
 LEAST = 30  # readings that count, or nothing is said
 
 # The scan before.
@@ -74,6 +75,8 @@ def missed_turn(swept: Any, ranges: NDArray[np.float32], sweep: Any, beams: Any,
     c, s = math.cos(swept.yaw), math.sin(swept.yaw)
     dx, dy = place[0] - swept.x, place[1] - swept.y
     x, y, turn = c * dx + s * dy, c * dy - s * dx, wrapped(place[2] - swept.yaw)
+    if abs(turn) < LEAST_TURN:
+        return 0.0
     sd = SLIP * abs(turn) + TURN_SD
     missed = 0.0
     for gate in GATES:
