@@ -86,6 +86,9 @@ def _add_snn(what: argparse._SubParsersAction) -> None:
     )
     snn.add_argument("--seed", type=int, default=0, help="of the order of samples")
     snn.add_argument("--jobs", type=int, default=1, help="threads")
+    snn.add_argument(
+        "--device", default="cpu", help="where torch works; on cuda sums have another order than the engine's"
+    )
     snn.add_argument("--resume", action="store_true", help="go on with what is in FOLDER")
     add_options(snn)
     snn.set_defaults(run=_train_snn)
@@ -97,6 +100,7 @@ def _train_snn(arguments: argparse.Namespace) -> int:
     from hybrid_control.snn.nir.files import read
 
     try:
+        from hybrid_control.learning.devices import device_of
         from hybrid_control.learning.losses import Loss
         from hybrid_control.learning.mirror import Mirror
         from hybrid_control.learning.samples import Samples
@@ -110,7 +114,7 @@ def _train_snn(arguments: argparse.Namespace) -> int:
     settings = Settings(a.epochs, a.batch, a.window, a.rate, a.clip, a.seed, a.held_out, a.jobs)
     loss, surrogate = Loss(a.loss, a.van_rossum_tau), Surrogate(a.surrogate, a.slope)
     free, frozen = ([name for name in text.split(",") if name] for text in (a.free, a.frozen))
-    mirror = Mirror(read(a.file), Options(**options_of(a)), free, frozen, surrogate)
+    mirror = Mirror(read(a.file), Options(**options_of(a)), free, frozen, surrogate).to(device_of(a.device))
     task = Task(mirror, Samples.load(a.data, mirror.input_names), loss, a.readout)
     rows = fit(task, settings, a.out, a.resume)
     asked = {key: str(value) for key, value in sorted(vars(a).items()) if key not in ("run", "out", "resume")}

@@ -72,7 +72,7 @@ class Loss:
             return functional.mse_loss(given.mean(1) / dt, wanted)
         if self.name == "mse_voltage":
             return functional.mse_loss(given, wanted)
-        ticks = torch.arange(given.shape[1], dtype=given.dtype)
+        ticks = torch.arange(given.shape[1], dtype=given.dtype, device=given.device)
         age = ticks[:, None] - ticks[None, :]
         kernel = torch.where(age >= 0, torch.exp(-age.clamp(min=0) * dt / self.tau), 0.0)
         difference = torch.einsum("ts,bs...->bt...", kernel, given - wanted)

@@ -63,8 +63,10 @@ class State:
 class _Ticker:
     """Ticks of a schedule with the parameters as they are now."""
 
-    def __init__(self, schedule: Schedule, operations: Mapping[str, Operation], dtype: torch.dtype) -> None:
-        self.schedule, self.dtype = schedule, dtype
+    def __init__(
+        self, schedule: Schedule, operations: Mapping[str, Operation], numbers: Parameters
+    ) -> None:
+        self.schedule, self.numbers = schedule, numbers
         self._bound = {name: operations[name].bind() for name in operations if name in schedule.nodes}
         does = {"take": self._take, "push": self._push, "add": self._add, "put": self._put}
         self._actions: list[tuple[Callable[[str, State], None], str]] = [
@@ -83,7 +85,7 @@ class _Ticker:
         state.tick += 1
 
     def _zeros(self, state: State, size: int) -> Tensor:
-        return torch.zeros(state.batch, size, dtype=self.dtype)
+        return torch.zeros(state.batch, size, dtype=self.numbers.dtype, device=self.numbers.device)
 
     def given(self, name: str, state: State) -> Tensor:
         """What a node gave last."""
@@ -141,7 +143,7 @@ class _Ticker:
         out = None
         for delay in np.unique(steps):
             past = ring.get(state.tick - int(delay), zeros)
-            out = past if out is None else torch.where(torch.from_numpy(steps == delay), past, out)
+            out = past if out is None else torch.where(torch.from_numpy(steps == delay).to(past.device), past, out)
         assert out is not None
         state.given[name] = out
         ring.pop(state.tick - int(steps.max()), None)
@@ -152,7 +154,8 @@ class Mirror(nn.Module):
 
     graph: a Network or a nir.NIRGraph. options: as of the engine. free, frozen: what is trained, see `Parameters`.
     `parameters()` are the free ones. GraphError (a ValueError) where the graph cannot be run, ValueError for a
-    neuron type whose step cannot be differentiated.
+    neuron type whose step cannot be differentiated. `mirror.to("cuda")` has it run on a GPU, where sums are torch's
+    own: nearly the engine's, not its bits.
     """
 
     def __init__(
@@ -228,13 +231,13 @@ class Mirror(nn.Module):
         shape = (batch, *self.node(name).shape_out)
         if tuple(given.shape) != shape:
             raise ValueError(f"{variable} of {name!r}: of shape {tuple(given.shape)}, expected {shape}")
-        return given.to(self.numbers.dtype).flatten(1)
+        return self.numbers.brought(given).flatten(1)
 
     def _begin(self, state: State, maps: Schedule) -> None:
         """What late edges and the delays in lengthened ones deliver in the first tick."""
         schedule = self.schedule
         quiet = State(state.batch)
-        ticker = _Ticker(maps, self._operations, self.numbers.dtype)
+        ticker = _Ticker(maps, self._operations, self.numbers)
         ticker.tick(quiet, {})
         silent = {name: ticker.given(name, quiet) for name in schedule.recurrent & set(maps.nodes)}
         for a, b in sorted(edge for edge in schedule.late if edge[0] in silent):
@@ -293,7 +296,7 @@ class Mirror(nn.Module):
                     f"input {name!r}: of shape {tuple(values.shape)}, expected "
                     f"(batch, steps, {', '.join(map(str, shape))})"
                 )
-            found[name] = values.to(self.numbers.dtype).flatten(2)
+            found[name] = self.numbers.brought(values).flatten(2)
             sizes.add(tuple(values.shape[:2]))
         if len(sizes) != 1 or 0 in next(iter(sizes)):
             raise ValueError(f"inputs of {sorted(sizes)} items and steps: they must be one size, and not 0")
@@ -304,7 +307,7 @@ class Bound:
     """Ticks of a mirror with the parameters as they were when it was made; taps as `Mirror.forward` has them."""
 
     def __init__(self, mirror: Mirror, taps: Sequence[Tap]) -> None:
-        self._ticker = _Ticker(mirror.schedule, mirror._operations, mirror.numbers.dtype)
+        self._ticker = _Ticker(mirror.schedule, mirror._operations, mirror.numbers)
         self._taps = [(*mirror._place(*tap), tuple(mirror.node(tap[0]).shape_out)) for tap in taps]
 
     def tick(self, inputs: Mapping[str, Tensor], state: State) -> list[Tensor]:

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from hybrid_control.learning.arrays import coefficients
 from hybrid_control.learning.parameters import Parameters
-from hybrid_control.learning.propagation import Sliding, add_rows, add_synapses, add_windows, is_dense, lists
+from hybrid_control.learning.propagation import (
+    Sliding,
+    add_rows,
+    add_synapses,
+    add_windows,
+    compiled_for,
+    is_dense,
+    lists,
+)
 from hybrid_control.learning.surrogates import Surrogate, spike
 from hybrid_control.learning.tracing import stepper
 from hybrid_control.snn.neurons import model_of
@@ -72,14 +80,18 @@ class Weighted(Operation):
 
             return matrix
         if over is not None:
-            numbers = weights.detach().numpy().reshape(-1)[over.synapses.index.numpy()]
+            numbers = None
+            if compiled_for(weights):
+                numbers = weights.detach().numpy().reshape(-1)[over.synapses.index.numpy()]
 
             def slid(total: Tensor, x: Tensor) -> Tensor:
                 added = add_windows(total, x, weights, numbers, over)
                 return added if bias is None else added + bias
 
             return slid
-        values = weights.reshape(-1)[synapses.index] if synapses is not None else weights
+        values = weights
+        if synapses is not None:
+            values = weights.reshape(-1)[synapses.index.to(weights.device)]
 
         def listed(total: Tensor, x: Tensor) -> Tensor:
             added = total if synapses is None else add_synapses(total, x, values, synapses)
@@ -107,7 +119,7 @@ class Delayed(Operation):
     def bind(self) -> Scatter:
         """A Scatter."""
         weights, size = self.parameters.values(self.node.name, "weight"), self.node.size_out
-        groups = {delay: (weights[s.index], s) for delay, s in self._synapses.items()}
+        groups = {delay: (weights[s.index.to(weights.device)], s) for delay, s in self._synapses.items()}
 
         def scatter(coming: dict[int, Tensor], tick: int, x: Tensor) -> None:
             for delay, (values, synapses) in groups.items():
@@ -137,12 +149,12 @@ class Pool(Operation):
 
     def bind(self) -> Map:
         """A Map."""
-        synapses, dtype = self._synapses, self.parameters.dtype
-        ones = torch.ones(len(synapses.index), dtype=dtype)
+        synapses, brought = self._synapses, self.parameters.brought
+        ones = brought(torch.ones(len(synapses.index)))
         size = 1.0
         if isinstance(self.node.nir, nir.AvgPool2d):
             size = float(np.prod(window(self.node.name, self.node.nir).kernel))
-        factor = torch.tensor(1.0 / size, dtype=dtype)
+        factor = brought(torch.tensor(1.0 / size, dtype=torch.float64))
         return lambda total, x: total + factor * add_synapses(torch.zeros_like(total), x, ones, synapses)
 
 
@@ -177,7 +189,7 @@ class Population(Operation):
         name = self.node.name
         values = {key: self.parameters.exact(name, key) for key in self._keys}
         exact = coefficients(self.model, values, self.parameters.tracked(name), self._options)
-        rows = [row.to(self.parameters.dtype).expand(self.node.shape_out).reshape(-1) for row in exact]
+        rows = [self.parameters.brought(row).expand(self.node.shape_out).reshape(-1) for row in exact]
         step = self._step
 
         def tick(x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -51,7 +51,7 @@ class Parameters(nn.Module):
     free: names of `GROUPS`. frozen: nodes of which nothing is trained. Weights that are 0 in a matrix are no synapses
     and stay so; a number of neurons that is the same throughout a channel, or given once for all, stays one. Time
     constants are trained as their logarithm and stay positive, under forward Euler not below a tick; a threshold stays
-    above its reset.
+    above its reset. They stay on the CPU, where they are small and exact; `to` says on which device they are used.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Parameters(nn.Module):
                 raise ValueError(f"{unknown[0]!r} must be one of {sorted(known)}")
         self.graph, self.options = graph, options
         self.dtype = torch.float32 if np.dtype(options.dtype) == np.float32 else torch.float64
+        self.device = torch.device("cpu")
         self.leaves: dict[Key, nn.Parameter] = {}
         self._given: dict[Key, Array] = {}
         self._masks: dict[Key, Tensor] = {}
@@ -103,7 +104,16 @@ class Parameters(nn.Module):
     def _free(self, key: Key, value: Tensor) -> None:
         self.leaves[key] = nn.Parameter(value)
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Parameters:
+        """What `to`, `cuda` and their like call."""
+        self.device = fn(torch.empty(0, dtype=self.dtype)).device
+        return self
+
     # what they are now
+
+    def brought(self, values: Tensor) -> Tensor:
+        """Values in the network's type, to where they are used."""
+        return values.to(self.device, self.dtype)
 
     def tracked(self, name: str) -> dict[str, Tensor]:
         """The free parameters of a population in float64, with their gradients."""
@@ -133,8 +143,8 @@ class Parameters(nn.Module):
         place = name, key
         if place in self.leaves:
             leaf: Tensor = self.leaves[place]
-            return torch.where(self._masks[place], leaf, 0.0) if place in self._masks else leaf
-        return torch.from_numpy(np.array(self._given[place])).to(self.dtype)
+            return self.brought(torch.where(self._masks[place], leaf, 0.0) if place in self._masks else leaf)
+        return self.brought(torch.from_numpy(np.array(self._given[place])))
 
     def has(self, name: str, key: str) -> bool:
         """Whether a node has such a parameter."""

@@ -1,13 +1,14 @@
 """Weighted sums in the order in which the engine adds them up, so that both have the same bits, with gradients.
 
 A sum of floats depends on its order, and one that ends up on the other side of a threshold is another spike. The
-engine adds to a target in the order of the presynaptic neurons; so do these, and what is zero is left out.
+engine adds to a target in the order of the presynaptic neurons; so do these, and what is zero is left out. Where the
+tensors are on another device than the CPU the sums are torch's own, in an order of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import nir
@@ -16,7 +17,7 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import grad
+from torch.nn import functional, grad
 
 from hybrid_control.snn.nir.graph import Node
 from hybrid_control.snn.nir.sparse import SparseLinear
@@ -77,6 +78,19 @@ class Synapses:
     pointer: Array
     post: Array
     index: Tensor
+    _ends: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False, compare=False)
+
+    def ends(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """From which neuron to which each goes, (synapses,) both, on a device."""
+        if device not in self._ends:
+            pre = np.repeat(np.arange(self.pointer.size - 1), np.diff(self.pointer))
+            self._ends[device] = (torch.from_numpy(pre).to(device), torch.from_numpy(self.post).to(device))
+        return self._ends[device]
+
+
+def compiled_for(x: Tensor) -> bool:
+    """Whether what is compiled here can read a tensor."""
+    return x.device.type == "cpu"
 
 
 class _Rows(torch.autograd.Function):
@@ -175,18 +189,27 @@ class Sliding:
 
 def add_rows(total: Tensor, x: Tensor, weights: Tensor) -> Tensor:
     """total + x @ weights: (batch, post), (batch, pre), (pre, post), the last contiguous."""
+    if not compiled_for(x):
+        return torch.addmm(total, x, weights)
     added: Tensor = _Rows.apply(total, x.contiguous(), weights)
     return added
 
 
 def add_synapses(total: Tensor, x: Tensor, values: Tensor, synapses: Synapses) -> Tensor:
     """The same over listed synapses; values (synapses,)."""
+    if not compiled_for(x):
+        pre, post = synapses.ends(x.device)
+        return total.index_add(1, post, x[:, pre] * values)
     added: Tensor = _Lists.apply(total, x.contiguous(), values, synapses)
     return added
 
 
-def add_windows(total: Tensor, x: Tensor, weights: Tensor, values: Array, over: Sliding) -> Tensor:
-    """The same over the synapses of a convolution. weights: as the node has them; values: those of its synapses."""
+def add_windows(total: Tensor, x: Tensor, weights: Tensor, values: Array | None, over: Sliding) -> Tensor:
+    """The same over the synapses of a convolution. weights: as the node has them; values: those of its synapses, None
+    where nothing compiled can read them."""
+    if values is None:
+        planes, kernels = x.reshape(-1, *over.ins), weights.reshape(over.kernels)
+        return total + functional.conv2d(planes, kernels, None, *over.how).reshape(total.shape)
     added: Tensor = _Windows.apply(total, x.contiguous(), weights, values, over)
     return added
 

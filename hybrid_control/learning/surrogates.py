@@ -91,7 +91,7 @@ def spike(a: Tensor, b: Tensor, equal: bool, surrogate: Surrogate) -> Tensor:
 def choose(flag: Tensor, soft: Tensor, then: Tensor, other: Tensor) -> Tensor:
     """`then` where flag is, else `other`; a change of `soft` (flag as 0 and 1) would change it by what they differ."""
     sides = (
-        torch.as_tensor(side, dtype=soft.dtype) for side in (then, other)
+        torch.as_tensor(side, dtype=soft.dtype, device=soft.device) for side in (then, other)
     )  # a constant of the step is a number
     chosen: Tensor = _Choice.apply(*torch.broadcast_tensors(flag, soft, *sides))
     return chosen

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hybrid_control.learning.fused import WORTH, Code
 from hybrid_control.learning.fused import step as fused_step
+from hybrid_control.learning.propagation import compiled_for
 from hybrid_control.learning.surrogates import Surrogate, choose, spike
 from hybrid_control.snn.neurons.model import NeuronModel
 
@@ -267,7 +268,7 @@ def stepper(model: NeuronModel, setting: int, surrogate: Surrogate) -> Stepper:
     fused = Code(code, dict(enumerate(trace.kinds)), roots, surrogate) if states and rows else None
 
     def step(x: Tensor, states: Sequence[Tensor], rows: Sequence[Tensor]) -> Any:
-        if fused is not None and x.numel() >= WORTH:
+        if fused is not None and x.numel() >= WORTH and compiled_for(x):
             results = fused_step(fused, x, states, rows)
             return None if out is None else results[-1], results[: len(after)]
         values: dict[int, Any] = {}

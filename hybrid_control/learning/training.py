@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from hybrid_control.learning.devices import ready
 from hybrid_control.learning.losses import Loss, correct
 from hybrid_control.learning.mirror import Mirror, Tap
 from hybrid_control.learning.samples import Batch, Samples
@@ -94,7 +95,8 @@ class Task:
 
     def targets(self, wanted: Tensor) -> Tensor:
         """Targets in the type that the loss needs."""
-        return wanted.long() if self.loss.name == "cross_entropy" else wanted.to(self.mirror.numbers.dtype)
+        numbers = self.mirror.numbers
+        return wanted.long().to(numbers.device) if self.loss.name == "cross_entropy" else numbers.brought(wanted)
 
     def identity(self, settings: Settings) -> dict[str, Any]:
         """What a checkpoint has to have in common with the training that goes on with it."""
@@ -117,6 +119,7 @@ class Task:
             "surrogate": repr(mirror.surrogate),
             "loss": repr(self.loss),
             "readout": list(self.tap),
+            **({} if mirror.numbers.device.type == "cpu" else {"device": mirror.numbers.device.type}),
         }
 
 
@@ -130,8 +133,8 @@ def fit(
     where the folder holds another training, or the loss is no number any more.
     """
     torch.set_num_threads(settings.jobs)
-    torch.use_deterministic_algorithms(True)
     numbers = task.mirror.numbers
+    ready(numbers.device)
     optimizer = torch.optim.Adam(numbers.parameters(), settings.rate)
     rows: list[Row] = []
     if out is not None:

@@ -58,15 +58,15 @@ class Finder(Encoder):
         return self.maps(last), self.flow(last)
 
 
-def _centres(dtype: torch.dtype) -> Tensor:
-    """px, of the cells along a side."""
-    return (torch.arange(CELLS, dtype=dtype) + 0.5) * (SIZE / CELLS) - 0.5
+def _centres(like: Tensor) -> Tensor:
+    """px, of the cells along a side, of the type and on the device of a tensor."""
+    return (torch.arange(CELLS, dtype=like.dtype, device=like.device) + 0.5) * (SIZE / CELLS) - 0.5
 
 
 def places(maps: Tensor) -> Tensor:
     """Joints (..., joints, 2) in px, x and y: the expectation of logits (..., joints, CELLS, CELLS), soft-argmax."""
     share = functional.softmax(maps.flatten(-2), -1).unflatten(-1, (CELLS, CELLS))
-    centres = _centres(maps.dtype)
+    centres = _centres(maps)
     return torch.stack([(share.sum(-2) * centres).sum(-1), (share.sum(-1) * centres).sum(-1)], -1)
 
 
@@ -78,7 +78,7 @@ def joints_of(given: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 def velocity(flow: Tensor, at: Tensor) -> Tensor:
     """px/s (..., joints, 2) by the flow (..., 2 * joints, CELLS, CELLS) around joints (..., joints, 2)."""
-    centres, moves = _centres(flow.dtype), flow.unflatten(-3, (-1, 2))
+    centres, moves = _centres(flow), flow.unflatten(-3, (-1, 2))
     across, down = (
         functional.softmax(-0.5 * ((centres - at[..., k : k + 1]) / NEAR) ** 2, -1) for k in (0, 1)
     )
@@ -87,7 +87,7 @@ def velocity(flow: Tensor, at: Tensor) -> Tensor:
 
 def around(at: Tensor) -> Tensor:
     """Where joints (..., joints, 2) are believed, as the SNN is told it: (..., joints, CELLS, CELLS), 1 at a joint."""
-    across, down = (torch.exp(-0.5 * ((_centres(at.dtype) - at[..., k : k + 1]) / NEAR) ** 2) for k in (0, 1))
+    across, down = (torch.exp(-0.5 * ((_centres(at) - at[..., k : k + 1]) / NEAR) ** 2) for k in (0, 1))
     told = down[..., :, None] * across[..., None, :]
     return torch.where(told < LEAST, torch.zeros_like(told), told)
 

@@ -45,10 +45,16 @@ CODES, WIDTH = torch.linspace(-2.5, 4.0, 14), 0.5
 LEAST = 0.01  # of what tells it, below which it is 0
 
 
+def scale(like: Tensor) -> tuple[Tensor, Tensor]:
+    """MEAN and SPREAD on the device of a tensor."""
+    return MEAN.to(like.device), SPREAD.to(like.device)
+
+
 def values_of(given: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """Values (..., VALUES) in SI, and by how much they change in a second, by levels and changes of networks."""
     levels, changes = given
-    return MEAN + SPREAD * levels, SPREAD * CHANGES * changes
+    mean, spread = scale(levels)
+    return mean + spread * levels, spread * CHANGES * changes
 
 
 class Finder(Encoder):
@@ -104,10 +110,12 @@ class Told(Reader):
 
     def told(self, at: Tensor) -> Tensor:
         """(..., VALUES * CODES) of values (..., VALUES) in SI."""
-        away = ((at - MEAN) / SPREAD)[..., None] - CODES
+        mean, spread = scale(at)
+        away = ((at - mean) / spread)[..., None] - CODES.to(at.device)
         bells = torch.exp(-0.5 * (away / WIDTH) ** 2)
         return torch.where(bells < LEAST, torch.zeros_like(bells), bells).flatten(-2)
 
     def forward(self, given: Sequence[Tensor], at: Tensor) -> Tensor:
         """Values (batch, VALUES) in SI after a tick."""
-        return MEAN + SPREAD * given[0]
+        mean, spread = scale(given[0])
+        return mean + spread * given[0]

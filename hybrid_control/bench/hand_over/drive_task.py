@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hybrid_control.bench.hand_over import drive, drive_networks, sequences
-from hybrid_control.bench.hand_over.drive_networks import CHANGES, MEAN, SPREAD, VALUES
+from hybrid_control.bench.hand_over.drive_networks import CHANGES, MEAN, SPREAD, VALUES, scale
 from hybrid_control.bench.hand_over.networks import Recurrent
 from hybrid_control.bench.hand_over.sequences import STEP
 from hybrid_control.bench.hand_over.task import STEPS, Effort, Part, Task, Window
@@ -80,9 +80,9 @@ class Drive(Task):
 
     def distance(self, found: Tensor, truth: Tensor) -> Tensor:
         """Standard deviations over the training sequences, of each value."""
-        return (found - truth).abs() / SPREAD
+        return (found - truth).abs() / scale(found)[1]
 
     def carried(self, at: Tensor, per_second: Tensor, seconds: Tensor) -> Tensor:
         """Each goes on as it changed; the robot does not drive backwards, so neither speed nor approach is below 0."""
         found = at + per_second * seconds
-        return torch.where(MIRRORED > 0, found.clamp(min=0.0), found)
+        return torch.where(MIRRORED.to(found.device) > 0, found.clamp(min=0.0), found)

@@ -35,7 +35,10 @@ class Follower(nn.Module):
         """The state, and what is believed, that a window begins with, by what the ANN says."""
         given, voltages = self.both.states(seen)
         state = self.both.start(voltages) if voltages else None
-        return state, self.task.known(given)[0] if self.both.outputs else self.task.unknown(len(seen))
+        return state, self.task.known(given)[0] if self.both.outputs else self._unknown(seen)
+
+    def _unknown(self, seen: Tensor) -> Tensor:
+        return self.task.unknown(len(seen)).to(seen.device)
 
     def forward(
         self, ticks: Tensor, state: State | None, at: Tensor | None, told: list[Tensor] | None = None
@@ -45,7 +48,7 @@ class Follower(nn.Module):
         mirror, spiking, found = self.both.mirror, self.task.spiking, []
         bound = mirror.bound(spiking.taps)
         state = mirror.start(len(ticks)) if state is None else state.copy()
-        at = self.task.unknown(len(ticks)) if at is None else at
+        at = self._unknown(ticks) if at is None else at
         for events in ticks.unbind(1):
             belief = self.tracker.told(at.detach())
             if told is not None:

@@ -58,11 +58,17 @@ class Recurrent(nn.Module):
     each a number or (*shape).
     """
 
+    _middle: Tensor
+    _span: Tensor
+    _per_second: Tensor
+
     def __init__(
         self, shape: tuple[int, ...], middle: Tensor, span: Tensor, per_second: Tensor, units: int = 96
     ) -> None:
         super().__init__()
-        self._shape, self._middle, self._span, self._per_second = shape, middle, span, per_second
+        self._shape = shape
+        for name, value in (("_middle", middle), ("_span", span), ("_per_second", per_second)):
+            self.register_buffer(name, value, persistent=False)
         count = int(np.prod(shape))
         self.pool = nn.Sequential(
             nn.Conv2d(2, 8, 5, 2, 2), nn.ReLU(),

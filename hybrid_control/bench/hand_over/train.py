@@ -1,7 +1,8 @@
 """Trains all that is compared: `python -m hybrid_control.bench.hand_over.train OUT --task arm --window 33x1`.
 
 For each seed the ANN, then each variant of the SNN with it and the GRU beside, each in a process of its own. What is in
-OUT already is not trained again, so an interrupted training goes on where a network was finished. Needs torch.
+OUT already is not trained again, so an interrupted training goes on where a network was finished. On a GPU where torch
+finds one. Needs torch.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import dataclasses
 import itertools
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from hybrid_control.bench.hand_over.networks import Recurrent
 from hybrid_control.bench.hand_over.sequences import Sequences
 from hybrid_control.bench.hand_over.task import VARIANTS, WINDOWS, Task, Variant, Window
 from hybrid_control.bench.hand_over.tasks import TASKS
+from hybrid_control.learning.devices import device_of, ready
 from hybrid_control.learning.hand_over import CONSISTENCY
 from hybrid_control.learning.initial_weights import scale_to_rate
 
@@ -41,11 +44,13 @@ def _near(away: Tensor, far: float) -> Tensor:
     return torch.where(away < far, away, far * (1.0 + torch.log(away.clamp(min=far) / far)))
 
 
-def finder(task: Task, data: Sequences, window: Window, seed: int, steps: int) -> nn.Module:
+def finder(
+    task: Task, data: Sequences, window: Window, seed: int, steps: int, device: torch.device
+) -> nn.Module:
     """The ANN, by the task's loss at the end of a window."""
     torch.manual_seed(seed)
     draw = np.random.default_rng([seed, 1])
-    network = task.ann(window.bins).to(memory_format=torch.channels_last)
+    network = task.ann(window.bins).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 3e-3, steps, pct_start=0.1, final_div_factor=100
@@ -55,7 +60,8 @@ def finder(task: Task, data: Sequences, window: Window, seed: int, steps: int) -
         bins = data.bins(chosen, begins, window.bins, window.length // window.bins)
         truth = data.after(chosen, begins + window.length - 2, 2, 1)
         x, y = task.turned(torch.from_numpy(bins), torch.from_numpy(truth), draw)
-        with torch.autocast("cpu", torch.bfloat16):  # several times as fast where the machine has it
+        x, y = x.to(device), y.to(device)
+        with torch.autocast(device.type, torch.bfloat16):  # several times as fast where the machine has it
             given = network(x)
         loss = task.ann_loss(tuple(each.float() for each in given), *y.unbind(1))
         _step(loss, network.parameters(), optimizer, schedule)
@@ -75,27 +81,30 @@ def _step(loss: Tensor, parameters: Any, optimizer: Any, schedule: Any) -> None:
 
 
 def _windows(
-    task: Task, data: Sequences, window: Window, count: int, batch: int, draw: np.random.Generator
+    task: Task, data: Sequences, window: Window, count: int, draw: np.random.Generator, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Ticks of `count` windows in a row, and the truth after each."""
+    """Ticks of `count` windows in a row, and the truth after each: a sample of a step."""
+    batch = task.effort.batch
     length = count * window.length
     chosen, begins = draw.integers(0, len(data), batch), draw.integers(0, data.steps - length, batch)
     how = count * window.ticks, window.per_tick
-    return task.turned(
+    events, truth = task.turned(
         torch.from_numpy(data.bins(chosen, begins, *how)),
         torch.from_numpy(data.after(chosen, begins, *how)),
         draw,
     )
+    return events.to(device), truth.to(device)
 
 
 def follower(
-    task: Task, data: Sequences, network: nn.Module, window: Window, variant: Variant, seed: int
-) -> Follower:
+    task: Task, data: Sequences, network: nn.Module, window: Window, variant: Variant, seed: int,
+    device: torch.device,
+) -> Follower:  # fmt: skip
     """The SNN and its initialisers, by the distance to the truth after each tick."""
     torch.manual_seed(seed)
     draw, effort, spiking = np.random.default_rng([seed, 2]), task.effort, task.spiking
-    whole = pair(task, network, window, variant, seed).train()
-    first, truth = _windows(task, data, window, 1, effort.batch, np.random.default_rng([seed, 4]))
+    whole = pair(task, network, window, variant, seed).to(device).train()
+    first, truth = _windows(task, data, window, 1, np.random.default_rng([seed, 4]), device)
     scale_to_rate(
         whole.both.mirror, {"events": first, spiking.belief: whole.tracker.told(truth)}, spiking.projections,
         window.rate,
@@ -107,7 +116,7 @@ def follower(
         optimizer, task.rate, steps, pct_start=0.15, final_div_factor=100
     )
     for _ in _counted(samples, f"SNN {seed}"):
-        drawn = _windows(task, data, window, CARRIED if variant.carried else 2, effort.batch, draw)
+        drawn = _windows(task, data, window, CARRIED if variant.carried else 2, draw, device)
         for loss in _losses(whole, variant, window, drawn):
             _step(loss, whole.trained(), optimizer, schedule)
             whole.both.mirror.numbers.constrain()
@@ -140,17 +149,19 @@ def _losses(
         state, at = state.detached(), found[:, -1].detach()
 
 
-def recurrent(task: Task, data: Sequences, network: nn.Module, window: Window, seed: int) -> Recurrent:
+def recurrent(
+    task: Task, data: Sequences, network: nn.Module, window: Window, seed: int, device: torch.device
+) -> Recurrent:
     """The GRU that goes on from what the ANN knows."""
     torch.manual_seed(seed)
     draw, effort = np.random.default_rng([seed, 3]), task.effort
-    gru = task.gru()
+    gru, network = task.gru().to(device), network.to(device)
     optimizer = torch.optim.Adam(gru.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 2e-3, effort.gru, pct_start=0.1, final_div_factor=30
     )
     for _ in _counted(effort.gru, f"GRU {seed}"):
-        events, truth = _windows(task, data, window, 2, effort.batch, draw)
+        events, truth = _windows(task, data, window, 2, draw, device)
         before, now = events.split(window.ticks, 1)
         with torch.no_grad():
             known = task.known(network(window.seen(before)))
@@ -207,21 +218,22 @@ class Trained:
         return self._loaded(self.task.gru(), "gru", seed)
 
 
-def _train(have: Trained, name: str, seed: int) -> tuple[str, float]:
+def _train(have: Trained, name: str, seed: int, device: torch.device) -> tuple[str, float]:
     torch.set_num_threads(1)
+    ready(device)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of the time, and nothing reads it
     begun, task, window = time.monotonic(), have.task, have.window
     data, _ = task.sequences(have.folder, window)
     trained: nn.Module
     if name == "ann":
-        trained = finder(task, data, window, seed, task.effort.finder)
+        trained = finder(task, data, window, seed, task.effort.finder, device)
     elif name == "gru":
-        trained = recurrent(task, data, have.ann(seed), window, seed)
+        trained = recurrent(task, data, have.ann(seed), window, seed, device)
     else:
-        trained = follower(task, data, have.ann(seed), window, VARIANTS[name], seed)
+        trained = follower(task, data, have.ann(seed), window, VARIANTS[name], seed, device)
     place = have.path(name, seed)
-    torch.save(trained.state_dict(), place.with_suffix(".tmp"))
+    torch.save({k: v.cpu() for k, v in trained.state_dict().items()}, place.with_suffix(".tmp"))
     os.replace(place.with_suffix(".tmp"), place)
     return place.stem, time.monotonic() - begun
 
@@ -247,6 +259,9 @@ def main() -> None:
         "--ship", type=Path, metavar="FOLDER", help="train nothing; write ANN and hybrid of seed 0 there as arrays"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="auto", help="auto: cuda where there is one, else cpu (default: %(default)s)"
+    )
     for name, what in (("steps", "steps of each SNN and GRU"), ("batch", "sequences in each of these steps")):
         parser.add_argument(f"--{name}", type=_count, metavar="N", help=f"{what} (default: the task's)")
     args = parser.parse_args()
@@ -262,19 +277,23 @@ def main() -> None:
         for name in ("ann", "hybrid"):
             print(Trained(task, args.out, window).ship(name, 0, args.ship))
         return
+    try:
+        device = device_of(args.device)
+    except ValueError as error:
+        parser.error(str(error))
     args.out.mkdir(parents=True, exist_ok=True)
     task.sequences(args.out, window)
     said = json.dumps(vars(task.effort)) + "\n"
     (args.out / f"{task.prefix}{window.name}_effort.json").write_text(said, encoding="utf-8")
     have = Trained(task, args.out, window)
-    with ProcessPoolExecutor(args.jobs) as pool:
+    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:  # a GPU is not forked
         for names in (["ann"], [*VARIANTS, "gru"]):  # the second kind needs the first
             wanted = [
                 (name, seed)
                 for name, seed in itertools.product(names, range(args.seeds))
                 if not have.path(name, seed).exists()
             ]
-            for done in [pool.submit(_train, have, *each) for each in wanted]:
+            for done in [pool.submit(_train, have, *each, device) for each in wanted]:
                 name, seconds = done.result()
                 print(f"{name}: {seconds:.0f} s", flush=True)
 
