@@ -16,6 +16,8 @@ from hybrid_control.sim.worlds.patch import ground_look
 LOOKS = 8  # different materials in one world
 PATCH_HEIGHT = 0.004  # m, of a patch above the ground that it hides
 GROUNDS = ("checker", "flat", "gradient")  # patterns of the ground
+NEAREST, FARTHEST = 0.01, 100.0  # m from a camera, within which it draws
+EXTENT = 10.0  # m, of which MuJoCo has those as shares; it would take the world's own size
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
     # Shadows, multisampling and finely cut cylinders would take most of a frame that is drawn in software.
     visual = f"""
         <quality shadowsize="0" offsamples="0" numslices="16" numstacks="2" numquads="1"/>
-        <map znear="0.01" zfar="60"/>
+        <map znear="{mjcf_text(NEAREST / EXTENT)}" zfar="{mjcf_text(FARTHEST / EXTENT)}"/>
         <headlight ambient="{mjcf_text(ambient, ambient, ambient)}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>"""
     light = f"""
         <light directional="true" castshadow="false" pos="0 0 5" dir="{sun}" specular="0.05 0.05 0.05"
@@ -207,6 +209,7 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
     return f"""<mujoco>
       <compiler angle="radian" autolimits="true"/>
       <option timestep="{timestep}" integrator="implicitfast" cone="elliptic" density="{robot.air_density}"/>
+      <statistic extent="{EXTENT}"/>
       <visual>{visual}
       </visual>
       <asset>{asset}{materials}

@@ -153,6 +153,17 @@ def test_camera_sees_an_obstacle_where_it_stands_and_as_wide_as_it_is():
 
 
 @with_gl
+@pytest.mark.parametrize("far", [3.0, 15.0, 60.0])
+def test_camera_sees_what_stands_5_cm_before_it_however_large_the_world_is(far):
+    behind = (-far, 0.0, 0.3)
+    empty = frame(world(cylinders=[behind])).astype(int)
+    wall = [(0.30 + 0.05, 0.0, 0.1, 4.0, 0.0)]  # its face; the camera is 0.25 m ahead
+    filled = frame(world(cylinders=[behind], boxes=wall)).astype(int)
+    changed = np.abs(filled - empty).sum(axis=2) > 30
+    assert changed[40:].mean() > 0.8
+
+
+@with_gl
 def test_camera_frames_follow_from_the_seed_and_vary_where_asked():
     scene = generate("default", 0)
     plain, again = frame(scene), frame(scene)
