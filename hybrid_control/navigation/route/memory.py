@@ -32,6 +32,7 @@ BARS = 0.35, 1.5  # m of the way ahead, from and to where what holds the robot i
 CELLS = 5.0  # on half the robot's width
 FINEST, COARSEST = 0.035, 0.10  # m, their sides at least and at most
 LEAST, EASY, WIDE = 0.02, 0.085, 0.385  # m beside half the robot's width, of the discs of `route.way`
+SLIM = 0.0  # m in place of LEAST where nothing else leads on: what is remembered is some cm too thick
 
 
 def disc(half_width: float) -> Disc:
@@ -53,7 +54,7 @@ class RouteMemory:
     ) -> None:
         self.goal = goal
         self._lidar = lidar
-        self._disc = disc(half_width)
+        self._half_width, self._disc = half_width, disc(half_width)
         cell = min(max(half_width / CELLS, FINEST), COARSEST)
         self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
         self.correction = Pose()
@@ -181,9 +182,17 @@ class RouteMemory:
         self._way.touch(*self.grid.changes())
         found = self._way.go_on(place.x, place.y)
         if found is not Found.NOT_YET:
-            self.blocked = found is Found.NO_WAY and not self.grid.unbar()
+            self.blocked = found is Found.NO_WAY and not (self.grid.unbar() or self._slim())
             self._field = self._way.field(AHEAD + AROUND) if found is Found.WAY else None
         return self._field
+
+    def _slim(self) -> bool:
+        """Seek ways from now on through what the robot, without a margin, just fits; whether it was not so before."""
+        slimmest = self._half_width + SLIM
+        if self._disc.least <= slimmest:
+            return False
+        self._disc, self._way = self._disc._replace(least=slimmest), None
+        return True
 
     def _in_sight(self, field: GeodesicField, place: Pose) -> bool:
         """Whether nothing that has been seen stands on the line to the goal."""
