@@ -397,6 +397,27 @@ def test_the_room_that_a_way_asks_for_follows_from_the_robot(half_width, passes)
     assert disc(half_width).least == half_width + SLIM_MARGIN  # what the guard lets through, it may ask for
 
 
+def gap_of(room):
+    """A closed room with a gap in its right wall, which a robot 0.43 m wide has `room` m beside it in."""
+    edge = 0.215 + room
+    return np.array([[2, 1.0 + edge / 2, 0.2, 2.0 - edge, 0], [2, -1.0 - edge / 2, 0.2, 2.0 - edge, 0], *CLOSED[1:]])
+
+
+@pytest.mark.parametrize(("room", "passes"), [(0.075, True), (0.05, True), (-0.08, False)])
+def test_a_gap_that_is_remembered_some_cm_too_narrow_leads_on_where_nothing_else_does(room, passes):
+    memory = remembered(gap_of(room))
+    memory._disc = memory._disc._replace(least=0.215 + 0.10)  # as if what stands there were remembered thicker
+    assert (memory.point(Pose(), 0) is not None) == passes
+    assert memory.blocked != passes
+
+
+def test_a_gap_without_the_guards_room_is_no_way_where_another_leads_on():
+    narrow = gap_of(0.05)
+    memory = remembered(narrow[[0, 1, 3, 4]])  # the left wall is gone
+    memory._disc = memory._disc._replace(least=0.215 + 0.10)
+    assert memory.point(Pose(), 0).x < 0.0
+
+
 @pytest.mark.parametrize("x", [-0.1, 0.0, 0.1])
 @pytest.mark.parametrize("y", [0.08, 0.1, 0.12, 0.14])
 def test_the_point_lies_where_the_robot_fits_though_it_stands_close_to_a_corner(x, y):

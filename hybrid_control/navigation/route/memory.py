@@ -182,7 +182,9 @@ class RouteMemory:
         self._way.touch(*self.grid.changes())
         found = self._way.go_on(place.x, place.y)
         if found is not Found.NOT_YET:
-            self.blocked = found is Found.NO_WAY and not (self.grid.unbar() or self._slim())
+            self.blocked = found is Found.NO_WAY and not self.grid.unbar()
+            if self.blocked and self._slim():
+                return self._seek(place)
             self._field = self._way.field(AHEAD + AROUND) if found is Found.WAY else None
         return self._field
 
