@@ -41,7 +41,7 @@ from hybrid_control.navigation.reflex.states import STATES, fill
 from hybrid_control.navigation.reflex.tick import run_tick
 from hybrid_control.navigation.route.guide import PERIOD_NS
 from hybrid_control.navigation.route.memory import AHEAD, LOOKAHEAD, NEAREST, disc
-from hybrid_control.navigation.route.way import farthest_in_sight, room_on
+from hybrid_control.navigation.route.way import point_ahead, room_on
 from hybrid_control.navigation.states import POPULATIONS, Settled
 from hybrid_control.navigation.states import channels as drives
 from hybrid_control.realtime import address_of, write_mailbox
@@ -187,11 +187,8 @@ def _aim(run: Any, to_goal: Way, state: FloatArray, motion: Any, goal: Any) -> N
         path = way_ahead(to_goal.field, frame, x, y, AHEAD)
         if path.shape[0] > 1:
             disc = (run.disc[0], run.disc[1], run.disc[2])
-            k = farthest_in_sight(path, to_goal.clear, disc)
-            dx, dy = (path[k, 0] - path[0, 0]) * frame[2], (path[k, 1] - path[0, 1]) * frame[2]
-            away = math.hypot(dx, dy)
-            if 0.0 < away < NEAREST:
-                dx, dy = dx * NEAREST / away, dy * NEAREST / away
+            u, v = point_ahead(path, to_goal.clear, disc, NEAREST / frame[2])
+            dx, dy = (u - path[0, 0]) * frame[2], (v - path[0, 1]) * frame[2]
     length, bearing = math.hypot(dx, dy), math.atan2(dy, dx) - state[YAW] + motion.yaw
     goal.x = motion.x + length * math.cos(bearing)
     goal.y = motion.y + length * math.sin(bearing)

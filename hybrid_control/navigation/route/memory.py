@@ -18,7 +18,7 @@ from hybrid_control.navigation.route.align import align, foreseen, normals, sett
 from hybrid_control.navigation.route.front import Disc
 from hybrid_control.navigation.route.grid import Grid
 from hybrid_control.navigation.route.held import Held
-from hybrid_control.navigation.route.way import Found, Way, farthest_in_sight, room_at
+from hybrid_control.navigation.route.way import Found, Way, point_ahead, room_at
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.signals.headings import wrapped
 
@@ -157,12 +157,8 @@ class RouteMemory:
         cells = (path - origin) / field.resolution
         if self._held.look(pose, stamp_ns * 1e-9):
             self._bar(path, cells, field)
-        away = np.hypot(path[:, 0] - place.x, path[:, 1] - place.y)
-        nearest = int(np.argmax(np.append(away[:-1] >= NEAREST, True)))  # a robot in a narrow place sees no farther
-        k = max(farthest_in_sight(cells, field.clear, self._disc), nearest)
-        x, y = path[k]
-        if 0.0 < away[k] < NEAREST:
-            x, y = place.x + NEAREST / away[k] * (x - place.x), place.y + NEAREST / away[k] * (y - place.y)
+        point = point_ahead(cells, field.clear, self._disc, NEAREST / field.resolution)
+        x, y = origin + field.resolution * np.array(point)
         return Goal(stamp_ns, *self._to_odometry(x, y))
 
     def _bar(self, path: FloatArray, cells: FloatArray, field: GeodesicField) -> None:

@@ -89,6 +89,24 @@ def farthest_in_sight(path: FloatArray, clear: NDArray[Any], disc: tuple[float, 
     return best
 
 
+@numba.njit(cache=True, nogil=True)
+def point_ahead(
+    path: FloatArray, clear: NDArray[Any], disc: tuple[float, float, float], nearest: float
+) -> tuple[float, float]:
+    """The point to drive to of a path (k, 2), in cells, from its first: the farthest in sight, or where it is `nearest`
+    cells away if that is farther, for a robot in a narrow place sees no farther; a shorter path's end is pushed on."""
+    k = path.shape[0] - 1
+    for m in range(path.shape[0]):
+        if math.hypot(path[m, 0] - path[0, 0], path[m, 1] - path[0, 1]) >= nearest:
+            k = m
+            break
+    k = max(k, farthest_in_sight(path, clear, disc))
+    du, dv = path[k, 0] - path[0, 0], path[k, 1] - path[0, 1]
+    away = math.hypot(du, dv)
+    longer = nearest / away if 0.0 < away < nearest else 1.0
+    return path[0, 0] + longer * du, path[0, 1] + longer * dv
+
+
 class Way:
     """A front from a goal towards a robot; goal: m, in the grid's frame; clear: (rows, columns) m, the room of each
     cell, read as it goes on; field: memory for its values, as much."""
