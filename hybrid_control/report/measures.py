@@ -107,8 +107,16 @@ def _finite(value: Any) -> Any:
 
 
 def _outcome(run: Run) -> dict[str, Any]:
-    """The supervisor's verdict; from the ground truth alone where there is none."""
+    """The supervisor's verdict; from the ground truth alone where there is none.
+
+    Of a recording that ends before the run did, and of which nobody said why, that it is cut short.
+    """
     verdict = run.metadata.get("outcome")
+    if not run.recording.complete and not run.metadata.get("recording"):
+        text = f"the recording is cut short after {run.duration:.1f} s"
+        if isinstance(verdict, dict):
+            text += f"; the run went on: {verdict.get('text', '')}"
+        return {"success": False, "result": "cut short", "text": text}
     if isinstance(verdict, dict):
         return verdict
     contacts = int(run.state["contacts"].max()) if len(run.state) else 0

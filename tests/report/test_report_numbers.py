@@ -213,6 +213,20 @@ def test_report_says_that_a_recording_was_cut_short_and_shows_the_rest(straight,
     assert 0 < report["duration_s"] < whole["duration_s"]
     assert "not complete" in (tmp_path / "report.html").read_text()
     assert whole["recording"]["complete"] is True
+    assert report["outcome"]["result"] == "cut short"
+    assert report["outcome"]["text"] == f"the recording is cut short after {report['duration_s']:.1f} s"
+
+
+def test_report_of_a_cut_recording_does_not_say_that_the_goal_was_reached_though_the_run_did(straight, tmp_path):
+    folder, _ = straight
+    data = (folder / "run.mcap").read_bytes()
+    (tmp_path / "run.mcap").write_bytes(data[: len(data) // 2])
+    verdict = {"success": True, "result": "reached", "text": "goal reached without a contact"}
+    (tmp_path / "run.json").write_text(json.dumps({"outcome": verdict}))
+    report = make_report(tmp_path)
+    assert report["outcome"]["success"] is False
+    assert report["outcome"]["text"].endswith("; the run went on: goal reached without a contact")
+    assert "cut short" in summary_line(report)
 
 
 def test_report_of_a_run_that_could_not_be_recorded_still_says_how_it_went(tmp_path):
