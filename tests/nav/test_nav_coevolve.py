@@ -114,6 +114,7 @@ def test_a_network_written_to_a_file_drives_as_its_numbers_do(tmp_path):
     assert Harness(SETUP).run("hybrid", scene, 0, 0) != by_numbers
 
 
+@pytest.mark.slow
 def test_a_set_after_another_drives_as_in_a_harness_of_its_own():
     (scene,) = load_scenes("forest")
     one = {**NOTHING, "goal_gain": 2.0, "weights.ring_recurrence.20": 0.2, "planner.speed_scale": 0.7}

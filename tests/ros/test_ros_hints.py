@@ -174,6 +174,7 @@ def test_hint_of_another_type_is_every_node_s(graph, peer):
     ears.until_warned("/planner/rates: /base sends sensor_msgs/msg/LaserScan, this node hears ")
 
 
+@pytest.mark.slow
 def test_hint_of_simulated_time_that_nobody_tells_comes_on_status_and_diagnostics(graph, peer):
     graph.start(ReflexNode, priority=0, use_sim_time=True)
     ears = Ears(graph)
@@ -215,6 +216,7 @@ def test_goal_of_another_frame_is_said_until_a_good_one_comes(graph, world):
     ears.until_silent("refused")
 
 
+@pytest.mark.slow
 def test_robot_that_drives_and_comes_no_nearer_says_so(graph, world):
     ears = Ears(graph)  # the odometry of this world stands at 0
     ears.until_reason("not 0.1 m nearer to the goal for 10 s")

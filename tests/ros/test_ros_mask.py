@@ -85,6 +85,7 @@ def test_ros_mask_of_a_robot_that_is_pushed_while_it_is_learnt_is_refused(graph,
     assert "the robot moved by 0." in refusal(["--seconds", "1"], capsys)
 
 
+@pytest.mark.slow
 def test_ros_mask_where_no_scan_comes_says_why(graph, monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(graph.domain))
     with pytest.raises(ValueError, match=rf"^/scan: nobody publishes it in ROS domain {graph.domain}; expected a "):

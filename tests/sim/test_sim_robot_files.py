@@ -281,6 +281,7 @@ def test_xacro_with_properties_macros_and_an_include_of_its_folder(name, tmp_pat
     assert (found.length, found.width, found.track, found.wheel_radius) == pytest.approx((0.6, 0.4, 0.36, 0.08))
 
 
+@pytest.mark.slow
 def test_xacro_reads_nothing_outside_its_folder_and_does_not_go_on_for_ever(tmp_path):
     pytest.importorskip("xacro", reason="xacro is not installed: pip install xacro")
     inside = tmp_path / "robot"
