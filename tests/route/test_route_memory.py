@@ -18,7 +18,15 @@ from hybrid_control.navigation.route.cells import BLOCK, HIT, MOST, SIDE, SURE, 
 from hybrid_control.navigation.route.front import Disc, cost_of
 from hybrid_control.navigation.route.grid import FARTHEST, Grid, Rays, see
 from hybrid_control.navigation.route.guide import EXPLORE_NS, PASSES_NS, PERIOD_NS
-from hybrid_control.navigation.route.memory import AHEAD, LOOKAHEAD, NEAREST, RouteMemory, disc
+from hybrid_control.navigation.route.memory import (
+    AHEAD,
+    LOOKAHEAD,
+    NEAREST,
+    SLIM_AFTER,
+    SLIM_FOR,
+    RouteMemory,
+    disc,
+)
 from hybrid_control.navigation.route.room import renew
 from hybrid_control.navigation.route.way import Found, Way, farthest_in_sight
 from hybrid_control.signals import Goal, NoWay, Odometry, Pose, RangeScan, Twist
@@ -407,15 +415,22 @@ def gap_of(room):
 def test_a_gap_that_is_remembered_some_cm_too_narrow_leads_on_where_nothing_else_does(room, passes):
     memory = remembered(gap_of(room))
     memory._disc = memory._disc._replace(least=0.215 + 0.10)  # as if what stands there were remembered thicker
-    assert (memory.point(Pose(), 0) is not None) == passes
+    assert memory.point(Pose(), 0) is None
+    assert memory.blocked  # it may be for a moment
+    memory.point(Pose(), SLIM_AFTER)
+    assert (memory.point(Pose(), SLIM_AFTER + 1) is not None) == passes
     assert memory.blocked != passes
+    for late in (0, 1):
+        memory.point(Pose(), SLIM_AFTER + SLIM_FOR + late)
+    assert memory._disc == disc(0.215)  # and then as before
 
 
 def test_a_gap_without_the_guards_room_is_no_way_where_another_leads_on():
     narrow = gap_of(0.05)
     memory = remembered(narrow[[0, 1, 3, 4]])  # the left wall is gone
     memory._disc = memory._disc._replace(least=0.215 + 0.10)
-    assert memory.point(Pose(), 0).x < 0.0
+    for stamp in (0, SLIM_AFTER, 2 * SLIM_AFTER):
+        assert memory.point(Pose(), stamp).x < 0.0
 
 
 @pytest.mark.parametrize("x", [-0.1, 0.0, 0.1])

@@ -33,6 +33,7 @@ CELLS = 5.0  # on half the robot's width
 FINEST, COARSEST = 0.035, 0.10  # m, their sides at least and at most
 LEAST, EASY, WIDE = 0.02, 0.085, 0.385  # m beside half the robot's width, of the discs of `route.way`
 SLIM = 0.0  # m in place of LEAST where nothing else leads on: what is remembered is some cm too thick
+SLIM_AFTER, SLIM_FOR = 5_000_000_000, 20_000_000_000  # ns without a way from which on, and for how long
 
 
 def disc(half_width: float) -> Disc:
@@ -55,6 +56,8 @@ class RouteMemory:
         self.goal = goal
         self._lidar = lidar
         self._half_width, self._disc = half_width, disc(half_width)
+        self._shut_ns: int | None = None  # since when there has been no way
+        self._slim_until: int | None = None
         cell = min(max(half_width / CELLS, FINEST), COARSEST)
         self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
         self.correction = Pose()
@@ -145,7 +148,7 @@ class RouteMemory:
         """
         place = self.place(pose)
         distance = self.distance(pose)
-        field = self._seek(place)
+        field = self._seek(place, stamp_ns)
         if field is None:
             return None
         if distance < LOOKAHEAD and self._in_sight(field, place):
@@ -169,7 +172,7 @@ class RouteMemory:
             room = [room_at(field.clear, *cells[k]) for k in ahead]
             self.grid.bar(*path[ahead[int(np.argmin(room))]])
 
-    def _seek(self, place: Pose) -> GeodesicField | None:
+    def _seek(self, place: Pose, stamp_ns: int) -> GeodesicField | None:
         """The distances of the way that was found last, after the search has gone on; None where there is none."""
         room = self.grid.clear()
         if self._way is None or self._way.clear is not room:
@@ -179,18 +182,22 @@ class RouteMemory:
         found = self._way.go_on(place.x, place.y)
         if found is not Found.NOT_YET:
             self.blocked = found is Found.NO_WAY and not self.grid.unbar()
-            if self.blocked and self._slim():
-                return self._seek(place)
             self._field = self._way.field(AHEAD + AROUND) if found is Found.WAY else None
+            self._slim(stamp_ns)
         return self._field
 
-    def _slim(self) -> bool:
-        """Seek ways from now on through what the robot, without a margin, just fits; whether it was not so before."""
-        slimmest = self._half_width + SLIM
-        if self._disc.least <= slimmest:
-            return False
-        self._disc, self._way = self._disc._replace(least=slimmest), None
-        return True
+    def _slim(self, stamp_ns: int) -> None:
+        """Where there has been no way for SLIM_AFTER, seek for SLIM_FOR what the robot, without a margin, just fits."""
+        if self._slim_until is not None:
+            if stamp_ns >= self._slim_until:
+                self._slim_until, self._disc, self._way = None, disc(self._half_width), None
+        elif not self.blocked:
+            self._shut_ns = None
+        elif self._shut_ns is None:
+            self._shut_ns = stamp_ns
+        elif stamp_ns - self._shut_ns >= SLIM_AFTER:
+            self._slim_until, self._shut_ns = stamp_ns + SLIM_FOR, None
+            self._disc, self._way = self._disc._replace(least=self._half_width + SLIM), None
 
     def _in_sight(self, field: GeodesicField, place: Pose) -> bool:
         """Whether nothing that has been seen stands on the line to the goal."""
