@@ -56,8 +56,7 @@ class RouteMemory:
         self.goal = goal
         self._lidar = lidar
         self._half_width, self._disc = half_width, disc(half_width)
-        self._shut_ns: int | None = None  # since when there has been no way
-        self._slim_until: int | None = None
+        self._since_ns: int | None = None  # since when there has been no way, or a slim one is sought
         cell = min(max(half_width / CELLS, FINEST), COARSEST)
         self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
         self.correction = Pose()
@@ -188,16 +187,15 @@ class RouteMemory:
 
     def _slim(self, stamp_ns: int) -> None:
         """Where there has been no way for SLIM_AFTER, seek for SLIM_FOR what the robot, without a margin, just fits."""
-        if self._slim_until is not None:
-            if stamp_ns >= self._slim_until:
-                self._slim_until, self._disc, self._way = None, disc(self._half_width), None
-        elif not self.blocked:
-            self._shut_ns = None
-        elif self._shut_ns is None:
-            self._shut_ns = stamp_ns
-        elif stamp_ns - self._shut_ns >= SLIM_AFTER:
-            self._slim_until, self._shut_ns = stamp_ns + SLIM_FOR, None
-            self._disc, self._way = self._disc._replace(least=self._half_width + SLIM), None
+        usual = disc(self._half_width)
+        slim = self._disc.least < usual.least
+        if not (slim or self.blocked):
+            self._since_ns = None
+        elif self._since_ns is None:
+            self._since_ns = stamp_ns
+        elif stamp_ns - self._since_ns >= (SLIM_FOR if slim else SLIM_AFTER):
+            self._disc = usual if slim else usual._replace(least=self._half_width + SLIM)
+            self._since_ns, self._way = None if slim else stamp_ns, None
 
     def _in_sight(self, field: GeodesicField, place: Pose) -> bool:
         """Whether nothing that has been seen stands on the line to the goal."""
