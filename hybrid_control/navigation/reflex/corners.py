@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.reflex.guard import REACTION
+from hybrid_control.navigation.reflex.percept import goes_round
 
 CORNERS = 64  # that are kept of a scan
 HIDES = 0.5  # m that a beam goes on beyond its neighbour, where there is room for somebody
@@ -25,7 +26,7 @@ def find_corners(ranges: NDArray[np.float32], sweep: Any, beams: Any, corners: N
     ranges: (n,) m, above the sweep's limits for no echo; sweep: a SWEEP; beams: its BEAMS.
     """
     n, count = ranges.shape[0], 0
-    around = abs(sweep.angle_increment) * n > 2.0 * math.pi - 1.5 * abs(sweep.angle_increment)
+    around = goes_round(n, sweep.angle_increment)
     for i in range(n):
         near = ranges[i]
         if not sweep.range_min <= near <= min(sweep.range_max, FARTHEST):

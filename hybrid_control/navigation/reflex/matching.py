@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.reflex.percept import MAX_BEAMS
+from hybrid_control.navigation.reflex.percept import MAX_BEAMS, goes_round
 from hybrid_control.signals.headings import wrapped
 
 MOST = 240  # readings that are compared, of a scan that has more every so many
@@ -99,7 +99,7 @@ def _compare(
     c, s = math.cos(turn), math.sin(turn)
     count, square, product = 0, 0.0, 0.0
     least, most = sweep.range_min, min(sweep.range_max, FARTHEST)
-    full = abs(sweep.angle_increment) * n > 2.0 * math.pi - 1.5 * abs(sweep.angle_increment)
+    full = goes_round(n, sweep.angle_increment)
     per_beam = 1.0 / sweep.angle_increment
     round_ = 2.0 * math.pi * abs(per_beam)
     for k in range(0, n, max(1, n // MOST)):

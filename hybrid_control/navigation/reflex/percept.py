@@ -66,6 +66,12 @@ EDGES = np.stack((np.cos(_EDGE_ANGLES), np.sin(_EDGE_ANGLES)), 1)  # of the sect
 
 
 @numba.njit(cache=True, nogil=True)
+def goes_round(count: int, angle_increment: float) -> bool:
+    """Whether so many beams, rad apart, go all the way round, so that the last lies beside the first."""
+    return abs(angle_increment) * count > 2.0 * math.pi - 1.5 * abs(angle_increment)
+
+
+@numba.njit(cache=True, nogil=True)
 def pose_after(motion: Any, age: float) -> tuple[float, float, float]:
     """Where a MOTION leads in so many s: x, y in m, yaw in rad."""
     pose = motion.x, motion.y, motion.yaw

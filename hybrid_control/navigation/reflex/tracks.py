@@ -13,6 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.navigation.reflex.percept import goes_round
+
 TRACKS = 16
 WIDEST = 0.9  # m, the largest cluster that is followed
 FARTHEST = 7.0  # m
@@ -75,7 +77,7 @@ def clusters(ranges: Float32Array, sweep: Any, beams: Any, out: Any) -> int:
     range_min, range_max = sweep.range_min, sweep.range_max
     n = ranges.shape[0]
     count = 0
-    full = abs(angle_increment) * n > 2.0 * math.pi - 1.5 * abs(angle_increment)
+    full = goes_round(n, angle_increment)
     first = 0
     if full:  # begin at a break, or a cluster would be cut in two
         for i in range(n):
