@@ -183,7 +183,7 @@ def _info(arguments: argparse.Namespace) -> int:
         *(f"  input     {spec}" for spec in contract.INPUTS if spec.name != "image"),
         f"  input     image uint8 (1, {info.height}, {info.width}, 3)",
         *(f"  optional  {spec}" for spec in info.optional),
-        *(f"  output    {spec}" for spec in contract.OUTPUTS),
+        *(f"  output    {spec}" for spec in info.outputs),
         *(f"  states    {p.name} of {p.size} neurons, their initial potentials" for p in info.states),
         *(f"  unused    {spec}" for spec in info.extra_outputs if spec.name not in {p.name for p in info.states}),
         f"  rates     0 .. {info.max_rate:g} Hz",

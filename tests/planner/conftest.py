@@ -31,13 +31,15 @@ def echo_model(
     divide_by: float | None = None,
     cast: int = TensorProto.FLOAT,
     states: dict[str, np.ndarray] | None = None,
+    closed: np.ndarray | None = None,
 ) -> Path:
     """A model that answers with what it is given.
 
     Heading neurons 0 .. 4 say goal and velocity, each plus `offset`; 5 .. 7 half the mean red, green and blue; the
     others are silent. The speed population says 0.5. scale multiplies the heading's rates. divide_by: they are
     divided by |distance - divide_by|, which makes them infinite there. Optional inputs are added to the heading
-    neurons from 8 on, each as its sum. states: further outputs, constant.
+    neurons from 8 on, each as its sum. states: further outputs, constant; closed: the
+    output of that name, constant, (1, 4, 72).
     """
     nodes, inputs, initializers = [], [], []
 
@@ -95,7 +97,7 @@ def echo_model(
         helper.make_tensor_value_info(heading[0], cast, heading[1]),
         helper.make_tensor_value_info(speed[0], TensorProto.FLOAT, speed[1]),
     ]
-    for name, value in (states or {}).items():
+    for name, value in ((states or {}) | ({} if closed is None else {"closed": closed})).items():
         node("Identity", [constant(f"{name}_value", value)], name)
         kind = helper.np_dtype_to_tensor_dtype(value.dtype)
         outputs.append(helper.make_tensor_value_info(name, kind, list(value.shape)))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 
 from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.planner.contract import ContractError, PlannerError
 
 U8, F32, F64 = TensorProto.UINT8, TensorProto.FLOAT, TensorProto.DOUBLE
@@ -23,6 +24,14 @@ def test_a_model_that_keeps_the_contract_is_accepted_and_described(make_model):
 def test_an_open_batch_dimension_is_accepted(make_model):
     _, info = contract.load(make_model(image=(U8, ["N", 12, 16, 3]), goal=(F32, ["N", 3])))
     assert (info.height, info.width) == (12, 16)
+
+
+def typical():
+    return {
+        "image": np.full((1, 12, 16, 3), 255, np.uint8),
+        "goal": np.array([[1.0, 1.0, 0.0]], np.float32),
+        "velocity": np.zeros((1, 2), np.float32),
+    }
 
 
 def without(key):
@@ -54,8 +63,8 @@ def without(key):
         ({"metadata": without(contract.KEY_MAX_RATE)}, f"metadata '{contract.KEY_MAX_RATE}' is missing"),
         ({"metadata": without(contract.KEY_GOAL_CAP)}, f"metadata '{contract.KEY_GOAL_CAP}' is missing"),
         (
-            {"metadata": GOOD | {contract.KEY_VERSION: "2"}},
-            "made for contract 2; this hybrid_control knows up to 1",
+            {"metadata": GOOD | {contract.KEY_VERSION: "3"}},
+            "made for contract 3; this hybrid_control knows up to 2",
         ),
         ({"metadata": GOOD | {contract.KEY_VERSION: "one"}}, "not a whole number"),
         ({"metadata": GOOD | {contract.KEY_VERSION: "0"}}, "not a whole number"),
@@ -73,6 +82,55 @@ def test_each_breach_is_named_in_one_line(make_model, breach, message):
         contract.load(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+SECOND = GOOD | {contract.KEY_VERSION: "2"}
+
+
+def closed(row=0, value=0.5):
+    rows = np.zeros((1, 4, 72), np.float32)
+    rows[0, [0, 2]] = -1.0
+    rows[0, :, 30:42] = 0.25
+    rows[0, row, 36] = value
+    return rows
+
+
+def test_a_model_of_contract_2_says_which_directions_are_closed(make_model):
+    path = make_model(metadata=SECOND, closed=closed(2, 0.75))
+    session, info = contract.load(path)
+    assert (info.version, info.extra_outputs) == (2, ())
+    said = contract.infer(session, info, typical()).closed
+    assert said == pytest.approx(closed(2, 0.75)[0])
+    seen = ClosedDirections(7, said).seen
+    assert (seen.sum(), seen[30], seen[29]) == (12, True, False)
+
+
+def test_a_model_of_contract_1_closes_nothing_whatever_its_outputs_are_called(make_model):
+    session, info = contract.load(make_model(closed=closed()))
+    assert info.version == 1
+    assert contract.infer(session, info, typical()).closed is None
+
+
+@pytest.mark.parametrize(
+    ("breach", "message"),
+    [
+        ({}, r"output 'closed' is missing; the contract wants closed float \(1, 4, 72\)"),
+        ({"closed": np.zeros((1, 4, 36), np.float32)}, r"output 'closed' has shape \[1, 4, 36\]"),
+        ({"closed": closed().astype(np.float64)}, r"output 'closed' is tensor\(double\)"),
+        ({"closed": closed(0, 1.5)}, "has 1.5 as a confidence of what is standing"),
+        ({"closed": closed(2, -0.5)}, "has -0.5 as a confidence of what is hidden"),
+        ({"closed": closed(3, -0.1)}, "output 'closed' has a distance of -0.1 m"),
+        ({"closed": closed(1, math.inf)}, "output 'closed' is not finite"),
+        (
+            {"closed": closed(), "optional": {"camera": np.zeros((1, 4), np.float32)}},
+            r"optional input camera float \(1, 4\); contract 2 wants camera float \(1, 3\)",
+        ),
+    ],
+)
+def test_each_breach_of_contract_2_is_named_in_one_line(make_model, breach, message):
+    with pytest.raises(ContractError, match=message) as caught:
+        contract.load(make_model(metadata=SECOND, **breach))
+    assert "\n" not in str(caught.value)
 
 
 def test_optional_inputs_are_listed(make_model):
@@ -113,12 +171,7 @@ def test_an_absent_provider_is_refused_instead_of_replaced(make_model, providers
 def test_a_rate_that_overshoots_by_rounding_is_cut(make_model):
     # the white test image is the brightest: 255 / 2 * scale = 200.1 Hz, within 0.1 % of 200 Hz
     session, info = contract.load(make_model(scale=200.1 / 127.5))
-    feed = {
-        "image": np.full((1, 12, 16, 3), 255, np.uint8),
-        "goal": np.array([[1.0, 1.0, 0.0]], np.float32),
-        "velocity": np.zeros((1, 2), np.float32),
-    }
-    heading, _ = contract.infer(session, info, feed)
+    heading = contract.infer(session, info, typical()).heading
     assert heading.max() == 200.0
 
 

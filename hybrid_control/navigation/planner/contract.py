@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -20,7 +21,7 @@ from hybrid_control.signals import PLANNER_POPULATIONS, Population, layout
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.signals.spikes import Float32Array
 
-VERSION = 1
+VERSION = 2  # the newest; files of contract 1 are valid as they are
 POPULATIONS = PLANNER_POPULATIONS
 SPEED_NEURONS = POPULATIONS[1].size
 
@@ -72,11 +73,17 @@ OUTPUTS = (
     TensorSpec("heading", "float", (1, SECTORS)),
     TensorSpec("speed", "float", (1, SPEED_NEURONS)),
 )
+#: Besides them of contract 2: as `closed.ClosedDirections` has its rows.
+CLOSED = TensorSpec("closed", "float", (1, 4, SECTORS))
+#: Optional input of contract 2: the camera's height in m, its pitch and the width of its view in rad.
+CAMERA = TensorSpec("camera", "float", (1, 3))
 
 
 @dataclass(frozen=True)
 class ModelInfo:
     """What a checked model says about itself.
+
+    version: of its contract; from 2 on it says which directions are closed.
 
     height, width: pixels of its image; max_rate: Hz; goal_cap: metres at which the goal's distance is cut;
     optional: inputs that have a default in the file and may be left out; metadata: all of metadata_props.
@@ -93,6 +100,11 @@ class ModelInfo:
     metadata: Mapping[str, str]
 
     @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What its contract wants of it."""
+        return outputs_of(self.version)
+
+    @property
     def states(self) -> tuple[Population, ...]:
         """The populations whose initial potentials it gives: outputs float (1, n) beside those of the contract."""
         return layout(
@@ -102,6 +114,11 @@ class ModelInfo:
                 if spec.dtype == "float" and len(spec.shape) == 2 and spec.shape[0] <= 1 <= spec.shape[1]
             }
         )
+
+
+def outputs_of(version: int) -> tuple[TensorSpec, ...]:
+    """The outputs that a file of a contract must have."""
+    return OUTPUTS if version < 2 else (*OUTPUTS, CLOSED)
 
 
 def open_session(
@@ -133,18 +150,22 @@ def check(session: ort.InferenceSession, path: str | os.PathLike[str]) -> ModelI
     if inputs:
         wanted = ", ".join(spec.name for spec in INPUTS)
         raise ContractError(
-            f"{where}: input {next(iter(inputs))!r} is required but unknown to contract {VERSION}, which "
+            f"{where}: input {next(iter(inputs))!r} is required but unknown to contract {version}, which "
             f"has {wanted}; give it a default value (an initializer of the same name) to make it optional"
         )
     outputs = {arg.name: arg for arg in session.get_outputs()}
-    for spec in OUTPUTS:
+    for spec in outputs_of(version):
         _compare("output", spec, outputs.pop(spec.name, None), where)
 
+    optional = tuple(_spec(arg) for arg in session.get_overridable_initializers())
+    for spec in optional:
+        if version >= 2 and spec.name == CAMERA.name and spec != CAMERA:
+            raise ContractError(f"{where}: optional input {spec}; contract {version} wants {CAMERA}")
     image = next(arg for arg in session.get_inputs() if arg.name == "image")
     height, width = image.shape[1], image.shape[2]
     info = ModelInfo(
         where, version, height, width, max_rate, goal_cap,
-        tuple(_spec(arg) for arg in session.get_overridable_initializers()),
+        optional,
         tuple(_spec(arg) for arg in outputs.values()),
         metadata,
     )  # fmt: skip
@@ -160,42 +181,71 @@ def load(
     return session, check(session, path)
 
 
+class Answers(NamedTuple):
+    """What a model said once: heading (72,) and speed (8,) rates in Hz, within 0 .. max_rate; closed (4, 72), the rows
+    of `closed.ClosedDirections`, None of a model of contract 1; potentials of info.states, finite, one population
+    after another, (0,) where none were asked for."""
+
+    heading: Float32Array
+    speed: Float32Array
+    closed: Float32Array | None
+    potentials: Float32Array
+
+
 def infer(
     session: ort.InferenceSession, info: ModelInfo, feed: Mapping[str, NDArray], states: bool = False
-) -> tuple[Float32Array, ...]:
-    """Run the model once: heading (72,) and speed (8,) rates in Hz, finite and within 0 .. max_rate.
-
-    states: whether the potentials of info.states follow, finite, one population after another, (0,) where it has none.
+) -> Answers:
+    """Run the model once. states: whether the potentials of info.states are asked for.
 
     Raises PlannerError where the model fails or answers outside its contract.
     """
     more = [TensorSpec(p.name, "float", (1, p.size)) for p in info.states] if states else []
-    wanted = [*OUTPUTS, *more]
+    wanted = [*info.outputs, *more]
     try:
         answers = session.run([spec.name for spec in wanted], dict(feed))
     except ann.ORT_ERRORS as error:
         raise PlannerError(f"{info.path}: the model failed ({_one_line(error)})") from None
-    checked = []
+    checked: dict[str, Float32Array] = {}
     for spec, answer in zip(wanted, answers, strict=True):
         if answer.shape != spec.shape:
             raise PlannerError(
                 f"{info.path}: output {spec.name!r} has shape {answer.shape}, not {spec.shape}"
             )
-        rates = answer[0]
-        if not np.isfinite(rates).all():
+        if not np.isfinite(answer).all():
             raise PlannerError(f"{info.path}: output {spec.name!r} is not finite")
-        if spec in more:
-            checked.append(rates)
-            continue
-        slack = _RATE_TOLERANCE * info.max_rate
-        if rates.min() < -slack or rates.max() > info.max_rate + slack:
+        checked[spec.name] = answer[0]
+    for spec in OUTPUTS:
+        checked[spec.name] = _within(checked[spec.name], spec.name, info)
+    closed = checked.get(CLOSED.name) if info.version >= 2 else None
+    if closed is not None:
+        _check_closed(closed, info.path)
+    potentials = [np.empty(0, np.float32), *(checked[spec.name] for spec in more)]
+    return Answers(checked["heading"], checked["speed"], closed, np.concatenate(potentials))
+
+
+def _within(rates: Float32Array, name: str, info: ModelInfo) -> Float32Array:
+    """Rates within 0 .. max_rate, but for what float32 may overshoot; PlannerError where they are not."""
+    slack = _RATE_TOLERANCE * info.max_rate
+    if rates.min() < -slack or rates.max() > info.max_rate + slack:
+        raise PlannerError(
+            f"{info.path}: output {name!r} spans {rates.min():.4g} .. {rates.max():.4g} Hz, "
+            f"outside 0 .. {info.max_rate:g} Hz"
+        )
+    return np.clip(rates, 0.0, info.max_rate)
+
+
+def _check_closed(closed: Float32Array, path: str) -> None:
+    """PlannerError where a confidence is neither -1 nor within 0 .. 1, or a distance is below 0."""
+    for row, what in enumerate(("standing", "hidden")):
+        confidence, away = closed[2 * row], closed[2 * row + 1]
+        odd = (confidence != -1.0) & ~((confidence >= 0.0) & (confidence <= 1.0 + _RATE_TOLERANCE))
+        if odd.any():
             raise PlannerError(
-                f"{info.path}: output {spec.name!r} spans {rates.min():.4g} .. {rates.max():.4g} Hz, "
-                f"outside 0 .. {info.max_rate:g} Hz"
+                f"{path}: output 'closed' has {float(confidence[odd][0]):.4g} as a confidence of what is {what}; "
+                "it must be within 0 .. 1, or -1 where the direction is not seen"
             )
-        checked.append(np.clip(rates, 0.0, info.max_rate))
-    potentials = [np.concatenate([np.empty(0, np.float32), *checked[2:]])] if states else []
-    return checked[0], checked[1], *potentials
+        if (away < 0.0).any():
+            raise PlannerError(f"{path}: output 'closed' has a distance of {float(away.min()):.4g} m")
 
 
 def encode_speed(fraction: float, max_rate: float) -> Float32Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.planner.contract import ModelInfo, PlannerError
 from hybrid_control.navigation.planner.images import UInt8Array, contrast, resize
 from hybrid_control.navigation.planner.states import Plan
@@ -45,7 +46,8 @@ class Planner:
 
     model_path: an ONNX file that keeps the contract (docs/planner.md); by default the package's own.
     providers: onnxruntime execution providers in order of preference; the CPU, on one thread, where None.
-    min_contrast: grey levels; an image with less is refused as blind.
+    min_contrast: grey levels; an image with less is refused as blind. camera: its height in m, pitch (positive looks
+    down) and width of view in rad, for a model of contract 2 that asks for them; the model's own where None.
     Raises ContractError where the file breaks the contract, PlannerError where a provider is not there.
     The same arguments give the same rates: it keeps nothing from call to call.
     """
@@ -55,12 +57,17 @@ class Planner:
         model_path: str | os.PathLike[str] = contract.DEFAULT_MODEL,
         providers: Sequence[str] | None = None,
         min_contrast: float = MIN_CONTRAST,
+        camera: tuple[float, float, float] | None = None,
     ) -> None:
         if not 0 <= min_contrast < 128:
             raise PlannerError(f"min_contrast {min_contrast}: must be 0 .. 128 grey levels")
         self._session, self._info = contract.load(model_path, providers)
         self._min_contrast = min_contrast
         self._optional = {spec.name: spec for spec in self._info.optional}
+        self._always: dict[str, NDArray] = {}
+        if camera is not None and self._info.version >= 2 and contract.CAMERA.name in self._optional:
+            value = self._checked_optional(contract.CAMERA.name, np.array([camera], np.float32))
+            self._always = {contract.CAMERA.name: value}
 
     @property
     def info(self) -> ModelInfo:
@@ -105,12 +112,17 @@ class Planner:
             "image": np.ascontiguousarray(small[None]),
             "goal": goal_input(distance, bearing, self._info.goal_cap),
             "velocity": np.array([[odometry.twist.linear_x, odometry.twist.angular_z]], np.float32),
+            **self._always,
         }
         for name, value in (optional or {}).items():
             feed[name] = self._checked_optional(name, value)
-        heading, speed, *potentials = contract.infer(self._session, self._info, feed, states)
-        begin = StateVector(stamp_ns, potentials[0], self._info.states) if states and self._info.states else None
-        return Plan(stamp_ns, np.concatenate([heading, speed]), contract.POPULATIONS, begin)
+        answers = contract.infer(self._session, self._info, feed, states)
+        begin = None
+        if states and self._info.states:
+            begin = StateVector(stamp_ns, answers.potentials, self._info.states)
+        closed = None if answers.closed is None else ClosedDirections(stamp_ns, answers.closed)
+        rates = np.concatenate([answers.heading, answers.speed])
+        return Plan(stamp_ns, rates, contract.POPULATIONS, begin, closed)
 
     def _checked_optional(self, name: str, value: NDArray) -> NDArray:
         spec = self._optional.get(name)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.planner.contract import decode_heading
 from hybrid_control.signals import RateVector, StateVector
 
@@ -14,9 +15,11 @@ TURN = math.radians(45.0)  # between the directions of two plans of which the la
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan(RateVector):
-    """A plan's rates, and the membrane potentials that the network may begin with, where the planner has any."""
+    """A plan's rates, the membrane potentials that the network may begin with, and which directions are closed, where
+    the planner has any."""
 
     states: StateVector | None = None
+    closed: ClosedDirections | None = None
 
 
 class NewDirection:

@@ -1,0 +1,40 @@
+"""Which directions a planner saw closed, how far away, and whether a planar scan would show why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_control.signals.headings import SECTORS
+from hybrid_control.signals.spikes import Float32Array
+
+STANDING, STANDING_AT, HIDDEN, HIDDEN_AT = range(4)
+UNSEEN = -1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClosedDirections:
+    """The first thing that closes each of the 72 headings, seen from the camera's foot.
+
+    rows: (4, 72). STANDING: how sure it is, 0 .. 1, that the direction is closed by what a planar scan shows as well,
+    and STANDING_AT: how far away, m over the ground. HIDDEN, HIDDEN_AT: the same of what a scan does not show, such as
+    what is low, hangs, is of glass, or is ground that may not be driven on. The rest of 1 is free, as far as the model
+    looks. A direction that it does not see has UNSEEN for both. stamp_ns: of the image.
+    """
+
+    stamp_ns: int
+    rows: Float32Array
+
+    def __post_init__(self) -> None:
+        rows = np.array(self.rows, np.float32)
+        rows.flags.writeable = False
+        if rows.shape != (4, SECTORS):
+            raise ValueError(f"closed: rows of shape {rows.shape}, expected (4, {SECTORS})")
+        object.__setattr__(self, "rows", rows)
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which headings it saw, (72,)."""
+        return self.rows[HIDDEN] >= 0.0
