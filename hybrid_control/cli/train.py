@@ -1,4 +1,4 @@
-"""The subcommands `train planner`, `train snn`, `train states` and `planner info`."""
+"""The subcommands `train planner`, `train closed`, `train snn`, `train states` and `planner info`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     train.add_argument("--resume", action="store_true", help="go on with what is in OUT")
     train.set_defaults(run=_train)
 
+    _add_closed(what)
     planner = subparsers.add_parser("planner", help="look at planner models").add_subparsers(
         metavar="WHAT", required=True
     )
@@ -140,6 +141,41 @@ def _add_states(kinds: argparse._SubParsersAction) -> None:
     states.add_argument("--plans", type=int, default=2000, help="plans that are drawn")
     states.add_argument("--seed", type=int, default=1, help="of plans and spikes")
     states.set_defaults(run=_states)
+
+
+def _add_closed(kinds: argparse._SubParsersAction) -> None:
+    closed = kinds.add_parser(
+        "closed",
+        help="teach a planner which directions are closed by what a scan does not show",
+        description="Draws camera images of scenes with low things, overhangs, glass, wires, holes and ground that may "
+        "not be driven on, each learnt once, trains a network on them, puts it beside the planner's own (contract 2, "
+        "docs/planner.md), tests it on scenes it never saw, and writes OUT/planner.onnx and OUT/closed.md. What is "
+        "learnt is kept now and then; --resume goes on. Needs the extras sim and train.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    closed.add_argument("--planner", type=Path, required=True, metavar="IN.onnx", help="a planner of contract 1")
+    closed.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder for checkpoint, model and card")
+    closed.add_argument("--examples", type=int, default=500_000, help="frames, each of which is learnt once")
+    closed.add_argument("--seed", type=int, default=1, help="of scenes, weights and order")
+    closed.add_argument("--jobs", type=int, default=2, help="processes that draw, and threads that learn")
+    closed.add_argument("--device", default="auto", help="where torch works; auto: a GPU where there is one")
+    closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
+    closed.add_argument("--resume", action="store_true", help="go on with what is in OUT")
+    closed.set_defaults(run=_closed)
+
+
+def _closed(arguments: argparse.Namespace) -> int:
+    a = arguments
+    try:
+        from hybrid_control.navigation.planner.training.closed.make import train_closed
+        from hybrid_control.navigation.planner.training.closed.train import Settings
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "onnx", "onnxscript"):
+            raise
+        raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
+    path = train_closed(a.planner, a.out, Settings(a.examples, a.seed, a.jobs, a.device), a.test, a.resume)
+    sys.stdout.write(f"{path}\n{a.out / 'closed.md'}\n")
+    return 0
 
 
 def _states(arguments: argparse.Namespace) -> int:

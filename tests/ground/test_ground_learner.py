@@ -284,6 +284,7 @@ def test_after_a_lesson_of_ten_seconds_puddles_that_were_never_seen_are_seen_whe
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # forty drives; two minutes where the machine does nothing else
 def test_a_lesson_is_good_for_eighteen_of_twenty_worlds_of_which_five_at_most_go_well_without():
     ground = lesson.learner()
     lesson.teach(ground, lesson.course())

@@ -47,6 +47,25 @@ class CameraMount:
             scale = np.where(sinks > 1e-9, self.z / sinks, np.nan)
         return np.stack([self.x + scale * ahead, -scale * right], axis=-1)
 
+    def bearings(self, across: FloatArray) -> FloatArray:
+        """rad to the left, over the ground, of columns of the image; across: 0 at its left edge, 1 at its right."""
+        right = (2.0 * np.asarray(across) - 1.0) * math.tan(self.hfov / 2)
+        # what a column shows of the ground lies in one direction from the foot only where the camera looks level
+        return -np.arctan(right)
+
+    def away(self, across: FloatArray, down: FloatArray) -> FloatArray:
+        """m from the camera's foot to the ground at places of the image; NaN above the horizon."""
+        points = self.ground(across, down)
+        return np.asarray(np.hypot(points[..., 0] - self.x, points[..., 1]))
+
+    def down(self, bearing: FloatArray, away: FloatArray) -> FloatArray:
+        """Where in the image, from 0 at its upper edge to 1 at its lower, ground so many m from the foot is shown."""
+        ahead = np.asarray(away) * np.cos(bearing)
+        depth = ahead * math.cos(self.pitch) + self.z * math.sin(self.pitch)
+        below = self.z * math.cos(self.pitch) - ahead * math.sin(self.pitch)
+        half = math.tan(self.hfov / 2) * self.aspect
+        return np.asarray((below / np.maximum(depth, 1e-6) / half + 1.0) / 2.0)
+
 
 @dataclass(frozen=True, eq=False)
 class GroundView:

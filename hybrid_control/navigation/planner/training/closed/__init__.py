@@ -1,0 +1,4 @@
+"""How the closed directions of a planner of contract 2 are learnt: scenes, labels, a network, its training and test.
+
+torch is imported in `network`, `train` and `export` alone.
+"""

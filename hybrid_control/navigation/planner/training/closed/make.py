@@ -1,0 +1,93 @@
+"""The whole of `train closed`: learn, put it beside a planner's own network, test, and say in words what came of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from hybrid_control import __version__
+from hybrid_control.learning.devices import device_of
+from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.training.closed import evaluation
+from hybrid_control.navigation.planner.training.closed.export import export
+from hybrid_control.navigation.planner.training.closed.scenes import SHARD
+from hybrid_control.navigation.planner.training.closed.train import (
+    TEST_SEED,
+    Settings,
+    TrainingError,
+    drawn,
+    fit,
+)
+
+_CARD = """\
+# Model card: closed directions of planner.onnx
+
+A convolutional network beside the planner's own, which looks at the same image and says of each direction in view
+whether it is closed, how far away, and whether a planar scan would show why (docs/planner.md, contract 2).
+
+    {command}
+
+- File, both networks: {size:,} bytes. Images of 160 x 120 pixels.
+- Data: {examples:,} frames, each learnt once, of scenes of the embedded simulator that are drawn while it learns. Looks,
+  light, lens, and the camera's height, pitch and width of view differ; it is told the camera, with an error.
+- This run: {wall:.0f} min by the clock, {cores:.0f} min of one core, since it was begun or taken up again.
+
+## What it sees
+
+{frames} frames of other seeds, a camera like the robot's own. A direction is one of the 72 of 5 degrees; one that hides
+nothing within {clear:g} m, nor beside it, is free. The confidence from which on it counts is set so that it is wrong
+in 1 % (5 %) of the free directions. Seen: of the directions in which something is hidden {near[0]:g} to {near[1]:g} m
+from the camera; *placed*: at the right distance, to {placed:g} m or a fifth.
+
+| | directions | seen, 1 % | placed, 1 % | seen, 5 % | placed, 5 % |
+|---|---|---|---|---|---|
+{rows}
+
+The confidence at 1 % is {limit:.2f}; above it {alarms:.1%} of the frames that hide nothing have a direction.
+
+## What it cannot do
+
+It has seen rendered scenes only, never a photograph. What it says is a reason to brake, and never one to drive on: the
+reflex and the scan decide that.
+"""
+
+
+def train_closed(planner: Path, out: Path, settings: Settings, test: int, resume: bool) -> Path:
+    """Learn and test; returns the path of out/planner.onnx, beside which out/closed.md lies. ValueError for a planner
+    that is not of contract 1, and TrainingError for a checkpoint of something else."""
+    if test < SHARD:
+        raise TrainingError(f"--test {test}: expected {SHARD} frames or more")
+    _, info = contract.load(planner)
+    if info.version != 1:
+        raise ValueError(f"{planner}: keeps contract {info.version}; a file of contract 1 is wanted")
+    begun, cores = time.monotonic(), sum(os.times()[:4])
+    network = fit(settings, device_of(settings.device), out, resume)
+    command = (
+        f"hybrid-control train closed --planner IN.onnx --out OUT --examples {settings.examples} "
+        f"--seed {settings.seed}"
+    )
+    path = out / "planner.onnx"
+    export(network, planner, path, {
+        "hybrid_control.planner.closed.command": command,
+        "hybrid_control.planner.closed.trained_by": f"hybrid-control {__version__}, torch {torch.__version__}",
+    })  # fmt: skip
+    took = time.monotonic() - begun, sum(os.times()[:4]) - cores
+    numbers = range(test // SHARD)
+    seen = evaluation.look(path, drawn(settings.seed + TEST_SEED, numbers, settings.jobs))
+    rows = [
+        f"| {name} | {count} | " + " | ".join(f"{share:.0%}" for pair in shares.values() for share in pair) + " |"
+        for name, count, shares in evaluation.rows(seen)
+    ]
+    (out / "closed.md").write_text(
+        _CARD.format(
+            command=command, size=path.stat().st_size, examples=settings.shards * SHARD, wall=took[0] / 60,
+            cores=took[1] / 60, frames=len(seen.said), clear=evaluation.CLEAR, near=evaluation.NEAR,
+            placed=evaluation.PLACED, rows="\n".join(rows), limit=evaluation.threshold(seen, 0.01),
+            alarms=evaluation.frames_with_alarm(seen, 0.01),
+        ),
+        encoding="utf-8",
+    )  # fmt: skip
+    return path

@@ -1,0 +1,145 @@
+"""The network that says which directions are closed: in each column of the image the row where the free ground ends.
+
+After D. Levi, N. Garnett, E. Fetaya, "StixelNet: A Deep Convolutional Network for Obstacle Detection and Road
+Segmentation", BMVC 2015: a column's answer is a distribution over rows, here of two kinds and of "free". What row is
+what distance the camera's height and pitch say, which the network is told, so that it need not learn them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hybrid_control.navigation.planner.training.closed.labels import (
+    ACROSS,
+    COLUMNS,
+    HEIGHT,
+    ROWS,
+    SKY,
+    WIDTH,
+)
+from hybrid_control.signals.headings import HEADINGS, SECTORS
+
+REACH = 2.0  # m, within which a direction counts as closed
+LEAST_AWAY = 0.05  # m
+_WIDE, _DEEP = 48, 96  # channels at a quarter and at an eighth of the image's size
+
+
+def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 * dilation, dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )
+
+
+class _Residual(nn.Module):
+    """A convolution, added to what came in."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.inner = _block(channels, channels, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, rows, columns), as what comes out."""
+        return x + self.inner(x)
+
+
+def nearness(camera: Tensor, rows: int) -> Tensor:
+    """1 / m of the ground that each of `rows` rows of the part of the image that is looked at shows straight ahead, 0
+    above the horizon: (n, rows). camera: (n, 3) as the contract has it."""
+    height, pitch, hfov = camera[:, 0:1], camera[:, 1:2], camera[:, 2:3]
+    places = (SKY + (torch.arange(rows) + 0.5) * (HEIGHT - SKY) / rows) / HEIGHT
+    below = (2.0 * places.to(camera.device) - 1.0) * torch.tan(hfov / 2) * HEIGHT / WIDTH
+    sinks = torch.sin(pitch) + below * torch.cos(pitch)
+    ahead = torch.cos(pitch) - below * torch.sin(pitch)
+    return (sinks / (height * ahead.clamp(min=0.05))).clamp(min=0.0)
+
+
+class Network(nn.Module):
+    """From image (n, 120, 160, 3), 0 .. 255, and camera (n, 3) to logits (n, 1 + 2 ROWS, COLUMNS): free, then the rows
+    of what stands and of what is hidden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_block(3, 24, 5, 2), _block(24, _WIDE, 3, 2))
+        self.told = nn.Conv2d(1, _WIDE, 1)
+        self.first = nn.Sequential(_Residual(_WIDE), _Residual(_WIDE, 2))
+        self.deep = nn.Sequential(
+            _block(_WIDE, _DEEP, 3, 2), _Residual(_DEEP), _Residual(_DEEP, 2), _Residual(_DEEP, 4)
+        )
+        self.back = nn.Conv2d(_DEEP, _WIDE, 1)
+        self.last = _Residual(_WIDE)
+        self.rows = nn.Conv2d(_WIDE, 4, 1)  # two rows of two kinds
+        self.free = nn.Sequential(nn.Conv1d(2 * _WIDE, 32, 3, padding=1), nn.ReLU(), nn.Conv1d(32, 1, 1))
+
+    def forward(self, image: Tensor, camera: Tensor) -> Tensor:
+        """The logits."""
+        x = image.permute(0, 3, 1, 2).float()
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        spread = ((x - mean) ** 2).mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        x = self.stem(((x - mean) / (spread + 4.0))[:, :, SKY:])
+        near = nearness(camera, ROWS // 2)[:, None, :, None]
+        x = self.first(functional.relu(x + self.told(near)))
+        x = x + functional.interpolate(self.back(self.deep(x)), scale_factor=2, mode="nearest")
+        x = self.last(functional.relu(x))
+        free = self.free(torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1))
+        found = self.rows(x)  # (n, 4, ROWS / 2, COLUMNS)
+        n = found.shape[0]
+        found = found.reshape(n, 2, 2, ROWS // 2, COLUMNS).transpose(2, 3).reshape(n, 2 * ROWS, COLUMNS)
+        return torch.cat([free, found], dim=1)
+
+
+class Closed(nn.Module):
+    """The network's answer as the contract has it: (n, 4, 72) of `planner.closed.ClosedDirections`."""
+
+    headings: Tensor
+    across: Tensor
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("headings", torch.tensor(HEADINGS, dtype=torch.float32))
+        self.register_buffer("across", torch.tensor(2.0 * ACROSS - 1.0, dtype=torch.float32))
+
+    def forward(self, image: Tensor, camera: Tensor) -> Tensor:
+        """From image and camera, as in the contract."""
+        shares = torch.softmax(self.network(image, camera).float(), dim=1)
+        confidence, away = self.columns(shares, camera)
+        return self.sectors(confidence, away, camera)
+
+    def columns(self, shares: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
+        """How sure it is that a column is closed within REACH by each of two kinds, and where in m, (n, 2, COLUMNS)."""
+        n = shares.shape[0]
+        found = shares[:, 1:].reshape(n, 2, ROWS, COLUMNS)
+        slant = torch.sqrt(1.0 + (self.across[None] * torch.tan(camera[:, 2:3] / 2)) ** 2)
+        near = nearness(camera, ROWS)[:, :, None] / slant[:, None]  # 1 / m along each column's bearing
+        within = torch.sigmoid((near - 1.0 / REACH) * 40.0)[:, None]
+        confidence = (found * within).sum(dim=2)
+        nearest = (found * within * near[:, None]).sum(dim=2) / (confidence + 1e-6)
+        return confidence, 1.0 / nearest.clamp(min=1.0 / REACH, max=1.0 / LEAST_AWAY)
+
+    def sectors(self, confidence: Tensor, away: Tensor, camera: Tensor) -> Tensor:
+        """Of each heading the surest of its columns."""
+        bearing = -torch.atan(self.across[None] * torch.tan(camera[:, 2:3] / 2))
+        off = torch.abs(bearing[:, None, :] - self.headings[None, :, None])  # (n, 72, COLUMNS)
+        inside = (off <= math.pi / SECTORS + 1e-4).float()[:, None]
+        seen = inside.amax(dim=3)  # (n, 1, 72)
+        best = (inside * confidence[:, :, None]).amax(dim=3)
+        weight = inside * (confidence[:, :, None] + 1e-6) ** 4
+        where = (weight * away[:, :, None]).sum(dim=3) / weight.sum(dim=3).clamp(min=1e-30)
+        total = best.sum(dim=1, keepdim=True).clamp(min=1.0)  # of two columns that say two things
+        best = best / total * seen - (1.0 - seen)
+        return torch.stack([best[:, 0], where[:, 0], best[:, 1], where[:, 1]], dim=1)
+
+
+def target_shares(kinds: Tensor, rows: Tensor, width: float) -> Tensor:
+    """What the network is to answer, (n, 1 + 2 ROWS, COLUMNS): one for "free", or a bell of `width` rows around the
+    row in which what closes the column stands."""
+    places = torch.arange(ROWS, device=rows.device)[None, :, None] + 0.5
+    bell = torch.softmax(-0.5 * ((rows[:, None] - places) / width) ** 2, dim=1)
+    shares = [(kinds == k)[:, None].float() for k in range(3)]
+    return torch.cat([shares[0], shares[1] * bell, shares[2] * bell], dim=1)

@@ -1,0 +1,181 @@
+"""Training of the closed directions in one pass over fresh frames, drawn by other processes while it learns."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from hybrid_control.navigation.planner.training.closed import scenes
+from hybrid_control.navigation.planner.training.closed.network import Network, target_shares
+from hybrid_control.navigation.planner.training.closed.scenes import SHARD, Frames
+
+BATCH = 64
+LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
+AVERAGING = 0.999  # of the weights that are exported, a step
+ROW_WIDTH = 1.0  # rows, of the bell that is taught
+MIXED = 8  # shards that are shuffled together
+KEEP = 40  # shards between two checkpoints
+AHEAD = 3  # shards that each process draws ahead
+TEST_SEED = 1 << 20  # added to the training's
+
+
+class TrainingError(ValueError):
+    """A training that cannot begin or go on, and why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processes that draw,
+    and threads that learn; device: where torch works, "auto" for a GPU where there is one."""
+
+    examples: int = 500_000
+    seed: int = 1
+    jobs: int = 2
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.examples < MIXED * SHARD or self.seed < 0 or self.jobs < 1:
+            raise TrainingError(
+                f"examples {self.examples} must be {MIXED * SHARD} or more, seed {self.seed} 0 or more, "
+                f"jobs {self.jobs} 1 or more"
+            )
+
+    @property
+    def shards(self) -> int:
+        """How many are drawn, MIXED at a time."""
+        return math.ceil(self.examples / (SHARD * MIXED)) * MIXED
+
+    @property
+    def identity(self) -> dict[str, int]:
+        """What a run that goes on must have in common with the one that it goes on with."""
+        return {name: value for name, value in asdict(self).items() if name in ("examples", "seed")}
+
+
+def drawn(seed: int, numbers: range, jobs: int) -> Iterator[Frames]:
+    """Shards in their order, drawn ahead by so many processes."""
+    context = multiprocessing.get_context("spawn")  # a fork would share GL and torch's threads
+    waiting: deque[Future[Frames]] = deque()
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        rest = iter(numbers)
+        try:
+            while True:
+                while len(waiting) < AHEAD * jobs and (number := next(rest, None)) is not None:
+                    waiting.append(pool.submit(scenes.shard, seed, number))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Network:
+    """Learn settings.examples frames; out/closed.pt is kept every KEEP shards. The network of averaged weights."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(settings.jobs)
+    torch.manual_seed(settings.seed)
+    network, average = Network().to(device), Network().to(device)
+    average.load_state_dict(network.state_dict())
+    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    first = _restore(settings, out / "closed.pt", resume, network, average, optimizer)
+    steps = settings.shards * SHARD // BATCH
+    done = first * SHARD // BATCH
+    source = drawn(settings.seed, range(first, settings.shards), settings.jobs)
+    with tqdm(total=settings.shards * SHARD, initial=first * SHARD, desc="closed", unit="frame") as bar:
+        for number in range(first, settings.shards, MIXED):
+            mixed = [next(source) for _ in range(MIXED)]
+            network.train()
+            for batch in _batches(mixed, np.random.default_rng([settings.seed, number]), device):
+                rate = LEARNING_RATE * _schedule(done / steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                with _half(device):
+                    logits = network(batch["image"], batch["camera"])
+                wanted = target_shares(batch["kind"], batch["row"], ROW_WIDTH)
+                loss = -(wanted * torch.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                done += 1
+                _follow(average, network, min(AVERAGING, (1 + done) / (10 + done)))
+                bar.update(len(batch["kind"]))
+                if done % 20 == 0:
+                    bar.set_postfix(loss=f"{loss.item():.3f}")
+            if (number + MIXED) % KEEP == 0 or number + MIXED == settings.shards:
+                _save(settings, out / "closed.pt", number + MIXED, network, average, optimizer)
+    return average.eval().cpu()
+
+
+def _batches(mixed: list[Frames], rng: np.random.Generator, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Shards shuffled together, each half of the batches seen in a mirror."""
+    arrays = {name: [getattr(f, name) for f in mixed] for name in ("image", "camera", "kind", "row")}
+    joined = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in arrays.items()}
+    order = torch.from_numpy(rng.permutation(len(joined["kind"])))
+    for chosen in order.split(BATCH):
+        if len(chosen) < BATCH:
+            return
+        batch = {name: values[chosen] for name, values in joined.items()}
+        if rng.uniform() < 0.5:
+            batch["image"] = batch["image"].flip(2)
+            batch["kind"], batch["row"] = batch["kind"].flip(1), batch["row"].flip(1)
+        yield {name: values.to(device) for name, values in batch.items()}
+
+
+def _half(device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 where it is enough: on a CPU that has it a step takes half the time."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def _schedule(share: float) -> float:
+    """Warm-up over the first fiftieth, then a half cosine down to a hundredth."""
+    if share < 0.02:
+        return share / 0.02 + 0.01
+    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (share - 0.02) / 0.98))
+
+
+@torch.no_grad()
+def _follow(average: Network, network: Network, keep: float) -> None:
+    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if slow.is_floating_point():
+            slow.mul_(keep).add_(fast, alpha=1.0 - keep)
+        else:
+            slow.copy_(fast)
+
+
+def _save(settings: Settings, path: Path, shards: int, *parts: Any) -> None:
+    """Whole or not at all."""
+    state = {"settings": settings.identity, "shards": shards, "parts": [part.state_dict() for part in parts]}
+    unfinished = path.with_suffix(".tmp")
+    torch.save(state, unfinished)
+    os.replace(unfinished, path)
+
+
+def _restore(settings: Settings, path: Path, resume: bool, *parts: Any) -> int:
+    """The number of shards that are learnt; 0 where there is no checkpoint."""
+    if not path.exists():
+        return 0
+    if not resume:
+        raise TrainingError(f"{path}: a checkpoint is there already; --resume goes on with it")
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        stored, shards, states = state["settings"], int(state["shards"]), state["parts"]
+    except Exception as error:  # whatever a damaged zip file or a foreign one makes of it
+        raise TrainingError(f"{path}: not a checkpoint of this training ({type(error).__name__})") from None
+    if stored != settings.identity:
+        raise TrainingError(f"{path}: made with {stored}, not with {settings.identity}; choose another --out")
+    for part, kept in zip(parts, states, strict=True):
+        part.load_state_dict(kept)
+    return shards
