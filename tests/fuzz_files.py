@@ -75,9 +75,28 @@ def read_parameters(file: Path) -> Any:
     return read_yaml(file)
 
 
+def things_world() -> Any:
+    """A small world with a thing of each kind and look."""
+    from hybrid_control.signals import Pose
+    from hybrid_control.sim.worlds import Thing, World
+
+    things = (
+        Thing("low", 2.0, 1.0, 0.3, 0.2, 0.5, 0.0, 0.1, "ground"),
+        Thing("low", 2.0, -1.0, 0.3, 0.2, 0.0, 0.0, 0.5, "cone"),
+        Thing("overhang", 3.0, 1.0, 0.8, 0.6, 0.1, 0.27, 0.31),
+        Thing("pane", 4.0, -1.0, 0.02, 1.2, 0.2, 0.0, 1.0, opacity=0.3),
+        Thing("wire", 5.0, 0.0, 0.015, 2.0, 0.0, 0.2, 0.215),
+        Thing("hole", 6.0, 1.0, 0.8, 0.6, 0.3, -0.3, 0.0),
+    )
+    return World("things", Pose(), (8.0, 0.0), (-1.0, -3.0, 9.0, 3.0), things=things)
+
+
 def world_seeds() -> Iterator[bytes]:
+    from hybrid_control.sim.gazebo import HARMONIC, world_sdf
+
     for file in sorted((TOP / "config" / "worlds").glob("*.sdf")):
         yield file.read_bytes()
+    yield world_sdf(things_world(), HARMONIC).encode()
 
 
 def arena_seeds() -> Iterator[bytes]:
@@ -90,8 +109,9 @@ def npz_seeds() -> Iterator[bytes]:
     from hybrid_control.sim.worlds.files import write_npz
 
     with tempfile.TemporaryDirectory() as folder:
-        write_npz(Path(folder) / "a.npz", generate("crossing", 0))
-        yield (Path(folder) / "a.npz").read_bytes()
+        for world in (generate("crossing", 0), things_world()):
+            write_npz(Path(folder) / "a.npz", world)
+            yield (Path(folder) / "a.npz").read_bytes()
 
 
 def colanet_seeds() -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from hybrid_control.geometry.shapes import (
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.vehicle import STANDING_SPEED, Vehicle, Wheels
-from hybrid_control.sim.score import Contact, outline_gap, walk_among
+from hybrid_control.sim.score import Contact, met_things, outline_gap, walk_among
 from hybrid_control.sim.sensors import LidarNoise, Schedule
 from hybrid_control.sim.simulator import Event
 from hybrid_control.sim.wheels import WheelOdometry, on_circle, ramp, ramp_in_plane, within
@@ -181,7 +181,8 @@ def _advance(
 
 class Plane(NamedTuple):
     """The plane as `_advance` takes it: state (12 + wheels,), base (10,), cylinders (n, 3) with movers last, movers
-    (m, 10) and their places (m, 3), boxes (k, 5)."""
+    (m, 10) and their places (m, 3), boxes (k, 5) with the things that the robot meets last. seen: the boxes, and the
+    things that its lidar meets, (l, 5)."""
 
     state: FloatArray
     base: FloatArray
@@ -189,6 +190,7 @@ class Plane(NamedTuple):
     movers: FloatArray
     places: FloatArray
     boxes: FloatArray
+    seen: FloatArray
 
 
 def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
@@ -199,12 +201,15 @@ def _plane(world: World, robot: Vehicle, wheels: Wheels) -> Plane:
         robot.outline_x,
     )  # fmt: skip
     cylinders = np.concatenate((world.cylinders, walking.circles))
-    start, boxes = world.start, np.array(world.boxes)
+    start = world.start
+    boxes = np.concatenate((world.boxes, *met_things(world, robot).values()))
+    shown = [t.rectangle for t in world.things if t.seen_by_lidar(robot.lidar_z)]
+    seen = np.concatenate((world.boxes, np.array(shown).reshape(-1, 5)))
     state = np.zeros(WHEELS + wheels.number)
     state[[X, Y, YAW]] = (start.x, start.y, start.yaw)
     state[CLOSEST] = outline_gap(world, robot, start)
     state[SINCE] = math.inf
-    return Plane(state, np.array(base), cylinders, walking.rows, walking.places, boxes)
+    return Plane(state, np.array(base), cylinders, walking.rows, walking.places, boxes, seen)
 
 
 class KinematicSimulator:
@@ -287,7 +292,7 @@ class KinematicSimulator:
         steps = (until_ns - self.time_ns) // STEP_NS
         if not steps:
             return
-        state, *place = self.plane
+        state, *place, _ = self.plane
         made = _advance(state, steps, self.time_ns * 1e-9, STEP_NS * 1e-9, *place)
         self.time_ns += made * STEP_NS
         if made < steps:
@@ -301,8 +306,20 @@ class KinematicSimulator:
         nearest = int(np.argmin(gaps)) if gaps.size else -1
         fixed = len(self.world.cylinders)
         name = f"mover{nearest - fixed}" if nearest >= fixed else "obstacle"
+        if (thing := self._nearest_thing()) is not None:
+            name = f"thing{thing}"
         x, y = self._state[[X, Y]].tolist()
         self.contact_events.append(Contact(self.time_ns, name, x, y, bool(standing)))
+
+    def _nearest_thing(self) -> int | None:
+        """The number of the thing that is nearer to the outline than any obstacle; None where an obstacle is."""
+        outline, boxes = self.robot.footprint(self.pose), np.array(self.world.boxes)
+        least, found = footprint_distance(*outline, self.plane.cylinders, boxes), None
+        for i, box in met_things(self.world, self.robot).items():
+            gap = footprint_distance(*outline, np.empty((0, 3)), box)
+            if gap < least:
+                least, found = gap, i
+        return found
 
     def _read(self, kind: str) -> object:
         if kind == "scan":
@@ -316,7 +333,7 @@ class KinematicSimulator:
         lidar = self.robot.lidar
         x, y, yaw = lidar_at(self._state, np.array((lidar.x, lidar.y, lidar.yaw)))
         reach = self.robot.lidar_range_max + 1.0
-        obstacles = (self.plane.cylinders, self.plane.boxes)
+        obstacles = (self.plane.cylinders, self.plane.seen)
         return self.lidar.read(self.time_ns, sweep(x, y, yaw, self.beams, reach, *obstacles))
 
     @property

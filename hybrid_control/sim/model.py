@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_control.geometry.shapes import FloatArray
-from hybrid_control.sim.mjcf import OBSTACLE, SCENERY, mjcf_text
+from hybrid_control.sim.mjcf import HIDDEN, OBSTACLE, SCENERY, mjcf_text
 from hybrid_control.sim.robots.vehicle import Vehicle
+from hybrid_control.sim.things import ground_mesh, thing_looks, things_mjcf
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.patch import ground_look
 
@@ -49,8 +50,9 @@ def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> s
     return mjcf_text(*rng.uniform(low, high, 3))
 
 
-def _looks(appearance: Appearance) -> tuple[str, str, str]:
-    """MJCF of drawing quality, light, and textures with materials: (visual, worldbody, asset) elements."""
+def _looks(appearance: Appearance) -> tuple[str, str, str, float]:
+    """MJCF of drawing quality, light, and textures with materials: (visual, worldbody, asset) elements; and how often
+    the ground's texture is repeated."""
     rng = np.random.default_rng([appearance.seed, 1])
     if appearance.vary:
         ambient, diffuse = rng.uniform(0.15, 0.6), rng.uniform(0.3, 0.9)
@@ -86,7 +88,7 @@ def _looks(appearance: Appearance) -> tuple[str, str, str]:
           height="32" rgb1="{_colour(rng)}" rgb2="{_colour(rng)}" mark="{"random" if i % 2 else "none"}"
           markrgb="{_colour(rng)}" random="0.02"/>
         <material name="look{i}" texture="look{i}" specular="0.1" shininess="0.1"/>"""
-    return visual, light, asset
+    return visual, light, asset, repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,9 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
     appearance = appearance or Appearance(obstacle_height=robot.obstacle_height)
     robot.check_obstacles(appearance.obstacle_height[0])
     body, actuators = robot.mjcf(world.start, _cameras(robot, appearance))
-    visual, light, asset = _looks(appearance)
+    visual, light, asset, repeat = _looks(appearance)
+    around, mesh = ground_mesh(world, repeat)
+    things = things_mjcf(world, thing_looks(world, appearance.seed, LOOKS))
     patches, materials = _patches(world, appearance)
     gx, gy = world.goal
     facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}
@@ -201,6 +205,8 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
         facts[f"mover{i}"] = m.row
     for i, p in enumerate(world.patches):
         facts[f"patch{i}"] = (*p.rectangle, float(p.forbidden))
+    for i, t in enumerate(world.things):
+        facts[f"thing{i}"] = t.row
     custom = "".join(f'<text name="patch{i}" data="{p.kind}"/>' for i, p in enumerate(world.patches))
     custom += "".join(
         f'<numeric name="{name}" data="{mjcf_text(*values)}"/>' for name, values in facts.items()
@@ -212,14 +218,14 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
       <statistic extent="{EXTENT}"/>
       <visual>{visual}
       </visual>
-      <asset>{asset}{materials}
+      <asset>{asset}{materials}{mesh}
       </asset>
       <worldbody>{light}
-        <geom name="ground" type="plane" size="40 40 1" material="ground" group="{SCENERY}" contype="1"
-          conaffinity="0" friction="1 0.005 0.0001"/>
+        <geom name="ground" type="plane" size="40 40 1" material="ground" contype="1" conaffinity="0"
+          group="{HIDDEN if mesh else SCENERY}" friction="1 0.005 0.0001"/>{around}
         <geom name="goal_pole" type="cylinder" size="0.06 1.75" pos="{mjcf_text(gx, gy, 1.75)}" {beacon}/>
         <geom name="goal_ball" type="sphere" size="0.3" pos="{mjcf_text(gx, gy, 3.5)}" {beacon}/>
-        {_obstacles(world, appearance)}{patches}
+        {_obstacles(world, appearance)}{patches}{things}
         {body}
       </worldbody>
       <actuator>{actuators}

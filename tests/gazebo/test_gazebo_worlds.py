@@ -13,9 +13,10 @@ from hybrid_control.sim import gazebo
 from hybrid_control.sim.model import Appearance, build_mjcf
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.robots.quad import QUAD
-from hybrid_control.sim.worlds import Mover, World, generate, load_world, read_world
+from hybrid_control.sim.worlds import Mover, Thing, World, generate, load_world, read_world
 from hybrid_control.sim.worlds.files import read_npz, write_npz
 from hybrid_control.sim.worlds.mjcf import read_mjcf
+from hybrid_control.sim.worlds.thing import KINDS, LOOKS
 
 
 def same(read, world, exact=False, movers=1e-6):
@@ -39,6 +40,8 @@ def same(read, world, exact=False, movers=1e-6):
             (expected.radius, *expected.a, *expected.b, expected.speed, expected.phase),
             atol=movers,
         )
+    for found, expected in zip(read.things, world.things, strict=True):
+        np.testing.assert_allclose(found.row, expected.row, atol=tolerance, rtol=0)
 
 
 def barn_file(tmp_path):
@@ -153,17 +156,31 @@ numbers = st.floats(-50, 50, allow_nan=False).map(lambda v: round(v, 3))
 sizes = st.floats(0.02, 0.4).map(lambda v: round(v, 3))
 cylinders = st.lists(st.tuples(numbers, numbers, sizes), max_size=8)
 boxes = st.lists(st.tuples(numbers, numbers, sizes, sizes, st.floats(-1.5, 1.5)), max_size=8)
+heights = st.floats(0.01, 2.0).map(lambda v: round(v, 3))
+
+
+@st.composite
+def things(draw):
+    kind, look = draw(st.sampled_from(KINDS)), draw(st.sampled_from(LOOKS))
+    low, high = draw(heights), draw(heights)
+    bottom, top = (-high, 0.0) if kind == "hole" else (low, round(low + high, 3))
+    opacity = round(draw(st.floats(0.05, 0.5)), 3) if kind == "pane" else 1.0
+    place = draw(numbers), draw(numbers), draw(sizes), draw(sizes), draw(st.floats(-1.5, 1.5))
+    return Thing(kind, *place, bottom, top, look, opacity)
+
+
 START, GOAL = Pose(-60.0, 60.0, 1.0), (60.0, -60.0)
 
 
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
-@given(cylinders, boxes)
-@example([], [(0.0, 0.0, 0.25, 0.25, 2.2e-309)])
-def test_any_world_comes_back_from_sdf_mjcf_and_npz(tmp_path_factory, round_things, square_things):
+@given(cylinders, boxes, st.lists(things(), max_size=8))
+@example([], [(0.0, 0.0, 0.25, 0.25, 2.2e-309)], [])
+def test_any_world_comes_back_from_sdf_mjcf_and_npz(tmp_path_factory, round_things, square_things, hidden):
     movers = (Mover(0.2, (1.0, 2.0), (3.0, -4.0), 0.7, 0.25),)
     bounds = (-70.0, -70.0, 70.0, 70.0)
-    moving = World("some", START, GOAL, bounds, np.array(round_things), np.array(square_things), movers)
+    standing = np.array(round_things), np.array(square_things)
+    moving = World("some", START, GOAL, bounds, *standing, movers, things=tuple(hidden))
     folder = tmp_path_factory.mktemp("worlds")
     (folder / "w.sdf").write_text(gazebo.world_sdf(moving, gazebo.FORTRESS))
     (folder / "w.xml").write_text(build_mjcf(moving, JACKAL, Appearance(1), 0.002))

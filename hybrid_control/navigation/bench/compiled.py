@@ -215,7 +215,7 @@ def _episode(
     """
     way, sights = log
     scan, train, motion, goal, view = mail
-    state, base, cylinders, movers, places, boxes = plane
+    state, base, cylinders, movers, places, boxes, seen = plane
     field, free, frame, _ = to_goal
     lidar_rng, planner_rng = rngs
     window_ns, keys = WINDOW_NS, np.empty(KEYS, np.uint64)
@@ -268,7 +268,7 @@ def _episode(
             elif scan_due == due:
                 sent_scan += 1
                 at = lidar_at(state, run.lidar)
-                distances = sweep(at[0], at[1], at[2], beams, run.range_max + 1.0, cylinders, boxes)
+                distances = sweep(at[0], at[1], at[2], beams, run.range_max + 1.0, cylinders, seen)
                 ranges = _scan(run, lidar_rng, distances)
                 run.sweep.interval = (now - scan_ns) * 1e-9 if sent_scan > 1 else 0.0
                 run.sweep.motion_age = (now - odometry_ns) * 1e-9 if seen_odometry else -1.0

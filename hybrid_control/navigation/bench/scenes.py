@@ -44,6 +44,8 @@ def world_digest(scenes: Sequence[Scene]) -> str:
         digest.update(repr((world.name, world.start, world.goal, world.movers, scene.path_length)).encode())
         if world.patches:
             digest.update(repr(world.patches).encode())
+        if world.things:
+            digest.update(repr(world.things).encode())
     return digest.hexdigest()[:16]
 
 

@@ -19,6 +19,7 @@ from hybrid_control.sim.gazebo.sdf import (
     add_plugin,
     add_pose,
 )
+from hybrid_control.sim.gazebo.things import LIDAR_MASK
 from hybrid_control.sim.model import Appearance
 from hybrid_control.sim.robots.vehicle import Vehicle, VerticalSensor
 from hybrid_control.sim.urdf import text
@@ -140,6 +141,7 @@ def _beams(
 ) -> None:
     """A lidar's beams: how many from the first to the last angle in rad, how far and how well they see in m."""
     lidar = add(sensor, "lidar")
+    add(lidar, "visibility_mask", LIDAR_MASK)
     horizontal = add(add(lidar, "scan"), "horizontal")
     add(horizontal, "samples", count)
     add(horizontal, "resolution", 1)

@@ -21,7 +21,9 @@ from hybrid_control.sim.gazebo.sdf import (
     add_pose,
     add_static,
 )
-from hybrid_control.sim.model import PATCH_HEIGHT, Appearance, obstacle_looks
+from hybrid_control.sim.gazebo.things import GROUND, add_thing
+from hybrid_control.sim.model import LOOKS, PATCH_HEIGHT, Appearance, obstacle_looks
+from hybrid_control.sim.things import thing_looks
 from hybrid_control.sim.urdf import to_string
 from hybrid_control.sim.worlds import Patch, World, in_frame
 from hybrid_control.sim.worlds.patch import ground_look
@@ -106,13 +108,16 @@ def world_sdf(
         add_pose(add(element, "frame", name=name), place)
 
     _ground(element)
-    looks = obstacle_looks(world, appearance or Appearance())
+    appearance = appearance or Appearance()
+    looks = obstacle_looks(world, appearance)
     standing = len(world.cylinders) + len(world.boxes)
     add_obstacles(element, world, looks[:standing])
     for i, (mover, look) in enumerate(zip(world.movers, looks[standing:], strict=True)):
         add_mover(element, to, i, mover, look, physics.step)
     for i, patch in enumerate(world.patches):
         _patch(element, i, patch)
+    for i, (thing, own) in enumerate(zip(world.things, thing_looks(world, appearance.seed, LOOKS), strict=True)):
+        add_thing(element, i, thing, own)
     _beacon(element, world)
     for model, at in robots:
         add_pose(model, at)
@@ -128,7 +133,7 @@ def _ground(world: ET.Element) -> None:
         if tag == "collision":
             add_friction(element, 1.0)
         else:
-            add_material(element, (0.55, 0.53, 0.49, 1.0))
+            add_material(element, (*GROUND, 1.0))
             add(element, "cast_shadows", False)
 
 

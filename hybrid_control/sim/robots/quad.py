@@ -36,6 +36,8 @@ from hybrid_control.sim.description import (
 from hybrid_control.sim.mjcf import HIDDEN, ROBOT, mjcf_text
 from hybrid_control.sim.mujoco_import import MuJoCo
 from hybrid_control.sim.robots.vehicle import (
+    CAMERA_TOP,
+    LIDAR_TOP,
     STANDING_SPEED,
     Locomotion,
     Plugin,
@@ -45,6 +47,7 @@ from hybrid_control.sim.robots.vehicle import (
     place_plugin,
 )
 from hybrid_control.sim.urdf import text
+from hybrid_control.sim.worlds.thing import Thing
 
 GRAVITY = 9.81  # m/s^2, MuJoCo's default
 
@@ -115,6 +118,16 @@ class Quadrotor(Vehicle):
     def start_height(self) -> float:
         """It hovers."""
         return self.hover_height
+
+    @property
+    def top(self) -> float:
+        """m above the ground of its highest part where it hovers."""
+        lidar, camera = self.lidar_z + LIDAR_TOP, self.camera_z + CAMERA_TOP
+        return self.hover_height + max(self.height / 2, lidar, camera)
+
+    def meets(self, thing: Thing) -> bool:
+        """Whether it touches a thing that its outline gets over, as high as it hovers."""
+        return thing.touches(self.top) and thing.top > self.hover_height - self.height / 2
 
     @property
     def standing_height(self) -> float:

@@ -24,6 +24,7 @@ from hybrid_control.sim.description import (
 )
 from hybrid_control.sim.events import EventPixels
 from hybrid_control.sim.worlds.generators import scale_for
+from hybrid_control.sim.worlds.thing import Thing
 
 if TYPE_CHECKING:
     from hybrid_control.parameters import Value
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 STANDING_SPEED = 0.02  # m/s; a robot whose wheels are commanded less than this stands
 COMMANDED_SPEED, COMMANDED_YAW_RATE = 1.0, 2.2  # m/s and rad/s that the reflex asks for at most where nobody says more
 COMMANDED_YAW_ACCELERATION = 8.0  # rad/s²
+LIDAR_TOP, CAMERA_TOP = 0.04, 0.03  # m that a lidar and a camera reach above their middles
 REACTION, SWING = 0.1, 0.0276  # s and m
 SCAN_COUNTS = 0.5  # s
 TRUTH_TOPIC = "ground_truth"  # in Gazebo, of a robot whose odometry drifts
@@ -257,6 +259,15 @@ class Vehicle(ABC):
     def front(self) -> float:
         """m from base_link to the outline's front."""
         return 0.5 * self.length + self.outline_x
+
+    @property
+    def top(self) -> float:
+        """m above the ground of its highest part: hull, lidar or camera."""
+        return max(self.height, self.lidar_z + LIDAR_TOP, self.camera_z + CAMERA_TOP)
+
+    def meets(self, thing: Thing) -> bool:
+        """Whether it touches a thing that its outline gets onto."""
+        return thing.touches(self.top)
 
     def middle(self, pose: Pose) -> Pose:
         """Where the middle of its outline is, of one whose base_link is there."""

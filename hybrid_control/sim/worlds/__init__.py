@@ -10,6 +10,7 @@ from hybrid_control.sim.worlds.generators import GENERATORS, generate, guarantee
 from hybrid_control.sim.worlds.mjcf import read_mjcf
 from hybrid_control.sim.worlds.movers import Mover, Walk
 from hybrid_control.sim.worlds.patch import Patch
+from hybrid_control.sim.worlds.thing import Thing
 from hybrid_control.sim.worlds.world import World, in_frame, polygon_edges, seen_from
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "BarnWorlds",
     "Mover",
     "Patch",
+    "Thing",
     "Walk",
     "World",
     "generate",

@@ -19,6 +19,7 @@ from hybrid_control.files import read_json, read_xml
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds.movers import Mover
 from hybrid_control.sim.worlds.patch import KIND, Patch
+from hybrid_control.sim.worlds.thing import KINDS, LOOKS, ROW, Thing
 from hybrid_control.sim.worlds.world import World, polygon_edges
 
 # Where the BARN challenge starts and ends in its .world files, which do not say so themselves.
@@ -29,6 +30,7 @@ MARGIN = 1.5  # m around everything in the world, for its bounds
 LOWEST = 0.05  # m; what ends below, a ground plane or a mark on it, is no obstacle
 
 PATCHES = re.compile(rf"patch\d+_({KIND.pattern})_(forbidden|permitted)")
+THINGS = re.compile(rf"thing\d+_({'|'.join(KINDS)})(?:_({'|'.join(LOOKS[1:])}))?")
 
 # Frames of an SDF world that say what its models cannot
 FRAMES = re.compile(r"start|goal|bounds_(low|high)|mover\d+_(from|to)")
@@ -104,9 +106,13 @@ def read_gazebo(
     }
     cylinders: list[tuple[float, ...]] = []
     boxes: list[tuple[float, ...]] = []
+    things: list[Thing] = []
     for model in world.findall("model"):
         name = str(model.get("name"))
         if model.find("joint") is not None or f"{name}_from" in frames:
+            continue
+        if (thing := _thing(model, f"{path}: model {name!r}")) is not None:
+            things.append(thing)
             continue
         placed = state.get(name) or _pose(model, f"{path}: model {name!r}")
         for link in model.findall("link"):
@@ -120,7 +126,7 @@ def read_gazebo(
     if goal is None and "goal" in frames:
         goal = frames["goal"][:2]
     read = bounded(Path(path).stem, start or BARN_START, goal or BARN_GOAL, cylinders, boxes)
-    read = replace(read, patches=tuple(_patches(world, path)))
+    read = replace(read, patches=tuple(_patches(world, path)), things=tuple(things))
     if "bounds_low" not in frames or "bounds_high" not in frames:
         return read
     bounds = (*frames["bounds_low"][:2], *frames["bounds_high"][:2])
@@ -143,6 +149,21 @@ def _patches(world: ET.Element, path: str | Path) -> Iterator[Patch]:
         length, width, _ = _numbers(visual.find("geometry/box/size"), 3, f"{where}: size")
         x, y, _, yaw = _within(_pose(model, where), _pose(visual, where))
         yield Patch(named[1], x, y, length, width, yaw, named[2] == "forbidden")
+
+
+def _thing(model: ET.Element, where: str) -> Thing | None:
+    """The thing that a model is, as `world export` writes it: by its name and its first visual; None of another."""
+    named, visual = THINGS.fullmatch(str(model.get("name"))), model.find("link/visual")
+    if named is None or visual is None:
+        return None
+    length, width, height = _numbers(visual.find("geometry/box/size"), 3, f"{where}: size")
+    (clear,) = _numbers(visual.find("transparency"), 1, f"{where}: transparency", (0.0,))
+    x, y, z, yaw = _within(_pose(model, where), _pose(visual, where))
+    bottom, top = (round(z + side * height / 2, 9) + 0.0 for side in (-1, 1))
+    try:
+        return Thing(named[1], x, y, length, width, yaw, bottom, top, named[2] or "", round(1.0 - clear, 9))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _mover(model: ET.Element, frames: dict[str, Placed], where: str) -> Mover:
@@ -276,8 +297,8 @@ def write_npz(file: str | Path | BinaryIO, world: World) -> None:
     """Writes a world as an .npz file of arrays, exactly.
 
     name (), start (3,) x, y, yaw, goal (2,), bounds (4,), cylinders (n, 3), boxes (n, 5), movers (n, 10) rows of Mover,
-    and patches (n, 6): x, y, length, width, yaw, forbidden, with patch_kinds (n,), each as in World. OSError where the
-    file cannot be written.
+    patches (n, 6): x, y, length, width, yaw, forbidden, with patch_kinds (n,), and things (n, 10) rows of Thing, each
+    as in World. OSError where the file cannot be written.
     """
     movers = [m.row for m in world.movers]
     with open(file, "wb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as stream:
@@ -292,12 +313,13 @@ def write_npz(file: str | Path | BinaryIO, world: World) -> None:
             movers=np.array(movers, dtype=np.float64).reshape(-1, 10),
             patches=np.array([(*p.rectangle, p.forbidden) for p in world.patches], np.float64).reshape(-1, 6),
             patch_kinds=np.array([p.kind for p in world.patches], dtype="U32"),
+            things=np.array([t.row for t in world.things], dtype=np.float64).reshape(-1, ROW),
         )
 
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "start": (3,), "goal": (2,), "bounds": (4,), "cylinders": (None, 3), "boxes": (None, 5), "movers": (None, None),
-    "patches": (None, 6),
+    "patches": (None, 6), "things": (None, ROW),
 }  # fmt: skip
 
 
@@ -308,8 +330,9 @@ def read_npz(path: str | Path) -> World:
 
 def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
     """The world that write_npz() wrote as these arrays; `where` begins what a ValueError says."""
-    # files of before there were patches have none
-    arrays = {"patches": np.empty((0, 6)), "patch_kinds": np.empty(0, "U1"), **arrays}
+    # files of before there were patches and things have none
+    none = {"patches": np.empty((0, 6)), "patch_kinds": np.empty(0, "U1"), "things": np.empty((0, ROW))}
+    arrays = {**none, **arrays}
     missing = [key for key in ("name", *_SHAPES) if key not in arrays]
     if missing:
         raise ValueError(f"{where}: not an npz file of a world: no array {', '.join(missing)}")
@@ -341,6 +364,7 @@ def world_of(arrays: Mapping[str, NDArray[Any]], where: str | Path) -> World:
                     kinds.tolist(), data["patches"].tolist(), strict=True
                 )
             ),
+            tuple(Thing.of(row) for row in data["things"].tolist()),
         )
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None

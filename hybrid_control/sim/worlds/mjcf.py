@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.worlds.files import LOWEST, bounded, world_of, write_npz
 from hybrid_control.sim.worlds.movers import Mover
 from hybrid_control.sim.worlds.patch import Patch
+from hybrid_control.sim.worlds.thing import Thing
 from hybrid_control.sim.worlds.world import World
+
+THING = re.compile(r"thing\d+")  # geoms of things, which <custom> describes
 
 
 def read_mjcf(path: str | Path, start: Pose | None = None, goal: tuple[float, float] | None = None) -> World:
@@ -56,11 +60,14 @@ def _read_here(path: str | Path, start: Pose | None = None, goal: tuple[float, f
         key = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_NUMERIC, i)
         numbers[key] = model.numeric_data[at : at + size].tolist()
     movers: list[Mover] = []
-    while len(row := numbers.get(f"mover{len(movers)}", ())):
-        try:
+    things: list[Thing] = []
+    try:
+        while len(row := numbers.get(f"mover{len(movers)}", ())):
             movers.append(Mover.of(row))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        while len(row := numbers.get(f"thing{len(things)}", ())):
+            things.append(Thing.of(row))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     patches: list[Patch] = []
     while len(row := numbers.get(f"patch{len(patches)}", ())) == 6:
         text = named(model, mujoco.mjtObj.mjOBJ_TEXT, f"patch{len(patches)}")
@@ -80,7 +87,7 @@ def _read_here(path: str | Path, start: Pose | None = None, goal: tuple[float, f
         name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_GEOM, i) or f"geom {i}"
         if not touches or moves or model.geom_type[i] == plane:
             continue
-        if model.body_mocapid[body] >= 0 and movers:
+        if (model.body_mocapid[body] >= 0 and movers) or (things and THING.fullmatch(name)):
             continue
         (x, y, z), axes = data.geom_xpos[i].tolist(), data.geom_xmat[i].reshape(3, 3)
         size = model.geom_size[i].tolist()
@@ -111,7 +118,8 @@ def _read_here(path: str | Path, start: Pose | None = None, goal: tuple[float, f
     read = bounded(Path(path).stem, start, goal, cylinders, boxes)
     bounds = numbers.get("bounds", [])
     edges = (bounds[0], bounds[1], bounds[2], bounds[3]) if len(bounds) == 4 else read.bounds
-    return World(read.name, start, goal, edges, read.cylinders, read.boxes, tuple(movers), tuple(patches))
+    more = tuple(movers), tuple(patches), tuple(things)
+    return World(read.name, start, goal, edges, read.cylinders, read.boxes, *more)
 
 
 def _main(path: str, start: str, goal: str) -> None:

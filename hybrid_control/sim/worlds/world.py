@@ -13,6 +13,7 @@ from hybrid_control.geometry.shapes import FloatArray, cast_rays, clearance, foo
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds.movers import Mover
 from hybrid_control.sim.worlds.patch import Patch
+from hybrid_control.sim.worlds.thing import Thing
 
 WALL = 0.02  # m, thickness of a polygon's edges
 
@@ -29,14 +30,20 @@ def _rows(values: ArrayLike, columns: int, name: str) -> FloatArray:
     return array
 
 
+def _rectangles(parts: Sequence[Patch | Thing]) -> FloatArray:
+    """Where patches or things lie, (n, 5) as boxes."""
+    return np.array([part.rectangle for part in parts], dtype=np.float64).reshape(-1, 5)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
     """Obstacles, start and goal.
 
     goal: (x, y) m; bounds: (xmin, ymin, xmax, ymax) m, what a map or a picture has to show (it is no wall);
     cylinders: (n, 3) x, y, radius; boxes: (n, 5) x, y, length, width, yaw; movers: obstacles that move; patches:
-    pieces of ground that look unlike the rest. ValueError where a shape is wrong, a size is not positive, or start or
-    goal lie in an obstacle, on forbidden ground or out of bounds.
+    pieces of ground that look unlike the rest; things: what a planar lidar does not show, or not as it is. ValueError
+    where a shape is wrong, a size is not positive, or start or goal lie in an obstacle, on forbidden ground, on a thing
+    or out of bounds.
     """
 
     name: str
@@ -47,6 +54,7 @@ class World:
     boxes: FloatArray = field(default_factory=lambda: np.empty((0, 5)))
     movers: tuple[Mover, ...] = ()
     patches: tuple[Patch, ...] = ()
+    things: tuple[Thing, ...] = ()
 
     def __post_init__(self) -> None:
         cylinders = _rows(self.cylinders, 3, "cylinders")
@@ -61,8 +69,9 @@ class World:
                 raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies outside the bounds {self.bounds}")
             if clearance(x, y, cylinders, boxes) <= 0:
                 raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies in an obstacle")
-            if clearance(x, y, np.empty((0, 3)), self.forbidden) <= 0:
-                raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies on forbidden ground")
+            for rectangles, where in ((self.forbidden, "forbidden ground"), (_rectangles(self.things), "a thing")):
+                if clearance(x, y, np.empty((0, 3)), rectangles) <= 0:
+                    raise ValueError(f"world: the {what} ({x:g}, {y:g}) lies on {where}")
         object.__setattr__(self, "cylinders", cylinders)
         object.__setattr__(self, "boxes", boxes)
         object.__setattr__(self, "goal", (float(self.goal[0]), float(self.goal[1])))
@@ -70,13 +79,19 @@ class World:
     @property
     def forbidden(self) -> FloatArray:
         """The patches that may not be driven on, (n, 5) as boxes."""
-        return np.array([p.rectangle for p in self.patches if p.forbidden]).reshape(-1, 5)
+        return _rectangles([p for p in self.patches if p.forbidden])
+
+    @property
+    def closed(self) -> FloatArray:
+        """All that may not be driven on and is no obstacle, forbidden ground and things, (n, 5) as boxes."""
+        return np.concatenate((self.forbidden, _rectangles(self.things)))
 
     def as_known(self) -> World:
-        """The same for one who knows what may not be driven on: forbidden ground as boxes."""
-        if not len(self.forbidden):
+        """The same for one who knows what may not be driven on: forbidden ground and things as boxes."""
+        closed = self.closed
+        if not len(closed):
             return self
-        return replace(self, boxes=np.concatenate((self.boxes, self.forbidden)), patches=())
+        return replace(self, boxes=np.concatenate((self.boxes, closed)), patches=(), things=())
 
     @property
     def straight_distance(self) -> float:
@@ -136,11 +151,17 @@ def seen_from(world: World, frame: Pose) -> World:
             for p in world.patches
             for at in [place(p.x, p.y)]
         ),
+        tuple(
+            replace(t, x=at[0], y=at[1], yaw=t.yaw - frame.yaw)
+            for t in world.things
+            for at in [place(t.x, t.y)]
+        ),
     )
 
 
 def enlarged(world: World, scale: float) -> World:
-    """The same world, everything in it `scale` times as large and as far away; what moves is as fast as before."""
+    """The same world, everything in it `scale` times as large and as far away; what moves is as fast as before, and
+    what has a height is as high."""
 
     def place(at: tuple[float, float]) -> tuple[float, float]:
         return at[0] * scale, at[1] * scale
@@ -160,6 +181,10 @@ def enlarged(world: World, scale: float) -> World:
         tuple(
             replace(p, x=p.x * scale, y=p.y * scale, length=p.length * scale, width=p.width * scale)
             for p in world.patches
+        ),
+        tuple(
+            replace(t, x=t.x * scale, y=t.y * scale, length=t.length * scale, width=t.width * scale)
+            for t in world.things
         ),
     )
 
