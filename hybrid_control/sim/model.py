@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hybrid_control.geometry.shapes import FloatArray
 from hybrid_control.sim.mjcf import HIDDEN, OBSTACLE, SCENERY, mjcf_text
 from hybrid_control.sim.robots.vehicle import Vehicle
+from hybrid_control.sim.textures import KINDS, SIZE, Surface, surfaces, texture
 from hybrid_control.sim.things import ground_mesh, thing_looks, things_mjcf
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.patch import ground_look
 
 LOOKS = 8  # different materials in one world
 PATCH_HEIGHT = 0.004  # m, of a patch above the ground that it hides
+SHADOW_PIXELS = 1024  # of the picture of what the sun meets, along a side
 GROUNDS = ("checker", "flat", "gradient")  # patterns of the ground
 NEAREST, FARTHEST = 0.01, 100.0  # m from a camera, within which it draws
 EXTENT = 10.0  # m, of which MuJoCo has those as shares; it would take the world's own size
@@ -27,7 +31,9 @@ class Appearance:
 
     camera_shift: m, camera_tilt: rad, camera_zoom: relative; the camera's pose and field of view are drawn
     within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle. ground: one of
-    GROUNDS, where `vary` would draw one; "": that.
+    GROUNDS, where `vary` would draw one; "": that. textures: grounds, patches and obstacles look like materials, drawn
+    by the seed, that `paint` puts into a compiled model; ground may then be one of textures.KINDS. shadows: whether the
+    sun casts them.
     """
 
     seed: int = 0
@@ -37,22 +43,46 @@ class Appearance:
     camera_zoom: float = 0.05
     obstacle_height: tuple[float, float] = Vehicle.obstacle_height
     ground: str = ""
+    textures: bool = False
+    shadows: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.obstacle_height
         if not 0 < low <= high:
             raise ValueError(f"appearance: obstacle_height {self.obstacle_height} must be 0 < low <= high")
-        if self.ground not in ("", *GROUNDS):
-            raise ValueError(f"appearance: ground {self.ground!r}; there are {', '.join(GROUNDS)}")
+        grounds = tuple(KINDS) if self.textures else GROUNDS
+        if self.ground not in ("", *grounds):
+            raise ValueError(f"appearance: ground {self.ground!r}; there are {', '.join(grounds)}")
 
 
 def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> str:
     return mjcf_text(*rng.uniform(low, high, 3))
 
 
-def _looks(appearance: Appearance) -> tuple[str, str, str, float]:
+def made_of(world: World, appearance: Appearance) -> dict[str, Surface]:
+    """What the textures of a world's model are made of, by their names; nothing where it has plain ones."""
+    if not appearance.textures:
+        return {}
+    return surfaces(appearance.seed, appearance.ground, [patch.kind for patch in world.patches], LOOKS)
+
+
+def paint(model: Any, world: World, appearance: Appearance | None) -> None:
+    """Draws the textures of a world into its compiled model, before a camera is made of it.
+
+    They are no part of MJCF, which has patterns of the same size in their place.
+    """
+    for name, surface in made_of(world, appearance or Appearance()).items():
+        place = model.texture(name).id
+        begin, drawn = int(model.tex_adr[place]), texture(surface.kind, surface.seed)
+        shape = model.tex_height[place], model.tex_width[place], model.tex_nchannel[place]
+        if tuple(map(int, shape)) != drawn.shape:
+            raise ValueError(f"model: the texture {name!r} is no {drawn.shape} picture")
+        model.tex_data[begin : begin + drawn.size] = drawn.ravel()
+
+
+def _looks(appearance: Appearance, made: Mapping[str, Surface], world: World) -> tuple[str, str, str, float]:
     """MJCF of drawing quality, light, and textures with materials: (visual, worldbody, asset) elements; and how often
-    the ground's texture is repeated."""
+    the ground's texture is repeated in 2 m."""
     rng = np.random.default_rng([appearance.seed, 1])
     if appearance.vary:
         ambient, diffuse = rng.uniform(0.15, 0.6), rng.uniform(0.3, 0.9)
@@ -60,20 +90,28 @@ def _looks(appearance: Appearance) -> tuple[str, str, str, float]:
         zenith, horizon = _colour(rng, 0.3, 1.0), _colour(rng, 0.4, 1.0)
         ground, other, marks = _colour(rng), _colour(rng), _colour(rng)
         kind, repeat = str(rng.choice(GROUNDS)), rng.uniform(0.3, 2.5)
-        kind = appearance.ground or kind
+        kind = appearance.ground if appearance.ground in GROUNDS else kind
     else:
         ambient, diffuse, sun = 0.4, 0.6, "0.3 0.4 -1"
         zenith, horizon = "0.35 0.55 0.85", "0.85 0.92 1"
         ground, other, marks = "0.52 0.50 0.46", "0.60 0.58 0.54", "0.4 0.4 0.38"
         kind, repeat = "checker", 1.0
+    if made:
+        repeat = 2.0 / made["ground"].size
+    xmin, ymin, xmax, ymax = world.bounds
+    shadows, middle = "", "0 0 5"
+    if appearance.shadows:  # within the world's bounds
+        shadows = f'shadowclip="{mjcf_text(math.hypot(xmax - xmin, ymax - ymin) / 2 / EXTENT)}"'
+        middle = mjcf_text((xmin + xmax) / 2, (ymin + ymax) / 2, 5.0)
     # Shadows, multisampling and finely cut cylinders would take most of a frame that is drawn in software.
     visual = f"""
-        <quality shadowsize="0" offsamples="0" numslices="16" numstacks="2" numquads="1"/>
-        <map znear="{mjcf_text(NEAREST / EXTENT)}" zfar="{mjcf_text(FARTHEST / EXTENT)}"/>
+        <quality shadowsize="{SHADOW_PIXELS if shadows else 0}" offsamples="0" numslices="16" numstacks="2"
+          numquads="1"/>
+        <map znear="{mjcf_text(NEAREST / EXTENT)}" zfar="{mjcf_text(FARTHEST / EXTENT)}" {shadows}/>
         <headlight ambient="{mjcf_text(ambient, ambient, ambient)}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>"""
     light = f"""
-        <light directional="true" castshadow="false" pos="0 0 5" dir="{sun}" specular="0.05 0.05 0.05"
-          diffuse="{mjcf_text(diffuse, diffuse, diffuse)}"/>"""
+        <light directional="true" castshadow="{"true" if shadows else "false"}" pos="{middle}" dir="{sun}"
+          specular="0.05 0.05 0.05" diffuse="{mjcf_text(diffuse, diffuse, diffuse)}"/>"""
     asset = f"""
         <texture name="sky" type="skybox" builtin="gradient" rgb1="{zenith}" rgb2="{horizon}" width="64"
           height="384"/>
@@ -83,9 +121,10 @@ def _looks(appearance: Appearance) -> tuple[str, str, str, float]:
           specular="0"/>"""
     for i in range(LOOKS):
         kind = ("flat", "gradient", "checker", "flat")[i % 4]
+        cube, size = kind == "gradient" and not made, SIZE if made else 32
         asset += f"""
-        <texture name="look{i}" type="{"cube" if kind == "gradient" else "2d"}" builtin="{kind}" width="32"
-          height="32" rgb1="{_colour(rng)}" rgb2="{_colour(rng)}" mark="{"random" if i % 2 else "none"}"
+        <texture name="look{i}" type="{"cube" if cube else "2d"}" builtin="{kind}" width="{size}"
+          height="{size}" rgb1="{_colour(rng)}" rgb2="{_colour(rng)}" mark="{"random" if i % 2 else "none"}"
           markrgb="{_colour(rng)}" random="0.02"/>
         <material name="look{i}" texture="look{i}" specular="0.1" shininess="0.1"/>"""
     return visual, light, asset, repeat
@@ -140,7 +179,7 @@ def _obstacles(world: World, appearance: Appearance) -> str:
     return "\n".join(lines)
 
 
-def _patches(world: World, appearance: Appearance) -> tuple[str, str]:
+def _patches(world: World, appearance: Appearance, made: Mapping[str, Surface]) -> tuple[str, str]:
     """MJCF of patches of ground and of their materials: (worldbody, asset). They lie too low to touch anything."""
     rng = np.random.default_rng([appearance.seed, 4])
     lines = asset = ""
@@ -150,10 +189,13 @@ def _patches(world: World, appearance: Appearance) -> tuple[str, str]:
         first, second = (
             mjcf_text(*np.clip(np.array(colour) * light, 0, 1)) for colour in (look.first, look.second)
         )
+        pixels = SIZE if made else 32
+        dense = mjcf_text(2.0 / made[f"patch_{kind}"].size) if made else "4"
         asset += f"""
-        <texture name="patch_{kind}" type="2d" builtin="{look.pattern}" rgb1="{first}" rgb2="{second}" width="32"
-          height="32"/>
-        <material name="patch_{kind}" texture="patch_{kind}" texrepeat="4 4" texuniform="true" specular="0"/>"""
+        <texture name="patch_{kind}" type="2d" builtin="{look.pattern}" rgb1="{first}" rgb2="{second}" width="{pixels}"
+          height="{pixels}"/>
+        <material name="patch_{kind}" texture="patch_{kind}" texrepeat="{dense} {dense}" texuniform="true"
+          specular="0"/>"""
     for i, patch in enumerate(world.patches):
         size = mjcf_text(patch.length / 2, patch.width / 2, PATCH_HEIGHT / 2)
         place = f'pos="{mjcf_text(patch.x, patch.y, PATCH_HEIGHT / 2)}" euler="{mjcf_text(0, 0, patch.yaw)}"'
@@ -195,10 +237,11 @@ def build_mjcf(world: World, robot: Vehicle, appearance: Appearance | None, time
     appearance = appearance or Appearance(obstacle_height=robot.obstacle_height)
     robot.check_obstacles(appearance.obstacle_height[0])
     body, actuators = robot.mjcf(world.start, _cameras(robot, appearance))
-    visual, light, asset, repeat = _looks(appearance)
+    made = made_of(world, appearance)
+    visual, light, asset, repeat = _looks(appearance, made, world)
     around, mesh = ground_mesh(world, repeat)
     things = things_mjcf(world, thing_looks(world, appearance.seed, LOOKS))
-    patches, materials = _patches(world, appearance)
+    patches, materials = _patches(world, appearance, made)
     gx, gy = world.goal
     facts: dict[str, tuple[float, ...]] = {"bounds": world.bounds}
     for i, m in enumerate(world.movers):

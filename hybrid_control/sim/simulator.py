@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist, VerticalRanges
 from hybrid_control.sim.camera import Camera
 from hybrid_control.sim.events import EventCamera
-from hybrid_control.sim.model import Appearance, build_mjcf
+from hybrid_control.sim.model import Appearance, build_mjcf, paint
 from hybrid_control.sim.mujoco_import import MuJoCo, import_mujoco
 from hybrid_control.sim.rays import Rays
 from hybrid_control.sim.robots.jackal import JACKAL
@@ -77,6 +77,7 @@ class Simulator:
             raise ValueError(f"simulator: timestep {timestep} s must be above 0 and at most 0.01 s")
         library = import_mujoco()
         model = library.MjModel.from_xml_string(build_mjcf(world, robot, appearance, timestep))
+        paint(model, world, appearance)
         self.world, self.robot, self.seed = world, robot, seed
         self.mujoco = MuJoCo(library, model, library.MjData(model))
         rates = {"odometry": robot.odometry_rate, "imu": robot.imu_rate, "scan": robot.lidar_rate}

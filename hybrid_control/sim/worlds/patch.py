@@ -57,8 +57,16 @@ KNOWN = {
     "puddle": GroundLook("gradient", (0.33, 0.46, 0.60), (0.16, 0.24, 0.36)),
     "grass": GroundLook("checker", (0.30, 0.52, 0.18), (0.22, 0.42, 0.14)),
     "mat": GroundLook("flat", (0.62, 0.24, 0.18), (0.62, 0.24, 0.18)),
+    "water": GroundLook("gradient", (0.20, 0.42, 0.60), (0.10, 0.26, 0.44)),
+    "hazard": GroundLook("checker", (0.95, 0.78, 0.08), (0.08, 0.08, 0.08)),
+    "gravel": GroundLook("checker", (0.56, 0.52, 0.46), (0.40, 0.37, 0.33)),
+    "line": GroundLook("flat", (0.92, 0.92, 0.88), (0.92, 0.92, 0.88)),
+    "carpet": GroundLook("flat", (0.36, 0.22, 0.46), (0.36, 0.22, 0.46)),
+    "leaves": GroundLook("checker", (0.64, 0.36, 0.12), (0.44, 0.24, 0.10)),
 }
-"""Looks of kinds that look like something."""
+"""Looks of kinds that look like something; `textures` has a picture of each, which is drawn by seed."""
+FORBIDDEN, PERMITTED = ("grass", "water", "hazard", "gravel"), ("mat", "line", "puddle", "carpet", "leaves")
+"""Kinds of ground as they are in the worlds that are drawn: where no robot is to drive, and where it may."""
 
 
 def ground_look(kind: str) -> GroundLook:
