@@ -91,6 +91,7 @@ def samples(ranges, **values):
         "image": np.zeros((n, 60, 80, 3), np.uint8), "goal": np.zeros((n, 2), np.float32),
         "velocity": np.zeros((n, 2), np.float32), "heading": np.zeros(n, np.float32),
         "speed": np.zeros(n, np.float32), "ranges": np.asarray(ranges, np.float32),
+            "scan": np.ones((n, 72), np.float32),
         "kind": np.zeros(n, np.int64), "world": np.arange(n),
     }  # fmt: skip
     return Samples(**(given | values))

@@ -11,7 +11,13 @@ pytest.importorskip("onnxscript")
 
 from hybrid_control.navigation.ground.features import FeatureMap  # noqa: E402
 from hybrid_control.navigation.planner.planner import Planner  # noqa: E402
-from hybrid_control.navigation.planner.training import dataset, labels, network, train  # noqa: E402
+from hybrid_control.navigation.planner.training import (  # noqa: E402
+    dataset,
+    evaluation,
+    labels,
+    network,
+    train,
+)
 from hybrid_control.navigation.planner.training.dataset import Plan, Samples  # noqa: E402
 from hybrid_control.navigation.planner.training.train import Settings, TrainingError  # noqa: E402
 from hybrid_control.signals import Goal, Odometry, Pose, Twist  # noqa: E402
@@ -32,6 +38,7 @@ def samples(n=300):
         heading=bearing,
         speed=rng.uniform(0, 1, n).astype(np.float32),
         ranges=rng.uniform(0.3, 6, (n, labels.RAY_ANGLES.size)).astype(np.float32),
+        scan=rng.uniform(0.3, 10, (n, 72)).astype(np.float32),
         kind=np.zeros(n, np.int64),
         world=np.arange(n),
     )
@@ -93,6 +100,7 @@ def test_what_is_exported_answers_as_torch_does_and_says_nothing_of_this_machine
             torch.from_numpy(image[None]),
             network.goal_tensor(torch.tensor([[math.hypot(3.0, 1.5), math.atan2(1.5, 3.0)]])),
             torch.tensor([[0.4, 0.2]]),
+            torch.zeros(1, 72),  # none known
         )
     assert answer.of("heading") == pytest.approx(heading[0].numpy(), abs=0.05)
     assert answer.of("speed") == pytest.approx(speed[0].numpy(), abs=0.05)
@@ -105,21 +113,31 @@ def test_heading_rates_add_up_to_those_of_one_full_bump():
     with torch.no_grad():
         goal = network.goal_tensor(torch.tensor([[2.0, 0.3]]))
         image = torch.randint(0, 256, (1, dataset.HEIGHT, dataset.WIDTH, 3), dtype=torch.uint8)
-        heading, *_ = network.Rates(network.Network().eval())(image, goal, torch.zeros(1, 2))
+        heading, *_ = network.Rates(network.Network().eval())(image, goal, torch.zeros(1, 2), torch.ones(1, 72))
     assert heading.sum().item() == pytest.approx(network.MAX_RATE / labels.BUMP_PEAK, rel=1e-4)
 
 
 def test_a_mirrored_sample_is_the_same_scene_with_left_and_right_changed():
     given = samples(4)
-    tensors = [
-        torch.from_numpy(getattr(given, k)) for k in ("image", "goal", "velocity", "heading", "ranges")
-    ]
-    image, goal, velocity, heading, ranges = network.mirror(*tensors)
-    assert (image[:, :, 0] == tensors[0][:, :, -1]).all()
-    assert torch.equal(goal, tensors[1] * torch.tensor([1.0, -1.0]))
-    assert torch.equal(velocity, tensors[2] * torch.tensor([1.0, -1.0]))
-    assert torch.equal(heading, -tensors[3])
-    assert torch.equal(ranges[:, 0], tensors[4][:, -1])
+    before = {k: torch.from_numpy(getattr(given, k)) for k in evaluation.ARRAYS}
+    after = network.mirror(before)
+    assert (after["image"][:, :, 0] == before["image"][:, :, -1]).all()
+    assert torch.equal(after["goal"], before["goal"] * torch.tensor([1.0, -1.0]))
+    assert torch.equal(after["velocity"], before["velocity"] * torch.tensor([1.0, -1.0]))
+    assert torch.equal(after["heading"], -before["heading"])
+    assert torch.equal(after["speed"], before["speed"])
+    for name in ("ranges", "scan"):
+        assert torch.equal(after[name][:, 0], before[name][:, -1])
+
+
+def test_a_robots_scan_has_noise_and_gaps_and_is_now_and_then_missing():
+    scan = torch.full((4000, 72), 2.0)
+    told = network.told(scan, torch.Generator().manual_seed(0))
+    none = (told == 0).all(dim=1)
+    assert none.float().mean().item() == pytest.approx(network.NO_SCAN, abs=0.03)
+    kept = told[~none]
+    assert (kept == 0).float().mean().item() == pytest.approx(network.LOST, abs=0.003)
+    assert kept[kept > 0].std().item() == pytest.approx(0.01, abs=0.001)
 
 
 def test_columns_on_the_left_are_read_for_directions_to_the_left():

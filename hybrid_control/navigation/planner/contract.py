@@ -77,6 +77,8 @@ OUTPUTS = (
 CLOSED = TensorSpec("closed", "float", (1, 4, SECTORS))
 #: Optional input of contract 2: the camera's height in m, its pitch and the width of its view in rad.
 CAMERA = TensorSpec("camera", "float", (1, 3))
+#: Optional input: a scan, as `scans.told` gives it.
+SCAN = TensorSpec("scan", "float", (1, SECTORS))
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,10 @@ def check(session: ort.InferenceSession, path: str | os.PathLike[str]) -> ModelI
         _compare("output", spec, outputs.pop(spec.name, None), where)
 
     optional = tuple(_spec(arg) for arg in session.get_overridable_initializers())
-    for spec in optional:
-        if version >= 2 and spec.name == CAMERA.name and spec != CAMERA:
-            raise ContractError(f"{where}: optional input {spec}; contract {version} wants {CAMERA}")
+    for known in (CAMERA, SCAN):
+        found = next((spec for spec in optional if spec.name == known.name), known)
+        if version >= 2 and found != known:
+            raise ContractError(f"{where}: optional input {found}; contract {version} wants {known}")
     image = next(arg for arg in session.get_inputs() if arg.name == "image")
     height, width = image.shape[1], image.shape[2]
     info = ModelInfo(

@@ -12,9 +12,9 @@ from hybrid_control.sim.worlds import GENERATORS
 _TEMPLATE = """\
 # Model card: planner.onnx
 
-A small convolutional network that looks at one camera image, the goal's distance and bearing and the
-robot's speed, and answers with the rates of 72 heading and 8 speed neurons (docs/planner.md). It has no
-memory and no map.
+A small convolutional network that looks at one camera image, a scan where there is one, the goal's distance
+and bearing and the robot's speed, and answers with the rates of 72 heading and 8 speed neurons
+(docs/planner.md). It has no memory and no map.
 
 ## How it was made
 
@@ -40,8 +40,8 @@ On {samples:.0f} frames of {test_worlds:.0f} worlds of other seeds, which traini
 in degrees between the decoded heading and the expert's. *Around*: frames in which the expert leaves the
 goal's direction by more than 20 degrees ({around_share:.0%} of all). *Blocked*: an obstacle stands within
 1 m along and 0.3 m beside the line that the heading points along, within the camera's view (of the expert's
-own headings: {expert_blocked:.1%}). That the model looks is shown by the third row; a black image, which the
-planner refuses as blind before the model gets it, is unlike anything it was trained on.
+own headings: {expert_blocked:.1%}). That the model looks is shown by the third row and the last; a black image,
+which the planner refuses as blind before the model gets it, is unlike anything it was trained on.
 
 | | mean | median | within 15° | mean, around | blocked |
 |---|---|---|---|---|---|
@@ -72,6 +72,7 @@ _ROWS = {
     "straight": "straight to the goal, no network",
     "shuffled": "the model, with another sample's image",
     "black": "the model, with a black image",
+    "alone": "the model, without a scan",
 }
 
 

@@ -35,7 +35,7 @@ HEIGHT, WIDTH = 60, 80  # pixels of the model's image
 WORLDS_PER_SHARD = 10
 GOALS_PER_WORLD = 4  # the world's own and three anywhere
 TEST_SHARE = 0.1  # as many worlds again, of other seeds, that training never sees
-VERSION = 1
+VERSION = 2
 Area = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax in m
 
 #: How often each kind of world is drawn. What is left open in a kind (density, fill) is drawn as well.
@@ -84,8 +84,8 @@ class Samples:
 
     image (n, 60, 80, 3) uint8 RGB; goal (n, 2) float32: distance in m and body-frame bearing in rad, as a
     robot whose odometry has drifted believes them; velocity (n, 2) m/s and rad/s; heading (n,) rad and
-    speed (n,) fraction: the expert's; ranges (n, 33) m along labels.RAY_ANGLES; kind (n,) index into
-    GENERATORS; world (n,) number.
+    speed (n,) fraction: the expert's; ranges (n, 33) m along labels.RAY_ANGLES; scan (n, 72) m as the contract has it,
+    without noise; kind (n,) index into GENERATORS; world (n,) number.
     """
 
     image: NDArray[np.uint8]
@@ -94,6 +94,7 @@ class Samples:
     heading: NDArray[np.float32]
     speed: NDArray[np.float32]
     ranges: NDArray[np.float32]
+    scan: NDArray[np.float32]
     kind: NDArray[np.int64]
     world: NDArray[np.int64]
 
@@ -199,6 +200,7 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[dict[str, NDArra
                 "heading": np.array(heading, np.float32),
                 "speed": np.array(labels.expert_speed(expert, solid, pose, heading), np.float32),
                 "ranges": labels.ranges_ahead(solid, pose).astype(np.float32),
+                "scan": labels.scan_around(solid, pose).astype(np.float32),
                 "kind": np.array(GENERATORS.index(world.name), np.int64),
             }
 

@@ -18,19 +18,20 @@ from hybrid_control.navigation.planner.training import dataset, labels
 from hybrid_control.navigation.planner.training.dataset import Samples
 from hybrid_control.sim.worlds import GENERATORS
 
-ARRAYS = ("image", "goal", "velocity", "heading", "speed", "ranges")
+ARRAYS = ("image", "goal", "velocity", "heading", "speed", "ranges", "scan")
 
 Report = dict[str, float]
 
 
 def answers(
-    path: Path, samples: Samples, images: NDArray[np.uint8] | None = None
+    path: Path, samples: Samples, images: NDArray[np.uint8] | None = None, scans: bool = True
 ) -> tuple[NDArray, NDArray, NDArray]:
     """The model's heading (n,) rad, speed fraction (n,) and time of inference (n,) s for every sample.
 
-    images: seen instead of the samples' own where given.
+    images: seen instead of the samples' own where given; scans: whether it is told the scans, if it asks for them.
     """
     session, info = contract.load(path)
+    scans = scans and contract.SCAN in info.optional
     seen = samples.image if images is None else images
     headings, speeds, took = (np.empty(len(samples)) for _ in range(3))
     for i in range(len(samples)):
@@ -39,6 +40,7 @@ def answers(
             "image": seen[i : i + 1],
             "goal": goal_input(distance, bearing, info.goal_cap),
             "velocity": samples.velocity[i : i + 1],
+            **({contract.SCAN.name: samples.scan[i : i + 1]} if scans else {}),
         }
         before = time.perf_counter()
         heading, speed = contract.infer(session, info, feed)[:2]
@@ -73,10 +75,12 @@ def evaluate(path: Path, samples: Samples) -> Report:
     order = np.random.default_rng(0).permutation(len(samples))
     other, other_speed, _ = answers(path, samples, samples.image[order])
     black, black_speed, _ = answers(path, samples, np.zeros_like(samples.image))
+    alone, alone_speed, _ = answers(path, samples, scans=False)
     straight = samples.goal[:, 1].astype(np.float64)
     around = _error(straight, samples) > 20.0
     report: Report = {"samples": float(len(samples)), "worlds": float(len(np.unique(samples.world)))}
-    for name, value in (("model", heading), ("straight", straight), ("shuffled", other), ("black", black)):
+    headings = {"model": heading, "straight": straight, "shuffled": other, "black": black, "alone": alone}
+    for name, value in headings.items():
         error = _error(value, samples)
         report[f"{name}_mean"] = float(error.mean())
         report[f"{name}_median"] = float(np.median(error))
@@ -88,7 +92,7 @@ def evaluate(path: Path, samples: Samples) -> Report:
     constant = float(samples.speed.mean())
     for name, value in (
         ("model", speed), ("constant", np.full(len(samples), constant)), ("shuffled", other_speed),
-        ("black", black_speed)
+        ("black", black_speed), ("alone", alone_speed)
     ):  # fmt: skip
         report[f"{name}_speed"] = float(np.abs(value - samples.speed).mean())
     for kind in np.unique(samples.kind):

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.shapes import cast_rays, clearance
+from hybrid_control.navigation.planner.scans import SCAN_CAP
 from hybrid_control.signals import Pose
-from hybrid_control.signals.headings import HEADINGS
+from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.grid import GeodesicField
 
@@ -21,6 +22,7 @@ RAY_ANGLES: NDArray[np.float64] = np.linspace(
     -math.pi / 4, math.pi / 4, 33
 )  # what a camera of 90 degrees sees
 RAY_LIMIT = 6.0  # m
+BEAMS = 5 * SECTORS  # of a scan around the robot
 
 FULL_SPEED_CLEARANCE = 0.85  # m beside the path where the expert drives at full speed
 SLOW_FRACTION = 0.3  # of full speed, where the path touches the expert's radius
@@ -70,6 +72,13 @@ def expert_speed(field: GeodesicField, world: World, pose: Pose, heading: float)
     by_braking = math.sqrt(2.0 * BRAKING * min(max(free, 0.0), RAY_LIMIT)) / FULL_SPEED
     by_goal = math.hypot(field.goal[0] - pose.x, field.goal[1] - pose.y) / GOAL_SLOWDOWN
     return min(max(min(by_clearance, by_turn, by_braking, by_goal), LEAST_FRACTION), 1.0)
+
+
+def scan_around(world: World, pose: Pose) -> NDArray[np.float64]:
+    """m from the robot's centre to the nearest that a scan of BEAMS shows in each sector, (72,), at most SCAN_CAP."""
+    angles = np.arange(BEAMS) * 2.0 * np.pi / BEAMS - np.pi + np.pi / BEAMS
+    ranges = cast_rays(pose.x, pose.y, pose.yaw + angles, SCAN_CAP, world.cylinders, world.boxes)
+    return np.minimum(ranges, SCAN_CAP).reshape(SECTORS, -1).min(axis=1)
 
 
 def ranges_ahead(world: World, pose: Pose) -> NDArray[np.float64]:

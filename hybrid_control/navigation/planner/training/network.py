@@ -8,6 +8,7 @@ data goes a long way.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid_control.navigation.planner.contract import PREFERRED_SPEEDS, SPEED_SIGMA
+from hybrid_control.navigation.planner.scans import UNKNOWN
 from hybrid_control.navigation.planner.training.dataset import HEIGHT, WIDTH
 from hybrid_control.navigation.planner.training.labels import BUMP_PEAK, RAY_ANGLES
 from hybrid_control.signals.headings import HEADINGS, SECTORS
@@ -22,8 +24,10 @@ from hybrid_control.signals.headings import HEADINGS, SECTORS
 GOAL_CAP = 10.0  # m
 MAX_RATE = 200.0  # Hz
 CAMERA_HFOV = math.radians(90.0)  # of the camera that the training looks through; its lens is a pinhole
+NO_SCAN, LOST = 0.25, 0.01  # share of the frames without a scan, and of a scan's sectors without a reading
 _COLUMNS = 20  # of the innermost feature map
 _SEEN, _RING = 32, 32  # channels of a direction in view, and on the ring
+_AROUND = (1, 2, 4, 8, 1, 2, 4, 8)  # dilations of the ring's convolutions
 _GOAL_WIDTHS = (1.0, 8.0, 60.0)  # concentration of the von Mises bumps in which the goal's bearing is given
 
 
@@ -93,11 +97,11 @@ class Network(nn.Module):
             nn.Conv1d(channels * rows, _SEEN, 3, padding=1, bias=False), nn.BatchNorm1d(_SEEN), nn.ReLU()
         )
         self.ranges = nn.Conv1d(_SEEN, 1, 1)
-        features = len(_GOAL_WIDTHS) + 3 + 2
+        features = len(_GOAL_WIDTHS) + 3 + 2 + 3
         self.enter = nn.Sequential(
             nn.Conv1d(_SEEN + 1 + features, _RING, 1, bias=False), nn.BatchNorm1d(_RING), nn.ReLU()
         )
-        self.around = nn.Sequential(*(_RingBlock(d) for d in (1, 2, 4, 8)))
+        self.around = nn.Sequential(*(_RingBlock(d) for d in _AROUND))
         self.heading = nn.Conv1d(_RING, 1, 1)
         self.speed = nn.Sequential(nn.Linear(3 * _RING + 5, 64), nn.ReLU(), nn.Linear(64, 1))
         constants = {
@@ -109,12 +113,16 @@ class Network(nn.Module):
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """image: (n, 60, 80, 3), 0 .. 255; goal: (n, 3) as in the contract; velocity: (n, 2)."""
-        logits, speed, ranges, _ = self.whole(image, goal, velocity)
+    def forward(
+        self, image: Tensor, goal: Tensor, velocity: Tensor, scan: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """image: (n, 60, 80, 3), 0 .. 255; goal: (n, 3) as in the contract; velocity: (n, 2); scan: (n, 72)."""
+        logits, speed, ranges, _ = self.whole(image, goal, velocity, scan)
         return logits, speed, ranges
 
-    def whole(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def whole(
+        self, image: Tensor, goal: Tensor, velocity: Tensor, scan: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What `forward` gives, and the feature map (n, 32, 15, 20) of its second layer, for who learns behind it."""
         x = image.permute(0, 3, 1, 2).float()
         # Light differs from place to place: only contrasts are looked at.
@@ -132,7 +140,9 @@ class Network(nn.Module):
         )
         everywhere = scalars[:, :, None] + torch.zeros_like(bumps[:, :1])
         view = self.in_view + torch.zeros_like(bumps[:, :1])
-        ring = self.around(self.enter(torch.cat([seen @ self.to_ring, view, bumps, everywhere], dim=1)))
+        known = (scan > UNKNOWN).float()
+        shown = torch.stack([known, known / (1.0 + scan), known * torch.exp(-2.0 * scan)], dim=1)
+        ring = self.around(self.enter(torch.cat([seen @ self.to_ring, view, bumps, everywhere, shown], dim=1)))
         logits = self.heading(ring)[:, 0]
         attention = torch.softmax(logits, dim=1)[:, None]
         front = ring[:, :, SECTORS // 2 - 1 : SECTORS // 2 + 1].mean(dim=2)
@@ -152,9 +162,11 @@ class Rates(nn.Module):
         self.network = network
         self.register_buffer("speeds", torch.tensor(PREFERRED_SPEEDS, dtype=torch.float32))
 
-    def forward(self, image: Tensor, goal: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, goal: Tensor, velocity: Tensor, scan: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rates in Hz, heading (n, 72) and speed (n, 8), and the feature map of the network's second layer."""
-        logits, speed, _, features = self.network.whole(image, goal, velocity)
+        logits, speed, _, features = self.network.whole(image, goal, velocity, scan)
         heading = MAX_RATE * (torch.softmax(logits, dim=1) / BUMP_PEAK).clamp(max=1.0)
         code = torch.exp(-((speed[:, None] - self.speeds) ** 2) / (2.0 * SPEED_SIGMA**2))
         return heading, MAX_RATE * code, features
@@ -166,12 +178,21 @@ def goal_tensor(goal: Tensor) -> Tensor:
     return torch.stack([distance, torch.cos(goal[:, 1]), torch.sin(goal[:, 1])], dim=1)
 
 
-def mirror(
-    image: Tensor, goal: Tensor, velocity: Tensor, heading: Tensor, ranges: Tensor
-) -> tuple[Tensor, ...]:
-    """The same samples seen in a mirror: left and right change places in all that has a side."""
+def mirror(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same samples, arrays of `dataset.Samples` by name, seen in a mirror: left and right change places in all that
+    has a side."""
     sign = torch.tensor([1.0, -1.0])
-    return image.flip(2), goal * sign, velocity * sign, -heading, ranges.flip(1)
+    image, goal, velocity = batch["image"].flip(2), batch["goal"] * sign, batch["velocity"] * sign
+    turned = {"image": image, "goal": goal, "velocity": velocity, "heading": -batch["heading"]}
+    return {**batch, **turned, "ranges": batch["ranges"].flip(1), "scan": batch["scan"].flip(1)}
+
+
+def told(scan: Tensor, generator: torch.Generator) -> Tensor:
+    """Scans (n, 72) as a robot has them: with noise, with sectors missing, and now and then none at all."""
+    noise = 0.01 * torch.randn(scan.shape, generator=generator)
+    none = torch.rand(len(scan), 1, generator=generator) < NO_SCAN
+    lost = torch.rand(scan.shape, generator=generator) < LOST
+    return torch.where(none | lost, UNKNOWN, (scan + noise).clamp(min=0.05))
 
 
 def disturb(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from hybrid_control import __version__
 from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.scans import UNKNOWN
 from hybrid_control.navigation.planner.training import card, dataset, evaluation, labels
 from hybrid_control.navigation.planner.training.dataset import Plan, Samples
 from hybrid_control.navigation.planner.training.network import (
@@ -30,7 +31,9 @@ from hybrid_control.navigation.planner.training.network import (
     disturb,
     goal_tensor,
     mirror,
+    told,
 )
+from hybrid_control.signals.headings import SECTORS
 
 BATCH = 256
 LEARNING_RATE = 2e-3
@@ -146,18 +149,15 @@ def _learning_rate(share: float) -> float:
 
 
 def _loss(network: Network, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-    turned = torch.rand((), generator=generator) < 0.5
-    image, goal, velocity, heading, ranges = (
-        batch[k] for k in ("image", "goal", "velocity", "heading", "ranges")
-    )
-    if turned:
-        image, goal, velocity, heading, ranges = mirror(image, goal, velocity, heading, ranges)
-    logits, speed, seen = network(disturb(image, generator), goal_tensor(goal), velocity)
-    directions = network.directions
-    bump = torch.softmax(torch.cos(heading[:, None] - directions) / labels.HEADING_SIGMA**2, dim=1)
+    if torch.rand((), generator=generator) < 0.5:
+        batch = mirror(batch)
+    image, scan = disturb(batch["image"], generator), told(batch["scan"], generator)
+    logits, speed, seen = network(image, goal_tensor(batch["goal"]), batch["velocity"], scan)
+    off = torch.cos(batch["heading"][:, None] - network.directions)
+    bump = torch.softmax(off / labels.HEADING_SIGMA**2, dim=1)
     by_heading = functional.cross_entropy(logits, bump)
     by_speed = functional.mse_loss(speed, batch["speed"])
-    by_ranges = functional.mse_loss(seen, 1.0 / (1.0 + ranges))
+    by_ranges = functional.mse_loss(seen, 1.0 / (1.0 + batch["ranges"]))
     return by_heading + SPEED_WEIGHT * by_speed + RANGES_WEIGHT * by_ranges
 
 
@@ -223,8 +223,9 @@ def export(network: Network, path: Path, settings: Settings) -> None:
         torch.randint(0, 256, (1, dataset.HEIGHT, dataset.WIDTH, 3), dtype=torch.uint8),
         torch.tensor([[3.0, math.cos(0.4), math.sin(0.4)]]),
         torch.tensor([[0.5, 0.1]]),
+        torch.linspace(0.3, 9.0, SECTORS)[None],
     )
-    names = [spec.name for spec in contract.INPUTS]
+    names = [*(spec.name for spec in contract.INPUTS), contract.SCAN.name]
     program = torch.onnx.export(
         model, example, input_names=names,
         output_names=[*(spec.name for spec in contract.OUTPUTS), contract.FEATURES],
@@ -233,6 +234,8 @@ def export(network: Network, path: Path, settings: Settings) -> None:
     assert program is not None
     proto = program.model_proto
     _strip(proto)
+    unknown = np.full(contract.SCAN.shape, UNKNOWN, np.float32)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(unknown, contract.SCAN.name))  # which makes it optional
     onnx.helper.set_model_props(proto, _metadata(settings))
     onnx.checker.check_model(proto, full_check=True)
     content = proto.SerializeToString()

@@ -31,8 +31,8 @@ whether it is closed, how far away, and whether a planar scan would show why (do
     {command}
 
 - File, both networks: {size:,} bytes. Images of 160 x 120 pixels.
-- Data: {examples:,} frames, each learnt once, of scenes of the embedded simulator that are drawn while it learns. Looks,
-  light, lens, and the camera's height, pitch and width of view differ; it is told the camera, with an error.
+- Data: {examples:,} frames, each learnt once, of scenes of the embedded simulator that are drawn while it learns.
+  Looks, light, lens, and the camera's height, pitch and width of view differ; it is told the camera, with an error.
 - This run: {wall:.0f} min by the clock, {cores:.0f} min of one core, since it was begun or taken up again.
 
 ## What it sees

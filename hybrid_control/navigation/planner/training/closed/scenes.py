@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -71,7 +72,7 @@ def random_world(rng: Generator) -> World:
     if which < 0.70:
         return generate(str(rng.choice(ORDINARY)), seed)
     kind = str(rng.choice(UNSEEN))
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if kind == "low" and rng.uniform() < 0.4:
         options["look"] = "ground"
     if kind == "glass" and rng.uniform() < 0.4:
@@ -116,7 +117,7 @@ def _thing(rng: Generator, x: float, y: float) -> Thing:
     if kind == "low":
         look = str(rng.choice(("", "", "", "ground", "ground", "cone")))
         long, wide = rng.uniform(0.05, 1.2), rng.uniform(0.05, 0.5)
-        return Thing("low", x, y, long, wide, yaw, top=rng.uniform(0.03, 0.20), look=look)
+        return Thing("low", x, y, long, wide, yaw, 0.0, rng.uniform(0.03, 0.20), look)
     if kind == "overhang":
         bottom = rng.uniform(0.305, 0.335)
         return Thing("overhang", x, y, rng.uniform(0.3, 1.6), rng.uniform(0.3, 1.0), yaw, bottom,
