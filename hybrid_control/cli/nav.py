@@ -95,6 +95,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--states", action="store_true", help="the reflex takes up the planner's initial states (docs/learning.md)")
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
+    add("--looks", default="plain", help="what the camera sees: plain, varied, night or blurred (docs/navigation.md)")
     add("--network", type=Path, metavar="FILE", help="another network of the reflex, a NIR file (docs/reflex.md)")
     add(
         "--fault",
@@ -216,6 +217,7 @@ def _run(args: argparse.Namespace) -> int:
         network=str(args.network or ""),
         hold=args.hold,
         states=args.states,
+        looks=args.looks,
         gains=reflex_gains(params),
         settings=baseline_settings(baselines),
     )

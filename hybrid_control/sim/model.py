@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_control.geometry.shapes import FloatArray
+from hybrid_control.sim.lens import Lens
 from hybrid_control.sim.mjcf import HIDDEN, OBSTACLE, SCENERY, mjcf_text
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.textures import KINDS, SIZE, Surface, surfaces, texture
@@ -33,7 +34,7 @@ class Appearance:
     within plus and minus these where `vary` is set. obstacle_height: m, drawn for each obstacle. ground: one of
     GROUNDS, where `vary` would draw one; "": that. textures: grounds, patches and obstacles look like materials, drawn
     by the seed, that `paint` puts into a compiled model; ground may then be one of textures.KINDS. shadows: whether the
-    sun casts them.
+    sun casts them. lens: what becomes of the camera's frames.
     """
 
     seed: int = 0
@@ -45,6 +46,7 @@ class Appearance:
     ground: str = ""
     textures: bool = False
     shadows: bool = False
+    lens: Lens = Lens.clean
 
     def __post_init__(self) -> None:
         low, high = self.obstacle_height

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist, VerticalRanges
 from hybrid_control.sim.camera import Camera
 from hybrid_control.sim.events import EventCamera
+from hybrid_control.sim.lens import Lens
 from hybrid_control.sim.model import Appearance, build_mjcf, paint
 from hybrid_control.sim.mujoco_import import MuJoCo, import_mujoco
 from hybrid_control.sim.rays import Rays
@@ -50,6 +51,8 @@ class _Sensors(NamedTuple):
     rays: Rays
     imu: ImuNoise
     pixels: EventCamera | None
+    lens: Lens
+    lens_draws: np.random.Generator
 
 
 class Simulator:
@@ -88,6 +91,7 @@ class Simulator:
         if camera:
             rates["camera"] = robot.camera_rate
         self._schedule = Schedule(rates)
+        self._lens = (appearance or Appearance()).lens
         self._footprint = model.geom("footprint").id
         self._lenses: dict[str, Camera] = {}
         self.reset()
@@ -104,6 +108,8 @@ class Simulator:
             Rays(self.mujoco, self.robot, self.seed),
             ImuNoise(self.robot, np.random.default_rng([self.seed, 12])),
             None if eye is None else EventCamera(eye.width, eye.height, eye.pixels, self.seed),
+            self._lens,
+            np.random.default_rng([self.seed, 15]),
         )
         self.mujoco.library.mj_resetData(self.mujoco.model, self.mujoco.data)
         self.locomotion = self.robot.locomotion(self.mujoco, pose, self.seed)
@@ -238,7 +244,12 @@ class Simulator:
 
     def camera(self) -> NDArray[np.uint8]:
         """What the camera sees now, (height, width, 3) uint8 RGB. GraphicsError where there is no GL."""
-        return self._look("camera", self.robot.camera_width, self.robot.camera_height)
+        frame = self._look("camera", self.robot.camera_width, self.robot.camera_height)
+        lens, draws = self._sensors.lens, self._sensors.lens_draws
+        if lens == Lens.clean:
+            return frame
+        moves = self.truth().twist
+        return lens(frame, draws, moves.angular_z, moves.linear_x)
 
     def events(self) -> NDArray[Any]:
         """The event camera's events since it was last read, (n,) of signals.events.EVENT; it remembers what it sees

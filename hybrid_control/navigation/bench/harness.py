@@ -16,6 +16,7 @@ import numpy as np
 from hybrid_control.navigation.bench.compiled import CompiledRunner
 from hybrid_control.navigation.bench.faults import FAULTS, PICTURE_FAULTS, delay, planner_fault
 from hybrid_control.navigation.bench.impact import impact
+from hybrid_control.navigation.bench.looks import LOOKS, PLAIN, appearance_of
 from hybrid_control.navigation.bench.map_planner import MapPlanner, way_field
 from hybrid_control.navigation.bench.policies import find_policy, make_driver
 from hybrid_control.navigation.bench.rules import rules, score
@@ -35,6 +36,7 @@ from hybrid_control.sim.kinematic import KinematicSimulator
 from hybrid_control.sim.robots import vehicle
 from hybrid_control.sim.robots.vehicle import Vehicle
 from hybrid_control.sim.simulator import Simulator
+from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.grid import GeodesicField
 
 LEVELS: tuple[str, ...] = ("physics", "planar", "kinematic")
@@ -51,7 +53,8 @@ class Setup:
     that the planner's rates hold at most while next to nothing changes (`planner.need`), 0: each image is planned on;
     states: whether the reflex takes up the planner's initial states, which the model must have; network: NIR file of
     the reflex's network, empty for the package's own; values: numbers of its weights and of the stand-in planner's last
-    layer (`sides`), at the kinematic level; ways: whether rows of episodes that arrive bring their way along, too.
+    layer (`sides`), at the kinematic level; ways: whether rows of episodes that arrive bring their way along, too;
+    looks: what the camera sees of the worlds (`looks`).
     """
 
     robot: str = "jackal"
@@ -66,6 +69,7 @@ class Setup:
     states: bool = False
     network: str = ""
     ways: bool = False
+    looks: str = PLAIN
     gains: Mapping[str, Value] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -76,9 +80,13 @@ class Setup:
             raise ValueError(
                 f"--level {self.level}: the robot {self.robot!r} flies at the level physics alone"
             )
-        for what, value, known in (("--level", self.level, LEVELS), ("--fault", self.fault, FAULTS)):
+        for what, value, known in (
+            ("--level", self.level, LEVELS), ("--fault", self.fault, FAULTS), ("--looks", self.looks, LOOKS)
+        ):  # fmt: skip
             if value not in known:
                 raise ValueError(f"{what}: unknown {value!r}; there are {', '.join(known)}")
+        if self.looks != PLAIN and self.level != "physics":
+            raise ValueError(f"--looks {self.looks}: there are no pictures at --level {self.level}")
         if self.fault in PICTURE_FAULTS and self.level != "physics":
             raise ValueError(f"--fault {self.fault}: needs pictures, which --level {self.level} has none of")
         if self.values and self.level != "kinematic":
@@ -209,9 +217,7 @@ class Harness:
     def _stepped(self, name: str, scene: Scene, seed: int) -> tuple[Episode, Reflex | None]:
         """An episode of any policy's driver over a simulator."""
         driver = self.driver(name)
-        kind = Simulator if self.setup.level == "physics" else KinematicSimulator
-        looks = driver.planner is not None
-        with contextlib.closing(kind(scene.world, self.robot, seed, camera=looks)) as simulator:
+        with contextlib.closing(self._simulator(scene.world, seed, driver.planner is not None)) as simulator:
             if driver.planner is not None:
                 if self.setup.level != "physics":
                     driver.planner.source = MapPlanner(
@@ -222,6 +228,12 @@ class Harness:
                 driver.planner.fault = planner_fault(self.setup.fault, scene.world)
             episode = drive(driver, simulator, self._driven(name), self.rules, seed)
         return episode, driver.reflex
+
+    def _simulator(self, world: World, seed: int, camera: bool) -> Simulator | KinematicSimulator:
+        if self.setup.level != "physics":
+            return KinematicSimulator(world, self.robot, seed, camera=camera)
+        looks = appearance_of(self.setup.looks, world.name, self.robot)
+        return Simulator(world, self.robot, seed, camera=camera, appearance=looks)
 
     def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
         """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.
