@@ -10,10 +10,12 @@ from hybrid_control.sim.worlds import World
 from hybrid_control.sim.worlds.patch import ground_look
 
 THIN = 0.1  # m, of what is drawn with an edge
+#: Colours of things, by their kinds.
+THINGS = {"low": "tab:orange", "overhang": "tab:purple", "pane": "tab:cyan", "wire": "tab:red", "hole": "black"}
 
 
 def plot_world(ax: Any, world: World, *, colour: str = "0.35", goal_radius: float = 0.3) -> None:
-    """Draws ground, obstacles, start, goal and the ways of movers into a matplotlib Axes, in metres and to scale."""
+    """Draws ground, obstacles, things, start, goal and movers' ways into a matplotlib Axes, in metres and to scale."""
     from matplotlib.patches import Circle, Rectangle
 
     def rectangle(place: Iterable[float], colour: Any) -> None:
@@ -26,6 +28,8 @@ def plot_world(ax: Any, world: World, *, colour: str = "0.35", goal_radius: floa
 
     for patch in world.patches:
         rectangle(patch.rectangle, ground_look(patch.kind).first)
+    for thing in world.things:
+        rectangle(thing.rectangle, THINGS[thing.kind])
     for x, y, radius in world.cylinders:
         ax.add_patch(Circle((x, y), radius, facecolor=colour, edgecolor="none"))
     for box in world.boxes:

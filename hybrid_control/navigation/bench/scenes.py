@@ -18,6 +18,7 @@ from tqdm import tqdm
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds import GENERATORS, World, generate, load_barn
 from hybrid_control.sim.worlds.files import read_arena, read_gazebo, read_npz
+from hybrid_control.sim.worlds.generators import option_of
 from hybrid_control.sim.worlds.grid import geodesic_field
 
 SEEDS = 1000  # worlds that one benchmark seed may draw from a generator
@@ -88,11 +89,11 @@ def _chosen(spec: str, seed: int, scale: float) -> list[_Drawn]:
     name, *options = kind.split(",")
     values: dict[str, Any] = {"scale": scale}
     for option in options:
-        key, _, value = option.partition("=")
         try:
-            values[key] = int(value) if re.fullmatch(r"-?\d+", value) else float(value)
+            key, value = option_of(name, option)
         except ValueError:
             raise ValueError(f"--worlds {spec}: {option!r} is no option such as density=0.4") from None
+        values[key] = value
     if name not in (*GENERATORS, ALL):
         raise ValueError(
             f"--worlds {spec}: neither a file of .npz, .world, .sdf or .json nor one of {', '.join(GENERATORS)}, "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +14,7 @@ from numpy.random import Generator
 
 from hybrid_control.geometry.shapes import clearance
 from hybrid_control.signals import Pose
-from hybrid_control.sim.worlds import moving, tight
+from hybrid_control.sim.worlds import hidden, moving, tight
 from hybrid_control.sim.worlds.grid import geodesic_field
 from hybrid_control.sim.worlds.patch import Patch
 from hybrid_control.sim.worlds.scatter import scatter
@@ -25,6 +27,7 @@ MADE_FOR = math.hypot(0.254, 0.215)
 # Clearance that a generated world guarantees along some path, from the robot's centre: Jackal's half width is
 # 0.215 m and its half diagonal 0.333 m, so that it may turn anywhere on that path with 0.1 m to spare.
 GUARANTEED_CLEARANCE = 0.43
+HIDDEN_ROOM = 0.45  # the same around what a lidar does not show
 
 
 def passable(
@@ -308,9 +311,27 @@ _GENERATORS: dict[str, _Kind] = {
     "headon": _Kind(moving.headon),
     "chasing": _Kind(moving.chasing),
     "stepping": _Kind(moving.stepping),
+    "low": _Kind(hidden.low, HIDDEN_ROOM, detour=1.5),
+    "overhangs": _Kind(hidden.overhangs, HIDDEN_ROOM, detour=1.5),
+    "glass": _Kind(hidden.glass, HIDDEN_ROOM, detour=1.5),
+    "wires": _Kind(hidden.wires, HIDDEN_ROOM, detour=1.5),
+    "holes": _Kind(hidden.holes, HIDDEN_ROOM, detour=1.5),
+    "forbidden": _Kind(hidden.forbidden, HIDDEN_ROOM, detour=1.5),
 }
 
 GENERATORS: tuple[str, ...] = tuple(_GENERATORS)
+
+
+def option_of(name: str, text: str) -> tuple[str, Any]:
+    """The name and value of an option as typed, "density=0.4", for a kind of world: text where the kind takes text.
+
+    ValueError where it is none. Whether the kind knows it, generate() says.
+    """
+    key, _, value = text.partition("=")
+    parameter = inspect.signature(_GENERATORS[name].make).parameters.get(key) if name in _GENERATORS else None
+    if parameter is not None and isinstance(parameter.default, str):
+        return key, value
+    return key, int(value) if re.fullmatch(r"-?\d+", value) else float(value)
 
 
 def guaranteed(name: str) -> tuple[float, float]:
@@ -334,9 +355,12 @@ def generate(name: str, seed: int = 0, scale: float = 1.0, **options: Any) -> Wo
     zigzag(baffles=6, gap=1, width=4 m); gaps(width=0.43, more=0.1 m, count=3); poles(count=60, gap=0.75 m);
     pocket(depth=4 m, count=2); tight_arena(polygons=70, size=20, gap=-0.25 m); stopping and headon(movers=4,
     speed=1.5 m/s, obstacles=8); chasing(movers=3, speed=1.5 m/s, obstacles=8); stepping(movers=3, speed=1.5 m/s,
-    nearest=0.8, farthest=2.0 m before the robot's nose). Each has a path to its goal with the room that `guaranteed`
-    says around the standing obstacles, found by search on the inflated map; a draw without one is drawn again.
-    ValueError for an unknown name or option, or where 200 draws gave no such world.
+    nearest=0.8, farthest=2.0 m before the robot's nose); and with what a planar lidar does not show, count of it and
+    obstacles, pillars, 8 .. 14 and 4 .. 8 as drawn where 0: low(look="", "ground" or "cone"), overhangs,
+    glass(opacity="0.15-0.4", thickness=0.02 m), wires, holes, forbidden(looks=2, kinds of forbidden and of permitted
+    ground). Each has a path to its goal with the room that `guaranteed` says around the standing obstacles, and what
+    may not be driven on, found by search on the inflated map; a draw without one is drawn again.
+    ValueError for an unknown name or option, an option that cannot be, or where 200 draws gave no such world.
     """
     if not 0.1 <= scale <= 20.0:
         raise ValueError(f"world {name!r}: a scale of {scale:g}; expected 0.1 .. 20")
@@ -347,7 +371,7 @@ def generate(name: str, seed: int = 0, scale: float = 1.0, **options: Any) -> Wo
         rng = np.random.default_rng([seed, attempt, *name.encode()])
         try:
             world = kind.make(rng, **options)
-        except TypeError as error:
+        except (TypeError, hidden.WrongOption) as error:
             raise ValueError(f"world {name!r}: {error}") from None
         except ValueError:  # start or goal in an obstacle
             continue
