@@ -1,0 +1,170 @@
+"""The network of closed directions: what its answers mean, its training, and the file that comes of it."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+
+from hybrid_control.navigation.ground.view import CameraMount  # noqa: E402
+from hybrid_control.navigation.planner import contract  # noqa: E402
+from hybrid_control.navigation.planner.training.closed import evaluation, export, labels, scenes, train  # noqa: E402
+from hybrid_control.navigation.planner.training.closed.labels import COLUMNS, FREE, HIDDEN, ROWS, STANDING  # noqa: E402
+from hybrid_control.navigation.planner.training.closed.network import (  # noqa: E402
+    Closed,
+    Network,
+    nearness,
+    target_shares,
+)
+from hybrid_control.navigation.planner.training.closed.scenes import Frames  # noqa: E402
+from hybrid_control.navigation.planner.training.closed.train import Settings, TrainingError  # noqa: E402
+
+pytestmark = pytest.mark.train
+CAMERA = torch.tensor([[0.28, 0.08, math.pi / 2]])
+MOUNT = CameraMount(0.25, 0.28, 0.08, math.pi / 2, 0.75)
+
+
+def taught(kind, away):
+    """The shares that the network is taught where all columns are closed by one kind, so far away."""
+    rows = labels.rows_of(np.full(COLUMNS, away), MOUNT).astype(np.float32)
+    kinds = torch.full((1, COLUMNS), kind, dtype=torch.int8)
+    return target_shares(kinds, torch.from_numpy(rows)[None], 0.5)
+
+
+@pytest.mark.parametrize("kind", [FREE, STANDING, HIDDEN])
+def test_what_is_taught_of_a_column_adds_up_to_one_and_to_its_kind(kind):
+    shares = taught(kind, 1.0)
+    assert shares.shape == (1, 1 + 2 * ROWS, COLUMNS)
+    parts = [shares[:, :1], shares[:, 1 : 1 + ROWS], shares[:, 1 + ROWS :]]
+    for number, part in enumerate(parts):
+        assert part.sum(dim=1) == pytest.approx(np.full((1, COLUMNS), float(number == kind)), abs=1e-5)
+
+
+@pytest.mark.parametrize("away", [0.4, 0.7, 1.0, 1.5])
+def test_an_answer_that_is_as_it_was_taught_names_the_distance(away):
+    confidence, at = Closed(Network()).columns(taught(HIDDEN, away), CAMERA)
+    assert confidence[0, 1].numpy() == pytest.approx(np.ones(COLUMNS), abs=0.1)
+    assert confidence[0, 0].numpy() == pytest.approx(np.zeros(COLUMNS), abs=1e-5)
+    middle = at[0, 1, COLUMNS // 4 : -COLUMNS // 4].numpy()  # at the image's edge the pitch bends the columns
+    assert middle == pytest.approx(np.full(middle.shape, away), rel=0.08)
+
+
+def test_what_is_farther_than_the_reach_closes_nothing():
+    confidence, _ = Closed(Network()).columns(taught(HIDDEN, 3.5), CAMERA)
+    assert confidence.max() < 0.1
+
+
+def test_a_heading_has_the_surest_of_its_columns_and_what_is_out_of_view_is_unseen():
+    confidence, away = torch.zeros(1, 2, COLUMNS), torch.full((1, 2, COLUMNS), 2.0)
+    confidence[0, 1, 19], away[0, 1, 19] = 0.8, 0.9  # 1.4 degrees to the left: heading 36
+    rows = Closed(Network()).sectors(confidence, away, CAMERA)[0].numpy()
+    assert (rows[2, 36], rows[3, 36]) == (pytest.approx(0.8), pytest.approx(0.9, rel=1e-3))
+    assert rows[2, 35] == 0.0
+    assert (np.flatnonzero(rows[2] >= 0.0) == np.arange(27, 45)).all()  # 45 degrees to either side
+    assert (rows[0] == -1.0).sum() == 54
+    assert ((rows >= 0.0) | (rows == -1.0)).all()
+
+
+def test_nearness_is_that_of_the_ground_straight_ahead():
+    near = nearness(CAMERA, ROWS)[0].numpy()
+    down = (labels.SKY + 2.0 * (np.arange(ROWS) + 0.5)) / labels.HEIGHT
+    away = MOUNT.away(np.full(ROWS, 0.5), down)
+    assert near[np.isnan(away)] == pytest.approx(0.0)
+    below = ~np.isnan(away)
+    assert near[below] == pytest.approx(1.0 / away[below], rel=1e-4)
+
+
+def frames(n=train.MIXED * scenes.SHARD // train.MIXED, seed=0):
+    """Grey pictures with a dark bar where the ground is closed: something that a few steps learn."""
+    rng = np.random.default_rng(seed)
+    kind = np.repeat(rng.integers(0, 3, (n, 1)), COLUMNS, axis=1).astype(np.int8)
+    image = rng.integers(100, 140, (n, labels.HEIGHT, labels.WIDTH, 3), dtype=np.uint8)
+    image[kind[:, 0] == HIDDEN, 80:90] = 0
+    image[kind[:, 0] == STANDING, 30:90] = 255
+    away = np.where(kind == FREE, labels.FARTHEST, 0.7).astype(np.float32)
+    row = np.stack([labels.rows_of(a, MOUNT) for a in away]).astype(np.float32)
+    camera = np.repeat(CAMERA.numpy(), n, axis=0)
+    return Frames(image, camera, kind, row, away, np.where(kind == HIDDEN, 0, -1).astype(np.int8))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Shards of 64 made-up frames, drawn here."""
+    for module in (train, scenes):
+        monkeypatch.setattr(module, "SHARD", 64)
+    monkeypatch.setattr(train, "KEEP", train.MIXED)
+    monkeypatch.setattr(train, "drawn", lambda seed, numbers, jobs: (frames(64, n) for n in numbers))
+    return Settings(examples=16 * 64, jobs=1, device="cpu")
+
+
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(small, tmp_path, monkeypatch):
+    whole = train.fit(small, torch.device("cpu"), tmp_path / "whole", False)
+    save = train._save
+
+    def stop(*args):
+        save(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(small, torch.device("cpu"), tmp_path / "parts", False)
+    monkeypatch.setattr(train, "_save", save)
+    resumed = train.fit(small, torch.device("cpu"), tmp_path / "parts", True)
+    for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
+    cpu = torch.device("cpu")
+    train.fit(small, cpu, tmp_path, False)
+    with pytest.raises(TrainingError, match="--resume goes on with it"):
+        train.fit(small, cpu, tmp_path, False)
+    with pytest.raises(TrainingError, match="choose another --out"):
+        train.fit(Settings(examples=16 * 64, seed=2, jobs=1), cpu, tmp_path, True)
+    (tmp_path / "closed.pt").write_bytes(b"PK\x03\x04 no checkpoint")
+    with pytest.raises(TrainingError, match="not a checkpoint"):
+        train.fit(small, cpu, tmp_path, True)
+
+
+def test_the_file_keeps_contract_2_and_what_the_planner_said_before(tmp_path):
+    base, path = contract.DEFAULT_MODEL, tmp_path / "planner.onnx"
+    export.export(Network().eval(), base, path, {"made.by": "a test"})
+    session, info = contract.load(path)
+    assert (info.version, info.height, info.width, info.metadata["made.by"]) == (2, 120, 160, "a test")
+    assert contract.CAMERA in info.optional
+    assert path.stat().st_size <= export.LARGEST_FILE
+    before, known = contract.load(base)
+    assert [p.name for p in info.states] == [p.name for p in known.states]
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (15, 20, 3), dtype=np.uint8)
+    small = coarse.repeat(4, axis=0).repeat(4, axis=1)
+    feed = {"goal": np.array([[3.0, 0.6, 0.8]], np.float32), "velocity": np.zeros((1, 2), np.float32)}
+    one = contract.infer(before, known, {"image": small[None], **feed})
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    two = contract.infer(session, info, {"image": large[None], **feed})
+    assert two.heading == pytest.approx(one.heading, abs=12.0)  # a picture that is made smaller is blurred
+    assert contract.decode_heading(two.heading) == pytest.approx(contract.decode_heading(one.heading), abs=0.1)
+    with pytest.raises(ValueError, match="a file of contract 1 is wanted"):
+        export.export(Network().eval(), path, tmp_path / "again.onnx", {})
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_thresholds_and_shares_by_hand(tmp_path: Path):
+    said = np.full((10, 72), 0.1, np.float32)
+    true = np.full((10, 72), np.inf, np.float32)
+    what = np.full((10, 72), -1, np.int8)
+    said[:, :27], said[:, 45:] = -1.0, -1.0
+    true[0, 36], what[0, 36], said[0, 36] = 0.8, 0, 0.9
+    true[1, 36], what[1, 36], said[1, 36] = 0.5, 7, 0.05
+    at = np.full((10, 72), 0.9, np.float32)
+    seen = evaluation.Seen(said, at, true, what, said, true)
+    assert evaluation.free(seen).sum() == 10 * 18 - 2 * 3  # a hidden thing takes its neighbours along
+    rows = {name: (count, shares[0.01]) for name, count, shares in evaluation.rows(seen)}
+    assert rows["low"] == (1, (1.0, 1.0))
+    assert rows["hole"] == (1, (0.0, 0.0))
+    assert rows["all"] == (2, (0.5, 0.5))
+    assert evaluation.frames_with_alarm(seen, 0.01) == 0.0
