@@ -25,7 +25,7 @@ def add_thing(element: ET.Element, number: int, thing: Thing, look: ThingLook) -
     """A thing. read_gazebo() reads it by the name and the first visual, which of a hole lies below the ground."""
     link = add_static(element, f"thing{number}_{thing.kind}" + (f"_{thing.look}" if thing.look else ""))
     if thing.kind in ("low", "overhang", "pane"):
-        collision = add(link, "collision", name="thing")
+        collision = add(link, "collision", name=f"thing{number}")  # as the contact sensor tells it
         _shape(collision, thing)
     colour = look.colour
     if look.material == "ground":

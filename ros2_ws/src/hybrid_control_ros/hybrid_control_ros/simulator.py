@@ -344,7 +344,7 @@ def _vector(values: tuple[float, float, float]) -> Vector3:
 
 
 def world_message(world: World, stamp_ns: int, height: float = 0.5) -> MarkerArray:
-    """A world as markers: obstacles, boxes, movers (where they begin), start, goal and bounds."""
+    """A world as markers: patches, things, obstacles, boxes, movers (where they begin), start, goal and bounds."""
     markers: list[Marker] = []
 
     def add(name: str, kind: int, x: float, y: float, yaw: float, size: Size, colour: ColorRGBA) -> Marker:
@@ -361,11 +361,16 @@ def world_message(world: World, stamp_ns: int, height: float = 0.5) -> MarkerArr
     blue = ColorRGBA(r=0.2, g=0.4, b=0.9, a=1.0)
     grey = ColorRGBA(r=0.5, g=0.5, b=0.55, a=1.0)
     green = ColorRGBA(r=0.1, g=0.7, b=0.3, a=0.6)
+    orange = ColorRGBA(r=0.95, g=0.55, b=0.15, a=0.8)
     for patch in world.patches:
         r, g, b = ground_look(patch.kind).first
         size = patch.length, patch.width, 0.005
         look = ColorRGBA(r=r, g=g, b=b, a=0.9)
         add("patches", Marker.CUBE, patch.x, patch.y, patch.yaw, size, look).text = patch.kind
+    for thing in world.things:
+        size = thing.length, thing.width, thing.top - thing.bottom
+        marker = add("things", Marker.CUBE, thing.x, thing.y, thing.yaw, size, orange)
+        marker.pose.position.z, marker.text = (thing.bottom + thing.top) / 2, thing.kind
     for x, y, radius in world.cylinders:
         add("obstacles", Marker.CYLINDER, x, y, 0.0, (2 * radius, 2 * radius, height), grey)
     for x, y, length, width, angle in world.boxes:
