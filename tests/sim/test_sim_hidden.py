@@ -28,6 +28,8 @@ def test_who_drives_straight_touches_what_is_hidden_and_nothing_else(name, seed)
     assert touched
     assert all(what.startswith("patch" if name == "forbidden" else "thing") for what in touched)
     none = np.empty((0, 5))
+    across = footprint_distance(5.0, 0.0, 0.0, 10.0, 1e-6, np.empty((0, 3)), world.closed)
+    assert across == 0.0  # however slim it is
     # no pillar stands so near to the straight way that it would turn a lidar's robot off it
     assert footprint_distance(5.0, 0.0, 0.0, 10.0, JACKAL.width, world.cylinders, none) > 0.4
 

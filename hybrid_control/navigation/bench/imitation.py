@@ -21,7 +21,14 @@ from hybrid_control.learning.losses import Loss
 from hybrid_control.learning.mirror import Mirror
 from hybrid_control.navigation.bench.coevolve import Plan, Situation, Step, numbers_of
 from hybrid_control.navigation.bench.harness import Harness
-from hybrid_control.navigation.bench.map_planner import ERROR, expert_wish, frame_of, planner_rates, way_field
+from hybrid_control.navigation.bench.map_planner import (
+    ERROR,
+    expert_wish,
+    frame_of,
+    planner_rates,
+    seen_by_planner,
+    way_field,
+)
 from hybrid_control.navigation.bench.scenes import Scene
 from hybrid_control.navigation.bench.sides import basis, shaped
 from hybrid_control.navigation.bench.workers import Row
@@ -67,7 +74,7 @@ def lesson(reflex: Reflex, robot: Vehicle, scene: Scene, situation: Situation, s
     frame[3:] = world.goal
     if not field.passable(*place[:2]):
         return None
-    obstacles = np.array(world.cylinders), np.array(world.boxes)
+    obstacles = np.array(world.cylinders), np.array(seen_by_planner(world).boxes)
     heading, speed = expert_wish(field.field, field.free, frame, *obstacles, *place)
     simulator = KinematicSimulator(world, robot, seed)
     simulator.plane.state[:3] = place

@@ -47,12 +47,15 @@ NO_WAY = GeodesicField(
 )
 
 
-def way_field(world: World) -> GeodesicField:
-    """The way to the goal for the largest of a few discs that gets through; `NO_WAY` where none does.
+def seen_by_planner(world: World) -> World:
+    """A world for what stands for a camera's planner: with things as boxes. Forbidden ground it does not know."""
+    return replace(world, patches=()).as_known()
 
-    Around things, which the planner that this stands for sees; forbidden ground it does not know.
-    """
-    world = replace(world, patches=()).as_known()
+
+def way_field(world: World) -> GeodesicField:
+    """The way to the goal, around things too, for the largest of a few discs that gets through; `NO_WAY` where none
+    does."""
+    world = seen_by_planner(world)
     for radius, cell in ((EXPERT_RADIUS, 0.1), (0.34, 0.1), (0.28, 0.1), (0.24, 0.05), (0.22, 0.05)):
         try:
             field = geodesic_field(world, radius, resolution=cell)
@@ -204,7 +207,7 @@ class MapPlanner:
         self._field = way_field(world)
         self._frame = frame_of(self._field)
         self._frame[3:] = world.goal
-        self._obstacles = np.array(world.cylinders), np.array(replace(world, patches=()).as_known().boxes)
+        self._obstacles = np.array(world.cylinders), np.array(seen_by_planner(world).boxes)
         self._rng = np.random.default_rng([seed, 31])
         self._error = 0.0
         self._settled, self._readout, self._led = settled, readout, led

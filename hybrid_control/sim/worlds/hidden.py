@@ -20,6 +20,7 @@ COUNT, PILLARS = (8, 14), (4, 8)  # of what is hidden, and of what is not
 ENDS = ((0.0, 0.0, 0.7), (LENGTH, 0.0, 0.7))  # circles about start and goal that are kept free
 GAP = 0.5  # m at least between the circles about two things
 BESIDE = 0.7  # m that pillars keep off the straight way, so that a lidar sees no reason to leave it
+ASIDE = 0.15  # m at most of the middle of what lies across the straight way from it
 WIRE = 0.015  # m, thickness
 
 Circle = tuple[float, float, float]
@@ -49,7 +50,9 @@ def _places(
         yaw = float(rng.uniform(-math.pi / 2, math.pi / 2))
         if k < len(across):
             yaw = math.pi / 2 + float(rng.uniform(-lean, lean)) if lean else yaw
-            x, y = across[k], float(rng.uniform(-0.15, 0.15))
+            # so that it lies on the line itself, which robots follow that are slim
+            aside = ASIDE if lean else min(ASIDE, 0.45 * min(length, width))
+            x, y = across[k], float(rng.uniform(-aside, aside))
         else:
             area = (1.2, 0.4 - half, LENGTH - 1.2, half - 0.4)
             found = scatter(rng, 1, area, (radius, radius), gap, circles)
