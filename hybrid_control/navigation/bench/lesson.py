@@ -73,8 +73,7 @@ def told(world: World, pose: Pose, aim: Aim) -> str:
 
 def camera_of(robot: Vehicle) -> CameraMount:
     """A robot's camera, as it is said to be mounted."""
-    x, z, pitch, hfov, aspect = (float(v) for v in robot.camera_settings.values())
-    return CameraMount(x, z, pitch, hfov, aspect)
+    return CameraMount.of(robot.camera_settings)
 
 
 def learner(robot: Vehicle = JACKAL, seed: int = 0) -> GroundLearner:

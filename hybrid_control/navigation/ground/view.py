@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class CameraMount:
@@ -31,6 +33,21 @@ class CameraMount:
                 f"camera: z {self.z} and aspect {self.aspect} must be > 0, hfov {self.hfov} in 0 .. pi, "
                 f"pitch {self.pitch} in -pi/2 .. pi/2"
             )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> CameraMount:
+        """Of the parameters camera_x, camera_z, camera_pitch, camera_hfov and camera_aspect among values."""
+        return cls(*(float(values[f"camera_{name}"]) for name in ("x", "z", "pitch", "hfov", "aspect")))
+
+    def nearest(self, headings: FloatArray) -> FloatArray:
+        """m over the ground, (n,), from the camera's foot to the nearest ground that it sees in each of the headings
+        (n,), rad in the body's frame; inf where it sees none. The image's lower edge is a straight line on the ground,
+        across the robot's way."""
+        ahead = float(self.ground(np.array(0.5), np.array(1.0))[0]) - self.x
+        cosine = np.cos(headings)
+        if math.isnan(ahead):  # it looks above the horizon alone
+            return np.full(cosine.shape, np.inf)
+        return np.where(cosine > 1e-9, max(ahead, 0.0) / np.maximum(cosine, 1e-9), np.inf)
 
     def ground(self, across: FloatArray, down: FloatArray) -> FloatArray:
         """The ground (..., 2), x ahead and y to the left in m, at places of the image; NaN above the horizon.
