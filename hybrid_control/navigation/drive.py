@@ -143,7 +143,8 @@ class Navigator:
         hybrid.add("reflex", ReflexPart(self.reflex, self._clock, goal, self.exchange), WINDOW)
         scans, settings = "world.scan", self.reflex.settings
         lidar = float(settings["lidar_x"]), float(settings["lidar_y"]), float(settings["lidar_yaw"])
-        closes = self.planner is not None and self.planner.closes
+        # the camera of what flies has no place above the ground
+        closes = self.planner is not None and self.planner.closes and robot.vertical is None
         if self.planner is not None and closes:
             mount, trust = CameraMount.of(robot.camera_settings), Trust(self.planner.trust)
             hybrid.add("hidden", HiddenPart(Watch(mount, lidar, robot.outline, trust=trust)), WINDOW)

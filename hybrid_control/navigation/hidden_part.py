@@ -12,8 +12,8 @@ from hybrid_control.navigation.parts import MESSAGES, in_order
 
 
 class HiddenPart(MessagePart):
-    """Scans with what the planner saw hidden in them, and its plans, and the states that come with them, as far as it is
-    trusted.
+    """Scans with what the planner saw hidden in them, and its plans, and the states that come with them, as far as it
+    is trusted.
 
     watch: its memory and trust, which begin anew with each episode.
     """
@@ -37,8 +37,8 @@ class HiddenPart(MessagePart):
                 watch.moved(value)
             else:
                 watch.scanned(value)
-                pose = watch.pose
-                scans.append(Message(time_ns, value if pose is None else watch.laid(value, pose)))
+                place = watch.place
+                scans.append(Message(time_ns, value if place is None else watch.laid(value, place.pose)))
         plans = [Message(time_ns, watch.plan(rates)) for time_ns, rates in inputs.get("rates", ())]
         plans = [plan for plan in plans if plan.value is not None]
         states = inputs.get("states", ()) if plans else ()

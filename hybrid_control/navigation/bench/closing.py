@@ -25,7 +25,8 @@ def closed_by_map(world: World, mount: CameraMount, pose: Pose, stamp_ns: int = 
     known, rows = world.as_known(), np.zeros((4, SECTORS))
     hidden = known.cylinders[len(world.cylinders) :], known.boxes[len(world.boxes) :]
     x, y = pose.x + mount.x * np.cos(pose.yaw), pose.y + mount.x * np.sin(pose.yaw)
-    away = [cast_rays(x, y, pose.yaw + HEADINGS, SIGHT, *what) for what in ((world.cylinders, world.boxes), hidden)]
+    kinds = (world.cylinders, world.boxes), hidden
+    away = [cast_rays(x, y, pose.yaw + HEADINGS, SIGHT, *what) for what in kinds]
     first = np.argmin(away, axis=0)
     for kind, there in enumerate(away):
         rows[2 * kind + 1] = np.minimum(there, SIGHT)
@@ -35,8 +36,8 @@ def closed_by_map(world: World, mount: CameraMount, pose: Pose, stamp_ns: int = 
 
 
 class ClosingPlanner(MapPlanner):
-    """Drives to the goal or to the points on the way that it is given, with no thought of what a scan does not show, and
-    says which directions are closed. Its images are true poses."""
+    """Drives to the goal or to the points on the way that it is given, with no thought of what a scan does not show,
+    and says which directions are closed. Its images are true poses."""
 
     closes = True
 

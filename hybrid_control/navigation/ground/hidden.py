@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.ground.classes import AVOID
 from hybrid_control.navigation.ground.memory import CELL, NEEDED, SeenCells, SeenGround
 from hybrid_control.navigation.ground.view import CameraMount
-from hybrid_control.navigation.planner.closed import HIDDEN, HIDDEN_AT, STANDING, STANDING_AT, ClosedDirections
+from hybrid_control.navigation.planner.closed import (
+    HIDDEN,
+    HIDDEN_AT,
+    STANDING,
+    STANDING_AT,
+    ClosedDirections,
+)
 from hybrid_control.signals import Pose, RateVector
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 
@@ -32,9 +38,9 @@ class HiddenMemory:
     since the last look; replaced, never changed, so that any thread may read it.
 
     Of a heading that the planner sees, the ground from the nearest in the camera's view up to what closes it first is
-    free, and DEPTH behind an edge that a scan does not show is closed. What it is in doubt of (DOUBT .. sure) is neither,
-    nothing is said of what lies behind the first edge, and where something stands before it, nothing is closed. Ground
-    under the bumper is out of view, so what was closed there stays.
+    free, and DEPTH behind an edge that a scan does not show is closed. What it is in doubt of (DOUBT .. sure) is
+    neither, nothing is said of what lies behind the first edge, and where something stands before it, nothing is
+    closed. Ground under the bumper is out of view, so what was closed there stays.
     """
 
     def __init__(self, mount: CameraMount, *, reach: float = REACH, sure: float = SURE) -> None:

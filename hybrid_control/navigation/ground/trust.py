@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.ground.hidden import DOUBT, REACH, SURE
 from hybrid_control.navigation.ground.memory import in_odometry
 from hybrid_control.navigation.ground.view import CameraMount
-from hybrid_control.navigation.planner.closed import HIDDEN, HIDDEN_AT, STANDING, STANDING_AT, ClosedDirections
+from hybrid_control.navigation.planner.closed import (
+    HIDDEN,
+    HIDDEN_AT,
+    STANDING,
+    STANDING_AT,
+    ClosedDirections,
+)
+from hybrid_control.parameters import ParameterError
 from hybrid_control.signals import Pose, RangeScan, RateVector
 from hybrid_control.signals.headings import SECTORS, sectors_of
 
@@ -24,6 +31,20 @@ OFF, OFF_SHARE = 0.15, 0.1  # m, and share of the distance, by which a planner m
 COUNTS = 0.5  # trust from which on what it sees hidden is entered
 LEAST = 0.25  # trust below which its plans are withheld
 FAR = 100.0  # m, for a beam that met nothing
+ADAPTIVE = "adaptive"
+
+
+def read_trust(text: str) -> float | None:
+    """A fixed trust, or None for one that follows what was seen; ParameterError for what is neither."""
+    if text.strip() == ADAPTIVE:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value <= 1.0:
+        raise ParameterError(f"trust: {text[:40]!r}; expected {ADAPTIVE}, or a number within 0 .. 1")
+    return value
 
 
 class Judged(NamedTuple):
@@ -41,9 +62,13 @@ class Trust:
     """
 
     def __init__(self, fixed: float | None = None) -> None:
-        if fixed is not None and not 0.0 <= fixed <= 1.0:
-            raise ValueError(f"trust: {fixed:g} must be within 0 .. 1")
-        self._fixed = fixed
+        self.fix(fixed)
+
+    def fix(self, value: float | None) -> None:
+        """From now on it is this, or, where None, as was seen, beginning at 1. ValueError for what it can't be."""
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise ValueError(f"trust: {value:g} must be within 0 .. 1")
+        self._fixed = value
         self.reset()
 
     def reset(self) -> None:

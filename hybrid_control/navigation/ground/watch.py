@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.hidden import HiddenMemory
-from hybrid_control.navigation.ground.overlay import overlay
+from hybrid_control.navigation.ground.overlay import FloatArray, outside, overlay
 from hybrid_control.navigation.ground.trust import Trust, judge, shown_to
 from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.navigation.planner.states import Plan
@@ -55,9 +55,9 @@ class Watch:
         self._scans.append(scan)
 
     @property
-    def pose(self) -> Pose | None:
+    def place(self) -> Odometry | None:
         """The newest; None before the first."""
-        return self._track[-1].pose if self._track else None
+        return self._track[-1] if self._track else None
 
     def plan(self, rates: RateVector) -> RateVector | None:
         """What of a plan counts, None where it is withheld; what it saw hidden is entered, where it is trusted.
@@ -83,6 +83,10 @@ class Watch:
     def laid(self, scan: RangeScan, pose: Pose) -> RangeScan:
         """A scan taken at a pose with what is hidden in it; no beam becomes longer."""
         return overlay(scan, self.memory.points(pose), self._lidar, self._outline)
+
+    def outlying(self, pose: Pose) -> FloatArray:
+        """`HiddenMemory.points` outside the robot's outline."""
+        return outside(self.memory.points(pose), self._outline)
 
 
 def _of_time(readings: Sequence[Stamped], stamp_ns: int) -> Stamped | None:
