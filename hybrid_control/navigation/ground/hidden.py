@@ -67,7 +67,8 @@ class HiddenMemory:
         edge = np.where(hidden, rows[HIDDEN_AT], np.inf)[:, None]
         taken = (away >= edge) & (away < edge + DEPTH)
         said = free | taken
-        self._cells.put(self._places[said].reshape(-1, 2), np.repeat(taken[said], len(ACROSS)), pose)
+        closed_there = np.repeat(taken[said], len(ACROSS))
+        self._cells.put(self._places[said].reshape(-1, 2), closed_there, pose, cautious=True)
         self._show()
         while self._before and not 0 <= closed.stamp_ns - self._before[0][0] <= BEFORE_NS:
             self._before.popleft()
