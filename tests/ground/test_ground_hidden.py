@@ -30,7 +30,7 @@ def answer(hidden=0.0, hidden_at=3.0, standing=0.0, standing_at=3.0, stamp_ns=0,
     chosen = np.ones(SECTORS, bool) if where is None else where
     for row, value in ((STANDING, standing), (STANDING_AT, standing_at), (HIDDEN, hidden), (HIDDEN_AT, hidden_at)):
         rows[row, chosen] = value
-    rows[:, np.abs(HEADINGS) > math.pi / 4] = UNSEEN
+    rows[np.ix_([STANDING, HIDDEN], np.abs(HEADINGS) > math.pi / 4)] = UNSEEN
     return ClosedDirections(stamp_ns, rows)
 
 

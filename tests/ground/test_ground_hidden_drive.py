@@ -43,8 +43,9 @@ def test_the_stand_in_closes_what_is_first_in_each_direction():
     assert rows[HIDDEN_AT, 36] == pytest.approx(1.0, abs=0.01)
     assert rows[STANDING, 36] < 0.1
     assert rows[STANDING_AT, 36] == pytest.approx(1.45, abs=0.02)
-    assert (rows[:, 0] == UNSEEN).all()  # behind
-    assert (rows[:, 45] != UNSEEN).all() == (MOUNT.hfov / 2 > np.radians(47.5))
+    assert (rows[[STANDING, HIDDEN], 0] == UNSEEN).all()  # behind
+    assert np.flatnonzero(rows[HIDDEN] != UNSEEN).tolist() == [*range(27, 45)]  # 90 degrees
+    assert rows.min(axis=1).tolist() == [UNSEEN, rows[STANDING_AT].min(), UNSEEN, rows[HIDDEN_AT].min()]
 
 
 def test_robots_keep_off_ground_that_no_scan_shows_where_the_planner_closes_it_and_drive_onto_it_where_nobody_asks():

@@ -32,7 +32,7 @@ AHEAD = np.abs(HEADINGS) < math.pi / 4  # 18 of them
 def answer(standing=0.0, standing_at=4.0, hidden=0.0, hidden_at=4.0):
     rows = np.zeros((4, SECTORS))
     rows[STANDING], rows[STANDING_AT], rows[HIDDEN], rows[HIDDEN_AT] = standing, standing_at, hidden, hidden_at
-    rows[:, ~AHEAD] = UNSEEN
+    rows[np.ix_([STANDING, HIDDEN], ~AHEAD)] = UNSEEN
     return ClosedDirections(0, rows)
 
 

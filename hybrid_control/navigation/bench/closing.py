@@ -9,7 +9,7 @@ import numpy as np
 from hybrid_control.geometry.shapes import cast_rays
 from hybrid_control.navigation.bench.map_planner import MapPlanner
 from hybrid_control.navigation.ground.view import CameraMount
-from hybrid_control.navigation.planner.closed import UNSEEN, ClosedDirections
+from hybrid_control.navigation.planner.closed import HIDDEN, STANDING, UNSEEN, ClosedDirections
 from hybrid_control.navigation.planner.states import Plan
 from hybrid_control.signals import Goal, Odometry, Pose
 from hybrid_control.signals.headings import HEADINGS, SECTORS
@@ -31,7 +31,7 @@ def closed_by_map(world: World, mount: CameraMount, pose: Pose, stamp_ns: int = 
     for kind, there in enumerate(away):
         rows[2 * kind + 1] = np.minimum(there, SIGHT)
         rows[2 * kind] = np.where((first == kind) & np.isfinite(there), SURE, (1.0 - SURE) / 4)
-    rows[:, np.abs(HEADINGS) > mount.hfov / 2] = UNSEEN
+    rows[np.ix_((STANDING, HIDDEN), np.abs(HEADINGS) > mount.hfov / 2)] = UNSEEN
     return ClosedDirections(stamp_ns, rows.astype(np.float32))
 
 
