@@ -124,15 +124,21 @@ class Builder:
         seed: dict[str, Value] = {"seed": self.arguments.seed()} if "seed" in self.arguments else {}
         reflex = self.arguments.file("network_file")
         has = self.values("reflex_node", **reflex)
-        same = ("robot_width",) if self._simulated() is None else ("robot_width", "lidar_x", "lidar_y", "lidar_yaw")
+        robot, outline = self._simulated(), ("robot_length", "robot_width", "outline_x", "base_frame")
+        same = outline if robot is None else (*outline, "lidar_x", "lidar_y", "lidar_yaw")
         over: dict[str, dict[str, Value]] = {
-            "planner_node": {**self.arguments.file("model_file"), **{name: has[name] for name in same}},
+            "planner_node": {
+                **self.arguments.file("model_file"),
+                **{name: has[name] for name in same},
+                **(_NO_VALUES if robot is None or robot.vertical is not None else robot.camera_settings),
+            },
             "rate_to_spike_node": seed,
             "reflex_node": reflex,
         }
-        learner = self.arguments.get("learner", "")
-        if learner:
-            over["reflex_node"]["sensors"] = self._sensors()
+        learner, hidden = self.arguments.get("learner", ""), self._sees_hidden(over["planner_node"])
+        sources = [topic for topic, there in (("planner/hidden", hidden), ("learner/ground", learner)) if there]
+        if sources:
+            over["reflex_node"]["sensors"] = self._sensors(sources)
         topic = self.arguments["cmd_vel"]
         moved = (("cmd_vel", topic),) if topic != "cmd_vel" else ()
         if learner and self.arguments.true("composed"):
@@ -144,23 +150,39 @@ class Builder:
         if learner:
             reflex = over.pop("reflex_node")  # it comes last: it needs what the learner tells
             over |= {"learner_node": self._learner(learner, reflex), "reflex_node": reflex}
-            remaps["planner_node"] = (("scan", "learner/scan"),)
+            over["planner_node"]["route_scan"] = "learner/scan"
             remaps["rate_to_spike_node"] = (("planner/rates", "learner/plan"),)
         programs = [self.node(name, values, remappings=remaps.get(name, ())) for name, values in over.items()]
         # one that began anew with nothing in its memory would let the robot drive where it kept off before
-        return [
-            replace(p, restart=bool(p.nodes[p.name]["memory_file"])) if p.name == "learner_node" else p
-            for p in programs
-        ]
+        kept = {"planner_node": not hidden}
+        if learner:
+            kept["learner_node"] = bool(programs[-2].nodes["learner_node"]["memory_file"])
+        return [replace(p, restart=kept.get(p.name, p.restart)) for p in programs]
 
-    def _sensors(self) -> str:
-        """What the reflex sees by where the ground is taught."""
+    def _sees_hidden(self, over: Mapping[str, Value]) -> bool:
+        """Whether the planner says which directions are closed, and the reflex of such a graph is to see by it."""
+        robot = self._simulated()
+        if "learner" not in self.arguments or (robot is not None and robot.vertical is not None):
+            return False  # the camera of what flies has no place above the ground
+        from hybrid_control.navigation.planner import contract
+
+        file = self.values("planner_node", **over)["model_file"]
+        try:
+            _, model = contract.load(str(file) or contract.DEFAULT_MODEL)
+        except contract.PlannerError:  # the node says so, in its own words
+            return False
+        return model.version >= 2
+
+    def _sensors(self, sources: Sequence[str]) -> str:
+        """What the reflex sees by where there are sources of ground besides."""
         reflex = self.values("reflex_node")
         sensors = str(reflex["sensors"])
         if sensors.split() == ["scan", "laser"]:
             places = " ".join(f"{axis}={reflex[f'lidar_{axis}']}" for axis in ("x", "y", "yaw"))
             sensors += f" {places} timeout={reflex['scan_timeout']}"
-        return f"{sensors}; learner/ground ground timeout={_GROUND_TIMEOUT}"
+        named = [entry.split()[0] for entry in sensors.split(";") if entry.strip()]
+        more = [f"{topic} ground timeout={_GROUND_TIMEOUT}" for topic in sources if topic not in named]
+        return "; ".join([sensors, *more])
 
     def _learner(self, effects: str, reflex: Mapping[str, Value]) -> dict[str, Value]:
         """The learner's parameters that others say: where lidar and camera are, and the robot's outline."""

@@ -9,6 +9,8 @@ import dataclasses
 
 from hybrid_control.backends import BOARDS
 from hybrid_control.bringup.options import CAMERA_FAULTS, SCAN_FAULTS
+from hybrid_control.navigation.ground.hidden import REACH, SURE
+from hybrid_control.navigation.ground.trust import ADAPTIVE
 from hybrid_control.navigation.planner.rates import RATES_TIMEOUT
 from hybrid_control.navigation.reflex.gains import GAINS, ON_BOARD, SETTINGS
 from hybrid_control.parameters import Parameter
@@ -20,6 +22,20 @@ ODOM_FRAME = Parameter(
     "odom_frame", "odom", "", "frame of odometry and goal; what comes in another is refused"
 )
 STAMPED_CMD_VEL = Parameter("stamped_cmd_vel", True, "", "cmd_vel is a TwistStamped; a Twist where false")
+
+CAMERA_MOUNT: tuple[Parameter, ...] = (
+    Parameter("camera_x", 0.25, "m", "the camera's place ahead of the robot's centre", -2.0, 2.0),
+    Parameter("camera_z", 0.25, "m", "the camera's height above the ground", 0.02, 3.0),
+    Parameter("camera_pitch", 0.08, "rad", "the camera's tilt, positive where it looks down", -1.5, 1.5),
+    Parameter("camera_hfov", 1.5, "rad", "width of the camera's view", 0.1, 3.0),
+    Parameter("camera_aspect", 0.75, "", "the image's height by its width", 0.1, 4.0),
+)
+MOUNTS = tuple(
+    p
+    for p in SETTINGS
+    if p.name in ("lidar_x", "lidar_y", "lidar_yaw", "robot_length", "robot_width", "outline_x")
+)
+"""Where the lidar is, and the robot's outline."""
 
 SIM: tuple[Parameter, ...] = (
     AUTOSTART,
@@ -98,8 +114,36 @@ PLANNER: tuple[Parameter, ...] = (
         "what the robot does where its memory shows no way to the goal: stop, or forget what it saw and look again",
         choices=("stop", "explore"),
     ),
-    *(p for p in SETTINGS if p.name in ("lidar_x", "lidar_y", "lidar_yaw", "robot_width")),
+    Parameter(
+        "route_scan",
+        "scan",
+        "",
+        "topic of the scans that the route memory takes: learner/scan where ground is taught",
+    ),
+    Parameter(
+        "trust",
+        ADAPTIVE,
+        "",
+        "how much the answers of a planner of contract 2 count: adaptive, as they prove right by the scan, or a number "
+        "within 0 .. 1 in words, such as '0.8'",
+        live=True,
+    ),
+    Parameter(
+        "reach",
+        REACH,
+        "m",
+        "distance from the camera up to which it is judged, and what it sees hidden is remembered",
+        0.5,
+        10.0,
+    ),
+    Parameter(
+        "threshold", SURE, "", "least confidence of such a planner that closes ground for the robot", 0.05, 1.0
+    ),
+    Parameter("hidden_rate", 30.0, "Hz", "messages a second on planner/hidden", 5.0, 100.0),
+    *CAMERA_MOUNT,
+    *MOUNTS,
     ODOM_FRAME,
+    Parameter("base_frame", "base_link", "", "frame of the robot, in which planner/hidden is"),
 )
 
 RATE_TO_SPIKE: tuple[Parameter, ...] = (
@@ -180,11 +224,7 @@ LEARNER: tuple[Parameter, ...] = (
     Parameter("rate", 15.0, "Hz", "most images looked at in a second", 1.0, 100.0),
     Parameter("ground_rate", 30.0, "Hz", "messages a second on learner/ground", 5.0, 100.0),
     Parameter("compressed", False, "", "camera/image_raw is a CompressedImage (JPEG or PNG)"),
-    Parameter("camera_x", 0.25, "m", "the camera's place ahead of the robot's centre", -2.0, 2.0),
-    Parameter("camera_z", 0.25, "m", "the camera's height above the ground", 0.02, 3.0),
-    Parameter("camera_pitch", 0.08, "rad", "the camera's tilt, positive where it looks down", -1.5, 1.5),
-    Parameter("camera_hfov", 1.5, "rad", "width of the camera's view", 0.1, 3.0),
-    Parameter("camera_aspect", 0.75, "", "the image's height by its width", 0.1, 4.0),
+    *CAMERA_MOUNT,
     Parameter(
         "image_timeout", 0.5, "s",
         "age of the newest image that showed something, beyond which nothing is said of the ground", 0.05, 5.0,
@@ -193,11 +233,7 @@ LEARNER: tuple[Parameter, ...] = (
         "odometry_timeout", 0.25, "s",
         "age of the newest odometry beyond which nothing is said of the ground", 0.05, 5.0,
     ),
-    *(
-        p
-        for p in SETTINGS
-        if p.name in ("lidar_x", "lidar_y", "lidar_yaw", "robot_length", "robot_width", "outline_x")
-    ),
+    *MOUNTS,
     ODOM_FRAME,
     Parameter("base_frame", "base_link", "", "frame of the robot, in which learner/ground is"),
 )  # fmt: skip

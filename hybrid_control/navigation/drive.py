@@ -7,6 +7,10 @@ The parts are those that the ROS nodes run, and what passes between them are mes
     world.events, .odometry -> events            events.crossing -> reflex  (of a robot with an event camera)
     world.truth -> judge                         reflex.command -> judge    reflex.command -> world, 1 ns later
     planner.states -> reflex, where its setting planner_states is on
+    world.scan, .odometry -> hidden              hidden.scan -> guide, reflex
+    planner.rates, .states -> hidden, 1 ns later hidden.rates -> spikes         hidden.states -> reflex
+                                                 (of a planner that says which directions are closed)
+    world.scan, .odometry, .camera, planner.rates -> ground -> ..., after hidden, where ground was taught
 
 Every part runs at 0, WINDOW_NS, 2 WINDOW_NS, ... At t the world comes first: under the newest command it lets time pass
 up to t, and gives the readings of the window that ends then, each with its own time. At the same t guide and reflex
@@ -23,9 +27,13 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from hybrid_control.cosim import Hybrid, LinkOptions
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.episode import WINDOW_NS, Episode, Rules, Simulator
 from hybrid_control.navigation.ground.learner import GroundLearner
+from hybrid_control.navigation.ground.trust import Trust
+from hybrid_control.navigation.ground.watch import Watch
 from hybrid_control.navigation.ground_part import GroundPart
+from hybrid_control.navigation.hidden_part import HiddenPart
 from hybrid_control.navigation.parts import (
     Clock,
     EventsPart,
@@ -135,11 +143,21 @@ class Navigator:
         hybrid.add("reflex", ReflexPart(self.reflex, self._clock, goal, self.exchange), WINDOW)
         scans, settings = "world.scan", self.reflex.settings
         lidar = float(settings["lidar_x"]), float(settings["lidar_y"]), float(settings["lidar_yaw"])
+        # the camera of what flies has no place above the ground
+        closes = self.planner is not None and self.planner.closes and robot.vertical is None
+        if self.planner is not None and closes:
+            mount, trust = CameraMount.of(robot.camera_settings), Trust(self.planner.trust)
+            hybrid.add("hidden", HiddenPart(Watch(mount, lidar, robot.outline, trust=trust)), WINDOW)
+            for kind in ("scan", "odometry"):
+                hybrid.link(f"world.{kind}", f"hidden.{kind}")
+            scans = "hidden.scan"
         if self.ground is not None:
-            scans, period = "ground.scan", round(1e9 / GROUND_RATE)
+            period = round(1e9 / GROUND_RATE)
             hybrid.add("ground", GroundPart(self.ground, period, lidar, robot.outline), WINDOW)
-            for kind in ("scan", "odometry", "camera"):
+            hybrid.link(scans, "ground.scan")
+            for kind in ("odometry", "camera"):
                 hybrid.link(f"world.{kind}", f"ground.{kind}")
+            scans = "ground.scan"
         hybrid.link(scans, "reflex.scan")
         for kind in ("odometry", *(["vertical"] if robot.vertical is not None else [])):
             hybrid.link(f"world.{kind}", f"reflex.{kind}")
@@ -165,14 +183,19 @@ class Navigator:
                 options = {"max_rate": self.planner.source.max_rate, "period": WINDOW_NS * 1e-9}
             spikes = encoder(self.code, CHANNELS, **options)
             hybrid.add("spikes", SpikesPart(spikes), WINDOW)
-            rates = "planner.rates"
+            plans = "planner"
+            if closes:
+                plans = "hidden"
+                for kind in ("rates", *(["states"] if settings["planner_states"] else [])):
+                    hybrid.link(f"planner.{kind}", f"hidden.{kind}", LinkOptions(delay_ns=1))
+            rates = f"{plans}.rates"
             if self.ground is not None:
                 hybrid.link(rates, "ground.rates")
                 rates = "ground.rates"
             hybrid.link(rates, "spikes.rates")
             hybrid.link("spikes.spikes", "reflex.spikes")
             if settings["planner_states"]:
-                hybrid.link("planner.states", "reflex.states")
+                hybrid.link(f"{plans}.states", "reflex.states")
         return "reflex.command"
 
 

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.memory import CELL, SIDE, SeenCells, near
 from hybrid_control.navigation.ground.overlay import overlay
-from hybrid_control.navigation.ground.view import CameraMount, GroundView
+from hybrid_control.navigation.ground.view import GroundView
 from hybrid_control.signals import Pose, RangeScan
 
 LEVEL = CameraMount(0.2, 0.5, 0.0, math.pi / 2, 0.75)

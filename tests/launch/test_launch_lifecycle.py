@@ -7,6 +7,7 @@ import importlib.util
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
@@ -15,6 +16,7 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 from hybrid_control_ros import programs
 from launch_recording import two_scans
 from launch_topics import tables
+from ros_models import write_model
 
 from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
@@ -48,6 +50,7 @@ PROGRAMS = {
 # Nodes that have topics which the ones above have not
 VARIANTS = [
     ("sim_node", {"robot": "quad", "camera": False}),
+    ("planner_node", {"model_file": "closing.onnx"}),
     ("reflex_node", {"priority": 0, "backend": "spinnaker", "holonomic": True, "hover_height": 1.0}),
 ]
 LIFE = (
@@ -70,6 +73,9 @@ def made(kind, values, tmp_path):
     if kind == "frames_node":
         pytest.importorskip("tf2_msgs.msg", reason=NO_TF)
     values = {**(NODE_VALUES[kind] if values is None else values)}
+    if kind == "planner_node" and values:
+        values["model_file"] = str(tmp_path / values["model_file"])
+        write_model(Path(values["model_file"]), closed=np.zeros((4, 72)))
     if kind == "replay_node":
         values["file"] = two_scans(tmp_path / "two.mcap")
     if kind == "board_bridge_node":

@@ -9,6 +9,7 @@ import socket
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or source one")
@@ -21,6 +22,7 @@ from launch_topics import tables
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from ros_graph import takes_signals
+from ros_models import write_model
 
 from firmware_bridge.boards.emulated import emulated_config
 from firmware_bridge.boards.registry import format_config
@@ -263,7 +265,8 @@ def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_th
     sensors = read_sources(str(graph.values("reflex_node")["sensors"]))
     assert [(s.topic, s.kind) for s in sensors] == [("scan", "laser"), ("learner/ground", "ground")]
     remapped = {p.name: p.remappings for p in graph.programs}
-    assert remapped["planner_node"] == (("scan", "learner/scan"),)
+    assert remapped["planner_node"] == ()
+    assert graph.values("planner_node")["route_scan"] == "learner/scan"  # and by `scan` it is judged
     assert remapped["rate_to_spike_node"] == (("planner/rates", "learner/plan"),)
     learner = graph.values("learner_node")
     assert learner["effects"] == "puddle=avoid"
@@ -281,7 +284,8 @@ def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_th
     assert graph.values("learner_node")["lidar_x"] == 0.1
     assert next(p for p in graph.programs if p.name == "learner_node").restart
     planner = next(p for p in graph.programs if p.name == "planner_node")
-    assert planner.remappings == (("scan", "learner/scan"), ("scan", "front/scan"))  # the first one counts
+    assert planner.remappings == (("scan", "front/scan"),)
+    assert planner.nodes["planner_node"]["route_scan"] == "learner/scan"
     assert "learner_node" not in kinds.build("sim").managed
     for words, said in (
         ({"learner": "puddle"}, "learner: effects: 'puddle'; expected CLASS=EFFECT"),
@@ -289,6 +293,30 @@ def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_th
     ):
         with pytest.raises(ValueError, match=said):
             kinds.build("sim", words)
+
+
+def test_launch_reflex_sees_by_what_a_planner_that_closes_directions_saw_hidden(tmp_path):
+    file, odd = tmp_path / "closing.onnx", tmp_path / "odd.onnx"
+    write_model(file, closed=np.zeros((4, 72)))
+    odd.write_bytes(b"no model")
+
+    def sources(kind, **words):
+        graph = kinds.build(kind, {"model_file": str(file), **words})
+        sensors = read_sources(str(graph.values("reflex_node")["sensors"]))
+        restarts = next(p for p in graph.programs if "planner_node" in p.nodes).restart
+        return [s.topic for s in sensors if s.kind == "ground"], restarts
+
+    # one that began anew would not know what lies under the bumper
+    assert sources("sim") == sources("robot", base="none") == (["planner/hidden"], False)
+    assert sources("sim", learner="mud=avoid")[0] == ["planner/hidden", "learner/ground"]
+    assert sources("sim", composed="true")[0] == ["planner/hidden"]
+    assert sources("sim", robot="quad") == sources("drone") == ([], True)  # what flies has no ground before it
+    assert sources("sim", model_file="") == sources("sim", model_file=str(odd)) == ([], True)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("reflex_node: {ros__parameters: {sensors: scan laser x=0.1; planner/hidden ground timeout=1}}\n")
+    assert sources("robot", base="none", params_file=str(mine))[0] == ["planner/hidden"]
+    planner = kinds.build("sim", {"model_file": str(file)}).values("planner_node")
+    assert (planner["camera_z"], planner["robot_length"]) == (JACKAL.camera_z, JACKAL.length)
 
 
 @pytest.mark.parametrize(

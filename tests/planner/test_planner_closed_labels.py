@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hybrid_control.navigation.ground.view import CameraMount
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.planner.training.closed import labels
 from hybrid_control.navigation.planner.training.closed.labels import FARTHEST, FREE, HIDDEN, STANDING
 from hybrid_control.signals import Pose

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.drive import GROUND_RATE, Navigator
 from hybrid_control.navigation.episode import Episode
 from hybrid_control.navigation.ground.classes import AVOID, GROUND
 from hybrid_control.navigation.ground.features import FeatureMap
 from hybrid_control.navigation.ground.learner import Aim, GroundLearner
 from hybrid_control.navigation.ground.memory import in_odometry
-from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.planner import Planner
 from hybrid_control.navigation.planner.timed import TimedPlanner
@@ -73,8 +73,7 @@ def told(world: World, pose: Pose, aim: Aim) -> str:
 
 def camera_of(robot: Vehicle) -> CameraMount:
     """A robot's camera, as it is said to be mounted."""
-    x, z, pitch, hfov, aspect = (float(v) for v in robot.camera_settings.values())
-    return CameraMount(x, z, pitch, hfov, aspect)
+    return CameraMount.of(robot.camera_settings)
 
 
 def learner(robot: Vehicle = JACKAL, seed: int = 0) -> GroundLearner:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hybrid_control.colanet import CELLS
 from hybrid_control.colanet.recogniser import Recogniser
 from hybrid_control.files import StrPath
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.ground.classes import (
     AVOID,
     IGNORE,
@@ -22,7 +23,7 @@ from hybrid_control.navigation.ground.classes import (
 )
 from hybrid_control.navigation.ground.features import FeatureMap
 from hybrid_control.navigation.ground.memory import SeenCells, SeenGround
-from hybrid_control.navigation.ground.view import CameraMount, GroundView
+from hybrid_control.navigation.ground.view import GroundView
 from hybrid_control.signals import Pose
 
 FloatArray = NDArray[np.float64]

@@ -34,15 +34,16 @@ class SeenCells:
         self._history = np.zeros((SIDE, SIDE), np.uint8)
         self._owner = np.full((SIDE, SIDE, 2), np.iinfo(np.int64).min)  # the cell that each place stands for
 
-    def put(self, points: FloatArray, seen: NDArray[np.bool_], pose: Pose) -> None:
+    def put(self, points: FloatArray, seen: NDArray[np.bool_], pose: Pose, cautious: bool = False) -> None:
         """One look: points (n, 2) m in the body's frame, and whether the class was seen at each. A cell with several
-        counts as most of them do; pose: of the robot in the odometry's frame."""
+        counts as most of them do, or, where cautious, as seen if it was at any; pose: of the robot in the odometry's
+        frame."""
         if not len(points):
             return
         cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
         unique, inverse = np.unique(cells, axis=0, return_inverse=True)
         inverse = inverse.reshape(-1)
-        votes = np.bincount(inverse, np.where(seen, 1.0, -1.0), len(unique))
+        votes = np.bincount(inverse, np.where(seen, 1.0, 0.0 if cautious else -1.0), len(unique))
         i, j = unique[:, 0] % SIDE, unique[:, 1] % SIDE
         strange = (self._owner[i, j] != unique).any(axis=1)
         before = np.where(strange, 0, self._history[i, j])

@@ -38,3 +38,10 @@ class ClosedDirections:
     def seen(self) -> NDArray[np.bool_]:
         """Which headings it saw, (72,)."""
         return self.rows[HIDDEN] >= 0.0
+
+    def first(self, sure: float) -> NDArray[np.float64]:
+        """m to what closes each heading first, (72,), of what it is at least so sure of; inf where nothing does, 0
+        where it did not see."""
+        confidence, away = self.rows[[STANDING, HIDDEN]], self.rows[[STANDING_AT, HIDDEN_AT]]
+        first = np.where(confidence >= sure, away, np.inf).min(axis=0).astype(np.float64)
+        return np.where(self.seen, first, 0.0)

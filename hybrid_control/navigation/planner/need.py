@@ -55,6 +55,11 @@ class PlannerOnNeed:
         """The planner's, in Hz."""
         return self._planner.max_rate
 
+    @property
+    def closes(self) -> bool:
+        """As the planner's; rates that hold say nothing of directions, for nothing new was seen."""
+        return self._planner.closes
+
     def plan(
         self, image: UInt8Array, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
     ) -> RateVector:

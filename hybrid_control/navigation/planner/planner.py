@@ -79,6 +79,11 @@ class Planner:
         """The highest rate in Hz that the model says a neuron has."""
         return self._info.max_rate
 
+    @property
+    def closes(self) -> bool:
+        """Whether its plans say which directions are closed."""
+        return self._info.version >= 2
+
     def plan(
         self,
         image: UInt8Array,

@@ -55,12 +55,19 @@ class PlannerFault:
 
 @dataclass
 class TimedPlanner:
-    """A planner, its rate in Hz and its latency in s. fault: what befalls it from the next episode on."""
+    """A planner, its rate in Hz and its latency in s. fault: what befalls it from the next episode on. trust: how much
+    the answers of one that says which directions are closed count, 0 .. 1; None: as they prove right."""
 
     source: Plans
     rate: float = PLANNER_RATE
     latency: float = LATENCY
     fault: PlannerFault = field(default_factory=PlannerFault)
+    trust: float | None = None
+
+    @property
+    def closes(self) -> bool:
+        """Whether its plans say which directions are closed, as those of contract 2 do."""
+        return bool(getattr(self.source, "closes", False))
 
     @property
     def period_ns(self) -> int:

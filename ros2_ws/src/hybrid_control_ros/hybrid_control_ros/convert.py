@@ -22,6 +22,7 @@ from hybrid_control_msgs.msg import StateVector as StateVectorMessage
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2, PointField
 
+from hybrid_control.navigation.ground.overlay import corners
 from hybrid_control.navigation.sensors.readings import Cloud
 from hybrid_control.parameters import ParameterError
 from hybrid_control.signals import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from hybrid_control.navigation.reflex import Status
 
 _SECOND = 1_000_000_000
+_GROUND_HEIGHT = 0.3  # m, at which a message shows what lies on the ground, for who looks at the topic
 UNMEASURED = 1e9  # a variance from which on drivers mean that they do not measure it
 
 
@@ -213,6 +215,15 @@ def cloud_message(stamp_ns: int, frame: str, points: NDArray[np.floating]) -> Po
     message.row_step = 12 * len(points)
     message.data = _array(np.ascontiguousarray(points, np.float32), "B")
     return message
+
+
+def ground_message(stamp_ns: int, frame: str, middles: NDArray[np.float64], yaw: float) -> PointCloud2:
+    """Cells of the ground that is to be kept off, as the corners of each: the reflex sees by it as kind `ground`.
+
+    middles: (n, 2) m in the robot's frame `frame`; yaw: rad, of the robot in the odometry's frame.
+    """
+    points = corners(middles, yaw)
+    return cloud_message(stamp_ns, frame, np.column_stack([points, np.full(len(points), _GROUND_HEIGHT)]))
 
 
 def scan_message(scan: RangeScan, frame: str, scan_time: float = 0.0) -> LaserScan:

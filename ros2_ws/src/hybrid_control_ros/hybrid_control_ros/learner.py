@@ -16,12 +16,13 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import String
 
+from hybrid_control.bringup.node_parameters import CAMERA_MOUNT
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.ground.classes import AVOID, read_effects
 from hybrid_control.navigation.ground.effects import Effects
 from hybrid_control.navigation.ground.features import FeatureMap
 from hybrid_control.navigation.ground.learner import GroundLearner
-from hybrid_control.navigation.ground.overlay import corners, outside, overlay
-from hybrid_control.navigation.ground.view import CameraMount
+from hybrid_control.navigation.ground.overlay import outside, overlay
 from hybrid_control.navigation.planner.contract import DEFAULT_MODEL, FEATURES
 from hybrid_control.navigation.reflex.evasion import Outline, outline_of
 from hybrid_control.parameters import Value
@@ -31,9 +32,7 @@ from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage
 from hybrid_control_ros.node import ManagedNode
 
-_HEIGHT = 0.3  # m, at which learner/ground shows what lies on the ground, for who looks at the topic
 _TRACK = 128  # odometry messages that are kept, by which an image finds its own
-_CAMERA = ("camera_x", "camera_z", "camera_pitch", "camera_hfov", "camera_aspect")
 
 
 class LearnerNode(ManagedNode):
@@ -62,7 +61,7 @@ class LearnerNode(ManagedNode):
         encoder = FeatureMap(self.value("model_file") or DEFAULT_MODEL, self.value("output") or FEATURES)
         ground = GroundLearner(
             encoder,
-            CameraMount(*(self.value(name) for name in _CAMERA)),
+            CameraMount.of(self.values(CAMERA_MOUNT)),
             read_effects(self.value("effects")),
             reach=self.value("reach"),
             copies=self.value("copies"),
@@ -228,9 +227,9 @@ class LearnerNode(ManagedNode):
             ground.finish()
         if not self.active or place is None or ground is None or self._blind:
             return
-        points = corners(outside(ground.seen.points(AVOID, place.pose), self._outline), place.pose.yaw)
-        points = np.column_stack([points, np.full(len(points), _HEIGHT)])
-        self._cloud.publish(convert.cloud_message(place.stamp_ns, self.value("base_frame"), points))
+        middles = outside(ground.seen.points(AVOID, place.pose), self._outline)
+        frame, yaw = self.value("base_frame"), place.pose.yaw
+        self._cloud.publish(convert.ground_message(place.stamp_ns, frame, middles, yaw))
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         ground = self._ground

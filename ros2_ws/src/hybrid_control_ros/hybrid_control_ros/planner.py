@@ -1,4 +1,5 @@
-"""The planner node: camera, scan, odometry and goal in, planner/rates, planner/state and planner/waypoint out."""
+"""The planner node: camera, scan, odometry and goal in, planner/rates, planner/state and planner/waypoint out; of a
+planner of contract 2 also planner/hidden and planner/closed."""
 
 from __future__ import annotations
 
@@ -24,13 +25,15 @@ from hybrid_control.realtime.worker import Worker
 from hybrid_control.signals import Goal, Odometry, RateVector, StateVector
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage, StateVectorMessage
+from hybrid_control_ros.hidden import Hidden
 from hybrid_control_ros.node import ManagedNode
 
 
 class Tally:
-    """How often something was done, and how long it took."""
+    """How often something was done, how long it took, and whether it could not be for want of anything to see."""
 
     def __init__(self) -> None:
+        self.blind = False
         self._done = 0
         self._seconds: deque[float] = deque(maxlen=200)
         self._reported = (time.monotonic(), 0)
@@ -39,13 +42,14 @@ class Tally:
         """It was done once more."""
         self._seconds.append(seconds)
         self._done += 1
+        self.blind = False
 
     def report(self) -> tuple[dict[str, object], int]:
         """Values for diagnostics, and how often it was done since the last report."""
         now, done = time.monotonic(), self._done
         (before, done_before), self._reported = self._reported, (now, done)
         rate = (done - done_before) / (now - before) if now > before else 0.0
-        values: dict[str, object] = {"rate [Hz]": rate, "planned": done}
+        values: dict[str, object] = {"rate [Hz]": rate, "planned": done, "blind": self.blind}
         if self._seconds:
             p50, p99 = np.percentile(list(self._seconds), (50, 99)) * 1e3
             values |= {"inference p50 [ms]": float(p50), "inference p99 [ms]": float(p99)}
@@ -115,7 +119,7 @@ class PlannerNode(ManagedNode):
     ) -> None:
         super().__init__(values, **options)
         self._hand_over = hand_over
-        self._states = States(hand_over_states)
+        self._states, self._hidden = States(hand_over_states), Hidden(self)
         self._planner: PlannerOnNeed | None = None
         self._odometry: Odometry | None = None
         self._goal: Goal | None = None
@@ -126,14 +130,18 @@ class PlannerNode(ManagedNode):
         self._guide: Guide | None = None
         self._newest_ns = 0  # stamp of the newest image
         self._tally = Tally()
-        self._blind = False
 
     def configure(self) -> None:
-        planner = Planner(self.value("model_file") or DEFAULT_MODEL, min_contrast=self.value("min_contrast"))
+        planner = Planner(
+            self.value("model_file") or DEFAULT_MODEL,
+            min_contrast=self.value("min_contrast"),
+            camera=(self.value("camera_z"), self.value("camera_pitch"), self.value("camera_hfov")),
+        )
         self._planner = PlannerOnNeed(planner, self.value("hold"))
         self._odometry = self._goal = self._aim = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
         self._states.open(self, bool(planner.info.states))
+        self._hidden.open(planner.closes)
         kind = CompressedImage if self.value("compressed") else Image
         self.take(kind, "camera/image_raw", self._images.put, qos.SENSOR, sole=True)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
@@ -143,14 +151,15 @@ class PlannerNode(ManagedNode):
         if self.value("route_memory"):
             warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
-            self.take(LaserScan, "scan", self._scans.put, qos.SENSOR, sole=True)
+            self.take(LaserScan, self.value("route_scan"), self._scans.put, qos.SENSOR, sole=True)
 
     def activate(self) -> None:
         self._aim = None
         self._scan_frame = ""
-        self._newest_ns, self._blind = 0, False
+        self._newest_ns = 0
         self._tally = Tally()
         self._states.begin()
+        self._hidden.begin()
         self._images.start()
         if self.value("route_memory"):
             settings = {n: self.value(n) for n in ("lidar_x", "lidar_y", "lidar_yaw", "robot_width")}
@@ -163,10 +172,15 @@ class PlannerNode(ManagedNode):
 
     def cleanup(self) -> None:
         self._planner = None
+        self._hidden.close()
+
+    def change(self, changes: Mapping[str, Value]) -> None:
+        self._hidden.change(changes)
 
     def _on_odometry(self, message: OdometryMessage) -> None:
         try:
             self._odometry = convert.odometry(message, self.value("odom_frame"))
+            self._hidden.moved(self._odometry)
         except ValueError as error:
             self.refuse("odom", error)
 
@@ -195,7 +209,7 @@ class PlannerNode(ManagedNode):
             self._scan_frame = message.header.frame_id
             scan = convert.range_scan(message)
         except ValueError as error:
-            self.refuse("scan", error)
+            self.refuse(self.value("route_scan"), error)
             return
         if (
             odometry is None
@@ -205,7 +219,7 @@ class PlannerNode(ManagedNode):
             return
         guide.put_goal(goal)
         guide.put_odometry(odometry)
-        guide.put_scan(scan)
+        guide.put_scan(self._hidden.laid(scan, odometry))
         point = guide.point(self.now_ns())
         if point is not None and goal is self._goal and not self._scans.ending:
             if isinstance(point, Goal):
@@ -231,7 +245,7 @@ class PlannerNode(ManagedNode):
             self._newest_ns = stamp_ns
             self._plan(convert.image(message), stamp_ns, now_ns)
         except ValueError as error:
-            self._blind = isinstance(error, BlindError)
+            self._tally.blind = isinstance(error, BlindError)
             self.refuse("camera/image_raw", error)
         self._images.pause(begun + 1.0 / self.value("rate") - time.monotonic())
 
@@ -239,33 +253,35 @@ class PlannerNode(ManagedNode):
         errand = self._states.errand  # read before the goal and counted after it, so that it is no newer than the goal
         odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
-            goal is None
+            (goal is None and not self._hidden.watches)
             or odometry is None
             or planner is None
             or now_ns - odometry.stamp_ns > self._odometry_timeout()
         ):
             return
         begun = time.monotonic()
-        wanted = self._states.wanted
-        rates = planner.plan(image, odometry, goal, stamp_ns, states=wanted)
+        wanted = self._states.wanted and goal is not None
+        aim = goal or Goal(stamp_ns, odometry.pose.x, odometry.pose.y)  # without any it looks alone
+        rates = planner.plan(image, odometry, aim, stamp_ns, states=wanted)
         self._tally.add(time.monotonic() - begun)
-        self._blind = False
-        if self._images.ending:
+        counts = self._hidden.plan(rates)
+        if goal is None or counts is None or self._images.ending:
             return
         if self._hand_over is not None:
-            self._hand_over(rates)
-        self._rates.publish(convert.rate_vector_message(rates))
+            self._hand_over(counts)
+        self._rates.publish(convert.rate_vector_message(counts))
         if wanted:
             self._states.say(rates, odometry.pose.yaw, errand)
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         values, new = self._tally.report()
-        values["blind"] = self._blind
+        level, said, of_hidden = self._hidden.report()
+        values |= of_hidden
         if self._planner is not None:
             values["inferences"] = self._planner.inferences
         if not self.active:
             return DiagnosticStatus.OK, "", values
-        if self._blind:
+        if self._tally.blind:
             return DiagnosticStatus.WARN, "blind: the image shows nothing", values
         if self._goal is None:
             return DiagnosticStatus.OK, "waiting for a goal", values
@@ -273,4 +289,4 @@ class PlannerNode(ManagedNode):
             return DiagnosticStatus.WARN, "waiting for odometry", values
         if not new:
             return DiagnosticStatus.WARN, "no image that could be planned on in the last second", values
-        return DiagnosticStatus.OK, "planning", values
+        return level, said or "planning", values

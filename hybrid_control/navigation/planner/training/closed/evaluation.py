@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.ground.view import CameraMount
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.closed import HIDDEN as HIDDEN_ROW
 from hybrid_control.navigation.planner.closed import HIDDEN_AT, STANDING, UNSEEN

@@ -9,8 +9,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.geometry.shapes import FloatArray, cast_rays, ray_to_box, turned
-from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.signals import Pose
 from hybrid_control.sim.worlds import World
 

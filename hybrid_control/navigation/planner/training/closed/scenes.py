@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.geometry.shapes import FloatArray, footprint_distance
-from hybrid_control.navigation.ground.view import CameraMount
 from hybrid_control.navigation.planner.training.closed.labels import HEIGHT, WIDTH, closing, rows_of
 from hybrid_control.signals import Pose
 from hybrid_control.sim.lens import Lens

@@ -1,9 +1,13 @@
 """ONNX models made by hand, for tests of the planner node."""
 
 from pathlib import Path
+from typing import Any
 
 
-def write_model(path: Path, heading_neurons: int = 72, states: tuple[str, ...] = ()) -> None:
+def write_model(
+    path: Path, heading_neurons: int = 72, states: tuple[str, ...] = (), closed: Any = None
+) -> None:
+    """A planner that always says the same; closed: (4, 72), which directions are, for one of contract 2."""
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -13,8 +17,13 @@ def write_model(path: Path, heading_neurons: int = 72, states: tuple[str, ...] =
     speed = np.zeros((1, 8), np.float32)
     speed[0, 7] = 100
     potentials = numpy_helper.from_array(np.full((1, 72), 0.25, np.float32))
+    told = {} if closed is None else {"closed": np.asarray(closed, np.float32)[None]}
     graph = helper.make_graph(
         [
+            *(
+                helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
+                for name, value in told.items()
+            ),
             *(helper.make_node("Constant", [], [name], value=potentials) for name in states),
             helper.make_node("Constant", [], ["heading"], value=numpy_helper.from_array(heading)),
             helper.make_node("Constant", [], ["speed"], value=numpy_helper.from_array(speed)),
@@ -29,13 +38,14 @@ def write_model(path: Path, heading_neurons: int = 72, states: tuple[str, ...] =
             helper.make_tensor_value_info("heading", TensorProto.FLOAT, heading.shape),
             helper.make_tensor_value_info("speed", TensorProto.FLOAT, speed.shape),
             *(helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 72)) for name in states),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4, 72)) for name in told),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     helper.set_model_props(
         model,
         {
-            "hybrid_control.planner.contract": "1",
+            "hybrid_control.planner.contract": "1" if closed is None else "2",
             "hybrid_control.planner.max_rate_hz": "100",
             "hybrid_control.planner.goal_cap_m": "5",
         },
