@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 TURN = math.pi / 16.0  # rad between the directions that a path chooses from
-# cosine and sine of each of them, then of the ones to its left and right
-COMPASS = np.array(
-    [[(math.cos(a), math.sin(a)) for a in (d * TURN, d * TURN + TURN, d * TURN - TURN)] for d in range(32)]
+LOOK = 1.5  # cells to where it looks at the field in each of them
+# what that is along columns and rows, (2, 32), and in the ones to its left and right
+AHEAD, LEFT, RIGHT = (
+    np.array([[LOOK * f(d * TURN + off) for d in range(32)] for f in (math.cos, math.sin)])
+    for off in (0.0, TURN, -TURN)
 )
 
 
@@ -141,8 +143,30 @@ def line_free(free: NDArray, u0: float, v0: float, u1: float, v1: float) -> bool
 
 
 @numba.njit(cache=True, nogil=True)
-def _around(field: FloatArray, u: float, v: float, d: int, side: int) -> float:
-    return interpolate(field, u + 1.5 * COMPASS[d, side, 0], v + 1.5 * COMPASS[d, side, 1])
+def _look_around(field: FloatArray, u: float, v: float, values: FloatArray) -> None:
+    """Fill `values`, (32,), with the field LOOK cells from (u, v) in each direction."""
+    rows, columns = field.shape
+    j, i = math.floor(u) - 2, math.floor(v) - 2  # of 6 x 6 cells, all that is looked at
+    inside = i >= 0 and j >= 0 and i + 6 <= rows and j + 6 <= columns
+    if inside:
+        finite = 0
+        for p in range(6):
+            for q in range(6):
+                finite += field[i + p, j + q] < math.inf
+        inside = finite == 36
+    if inside:
+        _interpolate_all(field, u, v, values)
+        return
+    for d in range(values.size):
+        values[d] = interpolate(field, u + AHEAD[0, d], v + AHEAD[1, d])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _interpolate_all(field: FloatArray, u: float, v: float, values: FloatArray) -> None:
+    """`_look_around` where all cells are finite: without a branch, so that a loop takes several directions at once."""
+    for d in range(values.size):
+        x, y = u + AHEAD[0, d], v + AHEAD[1, d]
+        values[d] = _within(field, x, y, math.floor(x), math.floor(y))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -150,25 +174,35 @@ def descend(field: FloatArray, u: float, v: float, length: float) -> FloatArray:
     """Points (k, 2) in cells down the field from (u, v), for `length` cells or to the goal."""
     step = 0.5
     n = int(length / step) + 1
-    path = np.empty((n + 1, 2))
+    path, values = np.empty((n + 1, 2)), np.empty(AHEAD.shape[1])
     path[0, 0], path[0, 1] = u, v
     for k in range(n):
         # The lowest of directions around the point: sturdy where a gradient would look into a wall.
         best, lowest = math.inf, 0
-        for d in range(COMPASS.shape[0]):
-            value = _around(field, u, v, d, 0)
-            if value < best:
-                best, lowest = value, d
+        _look_around(field, u, v, values)
+        for d in range(values.size):
+            if values[d] < best:
+                best, lowest = values[d], d
         if best >= interpolate(field, u, v):
             return path[: k + 1]
         angle = lowest * TURN
-        left, right = _around(field, u, v, lowest, 1), _around(field, u, v, lowest, 2)
+        left = interpolate(field, u + LEFT[0, lowest], v + LEFT[1, lowest])
+        right = interpolate(field, u + RIGHT[0, lowest], v + RIGHT[1, lowest])
         bend = left + right - 2.0 * best
         if 0.0 < bend < math.inf:  # the vertex of the parabola through the three
             angle += 0.5 * TURN * (right - left) / bend
         u, v = u + step * math.cos(angle), v + step * math.sin(angle)
         path[k + 1, 0], path[k + 1, 1] = u, v
     return path
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _within(field: FloatArray, u: float, v: float, j: int, i: int) -> float:
+    """Bilinear between cells (i, j) and (i + 1, j + 1), all four of them finite."""
+    a, b, c, d = field[i, j], field[i, j + 1], field[i + 1, j], field[i + 1, j + 1]
+    p, q = 1.0 - abs(v - i), 1.0 - abs(u - j)
+    r, s = 1.0 - abs(v - (i + 1)), 1.0 - abs(u - (j + 1))
+    return float((p * q * a + p * s * b + r * q * c + r * s * d) / (p * q + p * s + r * q + r * s))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -178,9 +212,7 @@ def interpolate(field: FloatArray, u: float, v: float) -> float:
     if 0 <= i < field.shape[0] - 1 and 0 <= j < field.shape[1] - 1:
         a, b, c, d = field[i, j], field[i, j + 1], field[i + 1, j], field[i + 1, j + 1]
         if max(max(a, b), max(c, d)) < math.inf:
-            p, q = 1.0 - abs(v - i), 1.0 - abs(u - j)
-            r, s = 1.0 - abs(v - (i + 1)), 1.0 - abs(u - (j + 1))
-            return (p * q * a + p * s * b + r * q * c + r * s * d) / (p * q + p * s + r * q + r * s)
+            return _within(field, u, v, j, i)
     total, weight = 0.0, 0.0
     for di in range(2):
         for dj in range(2):

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-ROUGH = 1e-3  # rad
+ROUGH = 1e-7  # rad
+ATAN = (  # of the powers of the square, from the eighth down
+    0.0028662257, -0.0161657367, 0.0429096138, -0.0752896400, 0.1065626393, -0.1420889944, 0.1999355085, -0.3333314528,
+)  # fmt: skip
 TILE = 12  # cells of a side, in which the same few obstacles may be nearest
 
 
@@ -36,9 +39,11 @@ def _to_box(x: float, y: float, boxes: FloatArray, i: int) -> float:
 
 
 @numba.njit(cache=True)
-def clearance(x: float, y: float, cylinders: FloatArray, boxes: FloatArray) -> float:
-    """Distance in m from the point to the nearest obstacle; negative inside one, +inf where there is none."""
-    nearest = math.inf
+def clearance(
+    x: float, y: float, cylinders: FloatArray, boxes: FloatArray, within: float = math.inf
+) -> float:
+    """Distance in m from the point to the nearest obstacle; negative inside one, `within` where none is nearer."""
+    nearest = within
     for i in range(cylinders.shape[0]):
         nearest = min(nearest, _to_cylinder(x, y, cylinders, i))
     for i in range(boxes.shape[0]):
@@ -117,17 +122,22 @@ def footprint_distance(
     return nearest
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def rough_bearing(dx: float, dy: float) -> float:
-    """atan2(dy, dx) within ROUGH, enough to know which beams to try, by a polynomial for atan over 0 .. 1."""
+    """atan2(dy, dx) within ROUGH, enough to know which beam it is; NaN at (0, 0).
+
+    By a polynomial for atan over 0 .. 1 (Abramowitz and Stegun, 4.4.49), which a loop takes for several at once.
+    """
     ax, ay = abs(dx), abs(dy)
-    a = min(ax, ay) / max(ax, ay)
+    steep = ay > ax
+    a = (ax if steep else ay) / (ay if steep else ax)
     s = a * a
-    r = ((-0.0464964749 * s + 0.15931422) * s - 0.327622764) * s * a + a
-    if ay > ax:
-        r = 0.5 * math.pi - r
-    if dx < 0.0:
-        r = math.pi - r
+    r = 0.0
+    for factor in ATAN:
+        r = (r + factor) * s
+    r = r * a + a
+    r = 0.5 * math.pi - r if steep else r
+    r = math.pi - r if dx < 0.0 else r
     return -r if dy < 0.0 else r
 
 
@@ -177,19 +187,22 @@ def ray_to_box(x: float, y: float, ux: float, uy: float, boxes: FloatArray, i: i
     """Range in m along a ray from (x, y) in the direction (ux, uy) to a box, +inf where it misses it; c, s: cosine and
     sine of its yaw."""
     dx, dy = x - boxes[i, 0], y - boxes[i, 1]
-    origin = (c * dx + s * dy, c * dy - s * dx)
-    direction = (c * ux + s * uy, c * uy - s * ux)
-    near, far = 0.0, math.inf
-    for j in range(2):
-        half = 0.5 * boxes[i, 2 + j]
-        if abs(direction[j]) < 1e-12:
-            if abs(origin[j]) > half:
-                return math.inf
-        else:
-            t1 = (-half - origin[j]) / direction[j]
-            t2 = (half - origin[j]) / direction[j]
-            near, far = max(near, min(t1, t2)), min(far, max(t1, t2))
+    near, far = _between(c * dx + s * dy, c * ux + s * uy, 0.5 * boxes[i, 2], 0.0, math.inf)
+    near, far = _between(c * dy - s * dx, c * uy - s * ux, 0.5 * boxes[i, 3], near, far)
     return near if near <= far else math.inf
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _between(origin: float, direction: float, half: float, near: float, far: float) -> tuple[float, float]:
+    """Of a ray from `near` to `far`, m, the part between two sides of a box across one of its axes; far: -inf if none.
+
+    Without a branch, so that a loop takes several rays at once.
+    """
+    t1, t2 = (-half - origin) / direction, (half - origin) / direction
+    first, last = max(near, min(t1, t2)), min(far, max(t1, t2))
+    alongside = abs(direction) < 1e-12
+    outside = -math.inf if abs(origin) > half else far
+    return (near if alongside else first), (outside if alongside else last)
 
 
 @numba.njit(cache=True)

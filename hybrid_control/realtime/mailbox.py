@@ -49,21 +49,12 @@ _VALUE = 24
 
 
 @njit("int64(int64, int64)", cache=True, nogil=True)
-def read_mailbox(mailbox: int, entry: int) -> int:
-    """Copy the newest value into an entry, if it is newer than what the entry holds; 1 if it did, else 0.
-
-    mailbox: ``Mailbox.address``; entry: address of a record of the mailbox's ``entry_dtype``, the reader's
-    own. Copies again only where the writer came round the whole ring during the copy, which a writer that
-    copies as much each time cannot keep up.
-    """
+def _copy_newest(mailbox: int, entry: int) -> int:
     size = load_relaxed(mailbox + _SIZE)
     stride = load_relaxed(mailbox + _STRIDE)
     slots = load_relaxed(mailbox + _SLOTS)
-    held = load_word(entry)
     while True:
         newest = load_acquire(mailbox + _SEQUENCE)
-        if newest == held:
-            return 0
         slot = mailbox + _HEADER + (newest % slots) * stride
         if load_acquire(slot) != 2 * newest:
             continue
@@ -79,6 +70,19 @@ def read_mailbox(mailbox: int, entry: int) -> int:
         if load_relaxed(slot) == 2 * newest:
             store_word(entry, newest)
             return 1
+
+
+@njit("int64(int64, int64)", cache=True, nogil=True)
+def read_mailbox(mailbox: int, entry: int) -> int:
+    """Copy the newest value into an entry, if it is newer than what the entry holds; 1 if it did, else 0.
+
+    mailbox: ``Mailbox.address``; entry: address of a record of the mailbox's ``entry_dtype``, the reader's
+    own. Copies again only where the writer came round the whole ring during the copy, which a writer that
+    copies as much each time cannot keep up.
+    """
+    if load_acquire(mailbox + _SEQUENCE) == load_word(entry):
+        return 0  # a few instructions, which are put in where it is called
+    return _copy_newest(mailbox, entry)
 
 
 @njit("int64(int64, int64, int64, int64)", cache=True, nogil=True)

@@ -55,6 +55,32 @@ def _covered(
     return first, min(n, math.ceil(2.0 * half / step) + 3)  # a beam more on either side, for the rounding
 
 
+@numba.njit(cache=True, nogil=True)
+def _meet_circle(
+    ranges: FloatArray, ux: FloatArray, uy: FloatArray, dx: float, dy: float, radius: float
+) -> None:
+    """Shorten the ranges of rays, (n,) m, to a circle at (dx, dy) m from where they begin; ux, uy: their directions."""
+    outside = dx * dx + dy * dy - radius * radius
+    if outside <= 0.0:
+        ranges[:] = 0.0
+        return
+    for b in range(ranges.size):
+        along = ux[b] * dx + uy[b] * dy
+        root = along * along - outside
+        hit = along - math.sqrt(max(root, 0.0))
+        ranges[b] = hit if (along > 0.0) & (root >= 0.0) & (hit < ranges[b]) else ranges[b]
+
+
+@numba.njit(cache=True, nogil=True)
+def _meet_box(
+    ranges: FloatArray, ux: FloatArray, uy: FloatArray, x: float, y: float, boxes: FloatArray, i: int, turns: FloatArray
+) -> None:
+    """Shorten the ranges of rays from (x, y), (n,) m, to box i; ux, uy: their directions; turns: of `turned`."""
+    c, s = turns[i, 0], turns[i, 1]
+    for b in range(ranges.size):
+        ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes, i, c, s))
+
+
 class Beams(NamedTuple):
     """Beams in even steps: their angles in the lidar's frame, (n,) rad, and cosines and sines of these, (n,) each."""
 
@@ -87,23 +113,18 @@ def sweep(
     for i in range(cylinders.shape[0]):
         dx, dy, r = cylinders[i, 0] - x, cylinders[i, 1] - y, cylinders[i, 2]
         first, count = _covered(dx, dy, r, begin, step, n, limit)
-        outside = dx * dx + dy * dy - r * r
-        for k in range(first, first + count):
-            b = k if k < n else k - n
-            if outside <= 0.0:
-                ranges[b] = 0.0
-                continue
-            along = ux[b] * dx + uy[b] * dy
-            root = along * along - outside
-            if along > 0.0 and root >= 0.0:
-                ranges[b] = min(ranges[b], along - math.sqrt(root))
+        end = min(first + count, n)
+        _meet_circle(ranges[first:end], ux[first:end], uy[first:end], dx, dy, r)
+        rest = first + count - end
+        _meet_circle(ranges[:rest], ux[:rest], uy[:rest], dx, dy, r)
     turns = turned(boxes)
     for i in range(boxes.shape[0]):
         radius = 0.5 * math.sqrt(boxes[i, 2] ** 2 + boxes[i, 3] ** 2)
         first, count = _covered(boxes[i, 0] - x, boxes[i, 1] - y, radius, begin, step, n, limit)
-        for k in range(first, first + count):
-            b = k if k < n else k - n
-            ranges[b] = min(ranges[b], ray_to_box(x, y, ux[b], uy[b], boxes, i, turns[i, 0], turns[i, 1]))
+        end = min(first + count, n)
+        _meet_box(ranges[first:end], ux[first:end], uy[first:end], x, y, boxes, i, turns)
+        rest = first + count - end
+        _meet_box(ranges[:rest], ux[:rest], uy[:rest], x, y, boxes, i, turns)
     for b in range(n):
         if ranges[b] > limit:
             ranges[b] = math.inf

@@ -130,7 +130,7 @@ def expert_wish(
     beside = math.inf
     for k in range(path.shape[0]):
         px, py = frame[0] + path[k, 0] * frame[2], frame[1] + path[k, 1] * frame[2]
-        beside = min(beside, clearance(px, py, cylinders, boxes))
+        beside = clearance(px, py, cylinders, boxes, beside)
     tightness = (beside - EXPERT_RADIUS) / (FULL_SPEED_CLEARANCE - EXPERT_RADIUS)
     by_clearance = SLOW_FRACTION + (1.0 - SLOW_FRACTION) * min(max(tightness, 0.0), 1.0)
     by_turn = 1.0 - abs(heading) / TURN_IN_PLACE

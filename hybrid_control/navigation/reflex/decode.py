@@ -67,10 +67,12 @@ def _motor_rate(c: Any, address: int, population: int, share: float, now_ns: int
     """Count, log and low-pass the spikes of one motor population; share: of this tick in the rate."""
     spikes = view(address, MOTOR, F32)
     first = SECTORS + population * MOTOR
-    count = 0
+    count = some = 0
     for i in range(MOTOR):
+        count += int(spikes[i])
+        some += spikes[i] != 0.0
+    for i in range(MOTOR if some else 0):
         if spikes[i] != 0.0:
-            count += int(spikes[i])
             _log(c, first + i, now_ns)
     rate = count / (MOTOR * c.dt)
     c.rates[population] += (rate - c.rates[population]) * share

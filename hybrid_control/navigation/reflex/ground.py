@@ -38,9 +38,9 @@ Float32Array = NDArray[np.float32]
 
 
 @numba.njit(cache=True, nogil=True)
-def _cell(x: float, y: float) -> tuple[int, int]:
+def _cell(x: float, y: float) -> tuple[Any, Any]:
     """The cell on which a place of the odometry's frame falls, in cells, and its mark before a ray has passed."""
-    i, j = math.floor(x), math.floor(y)
+    i, j = np.int32(np.floor(x)), np.int32(np.floor(y))  # of 32 bits, of which a loop takes more at once
     mark = (((i >> BITS) + (1 << 13)) << 14 | ((j >> BITS) + (1 << 13))) << 3
     return (j & (CELLS - 1)) << BITS | (i & (CELLS - 1)), mark
 
@@ -78,19 +78,20 @@ def mark_passed(watched: Any, ranges: Float32Array, range_min: float) -> None:
     """
     ground, time = watched.ground, watched.time
     x, y = watched.sensor_x / CELL, watched.sensor_y / CELL
-    cells, marks = np.empty(int(FARTHEST / CELL), np.int64), np.empty(int(FARTHEST / CELL), np.int64)
+    cells, marks = np.empty(int(FARTHEST / CELL), np.uint32), np.empty(int(FARTHEST / CELL), np.int32)
     for k in range(0, min(ranges.shape[0], MAX_BEAMS), max(1, ranges.shape[0] // 180)):
         r = ranges[k]
         if r >= range_min:
             c, s = watched.directions[k, 0], watched.directions[k, 1]
             n = int((min(r, FARTHEST) - 0.15) / CELL)
             for m in range(1, n):  # in a loop of its own, which goes over several at once
-                cells[m], marks[m] = _cell(x + m * c, y + m * s)
+                at, mark = _cell(x + m * c, y + m * s)
+                cells[m], marks[m] = at, mark + SEEN_FREE
             for m in range(1, n):
                 at = cells[m]
-                if ground.mark[at] == marks[m] + SEEN_FREE:
+                if ground.mark[at] == marks[m]:
                     continue  # nothing has been met there since
-                _claim(ground, at, marks[m])
+                _claim(ground, at, marks[m] - SEEN_FREE)
                 if time - ground.hit[at] > GONE:
                     ground.since[at] = -1.0
                     ground.mark[at] += 1

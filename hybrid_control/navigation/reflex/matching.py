@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.geometry.shapes import ROUGH, FloatArray, rough_bearing
 from hybrid_control.navigation.reflex.percept import MAX_BEAMS, goes_round
 from hybrid_control.signals.headings import wrapped
 
@@ -79,8 +80,10 @@ def missed_turn(swept: Any, ranges: NDArray[np.float32], sweep: Any, beams: Any,
         return 0.0
     sd = SLIP * abs(turn) + TURN_SD
     missed = 0.0
+    surfaces = np.empty((4, n + 1))
+    _surfaces(swept.ranges, n, sweep, beams, surfaces)
     for gate in GATES:
-        count, square, product = _compare(swept, ranges, sweep, beams, (x, y, turn + missed), gate)
+        count, square, product = _compare(surfaces, ranges, sweep, beams, (x, y, turn + missed), gate)
         if count < LEAST:
             return 0.0
         prior = (READING_SD / sd) ** 2
@@ -88,46 +91,76 @@ def missed_turn(swept: Any, ranges: NDArray[np.float32], sweep: Any, beams: Any,
     return missed
 
 
-@numba.njit(cache=True, nogil=True)
-def _compare(
-    swept: Any, ranges: NDArray[np.float32], sweep: Any, beams: Any, place: Place, gate: float
-) -> tuple[int, float, float]:
-    """How many readings count, the sum of the squares of what each moves off its surface in a rad, and that of what it
-    moves times how far off it is, m²; place: of the sensor in the frame of the sensor before."""
-    n, before = ranges.shape[0], swept.ranges
-    x, y, turn = place
-    c, s = math.cos(turn), math.sin(turn)
-    count, square, product = 0, 0.0, 0.0
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _surfaces(before: NDArray[np.float32], n: int, sweep: Any, beams: Any, surfaces: FloatArray) -> None:
+    """Fill `surfaces`, (4, n + 1), with that between each beam of the scan before and the next: a point of it, m, and
+    its normal, NaN where there is none; of the last beam to the first where they go all the way round."""
     least, most = sweep.range_min, min(sweep.range_max, FARTHEST)
+    surfaces[:, n - 1 :] = math.nan
     full = goes_round(n, sweep.angle_increment)
-    per_beam = 1.0 / sweep.angle_increment
-    round_ = 2.0 * math.pi * abs(per_beam)
-    for k in range(0, n, max(1, n // MOST)):
-        r = ranges[k]
-        if not least <= r <= most:
-            continue
-        u, v = beams.sensor[k, 0], beams.sensor[k, 1]
-        ax, ay = r * (c * u - s * v), r * (s * u + c * v)  # from where the sensor is
-        px, py = x + ax, y + ay
-        at = (math.atan2(py, px) - sweep.angle_min) * per_beam
-        at -= math.floor(at / round_) * round_
-        i = int(at)
-        j = i + 1
-        if j >= n:
-            if not full or i >= n:
-                continue
-            j = 0
+    for i in range(n if full else n - 1):
+        j = i + 1 if i + 1 < n else 0
         p, q = before[i], before[j]
-        if not (least <= p <= most and least <= q <= most and abs(p - q) <= SURFACE):
-            continue
         bx, by = p * beams.sensor[i, 0], p * beams.sensor[i, 1]
         tx, ty = q * beams.sensor[j, 0] - bx, q * beams.sensor[j, 1] - by
         length = math.sqrt(tx * tx + ty * ty)
-        if length <= 0.0:
+        known = (least <= p) & (p <= most) & (least <= q) & (q <= most) & (abs(p - q) <= SURFACE) & (length > 0.0)
+        surfaces[0, i], surfaces[1, i] = bx, by
+        surfaces[2, i] = -ty / length if known else math.nan
+        surfaces[3, i] = tx / length if known else math.nan
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _towards(ranges: NDArray[np.float32], sweep: Any, beams: Any, place: Place, readings: FloatArray) -> None:
+    """Fill `readings`, (5, m), with one in so many of a scan: as seen from where the sensor is, and from where it was
+    before, m, and its bearing from there in beams, roughly, from 0 on."""
+    x, y, turn = place
+    c, s = math.cos(turn), math.sin(turn)
+    step, per_beam = max(1, ranges.shape[0] // MOST), 1.0 / sweep.angle_increment
+    round_ = 2.0 * math.pi * abs(per_beam)
+    for m in range(readings.shape[1]):
+        k = m * step
+        r, u, v = ranges[k], beams.sensor[k, 0], beams.sensor[k, 1]
+        ax, ay = r * (c * u - s * v), r * (s * u + c * v)
+        px, py = x + ax, y + ay
+        at = (rough_bearing(px, py) - sweep.angle_min) * per_beam
+        readings[0, m], readings[1, m], readings[2, m], readings[3, m] = ax, ay, px, py
+        readings[4, m] = at - np.floor(at / round_) * round_
+
+
+@numba.njit(cache=True, nogil=True)
+def _beam_of(px: float, py: float, rough: float, sweep: Any) -> int:
+    """The beam before the bearing of a point, m; rough: that bearing in beams, which does but right beside a beam."""
+    per_beam = 1.0 / sweep.angle_increment
+    round_ = 2.0 * math.pi * abs(per_beam)
+    i = int(rough)
+    doubt = ROUGH * abs(per_beam)
+    if doubt < rough - i < 1.0 - doubt and rough < round_ - doubt:
+        return i
+    at = (math.atan2(py, px) - sweep.angle_min) * per_beam
+    return int(at - math.floor(at / round_) * round_)
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(
+    surfaces: FloatArray, ranges: NDArray[np.float32], sweep: Any, beams: Any, place: Place, gate: float
+) -> tuple[int, float, float]:
+    """How many readings count, the sum of the squares of what each moves off its surface in a rad, and that of what it
+    moves times how far off it is, m²; place: of the sensor in the frame of the sensor before."""
+    n = ranges.shape[0]
+    step = max(1, n // MOST)
+    readings = np.empty((5, (n + step - 1) // step))
+    _towards(ranges, sweep, beams, place, readings)
+    count, square, product = 0, 0.0, 0.0
+    least, most = sweep.range_min, min(sweep.range_max, FARTHEST)
+    for m in range(readings.shape[1]):
+        if not least <= ranges[m * step] <= most:
             continue
-        nx, ny = -ty / length, tx / length
-        off = nx * (px - bx) + ny * (py - by)
-        if abs(off) > gate:
+        ax, ay, px, py = readings[0, m], readings[1, m], readings[2, m], readings[3, m]
+        i = min(_beam_of(px, py, readings[4, m], sweep), n)
+        nx, ny = surfaces[2, i], surfaces[3, i]
+        off = nx * (px - surfaces[0, i]) + ny * (py - surfaces[1, i])
+        if not abs(off) <= gate:  # NaN where there is no surface
             continue
         moved = ny * ax - nx * ay
         count += 1

@@ -180,6 +180,15 @@ def _place(watched: Any, ranges: Float32Array, sweep: Any, thing: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def _is_nearer(x: float, y: float, reach: float) -> bool:
+    """Whether hypot(x, y) < reach, without it where the square leaves no doubt."""
+    square = x * x + y * y
+    if abs(square - reach * reach) > 1e-9:
+        return square < reach * reach
+    return math.hypot(x, y) < reach
+
+
+@numba.njit(cache=True, nogil=True)
 def _standing(sectors: Float32Array, movers: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest point of each sector that is not of something that moves, (k, 2) m in the body frame."""
     n = sectors.shape[0]
@@ -192,7 +201,7 @@ def _standing(sectors: Float32Array, movers: NDArray[np.float64]) -> NDArray[np.
         u, v = sectors[i] * math.cos(angle), sectors[i] * math.sin(angle)
         of_mover = False
         for k in range(movers.shape[0]):
-            of_mover = of_mover or math.hypot(u - movers[k, 0], v - movers[k, 1]) < movers[k, 4] + 0.15
+            of_mover = of_mover or _is_nearer(u - movers[k, 0], v - movers[k, 1], movers[k, 4] + 0.15)
         if not of_mover:
             standing[kept, 0], standing[kept, 1] = u, v
             kept += 1

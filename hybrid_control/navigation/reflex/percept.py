@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import carried_on
+from hybrid_control.geometry.shapes import rough_bearing
 from hybrid_control.signals.headings import HEADINGS, SECTORS, sector_of
 
 MAX_BEAMS = 4096
@@ -117,6 +118,24 @@ def _surely_in(sector: int, x: float, y: float, square: float) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
+def _sector_at(x: float, y: float, square: float) -> int:
+    """The sector that a point lies in; its bearing is worked out to the end only beside an edge."""
+    if square > 0.0:
+        sector = sector_of(rough_bearing(x, y))
+        if _surely_in(sector, x, y, square):
+            return sector
+    return sector_of(math.atan2(y, x))
+
+
+@numba.njit(cache=True, nogil=True)
+def _length(x: float, y: float, square: float) -> np.float32:
+    """hypot(x, y) in the precision of a scan, by the root of the square unless that might round another way."""
+    root = math.sqrt(square)
+    low, high = np.float32(root * (1.0 - 1e-15)), np.float32(root * (1.0 + 1e-15))
+    return low if low == high else np.float32(math.hypot(x, y))
+
+
+@numba.njit(cache=True, nogil=True)
 def _is_near(x: float, y: float, square: float, reach: float) -> bool:
     """Whether a point lies within reach; its root is taken only where the square leaves a doubt."""
     if abs(square - reach * reach) > 1e-9:
@@ -143,10 +162,10 @@ def perceive(ranges: Float32Array, sweep: Any, beams: Any, reach: float, most: i
             continue
         # beams follow one another: most lie in the sector of the one before, and few are the nearest of theirs
         if not _surely_in(sector, x, y, square):
-            sector = sector_of(math.atan2(y, x))
+            sector = _sector_at(x, y, square)
         least = float(sectors[sector])
         if square < least * least * (1.0 + 1e-6):
-            sectors[sector] = min(least, math.hypot(x, y))
+            sectors[sector] = min(sectors[sector], _length(x, y, square))
         if _is_near(x, y, square, reach):
             if near < most:
                 points[near, 0], points[near, 1], rays[near] = x, y, beams.rays[i]

@@ -183,7 +183,10 @@ def _nearest(
             continue
         for k in range(things.shape[0]):
             if not taken[k]:
-                d = math.hypot(things[k].x - tracks[i].x, things[k].y - tracks[i].y)
+                dx, dy = things[k].x - tracks[i].x, things[k].y - tracks[i].y
+                if dx * dx + dy * dy > nearest * nearest * (1.0 + 1e-9):
+                    continue  # most are, and need no root
+                d = math.hypot(dx, dy)
                 if d < nearest:
                     of, to, nearest = i, k, d
     return of, to

@@ -20,6 +20,7 @@ POISSON, REGULAR, LATENCY, PHASE = 0, 1, 2, 3
 RATE_UNIT = 65536.0
 ONE = 65536 * 1_000_000_000  # one spike's worth of rate x time
 MAX_RATE = 1.0e6  # Hz
+SHORT = 1 << 26  # ns, through which no rate x time is beyond 64 bits
 
 ENCODER_CHANNEL = np.dtype(
     [
@@ -112,6 +113,9 @@ def _integrate(channel, rate, left):  # type: ignore[no-untyped-def]
         return -1
     gain = int(min(rate, MAX_RATE) * RATE_UNIT + 0.5)
     if gain == 0:
+        return -1
+    if left <= SHORT and gain * left < channel["target"]:  # as below, without the division
+        channel["target"] -= gain * left
         return -1
     # the spike lies in the nanosecond in which the integral reaches the target
     wait = (channel["target"] - 1) // gain

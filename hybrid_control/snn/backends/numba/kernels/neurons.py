@@ -15,7 +15,7 @@ from hybrid_control.snn.backends.numba.kernels.arena import (
     scatter,
     values_at,
 )
-from hybrid_control.snn.backends.numba.kernels.spikes import emit
+from hybrid_control.snn.backends.numba.kernels.spikes import emit, silence
 from hybrid_control.snn.neurons import NeuronModel
 
 Population = namedtuple(
@@ -43,23 +43,27 @@ def _kernel(model: NeuronModel) -> Any:
     def population(base, q, tick, like):
         n, states, pitch = q.size, base + q.states, q.states_pitch
         x = values_at(base + q.x, n, like)
-        fired = values_at(base + q.fired, n, U8)
+        fired, some = values_at(base + q.fired, n, U8), False
         coefficients = base + q.coefficients
         if q.uniform:
             c = gather(coefficients, q.pitch, rows, 0, like)
             for i in range(n):
                 spike, state = step(x[i], gather(states, pitch, variables, i, like), c, q.setting)
                 fired[i] = spike
+                some |= spike
                 scatter(states, pitch, i, state, like)
         else:
             for i in range(n):
                 c = gather(coefficients, q.pitch, rows, i, like)
                 spike, state = step(x[i], gather(states, pitch, variables, i, like), c, q.setting)
                 fired[i] = spike
+                some |= spike
                 scatter(states, pitch, i, state, like)
         if q.clear:
             x[:] = 0
         if q.listed:
-            emit(base, n, q.fired, q.out, q.listed, q.counter, like)
+            silence(base, n, q.out, q.listed, like)
+            if some:
+                emit(base, n, q.fired, q.out, q.listed, q.counter, like)
 
     return population

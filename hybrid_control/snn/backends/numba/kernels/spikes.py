@@ -63,13 +63,24 @@ def _scan(base, q, tick, like):
 
 
 @part
-def emit(base, n, fired_at, out_at, list_at, counter_at, like):
-    """Turn the flags of this tick into the spike list and the 0/1 output, and count them."""
+def silence(base, n, out_at, list_at, like):
+    """Take the spikes of the tick before out of the spike list and the 0/1 output."""
     out = values_at(base + out_at, n, like)
     indices = values_at(base + list_at + 8, n, I32)
     count = values_at(base + list_at, 1, I64)
     for k in range(count[0]):
         out[np.int64(indices[k])] = 0
+    count[0] = 0
+
+
+@part
+def emit(base, n, fired_at, out_at, list_at, counter_at, like):
+    """Turn the flags of this tick into the spike list and the 0/1 output, both empty, and count them.
+
+    To be left where nothing fired: the flags were just written one by one, and a load of many waits for that.
+    """
+    out = values_at(base + out_at, n, like)
+    indices = values_at(base + list_at + 8, n, I32)
     m = 0
     for first in range(0, n, 64):  # the flags after the last neuron are zero
         bits = _mask(base + fired_at + first, U8)
@@ -79,5 +90,5 @@ def emit(base, n, fired_at, out_at, list_at, counter_at, like):
             out[i] = 1
             m += 1
             bits &= bits - np.uint64(1)
-    count[0] = m
+    values_at(base + list_at, 1, I64)[0] = m
     values_at(base + counter_at, 1, I64)[0] += m

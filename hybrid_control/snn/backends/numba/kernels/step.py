@@ -71,9 +71,9 @@ def _run(typingctx: Any, base: Any, op: Any, tick: Any, like: Any, table: Any) -
 def _step(base, like, table):
     head = values_at(base, HEADER_WORDS, I64)
     x = values_at(base + head[H_INPUT], head[H_INPUT_SIZE], like)
-    bad = 0
+    bad = False
     for i in range(x.size):
-        bad += x[i] - x[i] != 0
+        bad |= x[i] - x[i] != 0
     if bad:
         return NOT_FINITE
     tick = values_at(base + head[H_TICK], 1, I64)

@@ -71,6 +71,12 @@ def _add_rows(out, weights, padded, pitch, active, x, gain):
         j += LANES
 
 
+@part
+def _is_idle(base, q):
+    """Whether nothing is active and nothing else is to be done: then little of the projection's memory is touched."""
+    return q.listed != 0 and q.zero == 0 and q.clear == 0 and values_at(base + q.listed, 1, I64)[0] == 0
+
+
 Rows = namedtuple("Rows", "pre padded x listed weights pitch out zero clear gain fan events")
 
 
@@ -84,6 +90,8 @@ def _rows(base, q, tick, like):
     n, padded = q.pre, q.padded
     x = values_at(base + q.x, n, like)
     dst = values_at(base + q.out, padded, like)
+    if _is_idle(base, q):
+        return
     gain = values_at(base + q.gain, 1, like)[0]
     fan = values_at(base + q.fan, n, I32)
     events = 0
@@ -202,6 +210,8 @@ def _compressed(base, q, tick, like):
     n = q.pre
     x = values_at(base + q.x, n, like)
     dst = values_at(base + q.out, q.post, like)
+    if _is_idle(base, q):
+        return
     gain = values_at(base + q.gain, 1, like)[0]
     pointer = values_at(base + q.pointer, n + 1, I64)
     columns, weights, item = base + q.columns, base + q.weights, x.itemsize
@@ -211,11 +221,16 @@ def _compressed(base, q, tick, like):
     every = q.listed == 0
     count = n if every else values_at(base + q.listed, 1, I64)[0]
     active = values_at(base + q.listed + 8, n, I32)
-    if every and q.straight:
-        w, count = values_at(weights, n, like), 0
-        for i in range(n):
+    if q.straight:
+        w = values_at(weights, n, like)
+        for k in range(0 if every else count):
+            i = np.int64(active[k])
             dst[i] += (gain * x[i]) * w[i]
             events += x[i] != 0
+        for i in range(n if every else 0):
+            dst[i] += (gain * x[i]) * w[i]
+            events += x[i] != 0
+        count = 0
     for k in range(count):
         i = k if every else np.int64(active[k])
         c = gain * x[i]
