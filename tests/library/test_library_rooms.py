@@ -15,8 +15,8 @@ ROOMS = runpy.run_path(str(ROOT / "scripts" / "rooms.py"))
 HOUSE = {
     "cli": "ros nodes, bench, report, bringup, navigation, cosim, learning, colanet, firmware_bridge, sim, snn, "
     "signals, realtime, parameters, backends, files",
-    "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, realtime, parameters, backends, "
-    "files",
+    "ros nodes": "report, bringup, navigation, firmware_bridge, sim, snn, signals, geometry, realtime, parameters, "
+    "backends, files",
     "bench": "report, bringup, cosim, learning, colanet, ann, navigation, firmware_bridge, sim, snn, signals, "
     "realtime, backends, files",
     "report": "navigation, cosim, signals, files",

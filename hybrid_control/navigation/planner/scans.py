@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybrid_control.navigation.sensors.fusion import nearest_by_sector
 from hybrid_control.signals import Pose, RangeScan
 from hybrid_control.signals.headings import SECTORS, sectors_of
 from hybrid_control.signals.spikes import Float32Array
@@ -19,8 +18,7 @@ def told(scan: RangeScan, lidar: Pose) -> Float32Array:
     valid = scan.ranges >= scan.range_min  # NaN and what is too near are no reading
     away = np.minimum(np.where(scan.ranges <= scan.range_max, scan.ranges, np.inf)[valid], SCAN_CAP)
     angles = scan.angles()[valid] + lidar.yaw
-    points = np.stack([lidar.x + away * np.cos(angles), lidar.y + away * np.sin(angles)], axis=1)
-    nearest = np.minimum(nearest_by_sector(points), SCAN_CAP)
-    seen = np.zeros(SECTORS, np.bool_)
-    seen[sectors_of(np.arctan2(points[:, 1], points[:, 0]))] = True
-    return np.where(seen, nearest, UNKNOWN).astype(np.float32)
+    x, y = lidar.x + away * np.cos(angles), lidar.y + away * np.sin(angles)
+    nearest = np.full(SECTORS, np.inf)
+    np.minimum.at(nearest, sectors_of(np.arctan2(y, x)), np.hypot(x, y))
+    return np.where(np.isfinite(nearest), np.minimum(nearest, SCAN_CAP), UNKNOWN).astype(np.float32)
