@@ -89,14 +89,14 @@ def add_planner(
     port that gives them."""
     looks = (planner.period_ns, planner.fault) if planner is not None else ()
     hybrid.add("guide", GuidePart(goal, guide, *looks), WINDOW)
-    if guide is not None:
+    if guide is not None or (planner is not None and planner.scans):
         hybrid.link(scans, "guide.scan")
     for kind in ("odometry", *(["camera"] if planner else [])):
         hybrid.link(f"world.{kind}", f"guide.{kind}")
     if planner is not None:
         # it counts from the image, which may be a window older than the run that sees it
         least = f"{max(planner.latency_ns - WINDOW_NS, 0)} ns"
-        part = PlannerPart(planner.source, planner.latency_ns, states)
+        part = PlannerPart(planner.source, planner.latency_ns, states, planner.scans)
         hybrid.add("planner", part, WINDOW, least, lost=planner.fault.lost)
         hybrid.link("guide.view", "planner.view")
 

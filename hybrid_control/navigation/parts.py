@@ -25,7 +25,7 @@ from hybrid_control.navigation.reflex.inputs import InputRefused
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.sensors.crossing import Crossing
 from hybrid_control.realtime import SteppedLoop
-from hybrid_control.signals import PLANNER_POPULATIONS, Goal, NoWay, Odometry, SpikeTrain, Twist
+from hybrid_control.signals import PLANNER_POPULATIONS, Goal, NoWay, Odometry, RangeScan, SpikeTrain, Twist
 from hybrid_control.signals.coding import Encoder
 from hybrid_control.sim.robots.vehicle import EventSensor
 
@@ -43,11 +43,12 @@ class Command(NamedTuple):
 
 
 class View(NamedTuple):
-    """What the planner is asked: an image, where the robot believed to be, and where it is to go."""
+    """What the planner is asked: an image, where the robot believed to be, where it is to go, and the newest scan."""
 
     image: Any
     odometry: Odometry
     aim: Goal
+    scan: RangeScan | None = None
 
 
 def in_order(inputs: Mapping[str, Sequence[Message]]) -> list[tuple[int, int, str, Any]]:
@@ -86,6 +87,7 @@ class GuidePart(MessagePart):
             self._guide.put_goal(self._goal)
         self._aim, self._next_ns = self._goal, 0
         self._odometry: Odometry | None = None
+        self._scan: RangeScan | None = None
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """Points and views, with the times of the readings that they follow from."""
@@ -99,12 +101,13 @@ class GuidePart(MessagePart):
                         self._aim = point
                     given.setdefault("waypoint", []).append(Message(time_ns, point))
             elif kind == "scan":
+                self._scan = value
                 if self._guide is not None:
                     self._guide.put_scan(value)
             elif self._odometry is not None and time_ns >= self._next_ns:
                 image = self._look(value, time_ns)
                 if image is not None:
-                    view = View(image, self._odometry, self._aim)
+                    view = View(image, self._odometry, self._aim, self._scan)
                     given.setdefault("view", []).append(Message(time_ns, view))
         return given
 
@@ -126,21 +129,21 @@ class GuidePart(MessagePart):
 
     def state(self) -> Any:
         """What is known, and what has befallen the planner."""
-        return copy.deepcopy((self._guide, self._fault, self._aim, self._next_ns, self._odometry))
+        return copy.deepcopy((self._guide, self._fault, self._aim, self._next_ns, self._odometry, self._scan))
 
     def set_state(self, state: Any) -> None:
         """Go on from there."""
-        self._guide, self._fault, self._aim, self._next_ns, self._odometry = copy.deepcopy(state)
+        self._guide, self._fault, self._aim, self._next_ns, self._odometry, self._scan = copy.deepcopy(state)
 
 
 class PlannerPart(MessagePart):
     """The ANN: a plan for each view. An image that shows nothing gives none.
 
-    states: whether it also gives the initial states of plans in a new direction.
+    states: whether it also gives the initial states of plans in a new direction; scans: whether it takes scans.
     """
 
-    def __init__(self, source: Plans, latency_ns: int, states: bool = False) -> None:
-        self._source, self._latency_ns = source, latency_ns
+    def __init__(self, source: Plans, latency_ns: int, states: bool = False, scans: bool = False) -> None:
+        self._source, self._latency_ns, self._scans = source, latency_ns, scans
         self._turned = NewDirection() if states else None
         self.inputs, self.outputs = {"view": MESSAGES}, {"rates": MESSAGES}
         if states:
@@ -155,8 +158,10 @@ class PlannerPart(MessagePart):
         """Rates, stamped with their image's time, and there a latency after it."""
         given: dict[str, list[Message]] = {}
         turned = self._turned
-        more = {"states": True} if turned is not None else {}
-        for time_ns, (image, odometry, aim) in inputs["view"]:
+        more: dict[str, Any] = {"states": True} if turned is not None else {}
+        for time_ns, (image, odometry, aim, scan) in inputs["view"]:
+            if self._scans:
+                more["scan"] = scan
             with contextlib.suppress(BlindError):
                 rates = self._source.plan(image, odometry, aim, time_ns, **more)
                 given.setdefault("rates", []).append(Message(time_ns + self._latency_ns, rates))

@@ -7,6 +7,7 @@ from hybrid_control.navigation.bench.closing import ClosingPlanner, closed_by_ma
 from hybrid_control.navigation.bench.lesson import camera_of
 from hybrid_control.navigation.bench.map_planner import MapPlanner
 from hybrid_control.navigation.drive import Navigator, robot_hybrid
+from hybrid_control.navigation.episode import Rules
 from hybrid_control.navigation.ground.memory import SeenGround
 from hybrid_control.navigation.planner.closed import HIDDEN, HIDDEN_AT, STANDING, STANDING_AT, UNSEEN
 from hybrid_control.navigation.planner.timed import PlannerFault, TimedPlanner
@@ -29,7 +30,7 @@ def timed(source, **options):
 
 
 def drive(kind, world, seed, **options):
-    return Navigator(timed(kind(world, seed, MOUNT), **options)).run(world, seed=seed)
+    return Navigator(timed(kind(world, seed, MOUNT), **options)).run(world, seed, Rules(duration=25.0))
 
 
 def test_the_stand_in_closes_what_is_first_in_each_direction():

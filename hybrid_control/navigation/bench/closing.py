@@ -31,8 +31,9 @@ def closed_by_map(world: World, mount: CameraMount, pose: Pose, stamp_ns: int = 
     for kind, there in enumerate(away):
         rows[2 * kind + 1] = np.minimum(there, SIGHT)
         rows[2 * kind] = np.where((first == kind) & np.isfinite(there), SURE, (1.0 - SURE) / 4)
-    for row in (STANDING, HIDDEN):
-        rows[row, np.abs(HEADINGS) > mount.hfov / 2] = UNSEEN
+    aside = np.abs(HEADINGS) > mount.hfov / 2
+    for kind in (STANDING, HIDDEN):
+        rows[kind, aside] = UNSEEN
     return ClosedDirections(stamp_ns, rows.astype(np.float32))
 
 

@@ -129,7 +129,9 @@ class Harness:
         if name not in self._drivers:
             planner = None
             if find_policy(name).planner:
-                source = Planner(self.setup.model or contract.DEFAULT_MODEL)
+                told = self.told
+                camera = told.camera_z, told.camera_pitch, told.camera_hfov
+                source = Planner(self.setup.model or contract.DEFAULT_MODEL, camera=camera, lidar=told.lidar)
                 planner = TimedPlanner(PlannerOnNeed(source, self.setup.hold) if self.setup.hold else source)
             settings: dict[str, Value] = dict(self._settings(name))
             if find_policy(name).reflex:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.planner.images import UInt8Array
 from hybrid_control.navigation.planner.planner import Planner
-from hybrid_control.signals import Goal, Odometry, RateVector
+from hybrid_control.signals import Goal, Odometry, RangeScan, RateVector
 
 GRID = (12, 16)  # pixels of the image that are looked at
 IMAGE_CHANGE = 12.0  # grey levels, mean over the pixels, above which the image shows something else
@@ -60,28 +60,40 @@ class PlannerOnNeed:
         """As the planner's; rates that hold say nothing of directions, for nothing new was seen."""
         return self._planner.closes
 
+    @property
+    def scans(self) -> bool:
+        """As the planner's."""
+        return self._planner.scans
+
     def plan(
-        self, image: UInt8Array, odometry: Odometry, goal: Goal, stamp_ns: int, *, states: bool = False
+        self,
+        image: UInt8Array,
+        odometry: Odometry,
+        goal: Goal,
+        stamp_ns: int,
+        *,
+        states: bool = False,
+        scan: RangeScan | None = None,
     ) -> RateVector:
         """As `Planner.plan`; rates that hold bring no states along, for nothing has turned."""
         self.images += 1
         last = self._last
         if not self._hold_ns or not isinstance(image, np.ndarray) or image.ndim != 3 or 0 in image.shape:
-            return self._ask((image, odometry, goal, stamp_ns), states, None)
+            return self._ask((image, odometry, goal, stamp_ns), {"states": states, "scan": scan}, None)
         pixels = _pixels(image)
         if last is not None and self._same(last, pixels, odometry, goal, stamp_ns):
             return RateVector(stamp_ns, last.rates.rates, last.rates.populations)
-        return self._ask((image, odometry, goal, stamp_ns), states, pixels)
+        return self._ask((image, odometry, goal, stamp_ns), {"states": states, "scan": scan}, pixels)
 
     def _ask(
         self,
         seen: tuple[UInt8Array, Odometry, Goal, int],
-        states: bool,
+        more: dict[str, Any],
         pixels: NDArray[np.float32] | None,
     ) -> RateVector:
         self.inferences += 1
         self._last = None
-        rates = self._planner.plan(*seen, states=states)
+        rates = self._planner.plan(*seen, **more)
         _, odometry, goal, stamp_ns = seen
         if pixels is not None:
             pose = odometry.pose

@@ -13,8 +13,9 @@ from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.planner.contract import ModelInfo, PlannerError
 from hybrid_control.navigation.planner.images import UInt8Array, contrast, resize
+from hybrid_control.navigation.planner.scans import told
 from hybrid_control.navigation.planner.states import Plan
-from hybrid_control.signals import Goal, Odometry, StateVector
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, StateVector
 
 #: Least contrast (images.contrast of the resized image, grey levels) of an image that shows something.
 MIN_CONTRAST = 2.0
@@ -47,7 +48,8 @@ class Planner:
     model_path: an ONNX file that keeps the contract (docs/planner.md); by default the package's own.
     providers: onnxruntime execution providers in order of preference; the CPU, on one thread, where None.
     min_contrast: grey levels; an image with less is refused as blind. camera: its height in m, pitch (positive looks
-    down) and width of view in rad, for a model of contract 2 that asks for them; the model's own where None.
+    down) and width of view in rad, for a model of contract 2 that asks for them; the model's own where None. lidar:
+    where the range sensor is in the body, for a model that asks for scans.
     Raises ContractError where the file breaks the contract, PlannerError where a provider is not there.
     The same arguments give the same rates: it keeps nothing from call to call.
     """
@@ -58,11 +60,12 @@ class Planner:
         providers: Sequence[str] | None = None,
         min_contrast: float = MIN_CONTRAST,
         camera: tuple[float, float, float] | None = None,
+        lidar: Pose = Pose(),
     ) -> None:
         if not 0 <= min_contrast < 128:
             raise PlannerError(f"min_contrast {min_contrast}: must be 0 .. 128 grey levels")
         self._session, self._info = contract.load(model_path, providers)
-        self._min_contrast = min_contrast
+        self._min_contrast, self._lidar = min_contrast, lidar
         self._optional = {spec.name: spec for spec in self._info.optional}
         self._always: dict[str, NDArray] = {}
         if camera is not None and self._info.version >= 2 and contract.CAMERA.name in self._optional:
@@ -84,6 +87,11 @@ class Planner:
         """Whether its plans say which directions are closed."""
         return self._info.version >= 2
 
+    @property
+    def scans(self) -> bool:
+        """Whether it looks at a scan, too, where there is one."""
+        return contract.SCAN in self._info.optional
+
     def plan(
         self,
         image: UInt8Array,
@@ -92,12 +100,14 @@ class Planner:
         stamp_ns: int,
         optional: Mapping[str, NDArray] | None = None,
         states: bool = False,
+        scan: RangeScan | None = None,
     ) -> Plan:
         """Where to go, as rates in Hz of the populations heading (72) and speed (8), stamped stamp_ns.
 
         image: (h, w, 3) uint8 RGB of any size, stretched to the model's; goal: in the frame of the odometry;
         optional: values for inputs that the model offers beyond the contract (info.optional); states: whether the plan
-        is to bring the model's initial states along, if it has any (info.states).
+        is to bring the model's initial states along, if it has any (info.states); scan: the newest, which a model that
+        does not ask for scans does not get.
         Raises BlindError where the image shows nothing, PlannerError where an argument or the model's answer
         cannot be used.
         """
@@ -119,6 +129,8 @@ class Planner:
             "velocity": np.array([[odometry.twist.linear_x, odometry.twist.angular_z]], np.float32),
             **self._always,
         }
+        if scan is not None and self.scans:
+            feed[contract.SCAN.name] = told(scan, self._lidar)[None]
         for name, value in (optional or {}).items():
             feed[name] = self._checked_optional(name, value)
         answers = contract.infer(self._session, self._info, feed, states)

@@ -70,6 +70,11 @@ class TimedPlanner:
         return bool(getattr(self.source, "closes", False))
 
     @property
+    def scans(self) -> bool:
+        """Whether its `plan` takes the newest scan as well."""
+        return bool(getattr(self.source, "scans", False))
+
+    @property
     def period_ns(self) -> int:
         """Between two plans."""
         return round(1e9 / self.rate)

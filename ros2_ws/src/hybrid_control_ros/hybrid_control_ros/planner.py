@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -22,11 +22,18 @@ from hybrid_control.navigation.route import Guide, guide_of
 from hybrid_control.navigation.route.memory import warm
 from hybrid_control.parameters import Value
 from hybrid_control.realtime.worker import Worker
-from hybrid_control.signals import Goal, Odometry, RateVector, StateVector
+from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, StateVector
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage, StateVectorMessage
 from hybrid_control_ros.hidden import Hidden
 from hybrid_control_ros.node import ManagedNode
+
+
+class Shown(NamedTuple):
+    """The frame that scans come in, and the newest, with what the planner saw hidden in it."""
+
+    frame: str = ""
+    scan: RangeScan | None = None
 
 
 class Tally:
@@ -124,7 +131,7 @@ class PlannerNode(ManagedNode):
         self._odometry: Odometry | None = None
         self._goal: Goal | None = None
         self._aim: Goal | None = None
-        self._scan_frame = ""
+        self._shown = Shown()
         self._images = Worker("planner", self._plan_on)
         self._scans = Worker("route", self._enter)
         self._guide: Guide | None = None
@@ -136,6 +143,7 @@ class PlannerNode(ManagedNode):
             self.value("model_file") or DEFAULT_MODEL,
             min_contrast=self.value("min_contrast"),
             camera=(self.value("camera_z"), self.value("camera_pitch"), self.value("camera_hfov")),
+            lidar=Pose(self.value("lidar_x"), self.value("lidar_y"), self.value("lidar_yaw")),
         )
         self._planner = PlannerOnNeed(planner, self.value("hold"))
         self._odometry = self._goal = self._aim = None
@@ -155,7 +163,7 @@ class PlannerNode(ManagedNode):
 
     def activate(self) -> None:
         self._aim = None
-        self._scan_frame = ""
+        self._shown = Shown()
         self._newest_ns = 0
         self._tally = Tally()
         self._states.begin()
@@ -204,9 +212,10 @@ class PlannerNode(ManagedNode):
         odometry, goal, guide = self._odometry, self._goal, self._guide
         assert guide is not None
         try:
-            if self._scan_frame and message.header.frame_id != self._scan_frame:
-                raise ValueError(f"it is in frame {message.header.frame_id!r}, expected {self._scan_frame!r}")
-            self._scan_frame = message.header.frame_id
+            before = self._shown.frame
+            if before and message.header.frame_id != before:
+                raise ValueError(f"it is in frame {message.header.frame_id!r}, expected {before!r}")
+            self._shown = self._shown._replace(frame=message.header.frame_id)
             scan = convert.range_scan(message)
         except ValueError as error:
             self.refuse(self.value("route_scan"), error)
@@ -217,9 +226,11 @@ class PlannerNode(ManagedNode):
             or abs(scan.stamp_ns - odometry.stamp_ns) > self._odometry_timeout()
         ):
             return
+        laid = self._hidden.laid(scan, odometry)
+        self._shown = Shown(message.header.frame_id, laid)
         guide.put_goal(goal)
         guide.put_odometry(odometry)
-        guide.put_scan(self._hidden.laid(scan, odometry))
+        guide.put_scan(laid)
         point = guide.point(self.now_ns())
         if point is not None and goal is self._goal and not self._scans.ending:
             if isinstance(point, Goal):
@@ -262,7 +273,10 @@ class PlannerNode(ManagedNode):
         begun = time.monotonic()
         wanted = self._states.wanted and goal is not None
         aim = goal or Goal(stamp_ns, odometry.pose.x, odometry.pose.y)  # without any it looks alone
-        rates = planner.plan(image, odometry, aim, stamp_ns, states=wanted)
+        scan = self._shown.scan
+        if scan is not None and abs(now_ns - scan.stamp_ns) > self.value("image_timeout") * 1e9:
+            scan = None
+        rates = planner.plan(image, odometry, aim, stamp_ns, states=wanted, scan=scan)
         self._tally.add(time.monotonic() - begun)
         counts = self._hidden.plan(rates)
         if goal is None or counts is None or self._images.ending:
