@@ -205,7 +205,7 @@ def robot_hybrid(
     """The hybrid of a simulated robot and its driver, and who judges it; the arguments of `drive`."""
     rules = rules or Rules()
     hybrid = Hybrid(until_ns=round(rules.duration * 1e9 / WINDOW_NS) * WINDOW_NS, seed=seed)
-    judge = Judge(simulator, rules)
+    judge = Judge(simulator, rules, robot.outline)
     hybrid.add("world", SimulatorPart(simulator), WINDOW)
     command = driver.join(hybrid, robot, Goal(0, *simulator.world.goal), seed)
     hybrid.add("judge", judge, WINDOW)

@@ -131,7 +131,8 @@ class Episode:
     time: simulated s until the goal was reached or the episode ended; path: m; least_distance: m from the outline
     to the nearest obstacle; modes: share of the time spent in each mode; way: (n, 3) x, y, yaw every 0.1 s;
     standing_contacts: those of the contacts in which the robot stood. sights: one at each window's end, in a world in
-    which something moves.
+    which something moves. false_stops: how often it stood although the way was free (`stops`), None where nobody
+    looked.
     """
 
     reached: bool
@@ -143,6 +144,7 @@ class Episode:
     way: NDArray[np.float64]
     standing_contacts: int = 0
     sights: Sequence[Sight] = ()
+    false_stops: int | None = None
 
     @property
     def success(self) -> bool:

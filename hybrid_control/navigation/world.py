@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hybrid_control.cosim import Message, MessagePart, Port
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.geometry.shapes import clearance
 from hybrid_control.navigation.episode import NOTE_WAY, Episode, Rules, Sight, Simulator
 from hybrid_control.navigation.parts import MESSAGES
 from hybrid_control.navigation.planner.timed import Picture
+from hybrid_control.navigation.stops import FalseStops
 from hybrid_control.signals import Odometry
 
 SENSORS = ("scan", "odometry", "vertical", "events", "camera")
@@ -70,8 +73,8 @@ class SimulatorPart(MessagePart):
 class Judge(MessagePart):
     """Looks at every command and at the truth at its time, and says when an episode is `over`, and how it went."""
 
-    def __init__(self, simulator: Simulator, rules: Rules) -> None:
-        self._simulator, self._rules = simulator, rules
+    def __init__(self, simulator: Simulator, rules: Rules, outline: Outline) -> None:
+        self._simulator, self._rules, self._outline = simulator, rules, outline
         self.inputs = {"command": MESSAGES, "truth": MESSAGES}
         self.outputs: dict[str, Port] = {}
         self.reset(0)
@@ -83,6 +86,7 @@ class Judge(MessagePart):
         self._modes: dict[str, int] = {}
         self._way: list[tuple[float, float, float]] = []
         self._sights: list[Sight] = []
+        self._stops = FalseStops(self._simulator.world, self._outline)
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """A look; nothing counts before the first command, nor after the end."""
@@ -97,9 +101,9 @@ class Judge(MessagePart):
         self._modes[mode] = self._modes.get(mode, 0) + 1
         if self._windows % NOTE_WAY == 0:
             self._way.append((pose.x, pose.y, pose.yaw))
+        place, movers = (pose.x, pose.y, pose.yaw), np.array(truth.movers)
+        self._stops.look(now_ns * 1e-9, place, math.hypot(twist.linear_x, twist.linear_y), twist.angular_z, movers)
         if world.movers:
-            place = (pose.x, pose.y, pose.yaw)
-            movers = np.array(truth.movers)
             self._sights.append(Sight(now_ns * 1e-9, place, twist.linear_x, twist.angular_z, movers))
         self._windows += 1
         if rules.centre_contact is not None:
@@ -120,14 +124,16 @@ class Judge(MessagePart):
             way=np.array(self._way),
             standing_contacts=sum(c.standing for c in contacts),
             sights=tuple(self._sights),
+            false_stops=self._stops.count,
         )
 
     def state(self) -> Any:
         """What was seen."""
-        seen = list(self._way), list(self._sights)
+        seen = list(self._way), list(self._sights), copy.deepcopy(self._stops)
         return self.over, self._reached, self._touched, self._windows, dict(self._modes), *seen
 
     def set_state(self, state: Any) -> None:
         """What was seen."""
-        self.over, self._reached, self._touched, self._windows, modes, way, sights = state
+        self.over, self._reached, self._touched, self._windows, modes, way, sights, stops = state
         self._modes, self._way, self._sights = dict(modes), list(way), list(sights)
+        self._stops = copy.deepcopy(stops)

@@ -266,6 +266,8 @@ class Harness:
             "score": round(score(episode.success, scene.path_length, episode.time), 6),
             "modes": {name: round(share, 4) for name, share in episode.modes.items()},
         }
+        if episode.false_stops is not None:
+            row["false_stops"] = episode.false_stops
         if episode.contacts and episode.sights:
             met = impact(world, self.robot, episode.sights, 1.0 / self.robot.lidar_rate + WINDOW_NS * 1e-9)
             if met is not None:

@@ -16,7 +16,8 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     episodes in which the robot drove into something, standing_contact those in which something came at it as it
     stood. impact: of those in worlds with movers in which it drove, the mean speed in m/s, the mean of the least that
     there could have been, and how many there need not have been. score, time (of successes), path: {mean, low, high},
-    95 % bootstrap intervals; minimum_distance: the least.
+    95 % bootstrap intervals; minimum_distance: the least. false_stops_per_100_m: how often the robot stood although the
+    way was free, where that was looked at (`navigation.stops`).
     """
     n = len(rows)
 
@@ -59,6 +60,10 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         values = [r[cost] for r in rows if cost in r]
         if values:
             result[cost] = sum(values) / len(values)
+    looked_at = [r for r in rows if "false_stops" in r]
+    driven = sum(r["path"] for r in looked_at)
+    if driven > 0:
+        result["false_stops_per_100_m"] = 100.0 * sum(r["false_stops"] for r in looked_at) / driven
     images = sum(r.get("images", 0) for r in rows)
     if images:
         result["inferences_saved"] = 1.0 - sum(r["inferences"] for r in rows if "images" in r) / images
@@ -118,6 +123,9 @@ def table(by_case: dict[str, dict[str, Any]], what: str = "policy") -> str:
                 f"{name:<{width}} drove into something at {i['speed']:.2f} m/s in the mean, {i['bound']:.2f} by "
                 f"braking from when it could be seen; {i['avoidable']} of {i['count']} need not have been"
             )
+    for name, s in by_case.items():
+        if "false_stops_per_100_m" in s:
+            lines.append(f"{name:<{width}} stood on free ground {s['false_stops_per_100_m']:.2f} times in 100 m")
     for name, s in by_case.items():
         if "inferences_saved" in s:
             lines.append(f"{name:<{width}} saved {s['inferences_saved']:.1%} of the planner's inferences")
