@@ -46,7 +46,7 @@ def test_a_moment_a_turn_on_the_spot_and_the_first_second_do_not_count():
 def test_what_is_within_half_a_metre_ahead_is_a_reason_whether_a_scan_shows_it_or_not():
     wall = np.array([[0.25 + 0.55, 0.0, 0.1, 1.0, 0.0]])  # 0.5 m before the outline
     assert counted(world(boxes=wall), [(1.0, 0.0, 0.0)]) == 0
-    assert counted(world(boxes=wall + [0.2, 0, 0, 0, 0]), [(1.0, 0.0, 0.0)]) == 1
+    assert counted(world(boxes=wall + np.array([0.2, 0.0, 0.0, 0.0, 0.0])), [(1.0, 0.0, 0.0)]) == 1
     assert counted(world(boxes=wall), [(1.0, 0.0, 0.0)], pose=(0.0, 0.0, math.pi / 2)) == 1
     assert counted(world(patches=(Patch("grass", 0.8, 0.0, 0.2, 1.0),)), [(1.0, 0.0, 0.0)]) == 0
 
