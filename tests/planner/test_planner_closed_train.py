@@ -132,7 +132,7 @@ def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
 
 def test_the_file_keeps_contract_2_and_what_the_planner_said_before(tmp_path):
     base, path = contract.DEFAULT_MODEL, tmp_path / "planner.onnx"
-    export.export(Network().eval(), base, path, {"made.by": "a test"})
+    export.export(Closed(Network()), base, path, {"made.by": "a test"})
     session, info = contract.load(path)
     assert (info.version, info.height, info.width, info.metadata["made.by"]) == (2, 120, 160, "a test")
     assert contract.CAMERA in info.optional
@@ -149,7 +149,7 @@ def test_the_file_keeps_contract_2_and_what_the_planner_said_before(tmp_path):
     assert two.heading == pytest.approx(one.heading, abs=12.0)  # a picture that is made smaller is blurred
     assert contract.decode_heading(two.heading) == pytest.approx(contract.decode_heading(one.heading), abs=0.1)
     with pytest.raises(ValueError, match="a file of contract 1 is wanted"):
-        export.export(Network().eval(), path, tmp_path / "again.onnx", {})
+        export.export(Closed(Network()), path, tmp_path / "again.onnx", {})
     assert not list(tmp_path.glob("*.tmp"))
 
 
@@ -168,3 +168,13 @@ def test_thresholds_and_shares_by_hand(tmp_path: Path):
     assert rows["hole"] == (1, (0.0, 0.0))
     assert rows["all"] == (2, (0.5, 0.5))
     assert evaluation.frames_with_alarm(seen, 0.01) == 0.0
+    assert evaluation.at_half(seen) == {"wrong": 0.0, "right": 0.5}
+
+
+def test_the_confidence_in_what_is_hidden_is_raised_to_its_power_and_its_order_stays():
+    network, image = Network().eval(), torch.randint(0, 256, (1, 120, 160, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        plain, raised = Closed(network)(image, CAMERA)[0], Closed(network, 3.0)(image, CAMERA)[0]
+    seen = plain[2] >= 0.0
+    assert raised[2, seen].numpy() == pytest.approx(plain[2, seen].numpy() ** 3, rel=0.3)
+    assert (raised[2, ~seen] == -1.0).all()

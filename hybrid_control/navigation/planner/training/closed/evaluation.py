@@ -26,6 +26,7 @@ from hybrid_control.sim.robots.jackal import JACKAL
 NEAR = (0.3, 1.0)  # m, within which what is hidden has to be seen
 CLEAR = 2.5  # m, within which nothing is hidden in a direction, or beside it, that counts as free
 ALARMS = (0.01, 0.05)  # of the directions that hide nothing
+COUNTS = 0.003  # of the free directions, that a planner may close as it drives
 PLACED = 0.15  # m, by which a distance may be wrong, or a fifth of it
 
 
@@ -111,3 +112,9 @@ def frames_with_alarm(seen: Seen, alarm: float) -> float:
     """Share of the frames that hide nothing in any direction in which the model says so in one."""
     empty = ((seen.true > CLEAR) | (seen.said == UNSEEN)).all(axis=1)
     return float((seen.said[empty] > threshold(seen, alarm)).any(axis=1).mean()) if empty.any() else 0.0
+
+
+def at_half(seen: Seen) -> dict[str, float]:
+    """At a confidence of 0.5, which share of the free directions is called closed, and of those with something NEAR."""
+    near = (seen.true >= NEAR[0]) & (seen.true <= NEAR[1]) & (seen.said != UNSEEN)
+    return {"wrong": float((seen.said[free(seen)] > 0.5).mean()), "right": float((seen.said[near] > 0.5).mean())}

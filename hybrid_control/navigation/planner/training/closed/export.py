@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.training.closed.labels import HEIGHT, WIDTH
-from hybrid_control.navigation.planner.training.closed.network import Closed, Network
+from hybrid_control.navigation.planner.training.closed.network import Closed
 from hybrid_control.sim.robots.jackal import JACKAL
 
 OPSET = 18
@@ -22,14 +22,14 @@ TYPICAL = np.array([[JACKAL.camera_z, JACKAL.camera_pitch, JACKAL.camera_hfov]],
 """The camera that a file takes where nobody names one."""
 
 
-def export(network: Network, planner: Path, out: Path, metadata: dict[str, str]) -> None:
-    """Write `planner`, a file of contract 1, with the network beside it. ValueError where the two do not go together,
+def export(model: Closed, planner: Path, out: Path, metadata: dict[str, str]) -> None:
+    """Write `planner`, a file of contract 1, with the model beside it. ValueError where the two do not go together,
     the file is too large, or onnxruntime does not say what torch says."""
     base = onnx.load(planner)
     _, info = contract.load(planner)
     if info.version != 1:
         raise ValueError(f"{planner}: keeps contract {info.version}; a file of contract 1 is wanted")
-    model = Closed(network).eval()
+    model = model.eval()
     image = torch.randint(0, 256, (1, HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     program = torch.onnx.export(
         model, (image, torch.from_numpy(TYPICAL)), input_names=["image", "camera"], output_names=[contract.CLOSED.name],

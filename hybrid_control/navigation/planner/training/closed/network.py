@@ -94,14 +94,17 @@ class Network(nn.Module):
 
 
 class Closed(nn.Module):
-    """The network's answer as the contract has it: (n, 4, 72) of `planner.closed.ClosedDirections`."""
+    """The network's answer as the contract has it: (n, 4, 72) of `planner.closed.ClosedDirections`.
+
+    power: to which its confidence in what is hidden is raised, so that 0.5 is where it is to count.
+    """
 
     headings: Tensor
     across: Tensor
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, power: float = 1.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.power = network, power
         self.register_buffer("headings", torch.tensor(HEADINGS, dtype=torch.float32))
         self.register_buffer("across", torch.tensor(2.0 * ACROSS - 1.0, dtype=torch.float32))
 
@@ -109,7 +112,8 @@ class Closed(nn.Module):
         """From image and camera, as in the contract."""
         shares = torch.softmax(self.network(image, camera).float(), dim=1)
         confidence, away = self.columns(shares, camera)
-        return self.sectors(confidence, away, camera)
+        raised = torch.stack([confidence[:, 0], confidence[:, 1] ** self.power], dim=1)
+        return self.sectors(raised, away, camera)
 
     def columns(self, shares: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
         """How sure it is that a column is closed within REACH by each of two kinds, and where in m, (n, 2, COLUMNS)."""
