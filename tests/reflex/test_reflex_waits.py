@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
+from lock_step import Bot
 
 from hybrid_control.geometry.shapes import cast_rays
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.signals import Goal, NoWay, RangeScan
-from lock_step import Bot
 
 PERSON = 0.25  # m
 BEAMS = 360

@@ -100,7 +100,7 @@ class RouteMemory:
         self.grid.touch(settle(self.grid.cells, self.grid.frame, here, points, facing, time))
 
     def _align(self, odometry: Pose, points: FloatArray, facing: FloatArray, time: float) -> Pose:
-        """The place on the grid where the points (n, 2) of the body frame fit best; the reckoning goes on from there."""
+        """The place on the grid where the points (n, 2) of the body frame fit best; the reckoning goes on from it."""
         state = self.reckoning.go_on(odometry)
         seen = points, facing, time
         return self.reckoning.settle(*align(self.grid.cells, self.grid.frame, state, self.reckoning.spread, *seen))

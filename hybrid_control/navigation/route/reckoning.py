@@ -17,14 +17,16 @@ from hybrid_control.signals import Pose
 from hybrid_control.signals.headings import wrapped
 
 DRIFT, TURN_DRIFT = 0.05, 0.05  # m and rad per m driven, rad per rad turned, by which odometry may err
-# What it may do wrong all the time, as standard deviations: of the way a share, as of tyres that are less full than they
-# were; of the turn a share, as where wheels slip; rad per m, as of a wheel that is 1 % larger than one 0.35 m beside it.
+# What it may do wrong all the time, as standard deviations: of the way a share, as of tyres that are less full than
+# they were; of the turn a share, as where wheels slip; rad per m, as of a wheel that is 1 % larger than one 0.35 m
+# beside it.
 FARTHER, MORE_TURN, BEND = 0.02, 0.05, 0.03
 STATES = 6  # x, y, yaw; share of the way, share of the turn, rad per m
 
 
 def foreseen(spread: FloatArray, dx: float, dy: float, turn: float, ahead: float) -> FloatArray:
-    """The covariance (6, 6) after the robot has moved by (dx, dy) m, `ahead` m of it forwards, and turned by `turn` rad.
+    """The covariance (6, 6) after the robot has moved by (dx, dy) m, `ahead` m of it forwards, and turned by `turn`
+    rad.
 
     What it was, carried along, and what odometry adds: shares of the way and of the turn.
     """

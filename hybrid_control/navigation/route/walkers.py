@@ -1,7 +1,7 @@
 """Which readings of a scan are of somebody who walks: they tell nothing of where the robot is.
 
 The reflex's own tracks (`reflex.movers`), kept a second time, for whoever thinks about the way may run elsewhere. What
-stands from the beginning is a post to everybody; who was seen to walk is nobody's mark for as long as they stay in sight.
+stands from the beginning is a post to everybody; who was seen to walk is no mark for as long as they stay in sight.
 """
 
 from __future__ import annotations
