@@ -20,6 +20,7 @@ class Met(Bot):
     def __init__(self, speed, point=None):
         super().__init__()
         self.speed, self.point, self.least, self.begun = speed, point, math.inf, self.t
+        self.commanded = set()  # modes in which it was told to move
 
     @property
     def person(self):
@@ -38,6 +39,9 @@ class Met(Bot):
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         u, v = c * (x - self.x) + s * (y - self.y), c * (y - self.y) - s * (x - self.x)
         length, width = (float(self.reflex.settings[n]) / 2 for n in ("robot_length", "robot_width"))
+        command = self.reflex.command()
+        if command.twist.linear_x or command.twist.angular_z:
+            self.commanded.add(command.mode)
         self.least = min(self.least, math.hypot(max(abs(u) - length, 0.0), max(abs(v) - width, 0.0)) - radius)
         return self.least <= 0.0
 
@@ -46,6 +50,7 @@ def test_who_comes_is_given_way_to_where_there_is_no_way():
     bot = Met(1.0)
     bot.drive(6.0, bot.look, period=0.025, each=bot.apart)
     assert bot.reflex.status().mode == Mode.STOPPED
+    assert bot.commanded == {Mode.REFLEX_ONLY}  # what moves is not called stopped
     assert bot.least > 0.0
 
 

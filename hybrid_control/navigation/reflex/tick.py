@@ -43,6 +43,7 @@ def run_tick(c: Any, now_ns: int) -> int:
     elif _waits(c) and comes(c):
         wish_nothing(c)
         limit(c, now_ns)
+        c.command.mode = Mode.REFLEX_ONLY  # what moves must not be called stopped
     else:
         stand(c)
     command = c.command
