@@ -49,6 +49,8 @@ def test_the_stand_in_closes_what_is_first_in_each_direction():
     assert rows.min(axis=1).tolist() == [UNSEEN, rows[STANDING_AT].min(), UNSEEN, rows[HIDDEN_AT].min()]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # ten drives
 def test_robots_keep_off_ground_that_no_scan_shows_where_the_planner_closes_it_and_drive_onto_it_where_nobody_asks():
     worlds = [generate("patches", seed) for seed in range(5)]
     with_it, without = ([drive(kind, w, s) for s, w in enumerate(worlds)] for kind in (ClosingPlanner, Heedless))
