@@ -47,7 +47,7 @@ INSIDE = {
     "navigation/ground": "navigation/planner, navigation/sensors",
     "navigation/planner": "",
     "navigation/reflex": "",
-    "navigation/route": "navigation/reflex",
+    "navigation/route": "",
     "firmware_bridge/adapters": "firmware_bridge, firmware_bridge/link",
     "firmware_bridge/mavlink": "firmware_bridge/link",
     "firmware_bridge/firmware": "firmware_bridge/link",

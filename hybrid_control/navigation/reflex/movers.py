@@ -60,8 +60,19 @@ def watch(
     watched: a WATCHED; sweep: a SWEEP; beams: its BEAMS; motion: a MOTION, pose and speeds by odometry; robot: a
     ROBOT; scan: a SCAN with its sectors.
     """
-    x, y, yaw = notice(watched, ranges, sweep, beams, pose_after(motion, sweep.motion_age))
+    watched.time += sweep.interval
+    x, y, yaw = _go_to(watched, ranges, sweep, beams, pose_after(motion, sweep.motion_age))
     c, s = math.cos(yaw), math.sin(yaw)
+    along, across = math.cos(watched.sensor_yaw), math.sin(watched.sensor_yaw)
+    for k in range(ranges.shape[0]):
+        u, v = beams.sensor[k, 0], beams.sensor[k, 1]
+        watched.directions[k, 0], watched.directions[k, 1] = along * u - across * v, across * u + along * v
+    mark_met(watched, ranges, sweep)
+    things = np.empty(2 * TRACKS, CLUSTER)
+    things = things[: clusters(ranges, sweep, beams, things)]
+    for k in range(things.shape[0]):
+        _place(watched, ranges, sweep, things[k])
+    follow(watched.tracks, things, sweep.interval)
     near = np.empty((PLACES * TRACKS, 7))
     places = scan.moving = 0
     for i in range(watched.tracks.shape[0]):
@@ -86,45 +97,6 @@ def watch(
     if scan.moving > 0:
         scan.fastest, scan.fastest_turn = robot.fastest, robot.fastest_turn
         clear_times(near[:places], _standing(scan.sectors, near[:places]), motion, robot, scan.times)
-
-
-@numba.njit(cache=True, nogil=True)
-def notice(watched: Any, ranges: Float32Array, sweep: Any, beams: Any, odometry: Place) -> Place:
-    """Follow what may move through one more scan; where the robot is, m and rad, in the frame of what is watched.
-
-    odometry: where it has the robot, m and rad; the others as of `watch`.
-    """
-    watched.time += sweep.interval
-    x, y, yaw = _go_to(watched, ranges, sweep, beams, odometry)
-    along, across = math.cos(watched.sensor_yaw), math.sin(watched.sensor_yaw)
-    for k in range(ranges.shape[0]):
-        u, v = beams.sensor[k, 0], beams.sensor[k, 1]
-        watched.directions[k, 0], watched.directions[k, 1] = along * u - across * v, across * u + along * v
-    mark_met(watched, ranges, sweep)
-    things = np.empty(2 * TRACKS, CLUSTER)
-    things = things[: clusters(ranges, sweep, beams, things)]
-    for k in range(things.shape[0]):
-        _place(watched, ranges, sweep, things[k])
-    follow(watched.tracks, things, sweep.interval)
-    return x, y, yaw
-
-
-@numba.njit(cache=True, nogil=True)
-def of_walkers(watched: Any, ranges: Float32Array, sweep: Any) -> NDArray[np.bool_]:
-    """Which readings (n,) of the scan that was taken in last are of somebody who walks, or stands but was seen to walk.
-    """
-    found = np.zeros(ranges.shape[0], np.bool_)
-    for i in range(watched.tracks.shape[0]):
-        t = watched.tracks[i]
-        if not (t.alive and t.moving):
-            continue
-        dx, dy, room = t.x - watched.sensor_x, t.y - watched.sensor_y, t.radius + BESIDE
-        for k in range(ranges.shape[0]):
-            if sweep.range_min <= ranges[k] <= sweep.range_max:
-                u = ranges[k] * watched.directions[k, 0] - dx
-                v = ranges[k] * watched.directions[k, 1] - dy
-                found[k] = found[k] or u * u + v * v <= room * room
-    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -19,7 +19,6 @@ from hybrid_control.navigation.route.front import Disc
 from hybrid_control.navigation.route.grid import Grid
 from hybrid_control.navigation.route.held import Held
 from hybrid_control.navigation.route.reckoning import Reckoning
-from hybrid_control.navigation.route.walkers import Walkers
 from hybrid_control.navigation.route.way import Found, Way, point_ahead, room_at
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 
@@ -61,7 +60,6 @@ class RouteMemory:
         cell = min(max(half_width / CELLS, FINEST), COARSEST)
         self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
         self.reckoning = Reckoning()
-        self._walkers = Walkers(lidar)
         self._next_align = 0
         self._begun: float | None = None  # s, of the first scan; the grid's times count from there
         self._way: Way | None = None  # that is being sought
@@ -83,8 +81,7 @@ class RouteMemory:
         beams: FloatArray = np.arange(ranges.size, dtype=np.float64)
         beams = scan.angle_min + scan.angle_increment * beams + self._lidar.yaw
         place = self.place(Pose(x, y, yaw))
-        walkers = self._walkers.among(scan, Pose(x, y, yaw))
-        seen = (ranges >= scan.range_min) & (ranges <= SEEN_TO) & ~walkers
+        seen = (ranges >= scan.range_min) & (ranges <= SEEN_TO)
         points = ranges[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
         points += (self._lidar.x, self._lidar.y)
         self._begun = scan.stamp_ns * 1e-9 if self._begun is None else self._begun
