@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid_control.geometry.shapes import cast_rays
-from hybrid_control.navigation.route.align import GATE, STEADY, align, equations, normals, settle
+from hybrid_control.navigation.route.align import GATE, STEADY, align, equations, foreseen, normals, settle
 from hybrid_control.navigation.route.cells import BLOCK, Cells, place
 from hybrid_control.navigation.route.memory import RouteMemory
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
@@ -109,7 +109,7 @@ def test_a_displaced_scan_is_brought_back():
     (x, y, yaw), _ = align(
         memory.grid.cells,
         memory.grid.frame,
-        np.array((0.36, 0.13, 0.13)),
+        (0.36, 0.13, 0.13),
         np.diag((0.01, 0.01, 0.01)),
         points,
         normals(points),
@@ -123,7 +123,7 @@ def test_along_a_bare_wall_the_odometry_is_believed_and_across_it_the_wall():
     points = np.column_stack((np.linspace(-0.5, 0.5, 60), np.full(60, 0.3)))
     facing = np.tile((0.0, -1.0), (60, 1))
     (x, y, yaw), _ = align(
-        wall(0.5), (0.0, 0.0, CELL), np.array((1.0, 0.25, 0.0)), np.diag((1.0, 1.0, 1.0)), points, facing, 9.0
+        wall(0.5), (0.0, 0.0, CELL), (1.0, 0.25, 0.0), np.diag((1.0, 1.0, 1.0)), points, facing, 9.0
     )
     assert (x, y, yaw) == pytest.approx((1.0, 0.2, 0.0), abs=0.005)
 
@@ -133,14 +133,20 @@ def test_nothing_seen_changes_nothing():
     pose, after = align(
         bare(),
         (0.0, 0.0, CELL),
-        np.array((0.3, 0.4, 0.5)),
+        (0.3, 0.4, 0.5),
         spread,
         np.empty((0, 2)),
         np.empty((0, 2)),
         9.0,
     )
-    np.testing.assert_array_equal(pose, (0.3, 0.4, 0.5))
+    assert pose == (0.3, 0.4, 0.5)
     np.testing.assert_array_equal(after, spread)
+
+
+def test_a_doubt_about_the_yaw_becomes_one_about_the_place_by_the_way_driven():
+    after = foreseen(np.diag((0.0, 0.0, 0.01)), 2.0, 0.0, 0.0)
+    assert after[1, 1] - after[0, 0] == pytest.approx(0.01 * 2.0**2)
+    assert after[1, 2] == pytest.approx(0.01 * 2.0)
 
 
 def test_the_point_on_the_way_leads_to_the_true_goal_although_the_odometry_drifts():
@@ -160,3 +166,15 @@ def test_the_point_on_the_way_leads_to_the_true_goal_although_the_odometry_drift
     distance, bearing = believed.to_body(aim.x, aim.y)
     assert distance == pytest.approx(1.0, abs=0.05)
     assert bearing == pytest.approx(0.0, abs=0.07)
+
+
+def test_odometry_whose_yaw_goes_from_pi_to_minus_pi_is_believed_as_much_as_any():
+    spreads = []
+    for before, after in ((0.5, 0.6), (math.pi - 0.05, -math.pi + 0.05)):
+        memory = RouteMemory(Pose(yaw=before), Goal(0, 4.0, 0.0))
+        for k, yaw in enumerate((before, after)):
+            stamp = k * 10**8
+            empty = RangeScan(stamp, -math.pi, math.tau / 360, 0.05, 10.0, np.full(360, np.inf, np.float32))
+            memory.remember(empty, Odometry(stamp, Pose(yaw=yaw), Twist(stamp)))
+        spreads.append(memory._spread)
+    np.testing.assert_allclose(spreads[1], spreads[0], atol=1e-9)

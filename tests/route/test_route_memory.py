@@ -528,7 +528,7 @@ def test_somebody_who_follows_the_robot_does_not_hold_its_place():
         person = np.array([(pose.x - 1.0, 0.0, 0.5, 0.5, 0.2)])
         scan = scan_from(pose, np.concatenate((wall, person)), stamp)
         memory.remember(scan, odometry(pose, stamp, linear=0.2))
-    assert math.hypot(memory.reckoning.correction.x, memory.reckoning.correction.y) < 0.05
+    assert math.hypot(memory.correction.x, memory.correction.y) < 0.05
 
 
 def test_a_guide_that_explores_forgets_what_it_saw_and_looks_again_but_not_all_the_time():

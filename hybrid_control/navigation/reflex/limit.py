@@ -108,23 +108,6 @@ def _count_held(c: Any, held: bool, turn: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def comes(c: Any) -> bool:
-    """Whether somebody comes so that the robot, which stands, had better step aside."""
-    seen = c.scan.value
-    if seen.moving == 0:
-        return False
-    before = (c.evaded_x, c.evaded_yaw, c.evaded > 0)
-    return bool(evade(seen.times, 0.0, 0.0, seen.fastest, seen.fastest_turn, before)[2])
-
-
-@njit(cache=True, nogil=True)
-def wish_nothing(c: Any) -> None:
-    """To stand is all that is wished."""
-    c.command.wish_x = c.command.wish_y = c.command.wish_yaw = 0.0
-    c.stuck = c.back_off = c.narrow = 0.0
-
-
-@njit(cache=True, nogil=True)
 def stand(c: Any) -> None:
     """No motion, at once."""
     command = c.command

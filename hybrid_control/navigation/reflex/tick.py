@@ -15,7 +15,7 @@ from hybrid_control.navigation.reflex.context import CONTEXT, Reason
 from hybrid_control.navigation.reflex.coverage import NOTHING_IN_RANGE, SEES
 from hybrid_control.navigation.reflex.decode import decode, wish
 from hybrid_control.navigation.reflex.feed import feed, receive
-from hybrid_control.navigation.reflex.limit import comes, limit, stand, wish_nothing
+from hybrid_control.navigation.reflex.limit import limit, stand
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.percept import pose_after
 from hybrid_control.realtime import TICK_OK, address_of, write_mailbox
@@ -40,10 +40,6 @@ def run_tick(c: Any, now_ns: int) -> int:
     if c.driving and not c.failed:
         wish(c)
         limit(c, now_ns)
-    elif _waits(c) and comes(c):
-        wish_nothing(c)
-        limit(c, now_ns)
-        c.command.mode = Mode.REFLEX_ONLY  # what moves must not be called stopped
     else:
         stand(c)
     command = c.command
@@ -128,13 +124,6 @@ def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
     if not c.goal_known:
         return Mode.STOPPED, Reason.STALE_ODOMETRY
     return Mode.REFLEX_ONLY, Reason.STALE_PLANNER
-
-
-@njit(cache=True, nogil=True)
-def _waits(c: Any) -> bool:
-    """Whether the robot, which sees and works, stands on its way because there is nothing to drive to for now."""
-    at_point = c.command.mode == Mode.ARRIVED and not c.goal.value.final
-    return bool(not c.failed and (at_point or c.command.reason == Reason.NO_WAY))
 
 
 @njit(cache=True, nogil=True)

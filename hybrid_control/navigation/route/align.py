@@ -28,6 +28,7 @@ GATE = 0.15  # m from its surface beyond which a point does not count
 ROUNDS = 4  # of association and solution
 LEAST_POINTS = 20  # with a surface, or nothing is corrected
 READING_SD = 0.10  # m, of a reading from its surface: neighbouring readings err alike
+DRIFT, TURN_DRIFT = 0.05, 0.05  # m and rad per m driven, rad per rad turned, by which odometry may err
 
 
 @numba.njit(cache=True, nogil=True)
@@ -155,35 +156,46 @@ def equations(
     return normal, right, used
 
 
+def foreseen(spread: FloatArray, dx: float, dy: float, turn: float) -> FloatArray:
+    """The covariance (3, 3) of x, y and yaw after the robot has moved by (dx, dy) m and turned by `turn` rad.
+
+    What it was, carried along, and what odometry adds: shares of the way and of the turn.
+    """
+    carry = np.array([[1.0, 0.0, -dy], [0.0, 1.0, dx], [0.0, 0.0, 1.0]])
+    way = math.hypot(dx, dy)
+    place = (DRIFT * way) ** 2 + 1e-10
+    return carry @ spread @ carry.T + np.diag(
+        (place, place, (DRIFT * way + TURN_DRIFT * abs(turn)) ** 2 + 1e-10)
+    )
+
+
 def align(
     cells: Cells,
     frame: Triple,
-    state: FloatArray,
+    pose: Triple,
     spread: FloatArray,
     points: FloatArray,
     facing: FloatArray,
     time: float,
-) -> tuple[FloatArray, FloatArray]:
-    """The most likely state (n,), which begins with the pose x, y, yaw, and its covariance (n, n), from what odometry
-    says and how sure that is.
+) -> tuple[Triple, FloatArray]:
+    """The most likely pose (x, y, yaw), and its covariance (3, 3), from where odometry has it and how sure that is.
 
-    points, facing: (k, 2) m in the body frame and their `normals`, seen at `time` s. Gauss and Newton's method on the
-    squared distances of the points to their surfaces over READING_SD², and that from the state foreseen by its
+    points, facing: (n, 2) m in the body frame and their `normals`, seen at `time` s. Gauss and Newton's method on the
+    squared distances of the points to their surfaces over READING_SD², and that from the pose foreseen by its
     covariance.
     """
-    here = state.copy()
+    here = np.array(pose)
     trust = np.linalg.inv(spread)
     surely = trust
     for _ in range(ROUNDS):
-        x, y, yaw = here[:3].tolist()
+        x, y, yaw = here.tolist()
         normal, right, used = equations(cells, frame, (x, y, yaw), points, facing, time - SETTLED)
         if used < LEAST_POINTS:
-            return state, spread
-        surely, pull = trust.copy(), trust @ (state - here)
-        surely[:3, :3] += normal / READING_SD**2
-        pull[:3] += right / READING_SD**2
-        step = np.linalg.solve(surely, pull)
+            return pose, spread
+        surely = normal / READING_SD**2 + trust
+        step = np.linalg.solve(surely, right / READING_SD**2 - trust @ (here - pose))
         here += step
         if np.abs(step).max() < 1e-4:
             break
-    return here, np.linalg.inv(surely)
+    x, y, yaw = here.tolist()
+    return (x, y, yaw), np.linalg.inv(surely)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.eikonal import FloatArray, GeodesicField, line_free
 from hybrid_control.geometry.outline import carried_on
-from hybrid_control.navigation.route.align import align, normals, settle
+from hybrid_control.navigation.route.align import align, foreseen, normals, settle
 from hybrid_control.navigation.route.front import Disc
 from hybrid_control.navigation.route.grid import Grid
 from hybrid_control.navigation.route.held import Held
-from hybrid_control.navigation.route.reckoning import Reckoning
 from hybrid_control.navigation.route.way import Found, Way, point_ahead, room_at
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
+from hybrid_control.signals.headings import wrapped
 
 SEEN_TO = 5.0  # m, readings beyond are not used
 ALIGN_NS = 90_000_000  # least time between two scans that are laid over the grid
@@ -45,7 +45,7 @@ class RouteMemory:
     """The grid of one drive and the point on the way to the goal.
 
     start: where the robot begins, by odometry; goal: where it is to go. The grid's frame is that of the odometry at
-    the start; `reckoning` leads from the odometry's frame to the grid's as it drifts. lidar: the range
+    the start; `correction` (x, y, yaw) leads from the odometry's frame to the grid's as it drifts. lidar: the range
     sensor's place ahead and to the left of the robot's centre in m, and its turn against it in rad. half_width: of the
     robot, m.
     """
@@ -59,7 +59,11 @@ class RouteMemory:
         self._since_ns: int | None = None  # since when there has been no way, or a slim one is sought
         cell = min(max(half_width / CELLS, FINEST), COARSEST)
         self.grid = Grid(start.x, start.y, cell, self._disc.wide + cell)
-        self.reckoning = Reckoning()
+        self.correction = Pose()
+        self._spread = np.zeros((3, 3))
+        self._aligned: Pose | None = (
+            None  # where odometry had the robot when a scan was last laid over the grid
+        )
         self._next_align = 0
         self._begun: float | None = None  # s, of the first scan; the grid's times count from there
         self._way: Way | None = None  # that is being sought
@@ -69,7 +73,16 @@ class RouteMemory:
 
     def place(self, pose: Pose) -> Pose:
         """A pose of the odometry on the grid."""
-        return self.reckoning.place(pose)
+        t = self.correction
+        c, s = math.cos(t.yaw), math.sin(t.yaw)
+        return Pose(t.x + c * pose.x - s * pose.y, t.y + s * pose.x + c * pose.y, pose.yaw + t.yaw)
+
+    def _to_odometry(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the grid in the odometry's frame."""
+        t = self.correction
+        c, s = math.cos(t.yaw), math.sin(t.yaw)
+        dx, dy = x - t.x, y - t.y
+        return c * dx + s * dy, c * dy - s * dx
 
     def remember(self, scan: RangeScan, odometry: Odometry) -> None:
         """Enter a scan; the odometry may be a little older than it."""
@@ -88,7 +101,7 @@ class RouteMemory:
         facing, time = normals(points), scan.stamp_ns * 1e-9 - self._begun
         if scan.stamp_ns >= self._next_align:
             self._next_align = scan.stamp_ns + ALIGN_NS
-            place = self._align(Pose(x, y, yaw), points, facing, time)
+            place = self._align(Pose(x, y, yaw), place, points, facing, time)
         c, s, mount = math.cos(place.yaw), math.sin(place.yaw), self._lidar
         lidar = place.x + mount.x * c - mount.y * s, place.y + mount.x * s + mount.y * c
         begin = place.yaw + mount.yaw + scan.angle_min
@@ -96,11 +109,23 @@ class RouteMemory:
         here = place.x, place.y, place.yaw
         self.grid.touch(settle(self.grid.cells, self.grid.frame, here, points, facing, time))
 
-    def _align(self, odometry: Pose, points: FloatArray, facing: FloatArray, time: float) -> Pose:
-        """The place on the grid where the points (n, 2) of the body frame fit best; the reckoning goes on from it."""
-        state = self.reckoning.go_on(odometry)
-        seen = points, facing, time
-        return self.reckoning.settle(*align(self.grid.cells, self.grid.frame, state, self.reckoning.spread, *seen))
+    def _align(
+        self, odometry: Pose, place: Pose, points: FloatArray, facing: FloatArray, time: float
+    ) -> Pose:
+        """The place on the grid where the points (n, 2) of the body frame fit best; the correction follows it."""
+        before, self._aligned = self._aligned or odometry, odometry
+        dx, dy = odometry.x - before.x, odometry.y - before.y
+        turned = self.correction.yaw
+        c, s = math.cos(turned), math.sin(turned)
+        turn = wrapped(odometry.yaw - before.yaw)
+        spread = foreseen(self._spread, c * dx - s * dy, s * dx + c * dy, turn)
+        (x, y, yaw), self._spread = align(
+            self.grid.cells, self.grid.frame, (place.x, place.y, place.yaw), spread, points, facing, time
+        )
+        turn = yaw - odometry.yaw
+        c, s = math.cos(turn), math.sin(turn)
+        self.correction = Pose(x - c * odometry.x + s * odometry.y, y - s * odometry.x - c * odometry.y, turn)
+        return Pose(x, y, yaw)
 
     def forget(self) -> None:
         """Nothing has been seen yet; where the robot is stays known."""
@@ -126,7 +151,7 @@ class RouteMemory:
         if field is None:
             return None
         if distance < LOOKAHEAD and self._in_sight(field, place):
-            return Goal(stamp_ns, *self.reckoning.to_odometry(self.goal.x, self.goal.y))
+            return Goal(stamp_ns, *self._to_odometry(self.goal.x, self.goal.y))
         path = field.path(place.x, place.y, AHEAD)
         if len(path) < 2:
             return None
@@ -136,7 +161,7 @@ class RouteMemory:
             self._bar(path, cells, field)
         point = point_ahead(cells, field.clear, self._disc, NEAREST / field.resolution)
         x, y = origin + field.resolution * np.array(point)
-        return Goal(stamp_ns, *self.reckoning.to_odometry(x, y))
+        return Goal(stamp_ns, *self._to_odometry(x, y))
 
     def _bar(self, path: FloatArray, cells: FloatArray, field: GeodesicField) -> None:
         """Close the narrowest place of the way ahead (k, 2), m and cells: the robot was held there for long."""
