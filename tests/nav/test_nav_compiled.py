@@ -83,6 +83,7 @@ def test_without_route_memory_a_row_of_the_kinematic_level_is_that_of_the_planar
     (scene,) = load_scenes("field:1", 31)
     levels = [Harness(Setup(level=level, seed=31, duration=4.0)) for level in ("kinematic", "planar")]
     one, other = (harness.run(policy, scene, 0, 0) for harness in levels)
+    assert other.pop("false_stops") >= 0  # which nobody looks for at the kinematic level
     assert one == other
 
 

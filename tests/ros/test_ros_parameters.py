@@ -60,10 +60,13 @@ def test_ros_parameter_file_describes_each_parameter_as_the_code_does(file):
     assert file.read_text() == refresh(file), f"run: python -m hybrid_control.bringup.parameter_files {file}"
 
 
-def test_ros_parameters_of_the_simulation_are_the_defaults_but_that_its_worlds_may_be_open():
+def test_ros_parameters_of_the_simulation_are_the_defaults_but_for_open_worlds_and_the_robots_own_camera():
     for node, values in read_yaml(CONFIG / "sim.yaml").items():
         if node == "reflex_node":
             assert values.pop("open_space") is True
+        if node == "planner_node":
+            for name, value in JACKAL.camera_settings.items():
+                assert values.pop(name) == pytest.approx(value, abs=1e-4)
         assert values == {p.name: p.default for p in (USE_SIM_TIME, *NODES[node]) if p.name in values}
 
 
