@@ -93,6 +93,11 @@ class World:
             return self
         return replace(self, boxes=np.concatenate((self.boxes, closed)), patches=(), things=())
 
+    def as_it_begins(self) -> World:
+        """The same with those who walk as they stand at time 0, as cylinders."""
+        people = np.array([(*mover.at(0.0), mover.radius) for mover in self.movers]).reshape(-1, 3)
+        return replace(self, movers=(), cylinders=np.concatenate((self.cylinders, people)))
+
     @property
     def straight_distance(self) -> float:
         """Metres from start to goal as the crow flies."""

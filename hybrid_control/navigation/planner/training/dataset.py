@@ -170,13 +170,7 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[dict[str, NDArra
         seed=int(rng.integers(2**31)), vary=True, obstacle_height=(float(rng.uniform(0.3, 0.6)), 1.6)
     )
     # The expert sees those who walk as they stand at time 0, which is when the camera looks.
-    standing = [(*mover.at(0.0), mover.radius) for mover in world.movers]
-    solid = replace(
-        world,
-        movers=(),
-        cylinders=np.concatenate([world.cylinders, np.array(standing).reshape(-1, 3)]),
-        bounds=_widened(world.bounds, 2.0),
-    )
+    solid = replace(world.as_it_begins(), bounds=_widened(world.bounds, 2.0))
     experts = _experts(solid, world.bounds, rng)
     drawn = 0
     with Simulator(world, appearance=looks) as simulator:

@@ -205,3 +205,14 @@ def disturb(image: Tensor, generator: torch.Generator) -> Tensor:
     gain = torch.exp(uniform(-math.log(1.6), math.log(1.6), n, 1, 1, 1)) * uniform(0.85, 1.15, n, 1, 1, 3)
     noise = uniform(0.0, 8.0, n, 1, 1, 1) * torch.randn(image.shape, generator=generator)
     return (image.float() * gain + uniform(-25.0, 25.0, n, 1, 1, 1) + noise).clamp(0.0, 255.0)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Moves averaged weights, and the statistics of the normalisations, a little towards the newest: 1 - keep of the
+    way."""
+    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if slow.is_floating_point():
+            slow.mul_(keep).add_(fast, alpha=1.0 - keep)
+        else:
+            slow.copy_(fast)

@@ -29,6 +29,7 @@ from hybrid_control.navigation.planner.training.network import (
     Network,
     Rates,
     disturb,
+    follow,
     goal_tensor,
     mirror,
     told,
@@ -134,7 +135,7 @@ def fit(samples: Samples, settings: Settings) -> Network:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
                 optimizer.step()
                 done = epoch * steps + step
-                _follow(average, network, min(AVERAGING, (1 + done) / (10 + done)))
+                follow(average, network, min(AVERAGING, (1 + done) / (10 + done)))
                 bar.update()
                 bar.set_postfix(loss=f"{loss.item():.3f}")
             _save(settings, epoch + 1, network, average, optimizer)
@@ -159,16 +160,6 @@ def _loss(network: Network, batch: dict[str, Tensor], generator: torch.Generator
     by_speed = functional.mse_loss(speed, batch["speed"])
     by_ranges = functional.mse_loss(seen, 1.0 / (1.0 + batch["ranges"]))
     return by_heading + SPEED_WEIGHT * by_speed + RANGES_WEIGHT * by_ranges
-
-
-@torch.no_grad()
-def _follow(average: Network, network: Network, keep: float) -> None:
-    """Moves the averaged weights, and the statistics of the normalisations, a little towards the newest."""
-    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if slow.is_floating_point():
-            slow.mul_(keep).add_(fast, alpha=1.0 - keep)
-        else:
-            slow.copy_(fast)
 
 
 def _identity(settings: Settings) -> dict[str, Any]:

@@ -42,10 +42,8 @@ def closing(world: World, robot: Pose, camera: CameraMount, lidar_z: float) -> C
     x, y = robot.x + camera.x * math.cos(robot.yaw), robot.y + camera.x * math.sin(robot.yaw)
     shown = np.array([thing.seen_by_lidar(lidar_z) for thing in world.things], bool)
     rectangles = np.array([thing.rectangle for thing in world.things]).reshape(-1, 5)
-    people = [(*mover.at(0.0), mover.radius) for mover in world.movers]
-    cylinders = np.concatenate((world.cylinders, np.array(people).reshape(-1, 3)))
     boxes = np.concatenate((world.boxes, rectangles[shown]))
-    stands = cast_rays(x, y, robot.yaw + bearings, FARTHEST, cylinders, boxes)
+    stands = cast_rays(x, y, robot.yaw + bearings, FARTHEST, world.as_it_begins().cylinders, boxes)
     begins = camera.away(ACROSS, np.ones(COLUMNS))
     numbers = np.concatenate((np.flatnonzero(~shown), len(shown) + np.arange(len(world.forbidden))))
     hidden = np.concatenate((rectangles[~shown], world.forbidden))

@@ -140,7 +140,7 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[tuple[NDArray, .
     )  # fmt: skip
     hidden = [_kind(thing) for thing in world.things] + [KINDS.index("forbidden ground")] * len(world.forbidden)
     kinds = np.array([*hidden, -1], np.int8)
-    lens, solid = Lens(), _with_people(world.as_known())
+    lens, solid = Lens(), world.as_known().as_it_begins()
     start = _pose(solid, rng)
     if start is None:
         return
@@ -156,12 +156,6 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[tuple[NDArray, .
             told = np.array((camera.z, camera.pitch, camera.hfov)) + rng.normal(0.0, (0.005, 0.01, 0.01))
             row = rows_of(closed.away, camera)
             yield image, told.astype(np.float32), closed.kind, *_float32(row, closed.away), kinds[closed.which]
-
-
-def _with_people(world: World) -> World:
-    """The world with those who walk as they stand at time 0, which is when the camera looks."""
-    people = np.array([(*mover.at(0.0), mover.radius) for mover in world.movers]).reshape(-1, 3)
-    return replace(world, movers=(), cylinders=np.concatenate((world.cylinders, people)))
 
 
 def _float32(*arrays: FloatArray) -> list[NDArray[np.float32]]:

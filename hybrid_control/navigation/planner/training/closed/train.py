@@ -21,6 +21,7 @@ from tqdm import tqdm
 from hybrid_control.navigation.planner.training.closed import scenes
 from hybrid_control.navigation.planner.training.closed.network import Network, target_shares
 from hybrid_control.navigation.planner.training.closed.scenes import SHARD, Frames
+from hybrid_control.navigation.planner.training.network import follow
 
 BATCH = 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
@@ -110,7 +111,7 @@ def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Ne
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 done += 1
-                _follow(average, network, min(AVERAGING, (1 + done) / (10 + done)))
+                follow(average, network, min(AVERAGING, (1 + done) / (10 + done)))
                 bar.update(len(batch["kind"]))
                 if done % 20 == 0:
                     bar.set_postfix(loss=f"{loss.item():.3f}")
@@ -144,15 +145,6 @@ def _schedule(share: float) -> float:
     if share < 0.02:
         return share / 0.02 + 0.01
     return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (share - 0.02) / 0.98))
-
-
-@torch.no_grad()
-def _follow(average: Network, network: Network, keep: float) -> None:
-    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if slow.is_floating_point():
-            slow.mul_(keep).add_(fast, alpha=1.0 - keep)
-        else:
-            slow.copy_(fast)
 
 
 def _save(settings: Settings, path: Path, shards: int, *parts: Any) -> None:
