@@ -193,11 +193,12 @@ def _patches(world: World, appearance: Appearance, made: Mapping[str, Surface]) 
         )
         pixels = SIZE if made else 32
         dense = mjcf_text(2.0 / made[f"patch_{kind}"].size) if made else "4"
+        opacity = mjcf_text(made[f"patch_{kind}"].opacity if made else 1.0)
         asset += f"""
         <texture name="patch_{kind}" type="2d" builtin="{look.pattern}" rgb1="{first}" rgb2="{second}" width="{pixels}"
           height="{pixels}"/>
         <material name="patch_{kind}" texture="patch_{kind}" texrepeat="{dense} {dense}" texuniform="true"
-          specular="0"/>"""
+          specular="0" rgba="1 1 1 {opacity}"/>"""
     for i, patch in enumerate(world.patches):
         size = mjcf_text(patch.length / 2, patch.width / 2, PATCH_HEIGHT / 2)
         place = f'pos="{mjcf_text(patch.x, patch.y, PATCH_HEIGHT / 2)}" euler="{mjcf_text(0, 0, patch.yaw)}"'

@@ -22,11 +22,13 @@ _ROW, _COLUMN = np.meshgrid(_AT, _AT, indexing="ij")
 
 
 class Surface(NamedTuple):
-    """What a material is made of: a kind of KINDS or of patches, its variant's seed, and m that a picture spans."""
+    """What a material is made of: a kind of KINDS or of patches, its variant's seed, m that a picture spans, and how
+    much of the ground below it hides, 0 .. 1."""
 
     kind: str
     seed: tuple[int, ...]
     size: float
+    opacity: float = 1.0
 
 
 def surfaces(seed: int, ground: str, patches: Iterable[str], obstacles: int) -> dict[str, Surface]:
@@ -46,7 +48,10 @@ def surfaces(seed: int, ground: str, patches: Iterable[str], obstacles: int) -> 
             kind = name.removeprefix("patch_")
         else:
             kind = str(rng.choice(OBSTACLES))
-        made[name] = Surface(kind, (*own, 1), float(rng.uniform(*SPANS.get(kind, SPAN))))
+        size, opacity = float(rng.uniform(*SPANS.get(kind, SPAN))), 1.0
+        if name.startswith("patch_") and kind in SHALLOW:
+            opacity = float(rng.uniform(*SHALLOW[kind]))
+        made[name] = Surface(kind, (*own, 1), size, opacity)
     return made
 
 
@@ -145,15 +150,16 @@ def _grass(rng: Generator) -> Field:
 
 
 def _carpet(rng: Generator) -> Field:
-    colour = _hsv(rng, (0, 1), (0.2, 0.7), (0.25, 0.65))
+    """Neither as green as grass nor as blue as water."""
+    colour = _hsv(rng, (0.68, 1.12), (0.2, 0.7), (0.25, 0.65))
     threads = int(rng.integers(16, 33))
     weave = np.sin(math.tau * threads * _ROW) * np.sin(math.tau * threads * _COLUMN)
     return _shaded(colour, 0.12 * weave + 0.06 * noise(rng, 32, 32, 2) + 0.04 * noise(rng, 3, 3, 2))
 
 
 def _mat(rng: Generator) -> Field:
-    """Of rubber or coir, with ribs: dark, red, brown or blue."""
-    hue = ((0.97, 1.08), (0.05, 0.1), (0.55, 0.65))[int(rng.integers(3))]
+    """Of rubber or coir, with ribs: red or brown."""
+    hue = ((0.97, 1.08), (0.05, 0.1))[int(rng.integers(2))]
     colour, ribs = _hsv(rng, hue, (0.4, 0.8), (0.2, 0.6)), int(rng.integers(8, 21))
     return _shaded(colour, 0.18 * np.sin(math.tau * ribs * _ROW) + 0.08 * noise(rng, 32, 32, 2))
 
@@ -236,6 +242,7 @@ KINDS: dict[str, Callable[[Generator], Field]] = {
 """What there is a texture of."""
 
 GROUNDS = ("concrete", "asphalt", "carpet", "wood", "tiles", "flat", "grass", "gravel")
-OBSTACLES = ("concrete", "wood", "tiles", "carpet", "flat", "gravel", "hazard", "leaves")
+OBSTACLES = ("concrete", "wood", "tiles", "flat", "gravel", "hazard")
 SPAN = (0.6, 1.6)  # m that a picture spans
+SHALLOW = {"puddle": (0.3, 0.5)}  # opacity of patches that the ground shows through
 SPANS = {"tiles": (0.8, 2.4), "wood": (0.8, 1.6), "gravel": (0.5, 1.0), "grass": (0.5, 1.2)}

@@ -134,9 +134,10 @@ def _thing(rng: Generator, x: float, y: float) -> Thing:
 
 def draw(world: World, frames: int, rng: Generator) -> Iterator[tuple[NDArray, ...]]:
     """Up to so many rows of `Frames` of one world, with looks and a lens drawn for it and a camera for each frame."""
+    alike = any(patch.kind == "puddle" for patch in world.patches)  # and water, where both are plain
     looks = Appearance(
         seed=int(rng.integers(2**31)), vary=True, obstacle_height=(rng.uniform(0.31, 0.6), 1.6),
-        textures=bool(rng.uniform() < 0.85), shadows=bool(rng.uniform() < 0.15),
+        textures=bool(rng.uniform() < 0.85) or alike, shadows=bool(rng.uniform() < 0.15),
     )  # fmt: skip
     hidden = [_kind(thing) for thing in world.things] + [KINDS.index("forbidden ground")] * len(world.forbidden)
     kinds = np.array([*hidden, -1], np.int8)
