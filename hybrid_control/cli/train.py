@@ -157,7 +157,7 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
     closed.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder for checkpoint, model and card")
     closed.add_argument("--examples", type=int, default=500_000, help="frames, each of which is learnt once")
     closed.add_argument("--seed", type=int, default=1, help="of scenes, weights and order")
-    closed.add_argument("--jobs", type=int, default=2, help="processes that draw, and threads that learn")
+    closed.add_argument("--jobs", type=int, default=2, help="processor cores: half of them learn, half draw")
     closed.add_argument("--device", default="auto", help="where torch works; auto: a GPU where there is one")
     closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
     closed.add_argument("--resume", action="store_true", help="go on with what is in OUT")
