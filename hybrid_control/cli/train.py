@@ -1,4 +1,4 @@
-"""The subcommands `train planner`, `train closed`, `train snn`, `train states` and `planner info`."""
+"""The subcommands `train planner`, `train closed`, `train snn`, `train states`, `planner info`, `planner int8`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     train.set_defaults(run=_train)
 
     _add_closed(what)
-    planner = subparsers.add_parser("planner", help="look at planner models").add_subparsers(
+    planner = subparsers.add_parser("planner", help="look at planner models, make small ones of them").add_subparsers(
         metavar="WHAT", required=True
     )
     info = planner.add_parser(
@@ -43,6 +43,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     info.add_argument("model", type=Path, metavar="FILE.onnx")
     info.set_defaults(run=_info)
+    _add_int8(planner)
 
 
 def _add_snn(what: argparse._SubParsersAction) -> None:
@@ -207,6 +208,41 @@ def _train(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
     path = train_planner(Settings(arguments.out, plan, arguments.epochs, arguments.jobs, arguments.resume))
     sys.stdout.write(f"{path}\n{path.with_suffix('.md')}\n")
+    return 0
+
+
+def _add_int8(kinds: argparse._SubParsersAction) -> None:
+    int8 = kinds.add_parser(
+        "int8",
+        help="make a model of 8 bits of a planner's",
+        description="Turns weights and activations of a planner into 8 bits (onnxruntime's static quantisation, by "
+        "frames like those of `train closed`), and prints error, time and energy beside the float model's. Needs the "
+        "extras sim and train.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    int8.add_argument("--planner", type=Path, required=True, metavar="IN.onnx", help="a planner")
+    int8.add_argument("--out", type=Path, required=True, metavar="OUT.onnx", help="where the one of 8 bits goes")
+    int8.add_argument("--frames", type=int, default=1000, help="frames that the ranges are taken from")
+    int8.add_argument("--test", type=int, default=3000, help="frames of other scenes that both are tested on")
+    int8.add_argument("--seed", type=int, default=1, help="of the scenes")
+    int8.set_defaults(run=_int8)
+
+
+def _int8(arguments: argparse.Namespace) -> int:
+    a = arguments
+    try:
+        from hybrid_control.navigation.planner.training.closed import int8, scenes
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        raise ValueError("onnx is not installed: pip install '.[sim,train]' in the repository") from None
+    for option, value in (("--frames", a.frames), ("--test", a.test)):
+        if not 100 <= value <= 100_000:
+            raise ValueError(f"{option} {value}: expected 100 .. 100000")
+    int8.quantise(a.planner, a.out, scenes.shard(a.seed, 0, a.frames))
+    tested = (scenes.shard(a.seed + scenes.TEST_SEED, k, min(scenes.SHARD, a.test - scenes.SHARD * k))
+              for k in range(-(-a.test // scenes.SHARD)))  # fmt: skip
+    sys.stdout.write(int8.table(int8.compare(a.planner, a.out, tested)) + f"{a.out}\n")
     return 0
 
 

@@ -30,7 +30,6 @@ ROW_WIDTH = 1.0  # rows, of the bell that is taught
 MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 3  # shards that each process draws ahead
-TEST_SEED = 1 << 20  # added to the training's
 
 
 class TrainingError(ValueError):
