@@ -1,4 +1,4 @@
-"""The subcommands `train planner`, `train closed`, `train snn`, `train states`, `planner info`, `planner int8`."""
+"""The subcommands of `train` (planner, closed, snn, states) and of `planner` (info, look, int8)."""
 
 from __future__ import annotations
 
@@ -43,6 +43,20 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     info.add_argument("model", type=Path, metavar="FILE.onnx")
     info.set_defaults(run=_info)
+    look = planner.add_parser(
+        "look",
+        help="draw over pictures what a planner says of them",
+        description="Runs a planner on JPEG and PNG files, such as photographs, and writes one sheet of them with what "
+        "it says is closed (red: what no scan shows, blue: what one would) and where it would go with the goal ahead.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    look.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE", help="JPEG or PNG; its middle is looked at")
+    look.add_argument("--model", type=Path, metavar="FILE.onnx", help="a planner; the one that ships where none")
+    look.add_argument("--out", type=Path, required=True, metavar="SHEET", help="a name that ends in .png or .jpg")
+    look.add_argument("--height", type=float, default=0.28, metavar="M", help="of the camera above the ground")
+    look.add_argument("--tilt", type=float, default=4.6, metavar="DEG", help="by which the camera looks down")
+    look.add_argument("--view", type=float, default=90.0, metavar="DEG", help="width of the camera's view")
+    look.set_defaults(run=_look)
     _add_int8(planner)
 
 
@@ -208,6 +222,24 @@ def _train(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
     path = train_planner(Settings(arguments.out, plan, arguments.epochs, arguments.jobs, arguments.resume))
     sys.stdout.write(f"{path}\n{path.with_suffix('.md')}\n")
+    return 0
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from hybrid_control.navigation.planner import contract, images, pictures
+
+    a = arguments
+    if a.out.suffix not in (".png", ".jpg"):
+        raise ValueError(f"--out {a.out}: expected a name that ends in .png or .jpg")
+    mount = pictures.held(a.height, a.tilt, a.view)
+    found = []
+    for file in a.pictures:
+        try:
+            found.append((file.stem, images.decode_compressed(file.read_bytes())))
+        except images.ImageError as error:
+            raise ValueError(f"{file}: {error}") from None
+    pictures.look(a.model or contract.DEFAULT_MODEL, found, mount).save(a.out, quality=85)
+    sys.stdout.write(f"{a.out}\n")
     return 0
 
 
