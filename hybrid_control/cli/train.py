@@ -257,6 +257,7 @@ def _add_int8(kinds: argparse._SubParsersAction) -> None:
     int8.add_argument("--frames", type=int, default=1000, help="frames that the ranges are taken from")
     int8.add_argument("--test", type=int, default=3000, help="frames of other scenes that both are tested on")
     int8.add_argument("--seed", type=int, default=1, help="of the scenes")
+    int8.add_argument("--closed-alone", action="store_true", help="leave headings and speeds as they are")
     int8.set_defaults(run=_int8)
 
 
@@ -271,7 +272,7 @@ def _int8(arguments: argparse.Namespace) -> int:
     for option, value in (("--frames", a.frames), ("--test", a.test)):
         if not 100 <= value <= 100_000:
             raise ValueError(f"{option} {value}: expected 100 .. 100000")
-    int8.quantise(a.planner, a.out, scenes.shard(a.seed, 0, a.frames))
+    int8.quantise(a.planner, a.out, scenes.shard(a.seed, 0, a.frames), a.closed_alone)
     tested = (scenes.shard(a.seed + scenes.TEST_SEED, k, min(scenes.SHARD, a.test - scenes.SHARD * k))
               for k in range(-(-a.test // scenes.SHARD)))  # fmt: skip
     sys.stdout.write(int8.table(int8.compare(a.planner, a.out, tested)) + f"{a.out}\n")

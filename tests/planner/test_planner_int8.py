@@ -46,6 +46,11 @@ def test_one_of_8_bits_is_not_made_again_and_nothing_is_left_behind(made, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_planner_that_closes_nothing_has_nothing_to_be_quantised_alone(tmp_path, make_model):
+    with pytest.raises(ValueError, match="closes no directions"):
+        int8.quantise(make_model(), tmp_path / "x.onnx", scenes.shard(1, 0, 100), closed_alone=True)
+
+
 def test_the_command_says_what_a_wrong_number_should_be(capsys, tmp_path):
     arguments = ["planner", "int8", "--planner", str(contract.DEFAULT_MODEL), "--out", str(tmp_path / "x.onnx")]
     assert main([*arguments, "--frames", "7"]) == 2

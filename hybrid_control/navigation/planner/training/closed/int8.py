@@ -27,8 +27,9 @@ from hybrid_control.navigation.planner.training.closed import evaluation
 from hybrid_control.navigation.planner.training.closed.scenes import Frames
 from hybrid_control.snn.energy import HOROWITZ_45NM
 
+PREFIX = "closed_"  # of the names of what belongs to the network of closed directions
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Resize")
-KEY = "hybrid_control.planner.int8"
+KEY, WHOLE, CLOSED_ALONE = "hybrid_control.planner.int8", "all of it", "closed directions alone"
 MAC_PJ = 0.3  # 8-bit multiplication 0.2 pJ and 32-bit addition 0.1 pJ, of 45 nm: M. Horowitz, ISSCC 2014
 TIMED = 300  # inferences
 
@@ -57,14 +58,20 @@ class _Reader(CalibrationDataReader):
         return next(self._feeds, None)
 
 
-def quantise(planner: Path, out: Path, frames: Frames) -> None:
+def quantise(planner: Path, out: Path, frames: Frames, closed_alone: bool = False) -> None:
     """Write `planner` with 8 bits as `out`, whole or not at all; frames: to take the ranges of activations from.
 
-    ValueError where it is one of 8 bits already, or `out` does not keep its contract.
+    closed_alone: the network of closed directions alone, so that headings and speeds stay as they are. ValueError where
+    it has none, or 8 bits already, or where `out` does not keep its contract.
     """
     _, info = contract.load(planner)
     if KEY in info.metadata:
         raise ValueError(f"{planner}: has 8 bits already")
+    nodes = [node.name for node in onnx.load(planner).graph.node if node.op_type in QUANTISED]
+    if closed_alone:
+        nodes = [name for name in nodes if name.startswith(PREFIX)]
+        if not nodes:
+            raise ValueError(f"{planner}: keeps contract {info.version}, which closes no directions; 2 is wanted")
     unfinished = out.with_suffix(".tmp")
     quiet = logging.getLogger()
     level = quiet.level
@@ -73,11 +80,11 @@ def quantise(planner: Path, out: Path, frames: Frames) -> None:
         quantize_static(
             planner, unfinished, _Reader(feeds(frames, info)),
             quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8, op_types_to_quantize=list(QUANTISED),
+            weight_type=QuantType.QInt8, op_types_to_quantize=list(QUANTISED), nodes_to_quantize=nodes,
         )  # fmt: skip
         model = onnx.load(unfinished)
         kept = {p.key: p.value for p in model.metadata_props} | dict(info.metadata)
-        helper.set_model_props(model, kept | {KEY: f"QDQ, of {len(frames)} frames"})
+        helper.set_model_props(model, kept | {KEY: CLOSED_ALONE if closed_alone else WHOLE})
         onnx.save(model, unfinished)
         contract.load(unfinished)
         unfinished.replace(out)
@@ -119,7 +126,7 @@ def compare(float_: Path, int8: Path, frames: Iterable[Frames]) -> list[Measured
             headings[k].append(contract.decode_heading(said.heading))
             if said.closed is not None:
                 sure[k].append(said.closed[HIDDEN])
-    macs = multiply_accumulates(float_)
+    macs, closing = multiply_accumulates(float_), multiply_accumulates(float_, prefix=PREFIX)
     measured = []
     for k, (path, (_, info)) in enumerate(zip(paths, loaded, strict=True)):
         turned = np.angle(np.exp(1j * (np.array(headings[k]) - np.array(headings[0]))))
@@ -129,11 +136,11 @@ def compare(float_: Path, int8: Path, frames: Iterable[Frames]) -> list[Measured
             sureness = float(np.abs(one - other)[other != UNSEEN].mean())
         median, late = np.percentile(times[k][-TIMED:], (50, 99))
         seen = evaluation.rows(evaluation.look(path, shards)) if info.version > 1 else []
-        mac_pj = MAC_PJ if KEY in info.metadata else HOROWITZ_45NM.mac_pj
+        small = {WHOLE: macs, CLOSED_ALONE: closing}.get(info.metadata.get(KEY, ""), 0)
+        energy = 1e-6 * (small * MAC_PJ + (macs - small) * HOROWITZ_45NM.mac_pj)
         measured.append(
-            Measured(path, path.stat().st_size, seen, np.abs(turned), sureness, float(median), float(late),
-                     macs * mac_pj * 1e-6)
-        )  # fmt: skip
+            Measured(path, path.stat().st_size, seen, np.abs(turned), sureness, float(median), float(late), energy)
+        )
     return measured
 
 
