@@ -54,12 +54,10 @@ def places(closed: ClosedDirections, mount: CameraMount) -> list[tuple[int, floa
     found = []
     for kind, at in ((STANDING, STANDING_AT), (HIDDEN, HIDDEN_AT)):
         for k in np.flatnonzero(closed.rows[kind] >= LEAST):
-            bearing = float(HEADINGS[k])
-            if abs(bearing) >= mount.hfov / 2:
-                continue
-            across = (1.0 - math.tan(bearing) / math.tan(mount.hfov / 2)) / 2.0
-            down = float(mount.down(np.array(bearing), np.array(closed.rows[at, k])))
-            found.append((kind, across, min(max(down, 0.0), 1.0), float(closed.rows[kind, k])))
+            place = np.array(HEADINGS[k]), np.array(closed.rows[at, k], np.float64)
+            across, down = float(mount.across(*place)), float(mount.down(*place))
+            if 0.0 <= across <= 1.0:
+                found.append((kind, across, min(max(down, 0.0), 1.0), float(closed.rows[kind, k])))
     return found
 
 
