@@ -61,7 +61,7 @@ def common(params: str, sim_time: bool) -> tuple[Argument, ...]:
         Argument("namespace", "", "namespace of every node and topic, such as robot1"),
         Argument("use_sim_time", str(sim_time).lower(), "go by /clock", FLAG),
         Argument("params_file", params, "parameters: a YAML file, or the name of one in config/"),
-        Argument("model_file", "", "the planner, an ONNX file; empty for what the parameters say"),
+        Argument("model_file", "", "the planner, an ONNX file or a name; empty for what the parameters say"),
         Argument("network_file", "", "the reflex's network, a NIR file; empty for what the parameters say"),
         Argument("log_level", "info", "least that is logged", ("debug", "info", "warn", "error", "fatal")),
         Argument("composed", "false", "planner, encoder and reflex in one process", FLAG),
@@ -157,6 +157,10 @@ class Arguments(dict[str, str]):
         if not self[name]:
             return {}
         path = Path(self[name]).expanduser()
+        if name == "model_file":
+            from hybrid_control.navigation.planner.contract import named
+
+            path = named(str(path))
         if not path.is_file():
             raise ValueError(f"{name}: {self[name]}: no such file")
         return {name: str(path.resolve())}

@@ -168,7 +168,7 @@ class Builder:
 
         file = self.values("planner_node", **over)["model_file"]
         try:
-            _, model = contract.load(str(file) or contract.DEFAULT_MODEL)
+            _, model = contract.load(contract.named(str(file)))
         except contract.PlannerError:  # the node says so, in its own words
             return False
         return model.version >= 2

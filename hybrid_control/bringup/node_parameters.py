@@ -77,7 +77,8 @@ SIM: tuple[Parameter, ...] = (
 PLANNER: tuple[Parameter, ...] = (
     AUTOSTART,
     Parameter(
-        "model_file", "", "", "ONNX file of the planner; empty for the one that comes with hybrid_control"
+        "model_file", "", "",
+        "ONNX file of the planner, or the name of one that ships, such as planner; empty for the default"
     ),
     Parameter("compressed", False, "", "camera/image_raw is a CompressedImage (JPEG or PNG)"),
     Parameter("rate", 15.0, "Hz", "most images planned on in a second", 1.0, 100.0),

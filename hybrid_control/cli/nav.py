@@ -94,7 +94,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         help="time that the planner's rates hold at most while next to nothing changes (0: each image is planned on)",
     )
     add("--states", action="store_true", help="the reflex takes up the planner's initial states (docs/learning.md)")
-    add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
+    add("--model", type=Path, metavar="FILE", help="another planner: an ONNX file, or a name (docs/planner.md)")
     add(
         "--looks", default="plain",
         help="what the camera sees: plain, varied, night, blurred, lowered or black (docs/navigation.md)",
@@ -168,6 +168,10 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--json {args.json}: expected a name that ends in .json")
     if args.json.resolve() == Path(args.worlds.rpartition(":")[0] or args.worlds).resolve():
         raise ValueError(f"--json {args.json}: this is the file of the worlds, which it would overwrite")
+    if args.model is not None:
+        from hybrid_control.navigation.planner.contract import named
+
+        args.model = named(str(args.model))
     for option, file in (("--model", args.model), ("--network", args.network)):
         if file is not None:
             existing(option, file)

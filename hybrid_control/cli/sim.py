@@ -37,6 +37,10 @@ def options_of(args: argparse.Namespace) -> RunOptions:
         sys.stderr.write(f"sim: {note}\n")
     if args.duration is None:
         args.duration = Rules(duration=RunOptions.duration).for_robot(machine).duration
+    if args.model is not None:
+        from hybrid_control.navigation.planner.contract import named
+
+        args.model = named(str(args.model))
     same = {f.name: getattr(args, f.name) for f in fields(RunOptions) if hasattr(args, f.name)}
     options = RunOptions(
         **same,
@@ -79,9 +83,7 @@ def _check_here(options: RunOptions) -> None:
         has = "none" if wheels is None else "steered ones" if wheels.turning_radius > 0.0 else str(wheels.number)
         if has != "2":
             raise ValueError(f"--firmware: drives two wheels, and the robot {options.robot!r} has {has}")
-    contract.load(
-        options.model or str(options.parameters["planner_node"].get("model_file", "")) or contract.DEFAULT_MODEL
-    )
+    contract.load(options.model or contract.named(str(options.parameters["planner_node"].get("model_file", ""))))
 
 
 def _sim(args: argparse.Namespace) -> int:
@@ -198,7 +200,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="somebody says what ground lies before the robot, for S seconds in all; with --world lesson --learner "
         "puddle=avoid",
     )
-    add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
+    add("--model", type=Path, metavar="FILE", help="another planner: an ONNX file, or a name (docs/planner.md)")
     add("--network", type=Path, metavar="FILE", help="another network for the reflex, a NIR file")
     add("--domain", type=int, metavar="ID", help="ROS_DOMAIN_ID (default: a free one)")
     add("--kill-planner-at", metavar="WHEN", help="test: kill the planner's process then")

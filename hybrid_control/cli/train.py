@@ -41,7 +41,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="check an ONNX file against the planner's contract",
         description="Checks an ONNX file against the planner's contract and shows what it says about itself.",
     )
-    info.add_argument("model", type=Path, metavar="FILE.onnx")
+    info.add_argument("model", metavar="FILE", help="an ONNX file, or the name of one that ships, such as planner")
     info.set_defaults(run=_info)
     look = planner.add_parser(
         "look",
@@ -51,7 +51,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     look.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE", help="JPEG or PNG; its middle is looked at")
-    look.add_argument("--model", type=Path, metavar="FILE.onnx", help="a planner; the one that ships where none")
+    look.add_argument("--model", default="", metavar="FILE", help="a planner: an ONNX file, or a name")
     look.add_argument("--out", type=Path, required=True, metavar="SHEET", help="a name that ends in .png or .jpg")
     look.add_argument("--height", type=float, default=0.28, metavar="M", help="of the camera above the ground")
     look.add_argument("--tilt", type=float, default=4.6, metavar="DEG", help="by which the camera looks down")
@@ -238,7 +238,7 @@ def _look(arguments: argparse.Namespace) -> int:
             found.append((file.stem, images.decode_compressed(file.read_bytes())))
         except images.ImageError as error:
             raise ValueError(f"{file}: {error}") from None
-    pictures.look(a.model or contract.DEFAULT_MODEL, found, mount).save(a.out, quality=85)
+    pictures.look(contract.named(a.model), found, mount).save(a.out, quality=85)
     sys.stdout.write(f"{a.out}\n")
     return 0
 
@@ -282,7 +282,8 @@ def _int8(arguments: argparse.Namespace) -> int:
 def _info(arguments: argparse.Namespace) -> int:
     from hybrid_control.navigation.planner import contract
 
-    _, info = contract.load(arguments.model)
+    file = contract.named(arguments.model)
+    _, info = contract.load(file)
     lines = [
         f"{info.path}: keeps contract {info.version}",
         *(f"  input     {spec}" for spec in contract.INPUTS if spec.name != "image"),
@@ -293,7 +294,7 @@ def _info(arguments: argparse.Namespace) -> int:
         *(f"  unused    {spec}" for spec in info.extra_outputs if spec.name not in {p.name for p in info.states}),
         f"  rates     0 .. {info.max_rate:g} Hz",
         f"  goal      distance cut at {info.goal_cap:g} m",
-        f"  size      {arguments.model.stat().st_size:,} bytes",
+        f"  size      {file.stat().st_size:,} bytes",
         *(f"  metadata  {key} = {value}" for key, value in sorted(info.metadata.items())),
     ]
     sys.stdout.write("\n".join(lines) + "\n")

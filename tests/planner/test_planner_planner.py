@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,3 +161,11 @@ def test_in_the_open_the_model_that_ships_heads_for_the_goal(bearing):
     goal = Goal(0, 6 * math.cos(math.radians(bearing)), 6 * math.sin(math.radians(bearing)))
     rates = Planner().plan(landscape(), odometry(v=0.5), goal, 0)
     assert math.degrees(contract.decode_heading(rates.of("heading"))) == pytest.approx(bearing, abs=20)
+
+
+def test_a_planner_that_ships_is_found_by_its_name_and_any_other_by_its_path(tmp_path, monkeypatch):
+    assert contract.named("") == contract.named("planner") == contract.DEFAULT_MODEL
+    assert contract.named("mine.onnx") == Path("mine.onnx")
+    assert contract.named("no-such-name") == Path("no-such-name")  # and is then said not to be there
+    monkeypatch.chdir(tmp_path)
+    assert contract.named("./planner") == Path("planner")

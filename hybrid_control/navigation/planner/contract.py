@@ -38,7 +38,8 @@ KEY_VERSION = "hybrid_control.planner.contract"
 KEY_MAX_RATE = "hybrid_control.planner.max_rate_hz"
 KEY_GOAL_CAP = "hybrid_control.planner.goal_cap_m"
 
-DEFAULT_MODEL = Path(__file__).parent / "models" / "planner.onnx"
+MODELS = Path(__file__).parent / "models"
+DEFAULT_MODEL = MODELS / "planner.onnx"
 
 _SMALLEST, _LARGEST = 8, 1024  # pixels
 _RATE_LIMIT = 10_000.0  # Hz
@@ -116,6 +117,14 @@ class ModelInfo:
                 if spec.dtype == "float" and len(spec.shape) == 2 and spec.shape[0] <= 1 <= spec.shape[1]
             }
         )
+
+
+def named(model: str) -> Path:
+    """A planner's file by its path, or by the name alone of one that ships, such as "planner"; "" is the default."""
+    shipped = MODELS / f"{model}.onnx"
+    if not model:
+        return DEFAULT_MODEL
+    return shipped if Path(model).name == model and shipped.is_file() else Path(model)
 
 
 def outputs_of(version: int) -> tuple[TensorSpec, ...]:

@@ -14,7 +14,7 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
 
-from hybrid_control.navigation.planner.contract import DEFAULT_MODEL
+from hybrid_control.navigation.planner.contract import named
 from hybrid_control.navigation.planner.need import PlannerOnNeed
 from hybrid_control.navigation.planner.planner import BlindError, Planner
 from hybrid_control.navigation.planner.states import NewDirection
@@ -140,7 +140,7 @@ class PlannerNode(ManagedNode):
 
     def configure(self) -> None:
         planner = Planner(
-            self.value("model_file") or DEFAULT_MODEL,
+            named(self.value("model_file")),
             min_contrast=self.value("min_contrast"),
             camera=(self.value("camera_z"), self.value("camera_pitch"), self.value("camera_hfov")),
             lidar=Pose(self.value("lidar_x"), self.value("lidar_y"), self.value("lidar_yaw")),
