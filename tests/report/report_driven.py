@@ -37,8 +37,8 @@ def record(
     leave_out: Iterable[str] = (),
     bump: Callable[[Simulator], bool] | None = None,
 ) -> Driven:
-    """Drive (s, m/s, rad/s) one after another. camera: whether pictures are drawn; grey ones otherwise. leave_out: topics
-    that are not recorded. bump: what /bumper says, where it is to be recorded."""
+    """Drive (s, m/s, rad/s) one after another. camera: whether pictures are drawn; grey ones otherwise. leave_out:
+    topics, or run.json, that are not written. bump: what /bumper says, where it is to be recorded."""
     run, driven, without = synthetic.SyntheticRun(folder), Driven(folder / "run.mcap"), set(leave_out)
 
     def put(topic: str, kind: str, message: Fields, at: int) -> None:

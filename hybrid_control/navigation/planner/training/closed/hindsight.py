@@ -31,7 +31,6 @@ from hybrid_control.signals import Pose, RangeScan
 FloatArray = NDArray[np.float64]
 
 UNKNOWN = -1  # beside the kinds of `labels`: a column of which nothing is known
-TRUSTED = 3.0  # m that a corner of the outline may go, straight or turning, until odometry is not believed any more
 STEP = 0.05  # m, between places that are looked at along a column, and between poses along the way
 WITHIN = 0.03  # m by which ground must lie inside the outline to count as driven over
 BESIDE = 0.05  # m beside the outline's edge within which what was bumped into may lie as well
@@ -102,7 +101,7 @@ class Drive:
 class Label(NamedTuple):
     """What is known of the columns of a frame, (COLUMNS,) each.
 
-    kind: FREE, STANDING, HIDDEN or UNKNOWN; away: m from the camera's foot up to where it is free, or to what closes it;
+    kind: FREE, STANDING, HIDDEN or UNKNOWN; away: m from the camera's foot up to where it is free or to what closes it;
     free: m up to where nothing closes it, 0 where that is not known. Of a frame's HIDDEN columns at least one is closed
     there: a bumper does not say which part of it was touched.
     """
@@ -193,10 +192,10 @@ def _bumped(drive: Drive, k: int, speed: float) -> FloatArray | None:
     return _placed(np.array([[x, side], [x, -side]]), drive.pose[k])
 
 
-def label(drive: Drive, at: float, stretch: Stretch, trusted: float = TRUSTED) -> Label | None:
+def label(drive: Drive, at: float, stretch: Stretch, trusted: float) -> Label | None:
     """What is known of a frame taken at a time within a stretch; None where there is no scan of that time.
 
-    trusted: m that the outline's corner may go from there on until odometry is not believed.
+    trusted: m that a corner of the outline may go from there on, straight or turning, until odometry is not believed.
     """
     scan = _scan_at(drive, at)
     if scan is None:
@@ -206,7 +205,7 @@ def label(drive: Drive, at: float, stretch: Stretch, trusted: float = TRUSTED) -
     later = np.arange(np.searchsorted(drive.t, at), stretch.last + 1)
     later = later[gone[later] <= trusted]
     bearings, begins = mount.bearings(ACROSS), mount.away(ACROSS, np.ones(COLUMNS))
-    free = _driven(drive, here, later[spaced(way[later], STEP)], bearings, begins)
+    free = _driven(drive, here, later[[*spaced(way[later], STEP), *([-1] if later.size else [])]], bearings, begins)
     stands, looked = _standing(drive, scan, here, bearings)
     kind = np.full(COLUMNS, UNKNOWN, np.int8)
     kind[free > 0.0] = FREE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.planner.images import resize
 from hybrid_control.navigation.planner.training.closed.hindsight import (
-    TRUSTED,
     UNKNOWN,
     Drive,
     Label,
@@ -47,9 +47,9 @@ class Labelled(NamedTuple):
         return None if image is None else resize(image, HEIGHT, WIDTH)
 
 
-def labelled(drives: Sequence[Drive], trusted: float = TRUSTED) -> list[Labelled]:
-    """The frames of drives of which something is known, EVERY so far, at most MOST of them, evenly. ValueError where
-    there is none."""
+def labelled(drives: Sequence[Drive], trusted: float) -> list[Labelled]:
+    """The frames of drives of which something is known, EVERY so far, at most MOST of them, evenly; trusted: as in
+    `hindsight.label`. ValueError where there is none."""
     found = [frame for drive in drives for frame in _labelled(drive, trusted)]
     if not found:
         names = ", ".join(drive.name for drive in drives)
@@ -82,6 +82,11 @@ class Recorded:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @property
+    def mark(self) -> int:
+        """A number by which a training that goes on knows whether it has the same frames."""
+        return zlib.crc32(self.image.tobytes() + self.kind.tobytes() + self.row.tobytes())
 
     def __str__(self) -> str:
         names = ("free", "standing", "hidden")

@@ -33,8 +33,8 @@ THICK = 3  # pixels, of the line where a column is closed
 def write_sheet(frames: Sequence[Labelled], path: Path) -> None:
     """A PNG of at most FRAMES frames, half of them with something hidden where there are so many.
 
-    Green: ground that was driven over later. Red: in one of these columns something hidden was bumped into, there. Blue:
-    the scan shows something that stands, there. Of columns without colour nothing is known, and nothing is learnt.
+    Green: ground that was driven over later. Red: in one of these columns something hidden was bumped into there. Blue:
+    there the scan shows something that stands. Of columns without a colour nothing is known, and nothing is learnt.
     """
     chosen = _chosen(frames)
     size = WIDTH * SCALE, HEIGHT * SCALE + MARGIN
