@@ -40,8 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--bump", default="", metavar="TOPIC",
-        help="of std_msgs/Bool, true while a bumper is pressed or the robot is lifted or has fallen; without one the "
-        "simulator's contacts, or else a stop although cmd_vel went on",
+        help="of std_msgs/Bool, true while a bumper is pressed, or a sensor at the nose sees the ground end; without "
+        "one the simulator's contacts, or else a stop although cmd_vel went on",
     )  # fmt: skip
     parser.add_argument(
         "--trusted", type=float, default=TRUSTED, metavar="M", help="of way over which odometry is believed"

@@ -82,7 +82,7 @@ class Drive:
 
     t (n,), pose (n, 3) x, y m and yaw rad, unwrapped, and speed (n,) m/s ahead, of its odometry; scan_t (k,) and the
     scans; frame_t (m,), and what gives the picture (h, w, 3) uint8 of a frame's number, None where it is damaged; bumps
-    (b,): when something happened, such as a bumper's touch or a fall; source: what said so; name: of its file.
+    (b,): when its outline met something, by a bumper, say; source: what said so; name: of its file.
     """
 
     name: str
