@@ -216,6 +216,7 @@ def test_a_parameter_file_says_where_the_camera_is(kerb, tmp_path):
 
 
 @pytest.mark.train
+@pytest.mark.timeout(600)
 def test_one_command_makes_a_planner_of_a_recorded_run_and_it_learns_from_it(tmp_path, monkeypatch, capsys):
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
