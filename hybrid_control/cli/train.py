@@ -1,4 +1,4 @@
-"""The subcommands of `train` (planner, closed, snn, states) and of `planner` (info, look, int8)."""
+"""The subcommands of `train` (planner, closed, snn, states) and of `planner` (info, labels, look, int8)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from hybrid_control.cli import recorded
 from hybrid_control.cli.snn import add_options, options_of
 
 
@@ -43,6 +44,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     info.add_argument("model", metavar="FILE", help="an ONNX file, or the name of one that ships, such as planner")
     info.set_defaults(run=_info)
+    recorded.add_labels(planner)
     look = planner.add_parser(
         "look",
         help="draw over pictures what a planner says of them",
@@ -170,12 +172,20 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
     )
     closed.add_argument("--planner", type=Path, required=True, metavar="IN.onnx", help="a planner of contract 1")
     closed.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder for checkpoint, model and card")
-    closed.add_argument("--examples", type=int, default=500_000, help="frames, each of which is learnt once")
+    closed.add_argument("--examples", type=int, default=500_000, help="drawn frames, each of which is learnt once")
     closed.add_argument("--seed", type=int, default=1, help="of scenes, weights and order")
     closed.add_argument("--jobs", type=int, default=2, help="processor cores: half of them learn, half draw")
     closed.add_argument("--device", default="auto", help="where torch works; auto: a GPU where there is one")
     closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
     closed.add_argument("--resume", action="store_true", help="go on with what is in OUT")
+    closed.add_argument(
+        "--start", type=Path, metavar="CLOSED.pt", help="begin with the weights of another training, and learn slower"
+    )
+    closed.add_argument(
+        "--recordings", type=Path, nargs="+", default=[], metavar="RUN.mcap",
+        help="learn from recorded runs as well, and draw what is known of them in OUT/labels.png",
+    )  # fmt: skip
+    recorded.add_options(closed)
     closed.set_defaults(run=_closed)
 
 
@@ -188,7 +198,9 @@ def _closed(arguments: argparse.Namespace) -> int:
         if error.name not in ("torch", "onnx", "onnxscript"):
             raise
         raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
-    path = train_closed(a.planner, a.out, Settings(a.examples, a.seed, a.jobs, a.device), a.test, a.resume)
+    settings = Settings(a.examples, a.seed, a.jobs, a.device, a.start)
+    driven = recorded.labelled_runs(a.recordings, a, a.out / "labels.png") if a.recordings else None
+    path = train_closed(a.planner, a.out, settings, a.test, a.resume, driven)
     sys.stdout.write(f"{path}\n{a.out / 'closed.md'}\n")
     return 0
 

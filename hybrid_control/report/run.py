@@ -239,7 +239,8 @@ def _goal(recording: Recording, metadata: dict[str, Any]) -> tuple[float, float]
 _SAME_CLOCK = 10**9  # ns that /clock may be behind the system clock where it passes that on
 
 
-def _clock(recording: Recording, start_ns: int) -> Clock:
+def clock_of(recording: Recording, start_ns: int) -> Clock:
+    """Seconds since start_ns of the ROS clock, as the recorded /clock says."""
     topic = recording.topic("clock")
     live = Clock(start_ns, np.zeros(0, np.int64), np.zeros(0))
     if topic is None or len(topic) < 2:
@@ -304,7 +305,7 @@ def load(folder: Path) -> Run:
             f"{folder / 'run.mcap'}: holds neither sim/state nor reflex/status: nothing to report"
         )
     start_ns = stamp_ns(first.decode(0)) if first is not None else 0
-    clock = _clock(recording, start_ns)
+    clock = clock_of(recording, start_ns)
 
     state = _series(recording.topic("sim/state"), clock, _STATE, _state_row)
     status_topic = recording.topic("reflex/status")

@@ -21,7 +21,7 @@ def standing(file: Path, scan: str, odom: str, seconds: float) -> Standing:
     scan, odom: topics, with or without their namespace. ValueError where there is no scan, OSError as usual.
     """
     recording = read(file)
-    topic = _of_type(recording, scan, _LASER)
+    topic = of_type(recording, scan, _LASER)
     if topic is None or not len(topic):
         known = ", ".join(sorted(name for name, t in recording.topics.items() if t.type == _LASER and len(t)))
         raise ValueError(f"{file}: no scan on {scan!r}; it has {known or 'none on any topic'}")
@@ -29,14 +29,15 @@ def standing(file: Path, scan: str, odom: str, seconds: float) -> Standing:
     begin = topic.received_ns[0]
     end = begin + round(seconds * 1e9)
     for message in _during(topic, begin, end):
-        heard.scans.append(_scan(message))
+        heard.scans.append(scan_of(message))
         heard.frames.add(str(message.header.frame_id))
-    moving = _of_type(recording, odom, _ODOMETRY)
+    moving = of_type(recording, odom, _ODOMETRY)
     heard.poses = [_pose(message) for message in _during(moving, begin, end)] if moving is not None else []
     return heard
 
 
-def _of_type(recording: Recording, name: str, kind: str) -> Topic | None:
+def of_type(recording: Recording, name: str, kind: str) -> Topic | None:
+    """The topic of that name, with or without its namespace; None where it is of another type, or not there."""
     topic = recording.topics.get(name) or recording.topic(name.strip("/"))
     return topic if topic is not None and topic.type == kind else None
 
@@ -45,7 +46,8 @@ def _during(topic: Topic, begin: int, end: int) -> list[Any]:
     return [topic.decode(i) for i, t in enumerate(topic.received_ns) if begin <= t <= end]
 
 
-def _scan(m: Any) -> RangeScan:
+def scan_of(m: Any) -> RangeScan:
+    """A scan of its message; ValueError where it is none."""
     stamp = int(m.header.stamp.sec) * 1_000_000_000 + int(m.header.stamp.nanosec)
     ranges = np.asarray(m.ranges, np.float32)
     return RangeScan(stamp, m.angle_min, m.angle_increment, m.range_min, m.range_max, ranges)

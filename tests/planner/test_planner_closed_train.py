@@ -13,11 +13,14 @@ pytest.importorskip("onnxscript")
 from hybrid_control.navigation.ground.view import CameraMount  # noqa: E402
 from hybrid_control.navigation.planner import contract  # noqa: E402
 from hybrid_control.navigation.planner.training.closed import evaluation, export, labels, scenes, train  # noqa: E402
+from hybrid_control.navigation.planner.training.closed.hindsight import UNKNOWN  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.labels import COLUMNS, FREE, HIDDEN, ROWS, STANDING  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.network import (  # noqa: E402
     Closed,
     Network,
+    agreeing,
     nearness,
+    recorded_loss,
     target_shares,
 )
 from hybrid_control.navigation.planner.training.closed.scenes import Frames  # noqa: E402
@@ -78,6 +81,76 @@ def test_nearness_is_that_of_the_ground_straight_ahead():
     assert near[below] == pytest.approx(1.0 / away[below], rel=1e-4)
 
 
+def known(kind=UNKNOWN, row=0.0, free_row=float(ROWS), n=1):
+    """A recorded frame of which the same is known in all columns."""
+    return [torch.full((n, COLUMNS), value, dtype=of) for value, of in
+            ((kind, torch.int8), (row, torch.float32), (free_row, torch.float32))]  # fmt: skip
+
+
+def answers(kind, row=20.0, free_row=float(ROWS)):
+    """Whether free, and which rows of what stands and of what is hidden, agree with what is known of a column."""
+    agree = agreeing(*known(kind, row, free_row))[0, :, 0].numpy()
+    return bool(agree[0]), np.flatnonzero(agree[1 : 1 + ROWS]).tolist(), np.flatnonzero(agree[1 + ROWS :]).tolist()
+
+
+def test_with_what_is_known_of_a_column_those_answers_agree_that_can_be_so():
+    every = list(range(ROWS))
+    assert answers(UNKNOWN) == (True, every, every)
+    # free up to row 20, 2 rows more or less: what closes it shows in rows 0 to 21, whose middles are at 21.5 at most
+    assert answers(FREE, 20.0, 20.0) == (True, every[:22], every[:22])
+    assert answers(HIDDEN, 20.0, 20.0) == (True, every[:22], every[:22])  # of one of them more is known
+    # something stands in row 20; nearer, in higher rows, something may be hidden that the scan does not show
+    assert answers(STANDING, 20.0) == (False, every[18:22], every[18:])
+    assert answers(STANDING, 20.0, 30.0) == (False, every[18:22], every[18:32])  # but not where it drove
+
+
+def test_columns_of_which_nothing_is_known_have_no_influence():
+    logits = torch.randn(2, 1 + 2 * ROWS, COLUMNS, generator=torch.Generator().manual_seed(0))
+    kind, row, free_row = known(n=2)
+    kind[:, 5:9], row[:, 5:9], free_row[:, 5:9] = FREE, 20.0, 20.0
+    kind[:, 20:24], row[:, 20:24], free_row[:, 20:24] = STANDING, 12.0, 30.0
+    kind[0, 10:14], row[0, 10:14], free_row[0, 10:14] = HIDDEN, 22.0, 24.0
+    unknown = kind == UNKNOWN
+
+    def learnt(logits, row, free_row):
+        seen = logits.clone().requires_grad_()
+        loss = recorded_loss(seen, kind, row, free_row)
+        loss.backward()
+        return loss.item(), seen.grad
+
+    loss, gradient = learnt(logits, row, free_row)
+    assert (gradient.transpose(1, 2)[unknown] == 0.0).all()
+    assert (gradient.transpose(1, 2)[~unknown].abs().sum(dim=1) > 0.0).all()
+    others = torch.where(unknown, 33.0, row), torch.where(unknown, 3.0, free_row)
+    assert learnt(logits, *others)[0] == loss
+    assert torch.equal(learnt(logits, *others)[1], gradient)
+    changed = torch.where(unknown[:, None], torch.randn(logits.shape) * 9.0, logits)  # whatever is answered there
+    assert learnt(changed, row, free_row)[0] == pytest.approx(loss, abs=1e-6)
+    assert torch.allclose(learnt(changed, row, free_row)[1], gradient, atol=1e-7)
+
+
+def test_nothing_known_at_all_is_a_loss_of_nothing():
+    logits = torch.randn(1, 1 + 2 * ROWS, COLUMNS).requires_grad_()
+    loss = recorded_loss(logits, *known())
+    loss.backward()
+    assert loss.item() == 0.0
+    assert (logits.grad == 0.0).all()
+
+
+def test_one_column_that_is_closed_where_it_bumped_is_enough():
+    kind, row, free_row = known()
+    kind[0, 10:20], row[0, 10:20], free_row[0, 10:20] = HIDDEN, 20.5, 20.5
+    sure = torch.zeros(1, 1 + 2 * ROWS, COLUMNS)
+    sure[0, 0] = 30.0  # all free
+    none = recorded_loss(sure, kind, row, free_row).item()
+    sure[0, 0, 12], sure[0, 1 + ROWS + 20, 12] = 0.0, 30.0
+    one = recorded_loss(sure, kind, row, free_row).item()
+    sure[0, 1 + ROWS + 20, 12], sure[0, 1 + ROWS + 8, 12] = 0.0, 30.0  # at another place
+    elsewhere = recorded_loss(sure, kind, row, free_row).item()
+    assert one == pytest.approx(0.0, abs=1e-3)
+    assert min(none, elsewhere) > 5.0
+
+
 def frames(n=train.MIXED * scenes.SHARD // train.MIXED, seed=0):
     """Grey pictures with a dark bar where the ground is closed: something that a few steps learn."""
     rng = np.random.default_rng(seed)
@@ -128,6 +201,25 @@ def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
     (tmp_path / "closed.pt").write_bytes(b"PK\x03\x04 no checkpoint")
     with pytest.raises(TrainingError, match="not a checkpoint"):
         train.fit(small, cpu, tmp_path, True)
+    start = Settings(examples=16 * 64, jobs=1, start=tmp_path / "closed.pt")
+    with pytest.raises(TrainingError, match="not a checkpoint"):
+        train.fit(start, cpu, tmp_path / "other", False)
+    torch.save({"settings": {}, "shards": 1, "parts": [{}, {"weight": torch.zeros(1)}]}, start.start)
+    with pytest.raises(TrainingError, match="not a checkpoint of this network"):
+        train.fit(start, cpu, tmp_path / "other", False)
+    with pytest.raises(OSError, match="nowhere"):
+        train.fit(Settings(examples=16 * 64, start=tmp_path / "nowhere.pt"), cpu, tmp_path / "other", False)
+
+
+def test_a_training_begins_with_the_averaged_weights_of_another(small, tmp_path, monkeypatch):
+    cpu = torch.device("cpu")
+    few = Settings(examples=8 * 64, jobs=1, device="cpu")
+    before = train.fit(few, cpu, tmp_path / "first", False)
+    monkeypatch.setattr(train, "LEARNING_RATE", 0.0)
+    begun = Settings(examples=8 * 64, jobs=1, device="cpu", start=tmp_path / "first" / "closed.pt")
+    after = train.fit(begun, cpu, tmp_path / "second", False)
+    for one, other in zip(before.parameters(), after.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)  # the average is rounded
 
 
 def test_the_file_keeps_contract_2_and_what_the_planner_said_before(tmp_path):

@@ -1,4 +1,5 @@
-"""How the closed directions of a planner of contract 2 are learnt: scenes, labels, a network, its training and test.
+"""How the closed directions of a planner of contract 2 are learnt: scenes, recorded drives, labels, a
+network, its training and test.
 
 torch is imported in `network`, `train` and `export` alone.
 """

@@ -15,6 +15,7 @@ from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.training.closed import evaluation
 from hybrid_control.navigation.planner.training.closed.export import export
 from hybrid_control.navigation.planner.training.closed.network import Closed
+from hybrid_control.navigation.planner.training.closed.recorded import Recorded
 from hybrid_control.navigation.planner.training.closed.scenes import SHARD, TEST_SEED
 from hybrid_control.navigation.planner.training.closed.train import (
     Settings,
@@ -34,7 +35,7 @@ whether it is closed, how far away, and whether a planar scan would show why (do
 - File, both networks: {size:,} bytes. Images of 160 x 120 pixels.
 - Data: {examples:,} frames, each learnt once, of scenes of the embedded simulator that are drawn while it learns.
   Looks, light, lens, and the camera's height, pitch and width of view differ; it is told the camera, with an error.
-- This run: {wall:.0f} min by the clock, {cores:.0f} min of one core, since it was begun or taken up again.
+{recorded}- This run: {wall:.0f} min by the clock, {cores:.0f} min of one core, since it was begun or taken up again.
 
 ## What it sees
 
@@ -53,12 +54,23 @@ goes by a confidence of 0.5, which is made to be where {counts:.1%} of the free 
 
 ## What it cannot do
 
-It has seen rendered scenes only, never a photograph. What it says is a reason to brake, and never one to drive on: the
-reflex and the scan decide that.
+{photographs}
+What it says is a reason to brake, and never one to drive on: the reflex and the scan decide that.
 """
 
 
-def train_closed(planner: Path, out: Path, settings: Settings, test: int, resume: bool) -> Path:
+_RECORDED = """\
+- With each batch of them as many frames of recorded drives, learnt over and over: {frames}.
+  Its confidence is set, and the table below made, on drawn scenes alone; how well it sees where these drives were is
+  not known.
+"""
+_RENDERED = "It has seen rendered scenes only, never a photograph."
+_DRIVEN = "It has seen rendered scenes, and the recorded drives alone of what is not."
+
+
+def train_closed(
+    planner: Path, out: Path, settings: Settings, test: int, resume: bool, recorded: Recorded | None = None
+) -> Path:
     """Learn and test; returns the path of out/planner.onnx, beside which out/closed.md lies. ValueError for a planner
     that is not of contract 1, and TrainingError for a checkpoint of something else."""
     if test < 2 * SHARD:
@@ -67,10 +79,12 @@ def train_closed(planner: Path, out: Path, settings: Settings, test: int, resume
     if info.version != 1:
         raise ValueError(f"{planner}: keeps contract {info.version}; a file of contract 1 is wanted")
     begun, cores = time.monotonic(), sum(os.times()[:4])
-    network = fit(settings, device_of(settings.device), out, resume)
+    network = fit(settings, device_of(settings.device), out, resume, recorded)
     command = (
         f"hybrid-control train closed --planner IN.onnx --out OUT --examples {settings.examples} "
         f"--seed {settings.seed}"
+        + ("" if settings.start is None else " --start CLOSED.pt")
+        + ("" if recorded is None else " --recordings RUN.mcap")
     )
     path = out / "planner.onnx"
     metadata = {
@@ -92,10 +106,11 @@ def train_closed(planner: Path, out: Path, settings: Settings, test: int, resume
     (out / "closed.md").write_text(
         _CARD.format(
             command=command, size=path.stat().st_size, examples=settings.shards * SHARD, wall=took[0] / 60,
-            cores=took[1] / 60, frames=len(seen.said), clear=evaluation.CLEAR, near=evaluation.NEAR,
-            placed=evaluation.PLACED, rows="\n".join(rows), limit=evaluation.threshold(seen, 0.01),
-            alarms=evaluation.frames_with_alarm(seen, 0.01), counts=evaluation.COUNTS,
-            **evaluation.at_half(seen),
+            cores=took[1] / 60, recorded="" if recorded is None else _RECORDED.format(frames=recorded),
+            photographs=_RENDERED if recorded is None else _DRIVEN, frames=len(seen.said), clear=evaluation.CLEAR,
+            near=evaluation.NEAR, placed=evaluation.PLACED, rows="\n".join(rows),
+            limit=evaluation.threshold(seen, 0.01), alarms=evaluation.frames_with_alarm(seen, 0.01),
+            counts=evaluation.COUNTS, **evaluation.at_half(seen),
         ),
         encoding="utf-8",
     )  # fmt: skip

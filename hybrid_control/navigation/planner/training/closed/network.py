@@ -13,18 +13,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hybrid_control.navigation.planner.training.closed.hindsight import UNKNOWN
 from hybrid_control.navigation.planner.training.closed.labels import (
     ACROSS,
     COLUMNS,
     HEIGHT,
+    HIDDEN,
     ROWS,
     SKY,
+    STANDING,
     WIDTH,
 )
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 
 REACH = 2.0  # m, within which a direction counts as closed
 LEAST_AWAY = 0.05  # m
+SLACK = 2.0  # rows by which a recorded drive may be wrong about a place
 _WIDE, _DEEP = 48, 96  # channels at a quarter and at an eighth of the image's size
 
 
@@ -147,3 +151,41 @@ def target_shares(kinds: Tensor, rows: Tensor, width: float) -> Tensor:
     bell = torch.softmax(-0.5 * ((rows[:, None] - places) / width) ** 2, dim=1)
     shares = [(kinds == k)[:, None].float() for k in range(3)]
     return torch.cat([shares[0], shares[1] * bell, shares[2] * bell], dim=1)
+
+
+def agreeing(kinds: Tensor, rows: Tensor, free_rows: Tensor) -> Tensor:
+    """Which answers agree with what is known of each column, (n, 1 + 2 ROWS, COLUMNS) bool; all do where nothing is.
+
+    kinds, rows, free_rows: (n, COLUMNS), as `recorded.Recorded` has them. Nothing closes a column nearer than to where
+    its ground is known to be free. Before what stands there may be something hidden, which the scan does not show.
+    """
+    places = torch.arange(ROWS, device=rows.device)[None, :, None] + 0.5
+    row, kind = rows[:, None], kinds[:, None]
+    behind = places <= free_rows[:, None] + SLACK
+    at = (places - row).abs() <= SLACK
+    nearer = behind & (places >= row - SLACK)
+    stands = torch.where(kind == STANDING, at, behind)
+    hides = torch.where(kind == STANDING, nearer, behind)
+    return torch.cat([kind != STANDING, stands, hides], dim=1) | (kind == UNKNOWN)
+
+
+def recorded_loss(logits: Tensor, kinds: Tensor, rows: Tensor, free_rows: Tensor) -> Tensor:
+    """How little the network says what is known of recorded frames, a number; logits (n, 1 + 2 ROWS, COLUMNS).
+
+    -log of the share of the answers that agree, the mean over the columns of which something is known; and -log of the
+    probability that at least one of a frame's HIDDEN columns is closed there by something hidden, the mean over the
+    frames that have any: the noisy or of O. Maron and T. Lozano-Perez, "Multiple-Instance Learning", NIPS 1997.
+    """
+    log = torch.log_softmax(logits.float(), dim=1)
+    known = kinds != UNKNOWN
+    agree = torch.logsumexp(log.masked_fill(~agreeing(kinds, rows, free_rows), -torch.inf), dim=1)
+    loss = -agree[known].mean() if bool(known.any()) else log.sum() * 0.0
+    met = kinds == HIDDEN
+    bumped = met.any(dim=1)
+    if bool(bumped.any()):
+        places = torch.arange(ROWS, device=rows.device)[None, :, None] + 0.5
+        at = (places - rows[:, None]).abs() <= SLACK
+        there = (log[:, 1 + ROWS :].exp() * at).sum(dim=1).clamp(max=1.0 - 1e-6)
+        none = (torch.log1p(-there) * met).sum(dim=1)[bumped]
+        loss = loss - torch.log(-torch.expm1(none.clamp(max=-1e-7))).mean()
+    return loss

@@ -1,4 +1,5 @@
-"""Training of the closed directions in one pass over fresh frames, drawn by other processes while it learns."""
+"""Training of the closed directions in one pass over fresh frames, drawn by other processes while it learns, and with
+frames of recorded drives beside them where there are any."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ import math
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hybrid_control.navigation.planner.training.closed import scenes
-from hybrid_control.navigation.planner.training.closed.network import Network, target_shares
+from hybrid_control.navigation.planner.training.closed.labels import HIDDEN
+from hybrid_control.navigation.planner.training.closed.network import Network, recorded_loss, target_shares
+from hybrid_control.navigation.planner.training.closed.recorded import Recorded
 from hybrid_control.navigation.planner.training.closed.scenes import SHARD, Frames
 from hybrid_control.navigation.planner.training.network import follow
 
 BATCH = 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
+AGAIN = 0.1  # of the learning rate, for weights that have learnt before
 AVERAGING = 0.999  # of the weights that are exported, a step
 ROW_WIDTH = 1.0  # rows, of the bell that is taught
 MIXED = 8  # shards that are shuffled together
@@ -39,12 +43,14 @@ class TrainingError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processor cores, half of
-    which learn and half draw; device: where torch works, "auto" for a GPU where there is one."""
+    which learn and half draw; device: where torch works, "auto" for a GPU where there is one; start: the checkpoint of
+    another training, whose weights it begins with."""
 
     examples: int = 500_000
     seed: int = 1
     jobs: int = 2
     device: str = "auto"
+    start: Path | None = None
 
     def __post_init__(self) -> None:
         if self.examples < MIXED * SHARD or self.seed < 0 or self.jobs < 1:
@@ -65,9 +71,10 @@ class Settings:
         return math.ceil(self.examples / (SHARD * MIXED)) * MIXED
 
     @property
-    def identity(self) -> dict[str, int]:
+    def identity(self) -> dict[str, int | str]:
         """What a run that goes on must have in common with the one that it goes on with."""
-        return {name: value for name, value in asdict(self).items() if name in ("examples", "seed")}
+        same: dict[str, int | str] = {"examples": self.examples, "seed": self.seed}
+        return same if self.start is None else same | {"start": str(self.start)}
 
 
 def drawn(seed: int, numbers: range, jobs: int) -> Iterator[Frames]:
@@ -87,15 +94,24 @@ def drawn(seed: int, numbers: range, jobs: int) -> Iterator[Frames]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Network:
-    """Learn settings.examples frames; out/closed.pt is kept every KEEP shards. The network of averaged weights."""
+def fit(
+    settings: Settings, device: torch.device, out: Path, resume: bool, recorded: Recorded | None = None
+) -> Network:
+    """Learn settings.examples frames; out/closed.pt is kept every KEEP shards. The network of averaged weights.
+
+    recorded: with each batch of what is drawn, as many of these are learnt, over and over; what is drawn keeps the
+    network from forgetting the rest."""
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.learners)
     torch.manual_seed(settings.seed)
     network, average = Network().to(device), Network().to(device)
+    if settings.start is not None:
+        learnt(settings.start, network)
     average.load_state_dict(network.state_dict())
-    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    first = _restore(settings, out / "closed.pt", resume, network, average, optimizer)
+    fastest = LEARNING_RATE * (1.0 if settings.start is None else AGAIN)
+    optimizer = torch.optim.AdamW(network.parameters(), fastest, weight_decay=WEIGHT_DECAY)
+    identity = settings.identity | ({} if recorded is None else {"recorded": recorded.mark})
+    first = _restore(identity, out / "closed.pt", resume, network, average, optimizer)
     steps = settings.shards * SHARD // BATCH
     done = first * SHARD // BATCH
     source = drawn(settings.seed, range(first, settings.shards), max(1, settings.jobs - settings.learners))
@@ -104,13 +120,11 @@ def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Ne
             mixed = [next(source) for _ in range(MIXED)]
             network.train()
             for batch in _batches(mixed, np.random.default_rng([settings.seed, number]), device):
-                rate = LEARNING_RATE * _schedule(done / steps)
+                rate = fastest * _schedule(done / steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                with _half(device):
-                    logits = network(batch["image"], batch["camera"])
-                wanted = target_shares(batch["kind"], batch["row"], ROW_WIDTH)
-                loss = -(wanted * torch.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+                more = {} if recorded is None else _again(recorded, [settings.seed, done], device)
+                loss = _loss(network, batch, more, device)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -121,8 +135,39 @@ def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Ne
                 if done % 20 == 0:
                     bar.set_postfix(loss=f"{loss.item():.3f}")
             if (number + MIXED) % KEEP == 0 or number + MIXED == settings.shards:
-                _save(settings, out / "closed.pt", number + MIXED, network, average, optimizer)
+                _save(identity, out / "closed.pt", number + MIXED, network, average, optimizer)
     return average.eval().cpu()
+
+
+def _loss(network: Network, batch: dict[str, Tensor], more: dict[str, Tensor], device: torch.device) -> Tensor:
+    """Of what was drawn, and of recorded frames where there are more."""
+    n = len(batch["kind"])
+    seen = {name: torch.cat([batch[name], more[name]]) if more else batch[name] for name in ("image", "camera")}
+    with _half(device):
+        logits = network(seen["image"], seen["camera"])
+    wanted = target_shares(batch["kind"], batch["row"], ROW_WIDTH)
+    loss = -(wanted * torch.log_softmax(logits[:n].float(), dim=1)).sum(dim=1).mean()
+    return loss + recorded_loss(logits[n:], more["kind"], more["row"], more["free_row"]) if more else loss
+
+
+def _again(recorded: Recorded, seed: list[int], device: torch.device) -> dict[str, Tensor]:
+    """A batch of recorded frames, half of it with something hidden where there is any, seen in a mirror or not."""
+    rng = np.random.default_rng([*seed, 1])
+    hidden = np.flatnonzero((recorded.kind == HIDDEN).any(axis=1))
+    chosen = rng.integers(len(recorded), size=BATCH)
+    if len(hidden):
+        chosen[: BATCH // 2] = rng.choice(hidden, BATCH // 2)
+    names = ("image", "camera", "kind", "row", "free_row")
+    batch = {name: torch.from_numpy(getattr(recorded, name)[chosen]) for name in names}
+    return {name: values.to(device) for name, values in _mirrored(batch, rng).items()}
+
+
+def _mirrored(batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+    """Half of the batches."""
+    if rng.uniform() >= 0.5:
+        return batch
+    across = {name: 2 if name == "image" else 1 for name in batch if name != "camera"}
+    return batch | {name: batch[name].flip(axis) for name, axis in across.items()}
 
 
 def _batches(mixed: list[Frames], rng: np.random.Generator, device: torch.device) -> Iterator[dict[str, Tensor]]:
@@ -133,10 +178,7 @@ def _batches(mixed: list[Frames], rng: np.random.Generator, device: torch.device
     for chosen in order.split(BATCH):
         if len(chosen) < BATCH:
             return
-        batch = {name: values[chosen] for name, values in joined.items()}
-        if rng.uniform() < 0.5:
-            batch["image"] = batch["image"].flip(2)
-            batch["kind"], batch["row"] = batch["kind"].flip(1), batch["row"].flip(1)
+        batch = _mirrored({name: values[chosen] for name, values in joined.items()}, rng)
         yield {name: values.to(device) for name, values in batch.items()}
 
 
@@ -152,27 +194,46 @@ def _schedule(share: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (share - 0.02) / 0.98))
 
 
-def _save(settings: Settings, path: Path, shards: int, *parts: Any) -> None:
+Identity = Mapping[str, int | str]
+
+
+def _save(identity: Identity, path: Path, shards: int, *parts: Any) -> None:
     """Whole or not at all."""
-    state = {"settings": settings.identity, "shards": shards, "parts": [part.state_dict() for part in parts]}
+    state = {"settings": dict(identity), "shards": shards, "parts": [part.state_dict() for part in parts]}
     unfinished = path.with_suffix(".tmp")
     torch.save(state, unfinished)
     os.replace(unfinished, path)
 
 
-def _restore(settings: Settings, path: Path, resume: bool, *parts: Any) -> int:
+def _restore(identity: Identity, path: Path, resume: bool, *parts: Any) -> int:
     """The number of shards that are learnt; 0 where there is no checkpoint."""
     if not path.exists():
         return 0
     if not resume:
         raise TrainingError(f"{path}: a checkpoint is there already; --resume goes on with it")
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        stored, shards, states = state["settings"], int(state["shards"]), state["parts"]
-    except Exception as error:  # whatever a damaged zip file or a foreign one makes of it
-        raise TrainingError(f"{path}: not a checkpoint of this training ({type(error).__name__})") from None
-    if stored != settings.identity:
-        raise TrainingError(f"{path}: made with {stored}, not with {settings.identity}; choose another --out")
+    stored, shards, states = _checkpoint(path)
+    if stored != identity:
+        raise TrainingError(f"{path}: made with {stored}, not with {dict(identity)}; choose another --out")
     for part, kept in zip(parts, states, strict=True):
         part.load_state_dict(kept)
     return shards
+
+
+def learnt(path: Path, network: Network) -> None:
+    """Give a network the averaged weights of a checkpoint. TrainingError where it is none; OSError as usual."""
+    with path.open("rb"):  # torch's own words on a file that is not there are many
+        pass
+    _, _, states = _checkpoint(path)
+    try:
+        network.load_state_dict(states[1])
+    except (RuntimeError, TypeError, AttributeError, IndexError, KeyError):
+        raise TrainingError(f"{path}: not a checkpoint of this network") from None
+
+
+def _checkpoint(path: Path) -> tuple[Any, int, Any]:
+    """What it was made with, how many shards it has learnt, and the states of network, average and optimizer."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        return state["settings"], int(state["shards"]), state["parts"]
+    except Exception as error:  # whatever a damaged zip file or a foreign one makes of it
+        raise TrainingError(f"{path}: not a checkpoint of this training ({type(error).__name__})") from None
