@@ -158,6 +158,7 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
     closed.add_argument("--examples", type=int, default=500_000, help="frames, each of which is learnt once")
     closed.add_argument("--seed", type=int, default=1, help="of scenes, weights and order")
     closed.add_argument("--jobs", type=int, default=2, help="processes that draw, and threads that learn")
+    closed.add_argument("--depth", action="store_true", help="let it take a depth image as well, where there is one")
     closed.add_argument("--device", default="auto", help="where torch works; auto: a GPU where there is one")
     closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
     closed.add_argument("--resume", action="store_true", help="go on with what is in OUT")
@@ -173,7 +174,8 @@ def _closed(arguments: argparse.Namespace) -> int:
         if error.name not in ("torch", "onnx", "onnxscript"):
             raise
         raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
-    path = train_closed(a.planner, a.out, Settings(a.examples, a.seed, a.jobs, a.device), a.test, a.resume)
+    settings = Settings(a.examples, a.seed, a.jobs, a.device, a.depth)
+    path = train_closed(a.planner, a.out, settings, a.test, a.resume)
     sys.stdout.write(f"{path}\n{a.out / 'closed.md'}\n")
     return 0
 

@@ -31,6 +31,7 @@ MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 3  # shards that each process draws ahead
 TEST_SEED = 1 << 20  # added to the training's
+BLIND = 0.25  # of the frames, whose depth is not known
 
 
 class TrainingError(ValueError):
@@ -40,12 +41,14 @@ class TrainingError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processes that draw,
-    and threads that learn; device: where torch works, "auto" for a GPU where there is one."""
+    and threads that learn; device: where torch works, "auto" for a GPU where there is one; depth: whether the network
+    takes a depth image as well."""
 
     examples: int = 500_000
     seed: int = 1
     jobs: int = 2
     device: str = "auto"
+    depth: bool = False
 
     def __post_init__(self) -> None:
         if self.examples < MIXED * SHARD or self.seed < 0 or self.jobs < 1:
@@ -62,10 +65,11 @@ class Settings:
     @property
     def identity(self) -> dict[str, int]:
         """What a run that goes on must have in common with the one that it goes on with."""
-        return {name: value for name, value in asdict(self).items() if name in ("examples", "seed")}
+        shared = {name: value for name, value in asdict(self).items() if name in ("examples", "seed")}
+        return shared | ({"depth": 1} if self.depth else {})
 
 
-def drawn(seed: int, numbers: range, jobs: int) -> Iterator[Frames]:
+def drawn(seed: int, numbers: range, jobs: int, depth: bool = False) -> Iterator[Frames]:
     """Shards in their order, drawn ahead by so many processes."""
     context = multiprocessing.get_context("spawn")  # a fork would share GL and torch's threads
     waiting: deque[Future[Frames]] = deque()
@@ -74,7 +78,7 @@ def drawn(seed: int, numbers: range, jobs: int) -> Iterator[Frames]:
         try:
             while True:
                 while len(waiting) < AHEAD * jobs and (number := next(rest, None)) is not None:
-                    waiting.append(pool.submit(scenes.shard, seed, number))
+                    waiting.append(pool.submit(scenes.shard, seed, number, depth))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -87,13 +91,13 @@ def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Ne
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.jobs)
     torch.manual_seed(settings.seed)
-    network, average = Network().to(device), Network().to(device)
+    network, average = Network(settings.depth).to(device), Network(settings.depth).to(device)
     average.load_state_dict(network.state_dict())
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     first = _restore(settings, out / "closed.pt", resume, network, average, optimizer)
     steps = settings.shards * SHARD // BATCH
     done = first * SHARD // BATCH
-    source = drawn(settings.seed, range(first, settings.shards), settings.jobs)
+    source = drawn(settings.seed, range(first, settings.shards), settings.jobs, settings.depth)
     with tqdm(total=settings.shards * SHARD, initial=first * SHARD, desc="closed", unit="frame") as bar:
         for number in range(first, settings.shards, MIXED):
             mixed = [next(source) for _ in range(MIXED)]
@@ -103,7 +107,7 @@ def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Ne
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with _half(device):
-                    logits = network(batch["image"], batch["camera"])
+                    logits = network(batch["image"], batch["camera"], batch.get("depth"))
                 wanted = target_shares(batch["kind"], batch["row"], ROW_WIDTH)
                 loss = -(wanted * torch.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
                 optimizer.zero_grad(set_to_none=True)
@@ -121,8 +125,10 @@ def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Ne
 
 
 def _batches(mixed: list[Frames], rng: np.random.Generator, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """Shards shuffled together, each half of the batches seen in a mirror."""
+    """Shards shuffled together, each half of the batches seen in a mirror; of BLIND frames the depth is not known."""
     arrays = {name: [getattr(f, name) for f in mixed] for name in ("image", "camera", "kind", "row")}
+    if any(f.depth is not None for f in mixed):
+        arrays["depth"] = [np.zeros(f.image.shape[:3], np.int16) if f.depth is None else f.depth for f in mixed]
     joined = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in arrays.items()}
     order = torch.from_numpy(rng.permutation(len(joined["kind"])))
     for chosen in order.split(BATCH):
@@ -132,6 +138,11 @@ def _batches(mixed: list[Frames], rng: np.random.Generator, device: torch.device
         if rng.uniform() < 0.5:
             batch["image"] = batch["image"].flip(2)
             batch["kind"], batch["row"] = batch["kind"].flip(1), batch["row"].flip(1)
+            if "depth" in batch:
+                batch["depth"] = batch["depth"].flip(2)
+        if "depth" in batch:
+            known = torch.from_numpy(rng.uniform(size=BATCH) >= BLIND)[:, None, None]
+            batch["depth"] = batch["depth"].float() * 0.001 * known
         yield {name: values.to(device) for name, values in batch.items()}
 
 
