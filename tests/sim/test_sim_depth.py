@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from hybrid_control.geometry.camera import CameraMount
-from hybrid_control.signals import Pose
+from hybrid_control.navigation.bench.map_planner import planner_rates
+from hybrid_control.navigation.drive import Navigator
+from hybrid_control.navigation.episode import Rules
+from hybrid_control.navigation.planner.timed import TimedPlanner
+from hybrid_control.signals import PLANNER_POPULATIONS, Pose, RateVector
 from hybrid_control.sim.depth import StereoDepth
 from hybrid_control.sim.mujoco_import import import_mujoco
 from hybrid_control.sim.robots.jackal import JACKAL
@@ -93,6 +97,30 @@ def test_depths_are_drawn_where_they_are_asked_for_before_the_image_of_the_same_
     assert (one[0].value != other[0].value).any()
     assert one[0].value.dtype == np.float32
     assert one[0].value.shape == (120, 160)
+
+
+class Looker:
+    """Plans straight on, and keeps the depth images that it was given. depths: whether it asks for them."""
+
+    max_rate = 100.0
+
+    def __init__(self, depths):
+        self.depths, self.given = depths, []
+
+    def plan(self, image, odometry, goal, stamp_ns, *, states=False, **more):
+        self.given.append(more.get("depth"))
+        return RateVector(stamp_ns, planner_rates(0.0, 1.0), PLANNER_POPULATIONS)
+
+
+@with_gl
+def test_a_driving_planner_is_given_depths_where_it_asks_for_them():
+    scene, rules = world(boxes=[(2.0, 0.0, 0.5, 0.5, 0.3)]), Rules(duration=0.5)
+    asks, does_not = Looker(True), Looker(False)
+    for source in (asks, does_not):
+        Navigator(TimedPlanner(source), memory=False).run(scene, 0, rules)
+    assert len(asks.given) == len(does_not.given) >= 5
+    assert all(depth.shape == (120, 160) for depth in asks.given)
+    assert does_not.given == [None] * len(does_not.given)
 
 
 @pytest.mark.parametrize("depth", [0.5, 1.0, 2.0, 4.0])
