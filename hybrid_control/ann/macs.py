@@ -33,12 +33,13 @@ class _Node:
 
 
 def multiply_accumulates(
-    path: str | os.PathLike[str], sizes: Mapping[str, Sequence[int]] | None = None
+    path: str | os.PathLike[str], sizes: Mapping[str, Sequence[int]] | None = None, prefix: str = ""
 ) -> int:
     """Of one inference of one example: those of its Conv, Gemm and MatMul nodes, biases not counted.
 
     A product gives each number of its output by as many as the inner axis is long; a convolution by as many as a
-    filter has weights. sizes: as `OnnxModel` takes them. Subgraphs (If, Loop) and other node types are not counted.
+    filter has weights. sizes: as `OnnxModel` takes them. prefix: of the names of the outputs of the nodes that count,
+    all where "". Subgraphs (If, Loop) and other node types are not counted.
     ModelError where the file can't be run, or a shape is not known.
     """
     model = OnnxModel(path, sizes=sizes)
@@ -53,7 +54,7 @@ def multiply_accumulates(
         elif field == INITIALIZER and isinstance(value, bytes):
             name, shape = _initializer(value)
             shapes[name] = shape
-    nodes = [node for node in nodes if node.kind in COUNTED]
+    nodes = [node for node in nodes if node.kind in COUNTED and node.output.startswith(prefix)]
     between = {name for node in nodes for name in (*node.inputs[:2], node.output)} - set(shapes)
     shapes.update(_shapes(content, sorted(between), model, str(path)))
     return sum(_macs(node, shapes) for node in nodes)

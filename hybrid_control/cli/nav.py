@@ -95,7 +95,10 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--states", action="store_true", help="the reflex takes up the planner's initial states (docs/learning.md)")
     add("--model", type=Path, metavar="FILE", help="another planner, an ONNX file (docs/planner.md)")
-    add("--looks", default="plain", help="what the camera sees: plain, varied, night or blurred (docs/navigation.md)")
+    add(
+        "--looks", default="plain",
+        help="what the camera sees: plain, varied, night, blurred, lowered or black (docs/navigation.md)",
+    )
     add("--network", type=Path, metavar="FILE", help="another network of the reflex, a NIR file (docs/reflex.md)")
     add(
         "--fault",

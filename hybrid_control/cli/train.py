@@ -1,4 +1,4 @@
-"""The subcommands `train planner`, `train closed`, `train snn`, `train states` and `planner info`."""
+"""The subcommands of `train` (planner, closed, snn, states) and of `planner` (info, look, int8)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     train.set_defaults(run=_train)
 
     _add_closed(what)
-    planner = subparsers.add_parser("planner", help="look at planner models").add_subparsers(
+    planner = subparsers.add_parser("planner", help="look at planner models, make small ones of them").add_subparsers(
         metavar="WHAT", required=True
     )
     info = planner.add_parser(
@@ -43,6 +43,21 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     info.add_argument("model", type=Path, metavar="FILE.onnx")
     info.set_defaults(run=_info)
+    look = planner.add_parser(
+        "look",
+        help="draw over pictures what a planner says of them",
+        description="Runs a planner on JPEG and PNG files, such as photographs, and writes one sheet of them with what "
+        "it says is closed (red: what no scan shows, blue: what one would) and where it would go with the goal ahead.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    look.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE", help="JPEG or PNG; its middle is looked at")
+    look.add_argument("--model", type=Path, metavar="FILE.onnx", help="a planner; the one that ships where none")
+    look.add_argument("--out", type=Path, required=True, metavar="SHEET", help="a name that ends in .png or .jpg")
+    look.add_argument("--height", type=float, default=0.28, metavar="M", help="of the camera above the ground")
+    look.add_argument("--tilt", type=float, default=4.6, metavar="DEG", help="by which the camera looks down")
+    look.add_argument("--view", type=float, default=90.0, metavar="DEG", help="width of the camera's view")
+    look.set_defaults(run=_look)
+    _add_int8(planner)
 
 
 def _add_snn(what: argparse._SubParsersAction) -> None:
@@ -157,7 +172,7 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
     closed.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder for checkpoint, model and card")
     closed.add_argument("--examples", type=int, default=500_000, help="frames, each of which is learnt once")
     closed.add_argument("--seed", type=int, default=1, help="of scenes, weights and order")
-    closed.add_argument("--jobs", type=int, default=2, help="processes that draw, and threads that learn")
+    closed.add_argument("--jobs", type=int, default=2, help="processor cores: half of them learn, half draw")
     closed.add_argument("--depth", action="store_true", help="let it take a depth image as well, where there is one")
     closed.add_argument("--device", default="auto", help="where torch works; auto: a GPU where there is one")
     closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
@@ -209,6 +224,63 @@ def _train(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
     path = train_planner(Settings(arguments.out, plan, arguments.epochs, arguments.jobs, arguments.resume))
     sys.stdout.write(f"{path}\n{path.with_suffix('.md')}\n")
+    return 0
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from hybrid_control.navigation.planner import contract, images, pictures
+
+    a = arguments
+    if a.out.suffix not in (".png", ".jpg"):
+        raise ValueError(f"--out {a.out}: expected a name that ends in .png or .jpg")
+    mount = pictures.held(a.height, a.tilt, a.view)
+    found = []
+    for file in a.pictures:
+        try:
+            found.append((file.stem, images.decode_compressed(file.read_bytes())))
+        except images.ImageError as error:
+            raise ValueError(f"{file}: {error}") from None
+    pictures.look(a.model or contract.DEFAULT_MODEL, found, mount).save(a.out, quality=85)
+    sys.stdout.write(f"{a.out}\n")
+    return 0
+
+
+def _add_int8(kinds: argparse._SubParsersAction) -> None:
+    int8 = kinds.add_parser(
+        "int8",
+        help="make a model of 8 bits of a planner's",
+        description="Turns weights and activations of a planner into 8 bits (onnxruntime's static quantisation, by "
+        "frames like those of `train closed`), and prints error, time and energy beside the float model's. Needs the "
+        "extras sim and train.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    int8.add_argument("--planner", type=Path, required=True, metavar="IN.onnx", help="a planner")
+    int8.add_argument("--out", type=Path, required=True, metavar="OUT.onnx", help="where the one of 8 bits goes")
+    int8.add_argument("--frames", type=int, default=1000, help="frames that the ranges are taken from")
+    int8.add_argument("--test", type=int, default=3000, help="frames of other scenes that both are tested on")
+    int8.add_argument("--seed", type=int, default=1, help="of the scenes")
+    int8.add_argument("--closed-alone", action="store_true", help="leave headings and speeds as they are")
+    int8.set_defaults(run=_int8)
+
+
+def _int8(arguments: argparse.Namespace) -> int:
+    from hybrid_control.navigation.planner import contract
+
+    a = arguments
+    try:
+        from hybrid_control.navigation.planner.training.closed import int8, scenes
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        raise ValueError("onnx is not installed: pip install '.[sim,train]' in the repository") from None
+    for option, value in (("--frames", a.frames), ("--test", a.test)):
+        if not 100 <= value <= 100_000:
+            raise ValueError(f"{option} {value}: expected 100 .. 100000")
+    depth = contract.load(a.planner)[1].depths
+    int8.quantise(a.planner, a.out, scenes.shard(a.seed, 0, a.frames, depth), a.closed_alone)
+    tested = (scenes.shard(a.seed + scenes.TEST_SEED, k, min(scenes.SHARD, a.test - scenes.SHARD * k), depth)
+              for k in range(-(-a.test // scenes.SHARD)))  # fmt: skip
+    sys.stdout.write(int8.table(int8.compare(a.planner, a.out, tested)) + f"{a.out}\n")
     return 0
 
 

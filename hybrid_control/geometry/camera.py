@@ -77,8 +77,18 @@ class CameraMount:
 
     def down(self, bearing: FloatArray, away: FloatArray) -> FloatArray:
         """Where in the image, from 0 at its upper edge to 1 at its lower, ground so many m from the foot is shown."""
-        ahead = np.asarray(away) * np.cos(bearing)
-        depth = ahead * math.cos(self.pitch) + self.z * math.sin(self.pitch)
+        ahead, depth = self._depth(bearing, away)
         below = self.z * math.cos(self.pitch) - ahead * math.sin(self.pitch)
         half = math.tan(self.hfov / 2) * self.aspect
         return np.asarray((below / np.maximum(depth, 1e-6) / half + 1.0) / 2.0)
+
+    def across(self, bearing: FloatArray, away: FloatArray) -> FloatArray:
+        """The same from 0 at its left edge to 1 at its right; NaN for what lies behind the image."""
+        _, depth = self._depth(bearing, away)
+        right = -np.asarray(away) * np.sin(bearing) / np.where(depth > 1e-6, depth, np.nan)
+        return np.asarray((right / math.tan(self.hfov / 2) + 1.0) / 2.0)
+
+    def _depth(self, bearing: FloatArray, away: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """m over the ground ahead of the foot, and along the camera's axis."""
+        ahead = np.asarray(away) * np.cos(bearing)
+        return ahead, ahead * math.cos(self.pitch) + self.z * math.sin(self.pitch)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid_control.geometry.camera import CameraMount
+from hybrid_control.report.recording import RecordingError
 from hybrid_control.report.run import FloatArray, Run
 from hybrid_control.signals.headings import HEADINGS
 
@@ -36,6 +38,13 @@ class Camera:
             return Camera()
         x, z, pitch, hfov = (float(robot[f"camera_{k}"]) for k in ("x", "z", "pitch", "hfov"))
         return Camera(x, z, pitch, hfov, float(robot.get("width", 0.43)) / 2)
+
+    def mount(self, width: int, height: int) -> CameraMount:
+        """The same over level ground, for pictures of that size; RecordingError where no camera can be so."""
+        try:
+            return CameraMount(self.x, self.z, self.pitch, self.hfov, height / width)
+        except ValueError as error:
+            raise RecordingError(f"run.json: {error}") from None
 
     def focal(self, width: int) -> float:
         """Focal length in pixels of a picture so many pixels wide."""

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid_control.navigation.ground.memory import CELL, in_odometry
+from hybrid_control.report.cells import middles
 from hybrid_control.report.charts import Chart
-from hybrid_control.report.recording import RecordingError
 from hybrid_control.report.run import FloatArray, Run, populations_of
 
-CELL = 0.1  # m, in which what was kept off is drawn
-_BYTES = 4 * 3 * 4  # of a cell in learner/ground: its corners
 _ROW = 74  # pixels of a class
 
 
@@ -70,16 +69,10 @@ def _avoided(run: Run) -> FloatArray:
     topic, s = run.recording.topic("learner/ground"), run.state
     if topic is None or not len(topic) or not len(s):
         return np.empty((0, 2))
-    times, cells, yaw = run.clock.at(topic.received), [np.empty((0, 2))], np.unwrap(s["yaw"])
+    times, cells = run.clock.at(topic.received), [np.empty((0, 2))]
     for t in np.arange(0.0, run.duration, 0.5):
         message = topic.decode(max(0, int(np.searchsorted(times, t, side="right")) - 1))
-        if len(message.data) % _BYTES:
-            raise RecordingError(f"{topic.name}: {len(message.data)} bytes, expected {_BYTES} for each cell")
-        points = np.frombuffer(bytes(message.data), np.float32).reshape(-1, 3)[:, :2].astype(np.float64)
-        at = run.time(message)
-        x, y, a = np.interp(at, s.t, s["x"]), np.interp(at, s.t, s["y"]), np.interp(at, s.t, yaw)
-        c, d = math.cos(a), math.sin(a)
-        cells.append(points.reshape(-1, 4, 2).mean(axis=1) @ np.array([[c, d], [-d, c]]) + (x, y))
+        cells.append(in_odometry(middles(topic, message), s.pose(run.time(message))))
     found = np.concatenate(cells)
     found = np.floor(found[np.isfinite(found).all(axis=1)] / CELL)
     return (np.unique(found, axis=0) + 0.5) * CELL

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_control.report import lesson, replay, timelines
+from hybrid_control.report.closed import Closed
 from hybrid_control.report.run import Run
 from hybrid_control.report.worldmap import WorldMap
 
@@ -140,7 +141,7 @@ _FOOTER = (
 
 def page(run: Run, report: dict[str, Any]) -> str:
     """The whole page as HTML text, with nothing to load from elsewhere."""
-    taught, shown = lesson.lesson(run), replay.moments(run)
+    taught, shown = lesson.lesson(run), replay.moments(run, Closed.of(run))
     world = WorldMap(run, None if taught is None else taught.avoided)
     parts = [
         _header(run, report),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.reflex.modes import name_of
 from hybrid_control.report.camera import Camera, Overlay, overlay, planned_heading
 from hybrid_control.report.charts import element, jpeg_uri
+from hybrid_control.report.closed import Closed, IntArray, Marks, stays
 from hybrid_control.report.run import FloatArray, Frame, Raster, Run, frames
 from hybrid_control.report.worldmap import WorldMap, speed_key
 
@@ -24,7 +25,11 @@ _STALE = 0.5  # s after which the planner's rates are no longer shown
 
 @dataclass(frozen=True)
 class Moment:
-    """What is shown at one time: the camera's picture as a data URI, its size, and everything around it."""
+    """What is shown at one time: the camera's picture as a data URI, its size, and everything around it.
+
+    marks, cells: what the planner said is closed, and the hidden cells that are remembered; None of a planner that says
+    nothing of the kind.
+    """
 
     t: float
     image: str
@@ -34,9 +39,11 @@ class Moment:
     rates: FloatArray
     ring: NDArray[np.int64]
     caption: str
+    marks: Marks | None = None
+    cells: IntArray | None = None
 
 
-def moments(run: Run) -> list[Moment]:
+def moments(run: Run, closed: Closed | None = None) -> list[Moment]:
     """The run at regular times, at those of the camera's pictures where there are any."""
     count = int(min(_FRAMES, max(2, run.duration * 5)))
     times = np.linspace(0.05, max(0.1, run.duration - 0.02), count)
@@ -46,7 +53,12 @@ def moments(run: Run) -> list[Moment]:
     else:
         times = np.array([f.t for f in pictures if f is not None])
     camera, ring = Camera.of(run), next((r for r in run.rasters if r.name == "ring"), None)
-    return [_moment(run, camera, ring, picture, float(t)) for picture, t in zip(pictures, times, strict=True)]
+    shown = [_moment(run, camera, ring, picture, float(t)) for picture, t in zip(pictures, times, strict=True)]
+    return shown if closed is None else [_with_closed(m, closed, camera) for m in shown]
+
+
+def _with_closed(m: Moment, closed: Closed, camera: Camera) -> Moment:
+    return replace(m, marks=closed.marks(camera.mount(*m.size), m.t, *m.size), cells=closed.cells(m.t))
 
 
 def _moment(run: Run, camera: Camera, ring: Raster | None, picture: Frame | None, t: float) -> Moment:
@@ -111,9 +123,11 @@ def data(run: Run, world: WorldMap, shown: list[Moment]) -> dict[str, Any]:
             "ring": m.ring.tolist(),
             "rates": [round(float(r), 1) for r in m.rates],
             "lidar": world.lidar(m.t),
+            **({} if m.marks is None else asdict(m.marks) | {"cells": world.carried(m.t)}),
         }
         for m in shown
     ]
+    remembered = [m.cells for m in shown if m.cells is not None]
     return {
         "duration": round(run.duration, 3),
         "poster": round(run.duration * 0.45, 2),
@@ -122,6 +136,7 @@ def data(run: Run, world: WorldMap, shown: list[Moment]) -> dict[str, Any]:
         "ringMax": max((int(m.ring.max(initial=1)) for m in shown), default=1),
         "ratesMax": float(run.heading_rates.max(initial=1.0)),
         "frames": frames_data,
+        **({"cells": stays(remembered)} if remembered else {}),
         "path": {
             "t": s.t[::step].round(3).tolist(),
             "x": world.x(s["x"][::step]).round(1).tolist(),
@@ -156,21 +171,40 @@ def section(run: Run, world: WorldMap, shown: list[Moment]) -> str:
     """Map, player, camera and ring."""
     width, height = shown[0].size if shown else (160, 120)
     place = f'width="{width}" height="{height}"'
+    closes = any(m.marks is not None for m in shown)
+    laid = element("path", id="cells", class_="cells", d="") if closes else ""
+    on_map = '<span class="key" style="--c:var(--hidden)">hidden, as remembered</span>' if closes else ""
+    over = _marks(Marks(), width, named=True) if closes else ""
     return f"""<section><h2>The way through</h2>
 <p class="about">The true path over the map. Boxes: the robot, once a second.
 Red: what the lidar sees at the moment shown.</p>
 <div class="caption"><span>speed {speed_key(run)}</span><span>dashed: straight line</span>
-<span>dotted: wheel odometry</span></div>
-{world.svg()}
+<span>dotted: wheel odometry</span>{on_map}</div>
+{world.svg(laid)}
 {player(run.duration)}
 <div class="replay"><div><svg class="camera" viewBox="0 0 {width} {height}">
-<image id="image" href="data:," {place} preserveAspectRatio="none"/><path id="strip" class="strip" d=""/>
+<image id="image" href="data:," {place} preserveAspectRatio="none"/>{over}<path id="strip" class="strip" d=""/>
 <polygon id="ribbon" class="ribbon" points=""/><polygon id="beyond" class="beyond" points=""/></svg>
-<p class="caption"><span id="caption"></span></p></div>
+<p class="caption"><span id="caption"></span></p>{_CLOSED_KEY if closes else ""}</div>
 <div>{_RING}<p class="caption"><span class="key" style="--c:var(--planner)">planner's heading rates</span>
 <span class="key" style="--c:var(--ring)">spikes of the reflex's ring, last {_WINDOW * 1e3:.0f} ms</span>
 </p></div></div>
 </section>"""
+
+
+_CLOSED_KEY = """<p class="caption"><span>closed, the taller the surer:</span>
+<span class="key" style="--c:var(--standing)">a scan shows it as well</span>
+<span class="key" style="--c:var(--hidden)">no scan shows it</span><span>dots: hidden, as remembered</span></p>"""
+
+
+def _marks(marks: Marks, width: int, named: bool = False) -> str:
+    """Over a picture so many pixels wide; named: for the page's script to change."""
+    parts = []
+    for name, way in asdict(marks).items():
+        known = {"id": name} if named else {}
+        thick = width / (100 if name == "remembered" else 250)
+        parts.append(element("path", class_=f"over {name}", d=way, stroke_width=thick, **known))
+    return "".join(parts)
 
 
 def film(shown: list[Moment]) -> str:
@@ -185,6 +219,7 @@ def film(shown: list[Moment]) -> str:
         picture = element(
             "svg",
             element("image", href=m.image, width=width, height=height),
+            "" if m.marks is None else _marks(m.marks, width),
             element("path", class_="strip", d=m.drawn.strip),
             element("polygon", class_="ribbon", points=m.drawn.ribbon),
             element("polygon", class_="beyond", points=m.drawn.beyond),
@@ -193,7 +228,8 @@ def film(shown: list[Moment]) -> str:
         )
         words = html.escape(f"{m.t:.1f} s · planner {_degrees(m.heading)}")
         figures.append(f"<figure>{picture}<figcaption>{words}</figcaption></figure>")
+    closes = any(m.marks is not None for m in pictured)
     return f"""<section><h2>What the planner saw, and where it wanted to go</h2>
 <p class="about">Green: the lane of the heading that the planner's population votes for, as wide as the robot.
-Violet: rates of its heading neurons, by the direction each stands for.</p>
+Violet: rates of its heading neurons, by the direction each stands for.</p>{_CLOSED_KEY if closes else ""}
 <div class="film">{"".join(figures)}</div></section>"""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.navigation.planner.images import ImageError, decode
 from hybrid_control.report.recording import Recording, RecordingError, Topic, read
-from hybrid_control.signals import Population, layout
+from hybrid_control.signals import Population, Pose, layout
 
 FloatArray = NDArray[np.float64]
 
@@ -37,6 +37,11 @@ class Series:
     def at(self, t: float) -> int:
         """Index of the newest value at time t; 0 before the first."""
         return max(0, int(np.searchsorted(self.t, t, side="right")) - 1)
+
+    def pose(self, t: float) -> Pose:
+        """x, y and yaw at a time, between two values on the straight line; ValueError for a series without any."""
+        x, y, yaw = (np.interp(t, self.t, values) for values in (self["x"], self["y"], np.unwrap(self["yaw"])))
+        return Pose(float(x), float(y), float(yaw))
 
     def cut(self, end: float) -> tuple[Series, NDArray[np.bool_]]:
         """What lies within 0 .. end, and which values that are."""

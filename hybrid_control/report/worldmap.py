@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.navigation.ground.memory import CELL
 from hybrid_control.report.charts import element, nice_ticks, number, speed_colour
-from hybrid_control.report.lesson import CELL
 from hybrid_control.report.measures import GOAL_REACHED
 from hybrid_control.report.run import FloatArray, Obstacle, Run
 
@@ -59,15 +59,18 @@ class WorldMap:
         """A polyline's points."""
         return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(self.x(x), self.y(y), strict=True))
 
-    def pose(self, t: float) -> tuple[float, float, float]:
-        """The true pose at a time, between two states on the straight line: x, y in m, yaw in rad."""
-        s = self.run.state
-        yaw = np.unwrap(s["yaw"])
-        return (
-            float(np.interp(t, s.t, s["x"])),
-            float(np.interp(t, s.t, s["y"])),
-            float(np.interp(t, s.t, yaw)),
-        )
+    def carried(self, t: float) -> str:
+        """Where cells of the odometry's frame lie on the map, as an SVG matrix, so that at a time the robot is where it
+        is; "" where odometry or truth is not known. What odometry is off by moves them, not the robot."""
+        run, side = self.run, CELL * self.scale
+        if not len(run.state) or not len(run.odometry):
+            return ""
+        true, believed = run.state.pose(t), run.odometry.pose(t)
+        turn = true.yaw - believed.yaw
+        c, s = math.cos(turn), math.sin(turn)
+        x = self.x(true.x - c * believed.x + s * believed.y)
+        y = self.y(true.y - s * believed.x - c * believed.y)
+        return f"matrix({side * c:.4f} {-side * s:.4f} {-side * s:.4f} {-side * c:.4f} {x:.1f} {y:.1f})"
 
     def lidar(self, t: float) -> list[float]:
         """Where the newest scan's beams met something, as x, y, x, y ... on the map; from the true pose."""
@@ -78,17 +81,18 @@ class WorldMap:
         ranges = np.asarray(scan.ranges, dtype=float)
         good = np.isfinite(ranges) & (ranges >= scan.range_min) & (ranges <= scan.range_max)
         beams = np.flatnonzero(good)[:: max(1, ranges.size // _LIDAR_POINTS)]
-        x0, y0, yaw = self.pose(run.time(scan))
-        angles = scan.angle_min + scan.angle_increment * beams + yaw
-        x = self.x(x0 + ranges[beams] * np.cos(angles))
-        y = self.y(y0 + ranges[beams] * np.sin(angles))
+        place = run.state.pose(run.time(scan))
+        angles = scan.angle_min + scan.angle_increment * beams + place.yaw
+        x = self.x(place.x + ranges[beams] * np.cos(angles))
+        y = self.y(place.y + ranges[beams] * np.sin(angles))
         inside = (x > self.left) & (x < self.width - self.left) & (y > 0) & (y < self.height)
         return [round(float(v), 1) for v in np.column_stack([x[inside], y[inside]]).ravel()]
 
-    def svg(self) -> str:
-        """The finished drawing, with the robot and the lidar's points for the replay to move."""
+    def svg(self, laid: str = "") -> str:
+        """The finished drawing, with the robot and the lidar's points for the replay to move; laid: markup that lies
+        on the ground, under the path."""
         shapes = sorted(self.run.obstacles, key=lambda o: o.kind != "patch")  # ground lies below what stands on it
-        parts = [*self._ground(), *(self._shape(o) for o in shapes), *self._kept_off(), *self._goal()]
+        parts = [*self._ground(), *(self._shape(o) for o in shapes), *self._kept_off(), laid, *self._goal()]
         parts += [*self._path(), *self._contact()]
         w, h = self.run.outline[0] * self.scale, self.run.outline[1] * self.scale
         body = element("rect", x=-w / 2, y=-h / 2, width=w, height=h, rx=4)
@@ -152,9 +156,10 @@ class WorldMap:
         touched = np.flatnonzero(self.run.state["contacts"] > 0)
         if not touched.size:
             return []
-        x, y, _ = self.pose(float(self.run.state.t[touched[0]]))
+        place = self.run.state.pose(float(self.run.state.t[touched[0]]))
+        at = {"cx": self.x(place.x), "cy": self.y(place.y)}
         tip = element("title", "first contact")
-        return [element("circle", tip, class_="contact", cx=self.x(x), cy=self.y(y), r=0.45 * self.scale)]
+        return [element("circle", tip, class_="contact", r=0.45 * self.scale, **at)]
 
     def _goal(self) -> list[str]:
         if self.run.goal is None:

@@ -32,6 +32,20 @@ def test_a_pitched_camera_looks_down_by_its_pitch():
     assert pitched.ground(np.array(0.5), np.array(1.0))[0] == pytest.approx(1.0 / math.tan(math.radians(75)))
 
 
+def test_ground_is_shown_where_the_image_shows_that_ground_and_what_is_behind_the_image_nowhere():
+    # 1 m ahead of a level camera half a metre up: tan = 0.5, a third of the image's height (0.75) below the horizon
+    assert LEVEL.across(np.array(0.0), np.array(1.0)) == pytest.approx(0.5)
+    assert LEVEL.down(np.array(0.0), np.array(1.0)) == pytest.approx(0.5 + 0.5 / 0.75 / 2)
+    assert LEVEL.across(np.radians([45.0, -45.0]), np.ones(2)) == pytest.approx([0.0, 1.0])
+    assert np.isnan(LEVEL.across(np.array(math.pi), np.array(1.0)))
+    pitched = CameraMount(0.1, 0.3, 0.2, 1.4, 0.75)
+    across, down = (grid.ravel() for grid in np.meshgrid(np.linspace(0.0, 1.0, 5), np.linspace(0.6, 1.0, 5)))
+    x, y = pitched.ground(across, down).T
+    bearing, away = np.arctan2(y, x - pitched.x), np.hypot(x - pitched.x, y)
+    assert pitched.across(bearing, away) == pytest.approx(across)
+    assert pitched.down(bearing, away) == pytest.approx(down)
+
+
 def test_a_view_holds_the_cells_whose_four_places_are_all_within_reach():
     view = GroundView.of(LEVEL, (12, 16), 2.0)
     assert len(view.rows) == len(view.columns) == len(view.points)

@@ -19,7 +19,7 @@ HOUSE = {
     "backends, files",
     "bench": "report, bringup, cosim, learning, colanet, ann, navigation, firmware_bridge, sim, snn, signals, "
     "realtime, backends, files",
-    "report": "navigation, cosim, signals, files",
+    "report": "navigation, cosim, signals, geometry, files",
     "bringup": "navigation, sim, parameters, backends, files",
     "navigation": "learning, cosim, colanet, ann, sim, snn, signals, geometry, realtime, parameters, backends, files",
     "cosim": "ann, sim, snn, signals, realtime, files",

@@ -9,6 +9,7 @@ from onnx import TensorProto
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.planner.contract import ContractError, PlannerError
+from hybrid_control.signals import StateVector, layout
 
 U8, F32, F64 = TensorProto.UINT8, TensorProto.FLOAT, TensorProto.DOUBLE
 GOOD = {contract.KEY_VERSION: "1", contract.KEY_MAX_RATE: "200", contract.KEY_GOAL_CAP: "10"}
@@ -103,6 +104,26 @@ def test_a_model_of_contract_2_says_which_directions_are_closed(make_model):
     assert said == pytest.approx(closed(2, 0.75)[0])
     seen = ClosedDirections(7, said).seen
     assert (seen.sum(), seen[30], seen[29]) == (12, True, False)
+
+
+def test_closed_directions_are_the_same_after_a_way_as_states():
+    said = ClosedDirections(7, closed(2, 0.75)[0])
+    back = ClosedDirections.of(said.states())
+    assert (back.stamp_ns, back.rows.tolist()) == (7, said.rows.tolist())
+    assert said.states().of("hidden")[36] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        (StateVector(0, np.zeros(72), layout(ring=72)), "populations ring of 72, expected standing of 72, standing_at"),
+        (ClosedDirections(0, closed(0, 1.5)[0]).states(), "a confidence above 1"),
+        (ClosedDirections(0, closed(3, -0.1)[0]).states(), "a distance below 0 m"),
+    ],
+)
+def test_states_that_are_no_closed_directions_are_refused_in_one_line(states, message):
+    with pytest.raises(ValueError, match=message):
+        ClosedDirections.of(states)
 
 
 def test_a_model_of_contract_1_closes_nothing_whatever_its_outputs_are_called(make_model):

@@ -39,6 +39,7 @@ _TOP = {
     "hybrid_control_msgs/msg/SimState": (_MSG / "SimState.msg").read_text(),
     "hybrid_control_msgs/msg/ReflexStatus": (_MSG / "ReflexStatus.msg").read_text(),
     "hybrid_control_msgs/msg/RateVector": (_MSG / "RateVector.msg").read_text(),
+    "hybrid_control_msgs/msg/StateVector": (_MSG / "StateVector.msg").read_text(),
     "hybrid_control_msgs/msg/SpikeTrain": (_MSG / "SpikeTrain.msg").read_text(),
     "geometry_msgs/msg/TwistStamped": "std_msgs/Header header\ngeometry_msgs/Twist twist",
     "geometry_msgs/msg/PoseStamped": "std_msgs/Header header\ngeometry_msgs/Pose pose",

@@ -97,7 +97,8 @@ def test_map_shows_scans_where_the_obstacles_are(tmp_path):
     run = load(synthetic.straight_run(tmp_path))
     world = WorldMap(run)
     # half way between the states at 3.0 and 3.1 s
-    assert world.pose(3.05) == pytest.approx((3.05, 0.0, 0.0))
+    place = run.state.pose(3.05)
+    assert (place.x, place.y, place.yaw) == pytest.approx((3.05, 0.0, 0.0))
     x, y = np.array(world.lidar(3.051)).reshape(-1, 2).T
     # each beam measured 2 m from where the robot was at the scan's stamp, 3.05 s
     metres = np.hypot(x - world.x(3.05), y - world.y(0.0)) / world.scale

@@ -13,14 +13,21 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from hybrid_control_ros import convert, qos
-from hybrid_control_ros.convert import RateVectorMessage
+from hybrid_control_ros.convert import RateVectorMessage, StateVectorMessage
 from hybrid_control_ros.planner import PlannerNode
 from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.parameter import Parameter
 from ros_models import write_model
 from sensor_msgs.msg import Image, LaserScan, PointCloud2
 
-from hybrid_control.navigation.planner.closed import HIDDEN, HIDDEN_AT, STANDING, STANDING_AT, UNSEEN
+from hybrid_control.navigation.planner.closed import (
+    HIDDEN,
+    HIDDEN_AT,
+    STANDING,
+    STANDING_AT,
+    UNSEEN,
+    ClosedDirections,
+)
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.sim.robots.jackal import JACKAL
@@ -52,6 +59,7 @@ class Bench:
         self.rates = graph.collect(RateVectorMessage, "planner/rates", qos.STREAM)
         self.closed = graph.collect(RateVectorMessage, "planner/closed", qos.STREAM)
         self.hidden = graph.collect(PointCloud2, "planner/hidden", qos.SENSOR)
+        self.directions = graph.collect(StateVectorMessage, "planner/directions", qos.STREAM)
         assert self.node.start()
         self.camera = graph.publisher(Image, "camera/image_raw")
         self.odom = graph.publisher(OdometryMessage, "odom")
@@ -139,6 +147,17 @@ def test_ros_planner_says_what_it_saw_hidden_by_the_second_look_goal_or_not(grap
     assert convert.rate_vector(bench.rates[-1].message).rates.sum() == 360.0
 
 
+def test_ros_planner_says_of_each_image_what_its_model_said_is_closed(graph, closing):
+    bench = Bench(graph, closing)
+    bench.look(2, ranges=np.inf)  # whatever a scan says of it
+    graph.until(lambda: len(bench.directions) == 2)
+    said = [ClosedDirections.of(convert.state_vector(m.message)) for m in bench.directions]
+    assert (said[1].rows[HIDDEN][RIGHT] == np.float32(0.9)).all()
+    assert (said[1].rows[STANDING_AT][LEFT] == 1.0).all()
+    assert (said[1].seen == IN_VIEW).all()
+    assert 0 < said[0].stamp_ns < said[1].stamp_ns == bench.node._newest_ns
+
+
 def test_ros_planner_is_silent_about_the_hidden_while_its_camera_shows_nothing_and_keeps_it_in_mind(graph, closing):
     bench = Bench(graph, closing, image_timeout=0.4)
     bench.look(3)
@@ -201,7 +220,7 @@ def test_ros_planner_enters_what_it_saw_hidden_into_the_memory_of_the_way(graph,
 
 def test_ros_planner_of_contract_1_says_and_takes_nothing_of_it(graph, model_file):
     bench = Bench(graph, model_file, route_memory=False)
-    for topic in ("planner/hidden", "planner/closed"):
+    for topic in ("planner/hidden", "planner/closed", "planner/directions"):
         assert bench.node.count_publishers(topic) == 0
     assert bench.node.count_subscribers("scan") == 0
     bench.stand()

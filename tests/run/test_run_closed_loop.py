@@ -1,6 +1,7 @@
 """The whole system as a person starts it: real processes, DDS, physics, and what must hold when something breaks."""
 
 import json
+import math
 import re
 import resource
 import signal
@@ -20,10 +21,16 @@ pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not buil
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from ros_graph import takes_signals
+from ros_models import write_model
 
 from hybrid_control.cli import main
+from hybrid_control.navigation.ground.memory import CELL, near
+from hybrid_control.navigation.planner.closed import HIDDEN, HIDDEN_AT, STANDING, STANDING_AT, UNSEEN
 from hybrid_control.navigation.reflex.modes import Mode
+from hybrid_control.report.camera import Camera
+from hybrid_control.report.closed import Closed
 from hybrid_control.report.run import Run, load
+from hybrid_control.signals.headings import HEADINGS, SECTORS
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,3 +245,44 @@ def test_run_whose_scans_come_in_another_frame_says_so_in_the_terminal_the_statu
     assert why in result.run().reasons
     # and what the planner waits for: pictures of another kind
     assert [event for event in result.report["events"] if "/camera/image_raw" in event["text"]]
+
+
+def test_run_with_a_planner_of_contract_2_is_recorded_and_its_report_shows_what_is_closed(tmp_path):
+    # a kerb on the right, always 1 m before the camera's foot, of which the model is sure by 0.8
+    rows, right = np.zeros((4, SECTORS)), (HEADINGS > -0.7) & (HEADINGS < -0.3)
+    rows[np.ix_([STANDING, HIDDEN], np.abs(HEADINGS) > math.pi / 4)] = UNSEEN
+    rows[[STANDING_AT, HIDDEN_AT]] = 4.0
+    rows[HIDDEN, right], rows[HIDDEN_AT, right] = 0.8, 1.0
+    write_model(tmp_path / "closing.onnx", closed=rows)
+    result = sim(tmp_path / "out", "--world", "open", "--duration", "3", "--model", str(tmp_path / "closing.onnx"))
+    assert {"/planner/directions", "/planner/hidden", "/planner/closed"} <= set(result.report["topics"])
+
+    run = result.run()
+    closed = Closed.of(run)
+    assert closed is not None
+    images = stamps(run, "camera/image_raw")
+    answers = stamps(run, "planner/directions")
+    assert np.isin(answers.round(6), images.round(6)).mean() > 0.9  # each is of an image that was recorded
+    t = float(answers[(answers > 0.0) & (answers < run.duration)][2])
+    said = closed.said(t)
+    assert said is not None
+    assert said.rows == pytest.approx(rows)
+    # the row of ground 1 m away, by the camera that run.json has; the bar is 0.8 tenths of 120 pixels high
+    mount = Camera.of(run).mount(160, 120)
+    bars = closed.marks(mount, t, 160, 120).hidden
+    left_sides = HEADINGS[right] + math.pi / SECTORS
+    wanted = mount.down(left_sides, np.ones(left_sides.size)) * 120
+    assert [float(y) for y in re.findall(r"M[\d.]+ ([\d.]+)L", bars)] == pytest.approx(wanted, abs=0.1)
+    assert bars.count("v-9.6L") == left_sides.size
+    # what is remembered lies behind that edge, from the odometry's place of that time
+    first = next(t for t in answers if t > 0.0 and len(closed.cells(t)))
+    x, y = near((closed.cells(first) + 0.5) * CELL, run.odometry.pose(first)).T
+    assert y.max() < 0.0
+    assert 0.8 < np.hypot(x - mount.x, y).min() < np.hypot(x - mount.x, y).max() < 1.5
+
+    page = (result.folder / "report.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert data["cells"]
+    assert sum(bool(frame["hidden"]) for frame in data["frames"]) > len(data["frames"]) / 2
+    assert any(frame["remembered"] for frame in data["frames"])
+    assert not any(frame["standing"] for frame in data["frames"])

@@ -16,7 +16,7 @@ import numpy as np
 from hybrid_control.navigation.bench.compiled import CompiledRunner
 from hybrid_control.navigation.bench.faults import FAULTS, PICTURE_FAULTS, delay, planner_fault
 from hybrid_control.navigation.bench.impact import impact
-from hybrid_control.navigation.bench.looks import LOOKS, PLAIN, appearance_of
+from hybrid_control.navigation.bench.looks import LOOKS, PLAIN, appearance_of, mounted
 from hybrid_control.navigation.bench.map_planner import MapPlanner, way_field
 from hybrid_control.navigation.bench.policies import find_policy, make_driver
 from hybrid_control.navigation.bench.rules import rules, score
@@ -114,10 +114,10 @@ class Harness:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        judged, robot = rules(setup.rules, setup.max_speed), vehicle(setup.robot)
-        self.rules = judged.for_robot(robot)
+        robot = mounted(setup.looks, vehicle(setup.robot))
+        self.rules = rules(setup.rules, setup.max_speed).for_robot(robot)
         if setup.duration is not None:
-            self.rules = dataclasses.replace(judged, duration=setup.duration)
+            self.rules = dataclasses.replace(self.rules, duration=setup.duration)
         self.robot: Vehicle = self.rules.robot(robot)
         self.told = self.rules.told(self.robot)  # the same, as who drives it knows it
         self._drivers: dict[str, Driver] = {}

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_control.signals import StateVector, layout
 from hybrid_control.signals.headings import SECTORS
 from hybrid_control.signals.spikes import Float32Array
 
 STANDING, STANDING_AT, HIDDEN, HIDDEN_AT = range(4)
 UNSEEN = -1.0
+POPULATIONS = layout(standing=SECTORS, standing_at=SECTORS, hidden=SECTORS, hidden_at=SECTORS)  # of the rows, as states
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +35,22 @@ class ClosedDirections:
         if rows.shape != (4, SECTORS):
             raise ValueError(f"closed: rows of shape {rows.shape}, expected (4, {SECTORS})")
         object.__setattr__(self, "rows", rows)
+
+    @classmethod
+    def of(cls, states: StateVector) -> ClosedDirections:
+        """Of its rows as states; ValueError for those of other populations, or what no planner may say."""
+        if states.populations != POPULATIONS:
+            found = ", ".join(f"{p.name} of {p.size}" for p in states.populations)
+            wanted = ", ".join(f"{p.name} of {p.size}" for p in POPULATIONS)
+            raise ValueError(f"closed: populations {found}, expected {wanted}")
+        rows = states.values.reshape(-1, SECTORS)
+        if (rows[[STANDING, HIDDEN]] > 1.01).any() or (rows[[STANDING_AT, HIDDEN_AT]] < 0.0).any():
+            raise ValueError("closed: a confidence above 1, or a distance below 0 m")
+        return cls(states.stamp_ns, rows)
+
+    def states(self) -> StateVector:
+        """Its rows as states, a population each."""
+        return StateVector(self.stamp_ns, self.rows.reshape(-1), POPULATIONS)
 
     @property
     def seen(self) -> NDArray[np.bool_]:

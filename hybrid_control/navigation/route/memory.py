@@ -18,7 +18,7 @@ from hybrid_control.navigation.route.align import align, foreseen, normals, sett
 from hybrid_control.navigation.route.front import Disc
 from hybrid_control.navigation.route.grid import Grid
 from hybrid_control.navigation.route.held import Held
-from hybrid_control.navigation.route.way import Found, Way, point_ahead, room_at
+from hybrid_control.navigation.route.way import Found, Way, aim, point_ahead, room_at
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, Twist
 from hybrid_control.signals.headings import wrapped
 
@@ -27,6 +27,7 @@ ALIGN_NS = 90_000_000  # least time between two scans that are laid over the gri
 LOOKAHEAD = 1.5  # m
 AHEAD = 3.0  # m, how far away the point is put at most
 AROUND = 1.0  # m around that in which the way is known
+AT = 0.15  # m from its end where a way ends beside the goal
 NEAREST = 0.4  # m, and at least: a point that is reached is stopped at
 BARS = 0.35, 1.5  # m of the way ahead, from and to where what holds the robot is taken to be
 CELLS = 5.0  # on half the robot's width
@@ -142,8 +143,9 @@ class RouteMemory:
         """The point to drive to, in the odometry's frame: the farthest within AHEAD m of the way that lies in
         sight, with as much room beside the straight line as beside the way, and NEAREST m at least, or the goal.
 
-        The goal where it is nearer than LOOKAHEAD with nothing between. None where there is no way, which `blocked`
-        says, and until the first way is found.
+        The goal where it is nearer than LOOKAHEAD with nothing between; where something stands on it, the way ends at
+        the nearest place beside it. None where there is no way, or it ends here, which `blocked` says, and until the
+        first way is found.
         """
         place = self.place(pose)
         distance = self.distance(pose)
@@ -152,6 +154,10 @@ class RouteMemory:
             return None
         if distance < LOOKAHEAD and self._in_sight(field, place):
             return Goal(stamp_ns, *self._to_odometry(self.goal.x, self.goal.y))
+        ends = self._way.goal if self._way is not None else (self.goal.x, self.goal.y)
+        if ends != (self.goal.x, self.goal.y) and math.dist(ends, (place.x, place.y)) < AT:
+            self.blocked = True  # no nearer to it
+            return None
         path = field.path(place.x, place.y, AHEAD)
         if len(path) < 2:
             return None
@@ -174,9 +180,11 @@ class RouteMemory:
     def _seek(self, place: Pose, stamp_ns: int) -> GeodesicField | None:
         """The distances of the way that was found last, after the search has gone on; None where there is none."""
         room = self.grid.clear()
-        if self._way is None or self._way.clear is not room:
-            goal, field = (self.goal.x, self.goal.y), self.grid.take_field()
-            self._way = Way(room, self.grid.frame, goal, self._disc, field)
+        goal = self.goal.x, self.goal.y
+        before = self._way.goal if self._way is not None else goal
+        end = aim(room, self.grid.frame, self._disc.least, goal, before)
+        if self._way is None or self._way.clear is not room or end != before:
+            self._way = Way(room, self.grid.frame, end, self._disc, self.grid.take_field())
         self._way.touch(*self.grid.changes())
         found = self._way.go_on(place.x, place.y)
         if found is not Found.NOT_YET:

@@ -24,6 +24,7 @@ ESCAPE_COST = 5.0  # of a metre where the robot does not fit
 ESCAPE = 2.0  # m around the robot in which the way leads out from there
 CELLS_AT_ONCE = 120_000  # that a search forgets, begins at anew or reaches between two answers
 FIRST_TOUCH = 10  # cells that one at which a front begins counts as: much memory is touched there for the first time
+BESIDE = 0.5  # m from a goal on which something stands, within which a way to it may end
 SLACK = 0.25  # of the room beyond the least, see `farthest_in_sight`
 
 
@@ -47,6 +48,23 @@ def nearest_fit(clear: Room, row: int, column: int, least: float, span: int) -> 
             if clear[i, j] >= least and away < best:
                 best, found = away, (i, j)
     return found
+
+
+def aim(
+    clear: Room, frame: tuple[float, float, float], least: float, goal: tuple[float, float], before: tuple[float, float]
+) -> tuple[float, float]:
+    """Where a way to a goal is to lead, m: to the goal; or, where a disc of `least` m does not fit there, to where it
+    led before; or to the nearest place within BESIDE m where it does. The goal again where there is none."""
+    x0, y0, cell = frame
+    rows, columns = clear.shape
+    row, column = math.floor((goal[1] - y0) / cell), math.floor((goal[0] - x0) / cell)
+    if not (0 <= row < rows and 0 <= column < columns) or clear[row, column] >= least:
+        return goal
+    i, j = math.floor((before[1] - y0) / cell), math.floor((before[0] - x0) / cell)
+    if 0 <= i < rows and 0 <= j < columns and clear[i, j] >= least:
+        return before
+    i, j = nearest_fit(clear, row, column, least, int(BESIDE / cell))
+    return goal if (i, j) == (row, column) else (x0 + (j + 0.5) * cell, y0 + (i + 0.5) * cell)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -134,6 +152,11 @@ class Way:
     def clear(self) -> Room:
         """The room that it goes by."""
         return self._front.clear
+
+    @property
+    def goal(self) -> tuple[float, float]:
+        """Where it leads to, m."""
+        return self._front.goal
 
     @property
     def _span(self) -> int:

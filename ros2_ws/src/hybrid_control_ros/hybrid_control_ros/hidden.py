@@ -1,4 +1,5 @@
-"""What a planner of contract 2 saw hidden, for the planner node: planner/hidden and planner/closed out."""
+"""What a planner of contract 2 saw hidden, for the planner node: planner/hidden, planner/closed and
+planner/directions out."""
 
 from __future__ import annotations
 
@@ -12,11 +13,12 @@ from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.ground.hidden import CLOSED, HiddenMemory
 from hybrid_control.navigation.ground.trust import LEAST, Trust, read_trust
 from hybrid_control.navigation.ground.watch import Watch
+from hybrid_control.navigation.planner.states import Plan
 from hybrid_control.navigation.reflex.evasion import outline_of
 from hybrid_control.parameters import Value
 from hybrid_control.signals import Odometry, RangeScan, RateVector
 from hybrid_control_ros import convert, qos
-from hybrid_control_ros.convert import RateVectorMessage
+from hybrid_control_ros.convert import RateVectorMessage, StateVectorMessage
 from hybrid_control_ros.node import ManagedNode
 
 
@@ -50,6 +52,7 @@ class Hidden:
         self._watch = Watch(mount, lidar, outline_of(settings), memory, trust)
         self._cloud = node.talk(PointCloud2, "planner/hidden", qos.SENSOR)
         self._rates = node.talk(RateVectorMessage, "planner/closed", qos.STREAM)
+        self._said = node.talk(StateVectorMessage, "planner/directions", qos.STREAM)
         # as the lidar gave it: what is taught of the ground is not in it
         node.take(LaserScan, "scan", self._on_scan, qos.SENSOR, sole=True)
         node.every(1.0 / node.value("hidden_rate"), self._tell)
@@ -81,6 +84,8 @@ class Hidden:
         watch = self._watch
         if watch is None:
             return rates
+        if isinstance(rates, Plan) and rates.closed is not None:
+            self._said.publish(convert.state_vector_message(rates.closed.states()))
         counts = watch.plan(rates)
         self._seen_ns = rates.stamp_ns
         place = watch.place

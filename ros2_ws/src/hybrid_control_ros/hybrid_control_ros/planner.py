@@ -1,5 +1,5 @@
 """The planner node: camera, depth, scan, odometry and goal in, planner/rates, planner/state and planner/waypoint out;
-of a planner of contract 2 also planner/hidden and planner/closed."""
+of a planner of contract 2 also planner/hidden, planner/closed and planner/directions."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.depths import UNKNOWN
+from hybrid_control.navigation.planner.training.closed.int8 import PREFIX
 from hybrid_control.navigation.planner.training.closed.labels import HEIGHT, WIDTH
 from hybrid_control.navigation.planner.training.closed.network import Closed
 from hybrid_control.sim.robots.jackal import JACKAL
 
 OPSET = 18
-PREFIX = "closed_"  # of the names of its values
 LARGEST_FILE = 3_000_000  # bytes
 TYPICAL = np.array([[JACKAL.camera_z, JACKAL.camera_pitch, JACKAL.camera_hfov]], np.float32)
 """The camera that a file takes where nobody names one."""

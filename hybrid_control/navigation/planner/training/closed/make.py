@@ -15,10 +15,9 @@ from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.training.closed import evaluation
 from hybrid_control.navigation.planner.training.closed.export import export
 from hybrid_control.navigation.planner.training.closed.network import Closed
-from hybrid_control.navigation.planner.training.closed.scenes import SHARD
+from hybrid_control.navigation.planner.training.closed.scenes import SHARD, TEST_SEED
 from hybrid_control.navigation.planner.training.closed.train import (
     BLIND,
-    TEST_SEED,
     Settings,
     TrainingError,
     drawn,

@@ -28,6 +28,7 @@ from hybrid_control.sim.worlds.patch import FORBIDDEN, PERMITTED
 
 SHARD = 500  # frames
 FRAMES = 20  # of each world
+TEST_SEED = 1 << 20  # added to the training's
 SEEDS = 1 << 40  # worlds of generators are drawn from here on, far from where a benchmark's are
 ORDINARY = ("default", "field", "forest", "rooms", "corridor", "crossing", "arena", "open", "gaps")
 UNSEEN = ("low", "overhangs", "glass", "wires", "holes", "forbidden")
@@ -54,7 +55,7 @@ class Frames:
         return len(self.image)
 
 
-def shard(seed: int, number: int, depth: bool = False, frames: int = SHARD) -> Frames:
+def shard(seed: int, number: int, frames: int = SHARD, depth: bool = False) -> Frames:
     """Frames of one shard. seed: of the training or the test; depth: whether depth images are drawn, which changes
     nothing else."""
     rows: list[tuple[NDArray, ...]] = []

@@ -30,7 +30,6 @@ ROW_WIDTH = 1.0  # rows, of the bell that is taught
 MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 3  # shards that each process draws ahead
-TEST_SEED = 1 << 20  # added to the training's
 BLIND = 0.25  # of the frames, whose depth is not known
 
 
@@ -40,9 +39,9 @@ class TrainingError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processes that draw,
-    and threads that learn; device: where torch works, "auto" for a GPU where there is one; depth: whether the network
-    takes a depth image as well."""
+    """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processor cores, half of
+    which learn and half draw; device: where torch works, "auto" for a GPU where there is one; depth: whether the
+    network takes a depth image as well."""
 
     examples: int = 500_000
     seed: int = 1
@@ -56,6 +55,12 @@ class Settings:
                 f"examples {self.examples} must be {MIXED * SHARD} or more, seed {self.seed} 0 or more, "
                 f"jobs {self.jobs} 1 or more"
             )
+
+    @property
+    def learners(self) -> int:
+        """Threads that learn. More of them than cores are free wait for one another, spinning: two beside two processes
+        that draw, on two cores, were 58 frames a second for 160."""
+        return max(1, self.jobs // 2)
 
     @property
     def shards(self) -> int:
@@ -78,7 +83,7 @@ def drawn(seed: int, numbers: range, jobs: int, depth: bool = False) -> Iterator
         try:
             while True:
                 while len(waiting) < AHEAD * jobs and (number := next(rest, None)) is not None:
-                    waiting.append(pool.submit(scenes.shard, seed, number, depth))
+                    waiting.append(pool.submit(scenes.shard, seed, number, depth=depth))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -89,7 +94,7 @@ def drawn(seed: int, numbers: range, jobs: int, depth: bool = False) -> Iterator
 def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Network:
     """Learn settings.examples frames; out/closed.pt is kept every KEEP shards. The network of averaged weights."""
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(settings.jobs)
+    torch.set_num_threads(settings.learners)
     torch.manual_seed(settings.seed)
     network, average = Network(settings.depth).to(device), Network(settings.depth).to(device)
     average.load_state_dict(network.state_dict())
@@ -97,7 +102,8 @@ def fit(settings: Settings, device: torch.device, out: Path, resume: bool) -> Ne
     first = _restore(settings, out / "closed.pt", resume, network, average, optimizer)
     steps = settings.shards * SHARD // BATCH
     done = first * SHARD // BATCH
-    source = drawn(settings.seed, range(first, settings.shards), settings.jobs, settings.depth)
+    drawers = max(1, settings.jobs - settings.learners)
+    source = drawn(settings.seed, range(first, settings.shards), drawers, settings.depth)
     with tqdm(total=settings.shards * SHARD, initial=first * SHARD, desc="closed", unit="frame") as bar:
         for number in range(first, settings.shards, MIXED):
             mixed = [next(source) for _ in range(MIXED)]
