@@ -35,6 +35,7 @@ from hybrid_control.navigation.ground.classes import read_effects
 from hybrid_control.parameters import ParameterError, Value, check_all
 
 if TYPE_CHECKING:
+    from hybrid_control.navigation.planner.contract import ModelInfo
     from hybrid_control.sim.robots.vehicle import Vehicle
 
 _GROUND_TIMEOUT = 0.5  # s, of what the reflex knows of the ground
@@ -135,7 +136,7 @@ class Builder:
             "rate_to_spike_node": seed,
             "reflex_node": reflex,
         }
-        learner, hidden = self.arguments.get("learner", ""), self._sees_hidden(over["planner_node"])
+        learner, hidden = self.arguments.get("learner", ""), self._sees_hidden()
         sources = [topic for topic, there in (("planner/hidden", hidden), ("learner/ground", learner)) if there]
         if sources:
             over["reflex_node"]["sensors"] = self._sensors(sources)
@@ -159,19 +160,23 @@ class Builder:
             kept["learner_node"] = bool(programs[-2].nodes["learner_node"]["memory_file"])
         return [replace(p, restart=kept.get(p.name, p.restart)) for p in programs]
 
-    def _sees_hidden(self, over: Mapping[str, Value]) -> bool:
+    def _sees_hidden(self) -> bool:
         """Whether the planner says which directions are closed, and the reflex of such a graph is to see by it."""
         robot = self._simulated()
         if "learner" not in self.arguments or (robot is not None and robot.vertical is not None):
             return False  # the camera of what flies has no place above the ground
+        model = self.planner()
+        return model is not None and model.version >= 2
+
+    def planner(self) -> ModelInfo | None:
+        """What the planner's file says about itself; None where it is none, which the node says in its own words."""
         from hybrid_control.navigation.planner import contract
 
-        file = self.values("planner_node", **over)["model_file"]
+        file = self.values("planner_node", **self.arguments.file("model_file"))["model_file"]
         try:
-            _, model = contract.load(contract.named(str(file)))
-        except contract.PlannerError:  # the node says so, in its own words
-            return False
-        return model.version >= 2
+            return contract.load(contract.named(str(file)))[1]
+        except contract.PlannerError:
+            return None
 
     def _sensors(self, sources: Sequence[str]) -> str:
         """What the reflex sees by where there are sources of ground besides."""
@@ -282,6 +287,8 @@ def _sim(b: Builder) -> Graph:
     if factor != 1.0 and not b.sim_time:
         raise ValueError("real_time_factor: other than 1 needs use_sim_time true")
     world = load_world(b.arguments["world"], seed, vehicle(b.arguments["robot"]).world_scale)
+    planner = b.planner()
+    depth: dict[str, Value] = {"depth": True} if planner is not None and planner.depths else {}
     simulator = b.node(
         "sim_node",
         over={
@@ -292,6 +299,7 @@ def _sim(b: Builder) -> Graph:
             "stamps": "simulated" if b.sim_time else "ros",
             "viewer": b.arguments.true("viewer"),
             "use_sim_time": False,
+            **depth,
         },
         restart=False,
         essential=True,

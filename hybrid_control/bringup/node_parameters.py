@@ -11,6 +11,7 @@ from hybrid_control.backends import BOARDS
 from hybrid_control.bringup.options import CAMERA_FAULTS, SCAN_FAULTS
 from hybrid_control.navigation.ground.hidden import REACH, SURE
 from hybrid_control.navigation.ground.trust import ADAPTIVE
+from hybrid_control.navigation.planner.depths import AGE
 from hybrid_control.navigation.planner.rates import RATES_TIMEOUT
 from hybrid_control.navigation.reflex.gains import GAINS, ON_BOARD, SETTINGS
 from hybrid_control.parameters import Parameter
@@ -54,6 +55,7 @@ SIM: tuple[Parameter, ...] = (
     ),
     Parameter("clock_rate", 100.0, "Hz", "messages a simulated second on /clock", 10.0, 1000.0),
     Parameter("camera", True, "", "whether the camera is drawn"),
+    Parameter("depth", False, "", "whether a depth camera in its place is, too, on camera/depth/image_raw"),
     Parameter(
         "event_camera", False, "",
         "whether the robot has an event camera too, on the topic events; needs event_camera_msgs",
@@ -99,6 +101,10 @@ PLANNER: tuple[Parameter, ...] = (
         127.0,
     ),
     Parameter("image_timeout", 0.5, "s", "age of an image beyond which it is refused", 0.05, 5.0),
+    Parameter(
+        "depth_timeout", AGE, "s",
+        "time between an image and a depth image beyond which it is planned on without", 0.0, 1.0,
+    ),
     Parameter(
         "odometry_timeout", 0.5, "s", "age of the newest odometry beyond which nothing is planned", 0.05, 5.0
     ),

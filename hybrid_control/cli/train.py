@@ -175,6 +175,7 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
     closed.add_argument("--examples", type=int, default=500_000, help="drawn frames, each of which is learnt once")
     closed.add_argument("--seed", type=int, default=1, help="of scenes, weights and order")
     closed.add_argument("--jobs", type=int, default=2, help="processor cores: half of them learn, half draw")
+    closed.add_argument("--depth", action="store_true", help="let it take a depth image as well, where there is one")
     closed.add_argument("--device", default="auto", help="where torch works; auto: a GPU where there is one")
     closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
     closed.add_argument("--resume", action="store_true", help="go on with what is in OUT")
@@ -198,7 +199,7 @@ def _closed(arguments: argparse.Namespace) -> int:
         if error.name not in ("torch", "onnx", "onnxscript"):
             raise
         raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
-    settings = Settings(a.examples, a.seed, a.jobs, a.device, a.start)
+    settings = Settings(a.examples, a.seed, a.jobs, a.device, a.start, a.depth)
     driven = recorded.labelled_runs(a.recordings, a, a.out / "labels.png") if a.recordings else None
     path = train_closed(a.planner, a.out, settings, a.test, a.resume, driven)
     sys.stdout.write(f"{path}\n{a.out / 'closed.md'}\n")
@@ -274,6 +275,8 @@ def _add_int8(kinds: argparse._SubParsersAction) -> None:
 
 
 def _int8(arguments: argparse.Namespace) -> int:
+    from hybrid_control.navigation.planner import contract
+
     a = arguments
     try:
         from hybrid_control.navigation.planner.training.closed import int8, scenes
@@ -284,8 +287,9 @@ def _int8(arguments: argparse.Namespace) -> int:
     for option, value in (("--frames", a.frames), ("--test", a.test)):
         if not 100 <= value <= 100_000:
             raise ValueError(f"{option} {value}: expected 100 .. 100000")
-    int8.quantise(a.planner, a.out, scenes.shard(a.seed, 0, a.frames), a.closed_alone)
-    tested = (scenes.shard(a.seed + scenes.TEST_SEED, k, min(scenes.SHARD, a.test - scenes.SHARD * k))
+    depth = contract.load(a.planner)[1].depths
+    int8.quantise(a.planner, a.out, scenes.shard(a.seed, 0, a.frames, depth), a.closed_alone)
+    tested = (scenes.shard(a.seed + scenes.TEST_SEED, k, min(scenes.SHARD, a.test - scenes.SHARD * k), depth)
               for k in range(-(-a.test // scenes.SHARD)))  # fmt: skip
     sys.stdout.write(int8.table(int8.compare(a.planner, a.out, tested)) + f"{a.out}\n")
     return 0

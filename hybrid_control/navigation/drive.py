@@ -6,6 +6,7 @@ The parts are those that the ROS nodes run, and what passes between them are mes
     world.scan, .odometry, .vertical -> reflex   guide.waypoint -> reflex   spikes.spikes -> reflex
     world.events, .odometry -> events            events.crossing -> reflex  (of a robot with an event camera)
     world.truth -> judge                         reflex.command -> judge    reflex.command -> world, 1 ns later
+    world.depth -> guide, where the planner takes depth images
     planner.states -> reflex, where its setting planner_states is on
     world.scan, .odometry -> hidden              hidden.scan -> guide, reflex
     planner.rates, .states -> hidden, 1 ns later hidden.rates -> spikes         hidden.states -> reflex
@@ -91,12 +92,13 @@ def add_planner(
     hybrid.add("guide", GuidePart(goal, guide, *looks), WINDOW)
     if guide is not None or (planner is not None and planner.scans):
         hybrid.link(scans, "guide.scan")
-    for kind in ("odometry", *(["camera"] if planner else [])):
+    depth = ["depth"] if planner is not None and planner.depths else []
+    for kind in ("odometry", *depth, *(["camera"] if planner else [])):
         hybrid.link(f"world.{kind}", f"guide.{kind}")
     if planner is not None:
         # it counts from the image, which may be a window older than the run that sees it
         least = f"{max(planner.latency_ns - WINDOW_NS, 0)} ns"
-        part = PlannerPart(planner.source, planner.latency_ns, states, planner.scans)
+        part = PlannerPart(planner.source, planner.latency_ns, states)
         hybrid.add("planner", part, WINDOW, least, lost=planner.fault.lost)
         hybrid.link("guide.view", "planner.view")
 
@@ -135,7 +137,8 @@ class Navigator:
     def run(self, world: World, seed: int = 0, rules: Rules | None = None) -> Episode:
         """Drive one world of the embedded simulator to its goal, to the first contact, or until time is up."""
         looks = self.planner is not None or self.ground is not None
-        with PhysicsSimulator(world, self.robot, seed, camera=looks) as simulator:
+        depth = self.planner is not None and self.planner.depths
+        with PhysicsSimulator(world, self.robot, seed, camera=looks, depth=depth) as simulator:
             return drive(self, simulator, self.robot, rules, seed)
 
     def join(self, hybrid: Hybrid, robot: Vehicle, goal: Goal, seed: int) -> str:

@@ -2,8 +2,8 @@
 
 Each is the one that the ROS nodes run, with ports in place of topics. All run at the ends of windows, on what came in
 the window (`episode.WINDOW_NS`), in the order of its times; at the same time odometry comes before the point on the way
-that follows from it, then scan, vertical ranges and image. At 0 no time has passed, and nothing is done. What they draw
-follows from the seed of the episode that they are made for, not from their name.
+that follows from it, then scan, vertical ranges, depth and image. At 0 no time has passed, and nothing is done. What
+they draw follows from the seed of the episode that they are made for, not from their name.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.navigation.episode import WINDOW_NS
+from hybrid_control.navigation.planner import depths
 from hybrid_control.navigation.planner.planner import BlindError
 from hybrid_control.navigation.planner.rates import HeldRates
 from hybrid_control.navigation.planner.states import NewDirection
@@ -30,7 +31,7 @@ from hybrid_control.signals.coding import Encoder
 from hybrid_control.sim.robots.vehicle import EventSensor
 
 MESSAGES = Port("messages", ())
-_ORDER = ("odometry", "waypoint", "scan", "vertical", "events", "crossing", "camera")
+_ORDER = ("odometry", "waypoint", "scan", "vertical", "events", "crossing", "depth", "camera")
 _RANKS = {kind: rank for rank, kind in enumerate(_ORDER)}
 _time_and_rank = itemgetter(0, 1)
 
@@ -43,12 +44,14 @@ class Command(NamedTuple):
 
 
 class View(NamedTuple):
-    """What the planner is asked: an image, where the robot believed to be, where it is to go, and the newest scan."""
+    """What the planner is asked: an image, where the robot believed to be, where it is to go, the newest scan, and the
+    depth image that belongs to the image, where there is one."""
 
     image: Any
     odometry: Odometry
     aim: Goal
     scan: RangeScan | None = None
+    depth: Any = None
 
 
 def in_order(inputs: Mapping[str, Sequence[Message]]) -> list[tuple[int, int, str, Any]]:
@@ -76,7 +79,7 @@ class GuidePart(MessagePart):
     ) -> None:
         self._goal, self._period_ns = goal, look_ns
         self._start = guide, fault or PlannerFault()
-        self.inputs = {"scan": MESSAGES, "odometry": MESSAGES, "camera": MESSAGES}
+        self.inputs = dict.fromkeys(("scan", "odometry", "depth", "camera"), MESSAGES)
         self.outputs = {"waypoint": MESSAGES, "view": MESSAGES}
         self.reset(0)
 
@@ -88,6 +91,7 @@ class GuidePart(MessagePart):
         self._aim, self._next_ns = self._goal, 0
         self._odometry: Odometry | None = None
         self._scan: RangeScan | None = None
+        self._depth: Message | None = None
 
     def step(self, now_ns: int, inputs: Mapping[str, Sequence[Message]]) -> Mapping[str, Sequence[Message]]:
         """Points and views, with the times of the readings that they follow from."""
@@ -104,10 +108,12 @@ class GuidePart(MessagePart):
                 self._scan = value
                 if self._guide is not None:
                     self._guide.put_scan(value)
+            elif kind == "depth":
+                self._depth = Message(time_ns, value)
             elif self._odometry is not None and time_ns >= self._next_ns:
                 image = self._look(value, time_ns)
                 if image is not None:
-                    view = View(image, self._odometry, self._aim, self._scan)
+                    view = View(image, self._odometry, self._aim, self._scan, self._depth_at(time_ns))
                     given.setdefault("view", []).append(Message(time_ns, view))
         return given
 
@@ -117,6 +123,11 @@ class GuidePart(MessagePart):
         assert self._odometry is not None
         self._guide.put_odometry(self._odometry)
         return self._guide.point(time_ns)
+
+    def _depth_at(self, time_ns: int) -> Any:
+        """The depth image that belongs to an image; None where there is none so near in time."""
+        newest = self._depth
+        return newest.value if newest is not None and time_ns - newest.time_ns <= depths.AGE * 1e9 else None
 
     def _look(self, picture: Any, time_ns: int) -> Any:
         """The image to plan on; None where the planner sees none."""
@@ -129,21 +140,25 @@ class GuidePart(MessagePart):
 
     def state(self) -> Any:
         """What is known, and what has befallen the planner."""
-        return copy.deepcopy((self._guide, self._fault, self._aim, self._next_ns, self._odometry, self._scan))
+        known = self._guide, self._fault, self._aim, self._next_ns, self._odometry, self._scan, self._depth
+        return copy.deepcopy(known)
 
     def set_state(self, state: Any) -> None:
         """Go on from there."""
-        self._guide, self._fault, self._aim, self._next_ns, self._odometry, self._scan = copy.deepcopy(state)
+        self._guide, self._fault, self._aim, self._next_ns, self._odometry, self._scan, self._depth = copy.deepcopy(
+            state
+        )
 
 
 class PlannerPart(MessagePart):
     """The ANN: a plan for each view. An image that shows nothing gives none.
 
-    states: whether it also gives the initial states of plans in a new direction; scans: whether it takes scans.
+    states: whether it also gives the initial states of plans in a new direction. What the source takes besides, scans
+    and depth images, it gets.
     """
 
-    def __init__(self, source: Plans, latency_ns: int, states: bool = False, scans: bool = False) -> None:
-        self._source, self._latency_ns, self._scans = source, latency_ns, scans
+    def __init__(self, source: Plans, latency_ns: int, states: bool = False) -> None:
+        self._source, self._latency_ns = source, latency_ns
         self._turned = NewDirection() if states else None
         self.inputs, self.outputs = {"view": MESSAGES}, {"rates": MESSAGES}
         if states:
@@ -159,9 +174,11 @@ class PlannerPart(MessagePart):
         given: dict[str, list[Message]] = {}
         turned = self._turned
         more: dict[str, Any] = {"states": True} if turned is not None else {}
-        for time_ns, (image, odometry, aim, scan) in inputs["view"]:
-            if self._scans:
+        for time_ns, (image, odometry, aim, scan, depth) in inputs["view"]:
+            if getattr(self._source, "scans", False):
                 more["scan"] = scan
+            if getattr(self._source, "depths", False):
+                more["depth"] = depth
             with contextlib.suppress(BlindError):
                 rates = self._source.plan(image, odometry, aim, time_ns, **more)
                 given.setdefault("rates", []).append(Message(time_ns + self._latency_ns, rates))

@@ -18,7 +18,7 @@ from hybrid_control.navigation.planner.timed import Picture
 from hybrid_control.navigation.stops import FalseStops
 from hybrid_control.signals import Odometry
 
-SENSORS = ("scan", "odometry", "vertical", "events", "camera")
+SENSORS = ("scan", "odometry", "vertical", "events", "depth", "camera")
 
 
 class Truth(NamedTuple):

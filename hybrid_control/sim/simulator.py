@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.signals import Odometry, Pose, RangeScan, Twist, VerticalRanges
 from hybrid_control.sim.camera import Camera
+from hybrid_control.sim.depth import StereoDepth
 from hybrid_control.sim.events import EventCamera
 from hybrid_control.sim.lens import Lens
 from hybrid_control.sim.model import Appearance, build_mjcf, paint
@@ -37,8 +38,8 @@ NOTE_NS = 10_000_000  # how often odometry, path length and closest approach are
 
 
 class Event(NamedTuple):
-    """A sensor's reading when it is due; kind is scan, imu, odometry, vertical, events or camera, value what the method
-    of that name returns."""
+    """A sensor's reading when it is due; kind is scan, imu, odometry, vertical, events, depth or camera, value what the
+    method of that name returns."""
 
     kind: str
     time_ns: int
@@ -53,6 +54,8 @@ class _Sensors(NamedTuple):
     pixels: EventCamera | None
     lens: Lens
     lens_draws: np.random.Generator
+    stereo: StereoDepth
+    stereo_draws: np.random.Generator
 
 
 class Simulator:
@@ -60,8 +63,8 @@ class Simulator:
 
     seed decides sensor noise and the errors of this robot's odometry and IMU; appearance decides what the
     camera sees. camera: whether camera readings are among the events of advance(); a frame needs GL when it
-    is drawn, and must then be drawn by one thread only. timestep: s of a physics step. ValueError where the
-    robot would start in an obstacle.
+    is drawn, and must then be drawn by one thread only; depth: whether those of a depth camera are, too, at the same
+    times. timestep: s of a physics step. ValueError where the robot would start in an obstacle.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Simulator:
         seed: int = 0,
         *,
         camera: bool = True,
+        depth: bool = False,
         timestep: float = 0.002,
         appearance: Appearance | None = None,
     ) -> None:
@@ -88,6 +92,8 @@ class Simulator:
             rates["vertical"] = robot.vertical.rate
         if robot.event_camera is not None:
             rates["events"] = robot.event_camera.rate
+        if depth:
+            rates["depth"] = robot.camera_rate
         if camera:
             rates["camera"] = robot.camera_rate
         self._schedule = Schedule(rates)
@@ -110,6 +116,8 @@ class Simulator:
             None if eye is None else EventCamera(eye.width, eye.height, eye.pixels, self.seed),
             self._lens,
             np.random.default_rng([self.seed, 15]),
+            StereoDepth(),
+            np.random.default_rng([self.seed, 16]),
         )
         self.mujoco.library.mj_resetData(self.mujoco.model, self.mujoco.data)
         self.locomotion = self.robot.locomotion(self.mujoco, pose, self.seed)
@@ -171,7 +179,7 @@ class Simulator:
         """Lets time pass until `until_ns`, yielding each sensor's reading when it is due.
 
         Commands set between two events take effect from there on. Readings at the same time come in the order
-        odometry, imu, scan, vertical, events, camera; the first of each is due one period after time 0.
+        odometry, imu, scan, vertical, events, depth, camera; the first of each is due one period after time 0.
         """
         while True:
             self._until_ns = max(self._until_ns, until_ns)
@@ -244,12 +252,21 @@ class Simulator:
 
     def camera(self) -> NDArray[np.uint8]:
         """What the camera sees now, (height, width, 3) uint8 RGB. GraphicsError where there is no GL."""
-        frame = self._look("camera", self.robot.camera_width, self.robot.camera_height)
+        frame = self._eye("camera", self.robot.camera_width, self.robot.camera_height).frame()
         lens, draws = self._sensors.lens, self._sensors.lens_draws
         if lens == Lens.clean:
             return frame
         moves = self.truth().twist
         return lens(frame, draws, moves.angular_z, moves.linear_x)
+
+    def depth(self) -> NDArray[np.float32]:
+        """What a depth camera in the camera's place measures now, (height, width) m along the optical axis, 0 where it
+        measures nothing. Glass it sees through, with gaps. GraphicsError where there is no GL."""
+        eye = self._eye("camera", self.robot.camera_width, self.robot.camera_height)
+        true, model = eye.depth(), self.mujoco.model
+        panes = [model.geom(f"thing{i}").id for i, thing in enumerate(self.world.things) if thing.kind == "pane"]
+        glass = eye.depth(panes) < true - 1e-3 if panes else np.zeros(true.shape, np.bool_)
+        return self._sensors.stereo(true, glass, eye.focal, self._sensors.stereo_draws)
 
     def events(self) -> NDArray[Any]:
         """The event camera's events since it was last read, (n,) of signals.events.EVENT; it remembers what it sees
@@ -258,15 +275,15 @@ class Simulator:
         if eye is None or pixels is None:
             raise ValueError(f"simulator: the robot {self.robot.name!r} has no event camera")
         width, height, n = eye.width, eye.height, ACROSS
-        picture = self._look("event_camera", n * width, n * height)
+        picture = self._eye("event_camera", n * width, n * height).frame()
         # a pixel sees an area
         seen = (picture @ LUMINANCE).reshape(height, n, width, n).mean((1, 3))
         return pixels.put(seen, self.time_ns)
 
-    def _look(self, name: str, width: int, height: int) -> NDArray[np.uint8]:
+    def _eye(self, name: str, width: int, height: int) -> Camera:
         if name not in self._lenses:
             self._lenses[name] = Camera(self.mujoco, name, width, height)
-        return self._lenses[name].frame()
+        return self._lenses[name]
 
     def imu(self) -> Imu:
         """Angular velocity and specific force of the last physics step, with bias and noise."""

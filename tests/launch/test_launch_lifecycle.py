@@ -75,7 +75,7 @@ def made(kind, values, tmp_path):
     values = {**(NODE_VALUES[kind] if values is None else values)}
     if kind == "planner_node" and values:
         values["model_file"] = str(tmp_path / values["model_file"])
-        write_model(Path(values["model_file"]), closed=np.zeros((4, 72)))
+        write_model(Path(values["model_file"]), closed=np.zeros((4, 72)), depth=True)
     if kind == "replay_node":
         values["file"] = two_scans(tmp_path / "two.mcap")
     if kind == "board_bridge_node":

@@ -343,3 +343,16 @@ def test_launch_up_refuses_a_mistake_in_one_line_with_status_2(words, said, caps
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_launch_a_depth_camera_is_simulated_where_the_planner_takes_depths(tmp_path):
+    file, plain = tmp_path / "depth.onnx", tmp_path / "plain.onnx"
+    write_model(file, closed=np.zeros((4, 72)), depth=True)
+    write_model(plain, closed=np.zeros((4, 72)))
+
+    def drawn(model, **words):
+        return kinds.build("sim", {"model_file": str(model), **words}).values("sim_node")["depth"]
+
+    assert drawn(file)
+    assert drawn(file, composed="true")
+    assert not drawn(plain)

@@ -1,6 +1,7 @@
 """The network of closed directions: what its answers mean, its training, and the file that comes of it."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hybrid_control.navigation.planner.training.closed.network import (  # noqa:
     Closed,
     Network,
     agreeing,
+    heights,
     nearness,
     recorded_loss,
     target_shares,
@@ -149,6 +151,35 @@ def test_one_column_that_is_closed_where_it_bumped_is_enough():
     elsewhere = recorded_loss(sure, kind, row, free_row).item()
     assert one == pytest.approx(0.0, abs=1e-3)
     assert min(none, elsewhere) > 5.0
+def test_heights_are_those_above_the_ground_whatever_the_row_and_nothing_where_no_depth_is_known():
+    down = (np.arange(labels.HEIGHT) + 0.5) / labels.HEIGHT
+    places = np.array([MOUNT.ground(np.full(labels.HEIGHT, 0.5), down)[:, 0] - MOUNT.x])
+    ground = places * math.cos(MOUNT.pitch) + MOUNT.z * math.sin(MOUNT.pitch)  # along the axis
+    near = np.nan_to_num(ground * 0.75, nan=0.0)  # what lies a quarter of the camera's height above it
+    depth = torch.from_numpy(np.repeat(near[..., None], labels.WIDTH, axis=2).astype(np.float32))
+    high, inverse, known = heights(depth, CAMERA)[0, :, :, 7].numpy()
+    seen = known == 1.0
+    assert seen.sum() == 33  # rows of two pixels below the horizon
+    assert 0.1 * high[seen] == pytest.approx(0.07, abs=1e-4)
+    assert inverse[-1] == pytest.approx(np.mean(1.0 / near[0, -2:]), rel=1e-4)
+    assert (high[known == 0.0] == 0.0).all()
+    assert (inverse[known == 0.0] == 0.0).all()
+    assert (heights(torch.zeros_like(depth), CAMERA) == 0.0).all()
+    holed = depth.clone()
+    holed[:, ::2] = 0.0
+    holed[:, :, 1::2] = 0.0  # one pixel of four is left
+    few = heights(holed, CAMERA)[0, :, :, 7].numpy()
+    assert few[2, -1] == 0.25
+    assert 0.1 * few[0, -1] == pytest.approx(0.07, abs=1e-4)
+
+
+def with_depth(n, seed):
+    """The same, where the depth image alone tells what stands or is hidden."""
+    told = frames(n, seed)
+    depth = np.full(told.image.shape[:3], 3000, np.int16)
+    depth[told.kind[:, 0] == HIDDEN, 80:90] = 500
+    depth[told.kind[:, 0] == STANDING, 30:90] = 1000
+    return replace(told, image=np.random.default_rng(seed).integers(100, 140, told.image.shape, np.uint8), depth=depth)
 
 
 def frames(n=train.MIXED * scenes.SHARD // train.MIXED, seed=0):
@@ -170,7 +201,7 @@ def small(monkeypatch):
     for module in (train, scenes):
         monkeypatch.setattr(module, "SHARD", 64)
     monkeypatch.setattr(train, "KEEP", train.MIXED)
-    monkeypatch.setattr(train, "drawn", lambda seed, numbers, jobs: (frames(64, n) for n in numbers))
+    monkeypatch.setattr(train, "drawn", lambda seed, numbers, *_: (frames(64, n) for n in numbers))
     return Settings(examples=16 * 64, jobs=1, device="cpu")
 
 
@@ -189,6 +220,34 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(small, tmp
     resumed = train.fit(small, torch.device("cpu"), tmp_path / "parts", True)
     for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_with_depth_images_it_learns_from_them_goes_on_and_says_something_without_them(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "drawn", lambda seed, numbers, *_: (with_depth(64, n) for n in numbers))
+    asked, cpu = replace(small, depth=True), torch.device("cpu")
+    network = train.fit(asked, cpu, tmp_path, False)
+    assert network.depth
+    assert train.fit(asked, cpu, tmp_path, True).depth  # from its checkpoint, with nothing left to learn
+    with pytest.raises(TrainingError, match=r"made with .*'depth': 1.* not with"):
+        train.fit(small, cpu, tmp_path, True)
+    path = tmp_path / "planner.onnx"
+    export.export(Closed(network), contract.DEFAULT_MODEL, path, {})
+    _, info = contract.load(path)
+    assert info.depths
+    assert path.stat().st_size <= export.LARGEST_FILE
+    seen, alone = (evaluation.look(path, [with_depth(64, 99)], depth) for depth in (True, False))
+    assert (seen.said != alone.said).any()
+    assert np.isfinite(alone.said).all()
+
+
+def test_of_a_share_of_the_frames_the_depth_is_not_known_and_shards_without_any_go_along():
+    mixed = [with_depth(64 * 40, 1), frames(64 * 10, 2)]
+    batches = list(train._batches(mixed, np.random.default_rng(0), torch.device("cpu")))
+    known = torch.cat([batch["depth"].amax(dim=(1, 2)) > 0.0 for batch in batches]).float().mean()
+    assert known == pytest.approx(0.8 * (1.0 - train.BLIND), abs=0.03)
+    assert batches[0]["depth"].max() == pytest.approx(3.0)  # m
+    plain = next(iter(train._batches([frames(64)], np.random.default_rng(0), torch.device("cpu"))))
+    assert "depth" not in plain
 
 
 def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):

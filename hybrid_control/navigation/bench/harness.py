@@ -219,7 +219,7 @@ class Harness:
     def _stepped(self, name: str, scene: Scene, seed: int) -> tuple[Episode, Reflex | None]:
         """An episode of any policy's driver over a simulator."""
         driver = self.driver(name)
-        with contextlib.closing(self._simulator(scene.world, seed, driver.planner is not None)) as simulator:
+        with contextlib.closing(self._simulator(scene.world, seed, driver.planner)) as simulator:
             if driver.planner is not None:
                 if self.setup.level != "physics":
                     driver.planner.source = MapPlanner(
@@ -231,11 +231,14 @@ class Harness:
             episode = drive(driver, simulator, self._driven(name), self.rules, seed)
         return episode, driver.reflex
 
-    def _simulator(self, world: World, seed: int, camera: bool) -> Simulator | KinematicSimulator:
+    def _simulator(
+        self, world: World, seed: int, planner: TimedPlanner | None
+    ) -> Simulator | KinematicSimulator:
+        camera, depth = planner is not None, planner is not None and planner.depths
         if self.setup.level != "physics":
             return KinematicSimulator(world, self.robot, seed, camera=camera)
         looks = appearance_of(self.setup.looks, world.name, self.robot)
-        return Simulator(world, self.robot, seed, camera=camera, appearance=looks)
+        return Simulator(world, self.robot, seed, camera=camera, depth=depth, appearance=looks)
 
     def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
         """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.

@@ -80,6 +80,8 @@ CLOSED = TensorSpec("closed", "float", (1, 4, SECTORS))
 CAMERA = TensorSpec("camera", "float", (1, 3))
 #: Optional input: a scan, as `scans.told` gives it.
 SCAN = TensorSpec("scan", "float", (1, SECTORS))
+#: Optional input of contract 2: a depth image, as `depths.told` gives it, of the image's size.
+DEPTH = TensorSpec("depth", "float", (1, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class ModelInfo:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """What its contract wants of it."""
         return outputs_of(self.version)
+
+    @property
+    def depths(self) -> bool:
+        """Whether it has the optional input DEPTH."""
+        return self.version >= 2 and any(spec.name == DEPTH.name for spec in self.optional)
 
     @property
     def states(self) -> tuple[Population, ...]:
@@ -169,12 +176,12 @@ def check(session: ort.InferenceSession, path: str | os.PathLike[str]) -> ModelI
         _compare("output", spec, outputs.pop(spec.name, None), where)
 
     optional = tuple(_spec(arg) for arg in session.get_overridable_initializers())
-    for known in (CAMERA, SCAN):
+    image = next(arg for arg in session.get_inputs() if arg.name == "image")
+    height, width = image.shape[1], image.shape[2]
+    for known in (CAMERA, SCAN, TensorSpec(DEPTH.name, DEPTH.dtype, (1, height, width))):
         found = next((spec for spec in optional if spec.name == known.name), known)
         if version >= 2 and found != known:
             raise ContractError(f"{where}: optional input {found}; contract {version} wants {known}")
-    image = next(arg for arg in session.get_inputs() if arg.name == "image")
-    height, width = image.shape[1], image.shape[2]
     info = ModelInfo(
         where, version, height, width, max_rate, goal_cap,
         optional,
@@ -356,18 +363,21 @@ def _compare(kind: str, wanted: TensorSpec, found: ort.NodeArg | None, where: st
 
 
 def _try_out(session: ort.InferenceSession, info: ModelInfo) -> None:
-    """Run the model on images, goals and speeds that are ordinary, and on the ends of their ranges."""
+    """Run the model on images, goals and speeds that are ordinary, and on the ends of their ranges; with a depth image,
+    where it takes one, and without."""
     texture = np.random.default_rng(0).integers(0, 256, (1, info.height, info.width, 3), dtype=np.uint8)
-    for image, distance, bearing, velocity in (
-        (texture, 0.5 * info.goal_cap, 0.3, (0.5, 0.1)),
-        (np.zeros_like(texture), 0.0, 0.0, (0.0, 0.0)),
-        (np.full_like(texture, 255), info.goal_cap, math.pi, (-2.0, -3.0)),
+    for image, distance, bearing, velocity, depth in (
+        (texture, 0.5 * info.goal_cap, 0.3, (0.5, 0.1), 2.0),
+        (np.zeros_like(texture), 0.0, 0.0, (0.0, 0.0), None),
+        (np.full_like(texture, 255), info.goal_cap, math.pi, (-2.0, -3.0), 1e-3),
     ):
         feed: dict[str, NDArray] = {
             "image": image,
             "goal": np.array([[distance, math.cos(bearing), math.sin(bearing)]], np.float32),
             "velocity": np.array([velocity], np.float32),
         }
+        if depth is not None and info.depths:
+            feed[DEPTH.name] = np.full((1, info.height, info.width), depth, np.float32)
         try:
             infer(session, info, feed, states=True)
         except PlannerError as error:

@@ -65,6 +65,11 @@ class PlannerOnNeed:
         """As the planner's."""
         return self._planner.scans
 
+    @property
+    def depths(self) -> bool:
+        """As the planner's."""
+        return self._planner.depths
+
     def plan(
         self,
         image: UInt8Array,
@@ -74,16 +79,17 @@ class PlannerOnNeed:
         *,
         states: bool = False,
         scan: RangeScan | None = None,
+        depth: NDArray | None = None,
     ) -> RateVector:
         """As `Planner.plan`; rates that hold bring no states along, for nothing has turned."""
         self.images += 1
-        last = self._last
+        last, more = self._last, {"states": states, "scan": scan, "depth": depth}
         if not self._hold_ns or not isinstance(image, np.ndarray) or image.ndim != 3 or 0 in image.shape:
-            return self._ask((image, odometry, goal, stamp_ns), {"states": states, "scan": scan}, None)
+            return self._ask((image, odometry, goal, stamp_ns), more, None)
         pixels = _pixels(image)
         if last is not None and self._same(last, pixels, odometry, goal, stamp_ns):
             return RateVector(stamp_ns, last.rates.rates, last.rates.populations)
-        return self._ask((image, odometry, goal, stamp_ns), {"states": states, "scan": scan}, pixels)
+        return self._ask((image, odometry, goal, stamp_ns), more, pixels)
 
     def _ask(
         self,

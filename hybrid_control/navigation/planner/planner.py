@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner import contract, depths
 from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.planner.contract import ModelInfo, PlannerError
-from hybrid_control.navigation.planner.images import UInt8Array, contrast, resize
+from hybrid_control.navigation.planner.images import ImageError, UInt8Array, contrast, resize
 from hybrid_control.navigation.planner.scans import told
 from hybrid_control.navigation.planner.states import Plan
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, StateVector
@@ -92,6 +92,11 @@ class Planner:
         """Whether it looks at a scan, too, where there is one."""
         return contract.SCAN in self._info.optional
 
+    @property
+    def depths(self) -> bool:
+        """Whether it looks at a depth image, too, where there is one."""
+        return self._info.depths
+
     def plan(
         self,
         image: UInt8Array,
@@ -101,13 +106,15 @@ class Planner:
         optional: Mapping[str, NDArray] | None = None,
         states: bool = False,
         scan: RangeScan | None = None,
+        depth: NDArray | None = None,
     ) -> Plan:
         """Where to go, as rates in Hz of the populations heading (72) and speed (8), stamped stamp_ns.
 
         image: (h, w, 3) uint8 RGB of any size, stretched to the model's; goal: in the frame of the odometry;
         optional: values for inputs that the model offers beyond the contract (info.optional); states: whether the plan
         is to bring the model's initial states along, if it has any (info.states); scan: the newest, which a model that
-        does not ask for scans does not get.
+        does not ask for scans does not get; depth: (h, w) floats, m along the optical axis of what the image shows, of
+        any size, with NaN, inf or 0 where it is not known, which a model that does not ask for it does not get.
         Raises BlindError where the image shows nothing, PlannerError where an argument or the model's answer
         cannot be used.
         """
@@ -131,6 +138,11 @@ class Planner:
         }
         if scan is not None and self.scans:
             feed[contract.SCAN.name] = told(scan, self._lidar)[None]
+        if depth is not None and self.depths:
+            try:
+                feed[contract.DEPTH.name] = depths.told(depth, (self._info.height, self._info.width))[None]
+            except ImageError as error:
+                raise PlannerError(str(error)) from None
         for name, value in (optional or {}).items():
             feed[name] = self._checked_optional(name, value)
         answers = contract.infer(self._session, self._info, feed, states)

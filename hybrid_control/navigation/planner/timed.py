@@ -75,6 +75,11 @@ class TimedPlanner:
         return bool(getattr(self.source, "scans", False))
 
     @property
+    def depths(self) -> bool:
+        """Whether its `plan` takes the depth image of the image as well."""
+        return bool(getattr(self.source, "depths", False))
+
+    @property
     def period_ns(self) -> int:
         """Between two plans."""
         return round(1e9 / self.rate)

@@ -153,6 +153,23 @@ def image(message: Image | CompressedImage) -> NDArray[np.uint8]:
     return decode(message.data, message.encoding, message.height, message.width, message.step)
 
 
+def depth(message: Image) -> NDArray[np.float32]:
+    """The depth image of a message, (height, width) m along the optical axis. Raises ImageError, a ValueError."""
+    from hybrid_control.navigation.planner.depths import decode
+
+    size = message.height, message.width
+    return decode(message.data, message.encoding, size, message.step, bool(message.is_bigendian))
+
+
+def depth_message(stamp_ns: int, frame: str, depth: NDArray[np.float32]) -> Image:
+    """A depth image, (height, width) m with 0 where it is not known, as a message, as REP 118 has it."""
+    height, width = depth.shape
+    message = Image(height=height, width=width, encoding="32FC1", is_bigendian=0, step=4 * width)
+    message.header.stamp, message.header.frame_id = to_stamp(stamp_ns), frame
+    message.data = _array(np.where(depth > 0.0, depth, np.float32(np.nan)), "B")
+    return message
+
+
 def fill_packet(
     message: Any, stamp_ns: int, frame_id: str, events: NDArray[Any], size: tuple[int, int]
 ) -> None:

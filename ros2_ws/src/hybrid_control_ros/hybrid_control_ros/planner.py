@@ -1,12 +1,13 @@
-"""The planner node: camera, scan, odometry and goal in, planner/rates, planner/state and planner/waypoint out; of a
-planner of contract 2 also planner/hidden, planner/closed and planner/directions."""
+"""The planner node: camera, depth, scan, odometry and goal in, planner/rates, planner/state and planner/waypoint out;
+of a planner of contract 2 also planner/hidden, planner/closed and planner/directions."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -29,11 +30,24 @@ from hybrid_control_ros.hidden import Hidden
 from hybrid_control_ros.node import ManagedNode
 
 
-class Shown(NamedTuple):
-    """The frame that scans come in, and the newest, with what the planner saw hidden in it."""
+@dataclass
+class Shown:
+    """What is shown beside images: the frame that scans come in, the newest scan, with what the planner saw hidden in
+    it, and the newest depth image in m, with its stamp in ns."""
 
     frame: str = ""
     scan: RangeScan | None = None
+    depth: tuple[int, np.ndarray] | None = None
+
+    def scan_at(self, now_ns: int, seconds: float) -> RangeScan | None:
+        """The newest scan, if it is no older than that."""
+        scan = self.scan
+        return scan if scan is not None and abs(now_ns - scan.stamp_ns) <= seconds * 1e9 else None
+
+    def depth_at(self, stamp_ns: int, seconds: float) -> np.ndarray | None:
+        """The newest depth image, if its stamp is no further than that from an image's."""
+        depth = self.depth
+        return depth[1] if depth is not None and abs(stamp_ns - depth[0]) <= seconds * 1e9 else None
 
 
 class Tally:
@@ -156,6 +170,8 @@ class PlannerNode(ManagedNode):
         self.listen(PoseStamped, "goal_pose", self._on_goal, qos.COMMAND)
         # the reflex's goal, also for a planner that was not there when it was told
         self.listen(PoseStamped, "reflex/goal", self._on_reflex_goal, qos.LATCHED)
+        if planner.depths:
+            self.take(Image, "camera/depth/image_raw", self._on_depth, qos.SENSOR, sole=True)
         if self.value("route_memory"):
             warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
@@ -215,7 +231,7 @@ class PlannerNode(ManagedNode):
             before = self._shown.frame
             if before and message.header.frame_id != before:
                 raise ValueError(f"it is in frame {message.header.frame_id!r}, expected {before!r}")
-            self._shown = self._shown._replace(frame=message.header.frame_id)
+            self._shown.frame = message.header.frame_id
             scan = convert.range_scan(message)
         except ValueError as error:
             self.refuse(self.value("route_scan"), error)
@@ -227,7 +243,7 @@ class PlannerNode(ManagedNode):
         ):
             return
         laid = self._hidden.laid(scan, odometry)
-        self._shown = Shown(message.header.frame_id, laid)
+        self._shown.scan = laid
         guide.put_goal(goal)
         guide.put_odometry(odometry)
         guide.put_scan(laid)
@@ -273,10 +289,9 @@ class PlannerNode(ManagedNode):
         begun = time.monotonic()
         wanted = self._states.wanted and goal is not None
         aim = goal or Goal(stamp_ns, odometry.pose.x, odometry.pose.y)  # without any it looks alone
-        scan = self._shown.scan
-        if scan is not None and abs(now_ns - scan.stamp_ns) > self.value("image_timeout") * 1e9:
-            scan = None
-        rates = planner.plan(image, odometry, aim, stamp_ns, states=wanted, scan=scan)
+        scan = self._shown.scan_at(now_ns, self.value("image_timeout"))
+        depth = self._shown.depth_at(stamp_ns, self.value("depth_timeout"))
+        rates = planner.plan(image, odometry, aim, stamp_ns, states=wanted, scan=scan, depth=depth)
         self._tally.add(time.monotonic() - begun)
         counts = self._hidden.plan(rates)
         if goal is None or counts is None or self._images.ending:
@@ -286,6 +301,9 @@ class PlannerNode(ManagedNode):
         self._rates.publish(convert.rate_vector_message(counts))
         if wanted:
             self._states.say(rates, odometry.pose.yaw, errand)
+
+    def _on_depth(self, message: Image) -> None:
+        self._shown.depth = convert.to_ns(message.header.stamp), convert.depth(message)
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         values, new = self._tally.report()

@@ -53,6 +53,8 @@ class SensorTopics:
         self._robot, self._odom_frame = robot, odom_frame
         self._frame: Image | None = None  # the newest
         topics = {"scan": LaserScan, "camera/image_raw": Image, "imu": Imu}
+        if node.value("depth"):
+            topics["camera/depth/image_raw"] = Image
         if robot.vertical is not None:
             topics |= {"range/up": Range, "range/down": Range}
         if robot.event_camera is not None:
@@ -96,6 +98,9 @@ class SensorTopics:
             message = self._frame
         self._frame = message
         self._topics["camera/image_raw"].publish(message)
+
+    def _depth(self, stamp_ns: int, depth: Any) -> None:
+        self._topics["camera/depth/image_raw"].publish(convert.depth_message(stamp_ns, CAMERA, depth))
 
     def _vertical(self, stamp_ns: int, ranges: Any) -> None:
         assert self._robot.vertical is not None
@@ -241,7 +246,8 @@ class SimNode(ManagedNode):
 
     def _new_simulator(self) -> Simulator:
         assert self._world is not None
-        return Simulator(self._world, self._robot, self.value("seed"), camera=self.value("camera"))
+        looks = {"camera": self.value("camera"), "depth": self.value("depth")}
+        return Simulator(self._world, self._robot, self.value("seed"), **looks)
 
     def _on_command(self, message: TwistStamped | TwistMessage) -> None:
         try:

@@ -44,8 +44,8 @@ class Seen:
     standing_true: NDArray[np.float32]
 
 
-def look(path: Path, shards: Iterable[Frames]) -> Seen:
-    """Run a file on frames of a camera like the robot's own."""
+def look(path: Path, shards: Iterable[Frames], depth: bool = True) -> Seen:
+    """Run a file on frames of a camera like the robot's own; depth: with their depth images, where it takes them."""
     session, info = contract.load(path)
     if info.version < 2:
         raise ValueError(f"{path}: keeps contract {info.version}, which closes no directions; 2 is wanted")
@@ -55,6 +55,8 @@ def look(path: Path, shards: Iterable[Frames]) -> Seen:
     for frames in shards:
         for i in np.flatnonzero((np.abs(frames.camera - own) < (0.05, 0.08, 0.1)).all(axis=1)):
             told = {"camera": frames.camera[i : i + 1]} if any(s.name == "camera" for s in info.optional) else {}
+            if info.depths and depth and frames.depth is not None:
+                told["depth"] = frames.depth[i : i + 1] * np.float32(0.001)
             closed = contract.infer(session, info, {"image": frames.image[i : i + 1], **feed, **told}).closed
             assert closed is not None
             found.append((closed[HIDDEN_ROW], closed[HIDDEN_AT], *_truth(frames, int(i)), closed[STANDING]))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from hybrid_control.navigation.planner import contract
+from hybrid_control.navigation.planner.depths import UNKNOWN
 from hybrid_control.navigation.planner.training.closed.int8 import PREFIX
 from hybrid_control.navigation.planner.training.closed.labels import HEIGHT, WIDTH
 from hybrid_control.navigation.planner.training.closed.network import Closed
@@ -31,12 +34,15 @@ def export(model: Closed, planner: Path, out: Path, metadata: dict[str, str]) ->
         raise ValueError(f"{planner}: keeps contract {info.version}; a file of contract 1 is wanted")
     model = model.eval()
     image = torch.randint(0, 256, (1, HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    told = {contract.CAMERA.name: TYPICAL}
+    if model.network.depth:
+        told[contract.DEPTH.name] = np.full((1, HEIGHT, WIDTH), UNKNOWN, np.float32)
     program = torch.onnx.export(
-        model, (image, torch.from_numpy(TYPICAL)), input_names=["image", "camera"], output_names=[contract.CLOSED.name],
-        opset_version=OPSET, dynamo=True, verbose=False,
+        model, (image, *map(torch.from_numpy, told.values())), input_names=["image", *told],
+        output_names=[contract.CLOSED.name], opset_version=OPSET, dynamo=True, verbose=False,
     )  # fmt: skip
     assert program is not None
-    joined = _joined(base, program.model_proto, (info.height, info.width))
+    joined = _joined(base, program.model_proto, (info.height, info.width), told)
     kept = {p.key: p.value for p in base.metadata_props}
     helper.set_model_props(joined, kept | {contract.KEY_VERSION: "2"} | metadata)
     onnx.checker.check_model(joined, full_check=True)
@@ -48,26 +54,32 @@ def export(model: Closed, planner: Path, out: Path, metadata: dict[str, str]) ->
     session, info = contract.load(unfinished)
     feed = {"image": image.numpy(), "goal": np.array([[3.0, 1.0, 0.0]], np.float32),
             "velocity": np.zeros((1, 2), np.float32)}  # fmt: skip
-    said = contract.infer(session, info, feed).closed
-    with torch.no_grad():
-        wanted = model(image, torch.from_numpy(TYPICAL)).numpy()[0]
-    assert said is not None
-    if (worst := float(np.abs(said - wanted).max())) > 1e-2:
-        unfinished.unlink()
-        raise ValueError(f"{out}: onnxruntime and torch differ by {worst:.3g}")
+    # as where nobody says, and with all that is seen 1 m away, where it takes depths
+    for trial in (told, {name: value + (name == contract.DEPTH.name) for name, value in told.items()}):
+        said = contract.infer(session, info, feed | trial).closed
+        with torch.no_grad():
+            wanted = model(image, *map(torch.from_numpy, trial.values())).numpy()[0]
+        assert said is not None
+        if (worst := float(np.abs(said - wanted).max())) > 1e-2:
+            unfinished.unlink()
+            raise ValueError(f"{out}: onnxruntime and torch differ by {worst:.3g}")
     unfinished.replace(out)
 
 
-def _joined(base: onnx.ModelProto, more: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
-    """One model of both, which see the same image; the base sees it at its own size."""
+def _joined(
+    base: onnx.ModelProto, more: onnx.ModelProto, size: tuple[int, int], told: Mapping[str, NDArray]
+) -> onnx.ModelProto:
+    """One model of both, which see the same image; the base sees it at its own size. told: by name, what else the other
+    takes, with what it is where nobody says."""
     graph = base.graph
     for node in graph.node:  # what the base saw is now made of the larger image
         node.input[:] = ["image_small" if name == "image" else name for name in node.input]
-    _rename(more.graph)
+    _rename(more.graph, {"image", *told})
     graph.input.remove(next(i for i in graph.input if i.name == "image"))
     graph.input.insert(0, helper.make_tensor_value_info("image", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3]))
-    graph.input.append(helper.make_tensor_value_info("camera", TensorProto.FLOAT, [1, 3]))
-    graph.initializer.append(numpy_helper.from_array(TYPICAL, "camera"))
+    for name, value in told.items():
+        graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape))
+        graph.initializer.append(numpy_helper.from_array(value, name))
     smaller = _smaller(graph, size)
     graph.initializer.extend(more.graph.initializer)
     nodes = [*smaller, *graph.node, *more.graph.node]
@@ -101,9 +113,9 @@ def _smaller(graph: onnx.GraphProto, size: tuple[int, int]) -> list[onnx.NodePro
     ]  # fmt: skip
 
 
-def _rename(graph: onnx.GraphProto) -> None:
+def _rename(graph: onnx.GraphProto, inputs: Collection[str]) -> None:
     """Names of its own for all but what goes in and comes out."""
-    kept = {"image", "camera", "", *(o.name for o in graph.output)}
+    kept = {"", *inputs, *(o.name for o in graph.output)}
 
     def named(name: str) -> str:
         return name if name in kept else PREFIX + name

@@ -46,6 +46,8 @@ def feeds(frames: Frames, info: contract.ModelInfo) -> Iterator[dict[str, NDArra
         }
         if asks:
             feed["camera"] = frames.camera[i : i + 1]
+        if info.depths and frames.depth is not None:
+            feed["depth"] = frames.depth[i : i + 1] * np.float32(0.001)
         yield feed
 
 

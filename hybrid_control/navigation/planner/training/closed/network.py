@@ -29,6 +29,8 @@ from hybrid_control.signals.headings import HEADINGS, SECTORS
 REACH = 2.0  # m, within which a direction counts as closed
 LEAST_AWAY = 0.05  # m
 SLACK = 2.0  # rows by which a recorded drive may be wrong about a place
+HIGH = 0.1  # m, of heights by a depth image
+NEAREST = 0.1  # m, of depths
 _WIDE, _DEEP = 48, 96  # channels at a quarter and at an eighth of the image's size
 
 
@@ -63,13 +65,35 @@ def nearness(camera: Tensor, rows: int) -> Tensor:
     return (sinks / (height * ahead.clamp(min=0.05))).clamp(min=0.0)
 
 
+def heights(depth: Tensor, camera: Tensor) -> Tensor:
+    """What a depth image (n, 120, 160) in m, 0 where it is not known, says by the camera (n, 3): (n, 3, ROWS, 80),
+    means of what is known of 2 x 2 pixels of the part of the image that is looked at.
+
+    First how high what is seen is above level ground, in units of HIGH and cut at 3 of them: a point `depth` along the
+    axis of a camera `height` up lies height - depth · (sin pitch + below · cos pitch) high, below being how far its
+    pixel is below the image's middle, 1 m ahead. This is 0 wherever ground is seen, whatever the camera and the row.
+    Then 1 / depth, in 1 / m, and the share of the pixels of which it is known. All are 0 where none is.
+    """
+    depth = depth[:, SKY:]
+    places = (SKY + torch.arange(HEIGHT - SKY, device=camera.device) + 0.5) / HEIGHT
+    below = (2.0 * places - 1.0) * torch.tan(camera[:, 2:3] / 2) * HEIGHT / WIDTH
+    sinks = torch.sin(camera[:, 1:2]) + below * torch.cos(camera[:, 1:2])
+    known = (depth > 0.0).float()
+    high = (camera[:, 0:1, None] - depth * sinks[:, :, None]) / HIGH
+    near = 1.0 / depth.clamp(min=NEAREST)
+    means = functional.avg_pool2d(torch.stack([high.clamp(-3.0, 3.0) * known, near * known, known], dim=1), 2)
+    share = means[:, 2:]
+    return torch.cat([means[:, :2] / share.clamp(min=0.25), share], dim=1)
+
+
 class Network(nn.Module):
     """From image (n, 120, 160, 3), 0 .. 255, and camera (n, 3) to logits (n, 1 + 2 ROWS, COLUMNS): free, then the rows
-    of what stands and of what is hidden."""
+    of what stands and of what is hidden. depth: whether it takes a depth image (n, 120, 160) as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth: bool = False) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_block(3, 24, 5, 2), _block(24, _WIDE, 3, 2))
+        self.depth = depth
+        self.stem = nn.Sequential(_block(3, 24, 5, 2), _block(27 if depth else 24, _WIDE, 3, 2))
         self.told = nn.Conv2d(1, _WIDE, 1)
         self.first = nn.Sequential(_Residual(_WIDE), _Residual(_WIDE, 2))
         self.deep = nn.Sequential(
@@ -80,12 +104,15 @@ class Network(nn.Module):
         self.rows = nn.Conv2d(_WIDE, 4, 1)  # two rows of two kinds
         self.free = nn.Sequential(nn.Conv1d(2 * _WIDE, 32, 3, padding=1), nn.ReLU(), nn.Conv1d(32, 1, 1))
 
-    def forward(self, image: Tensor, camera: Tensor) -> Tensor:
+    def forward(self, image: Tensor, camera: Tensor, depth: Tensor | None = None) -> Tensor:
         """The logits."""
         x = image.permute(0, 3, 1, 2).float()
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         spread = ((x - mean) ** 2).mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        x = self.stem(((x - mean) / (spread + 4.0))[:, :, SKY:])
+        x = self.stem[0](((x - mean) / (spread + 4.0))[:, :, SKY:])
+        if depth is not None:
+            x = torch.cat([x, heights(depth, camera)], dim=1)
+        x = self.stem[1](x)
         near = nearness(camera, ROWS // 2)[:, None, :, None]
         x = self.first(functional.relu(x + self.told(near)))
         x = x + functional.interpolate(self.back(self.deep(x)), scale_factor=2, mode="nearest")
@@ -112,9 +139,9 @@ class Closed(nn.Module):
         self.register_buffer("headings", torch.tensor(HEADINGS, dtype=torch.float32))
         self.register_buffer("across", torch.tensor(2.0 * ACROSS - 1.0, dtype=torch.float32))
 
-    def forward(self, image: Tensor, camera: Tensor) -> Tensor:
-        """From image and camera, as in the contract."""
-        shares = torch.softmax(self.network(image, camera).float(), dim=1)
+    def forward(self, image: Tensor, camera: Tensor, depth: Tensor | None = None) -> Tensor:
+        """From image, camera and, where the network takes one, depth image, as in the contract."""
+        shares = torch.softmax(self.network(image, camera, depth).float(), dim=1)
         confidence, away = self.columns(shares, camera)
         raised = torch.stack([confidence[:, 0], confidence[:, 1] ** self.power], dim=1)
         return self.sectors(raised, away, camera)

@@ -40,7 +40,8 @@ KINDS = ("low", "low, ground's look", "cone", "overhang", "pane, 20 % and more",
 class Frames:
     """n frames of a camera: image (n, 120, 160, 3) uint8 RGB; camera (n, 3) float32 as the contract has it, as the
     robot is told it; kind (n, 40) int8, row (n, 40) and away (n, 40) float32, of what closes each column
-    (`labels.Closing`); what (n, 40) int8, of what is hidden its place in KINDS, -1 for all else."""
+    (`labels.Closing`); what (n, 40) int8, of what is hidden its place in KINDS, -1 for all else; depth (n, 120, 160)
+    int16 mm along the optical axis, 0 where it is not known, None where there is none."""
 
     image: NDArray[np.uint8]
     camera: NDArray[np.float32]
@@ -48,21 +49,22 @@ class Frames:
     row: NDArray[np.float32]
     away: NDArray[np.float32]
     what: NDArray[np.int8]
+    depth: NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.image)
 
 
-def shard(seed: int, number: int, frames: int = SHARD) -> Frames:
-    """Frames of one shard. seed: of the training or the test."""
+def shard(seed: int, number: int, frames: int = SHARD, depth: bool = False) -> Frames:
+    """Frames of one shard. seed: of the training or the test; depth: whether depth images are drawn, which changes
+    nothing else."""
     rows: list[tuple[NDArray, ...]] = []
     for part in range(10**6):
         rng = np.random.default_rng([seed, number, part])
-        rows += draw(random_world(rng), min(FRAMES, frames - len(rows)), rng)
+        rows += draw(random_world(rng), min(FRAMES, frames - len(rows)), rng, depth)
         if len(rows) == frames:
             break
-    image, camera, kind, row, away, what = (np.stack(column) for column in zip(*rows, strict=True))
-    return Frames(image, camera, kind, row, away, what)
+    return Frames(*(np.stack(column) for column in zip(*rows, strict=True)))
 
 
 def random_world(rng: Generator) -> World:
@@ -133,7 +135,7 @@ def _thing(rng: Generator, x: float, y: float) -> Thing:
     return Thing("hole", x, y, rng.uniform(0.3, 1.5), rng.uniform(0.2, 1.0), yaw, -rng.uniform(0.05, 0.4), 0.0)
 
 
-def draw(world: World, frames: int, rng: Generator) -> Iterator[tuple[NDArray, ...]]:
+def draw(world: World, frames: int, rng: Generator, depth: bool = False) -> Iterator[tuple[NDArray, ...]]:
     """Up to so many rows of `Frames` of one world, with looks and a lens drawn for it and a camera for each frame."""
     alike = any(patch.kind == "puddle" for patch in world.patches)  # and water, where both are plain
     looks = Appearance(
@@ -146,7 +148,7 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[tuple[NDArray, .
     start = _pose(solid, rng)
     if start is None:
         return
-    with Simulator(replace(world, start=start), appearance=looks) as simulator:
+    with Simulator(replace(world, start=start), seed=looks.seed, appearance=looks) as simulator:
         for _ in range(frames):
             pose, camera = _pose(solid, rng), _camera(rng)
             if pose is None:
@@ -154,10 +156,12 @@ def draw(world: World, frames: int, rng: Generator) -> Iterator[tuple[NDArray, .
             simulator.place(pose)
             mount(simulator.mujoco, camera)
             image = lens(simulator.camera(), rng, rng.normal(0.0, 0.7), rng.uniform(0.0, 1.2))
+            away = [(1000.0 * simulator.depth()).astype(np.int16)] if depth else []
             closed = closing(world, pose, camera, JACKAL.lidar_z)
             told = np.array((camera.z, camera.pitch, camera.hfov)) + rng.normal(0.0, (0.005, 0.01, 0.01))
             row = rows_of(closed.away, camera)
-            yield image, told.astype(np.float32), closed.kind, *_float32(row, closed.away), kinds[closed.which]
+            seen: list[NDArray] = [closed.kind, *_float32(row, closed.away), kinds[closed.which]]
+            yield image, told.astype(np.float32), *seen, *away
 
 
 def _float32(*arrays: FloatArray) -> list[NDArray[np.float32]]:

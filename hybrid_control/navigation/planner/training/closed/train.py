@@ -34,6 +34,7 @@ ROW_WIDTH = 1.0  # rows, of the bell that is taught
 MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 3  # shards that each process draws ahead
+BLIND = 0.25  # of the frames, whose depth is not known
 
 
 class TrainingError(ValueError):
@@ -44,13 +45,14 @@ class TrainingError(ValueError):
 class Settings:
     """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processor cores, half of
     which learn and half draw; device: where torch works, "auto" for a GPU where there is one; start: the checkpoint of
-    another training, whose weights it begins with."""
+    another training, whose weights it begins with; depth: whether the network takes a depth image as well."""
 
     examples: int = 500_000
     seed: int = 1
     jobs: int = 2
     device: str = "auto"
     start: Path | None = None
+    depth: bool = False
 
     def __post_init__(self) -> None:
         if self.examples < MIXED * SHARD or self.seed < 0 or self.jobs < 1:
@@ -74,10 +76,11 @@ class Settings:
     def identity(self) -> dict[str, int | str]:
         """What a run that goes on must have in common with the one that it goes on with."""
         same: dict[str, int | str] = {"examples": self.examples, "seed": self.seed}
+        same |= {"depth": 1} if self.depth else {}
         return same if self.start is None else same | {"start": str(self.start)}
 
 
-def drawn(seed: int, numbers: range, jobs: int) -> Iterator[Frames]:
+def drawn(seed: int, numbers: range, jobs: int, depth: bool = False) -> Iterator[Frames]:
     """Shards in their order, drawn ahead by so many processes."""
     context = multiprocessing.get_context("spawn")  # a fork would share GL and torch's threads
     waiting: deque[Future[Frames]] = deque()
@@ -86,7 +89,7 @@ def drawn(seed: int, numbers: range, jobs: int) -> Iterator[Frames]:
         try:
             while True:
                 while len(waiting) < AHEAD * jobs and (number := next(rest, None)) is not None:
-                    waiting.append(pool.submit(scenes.shard, seed, number))
+                    waiting.append(pool.submit(scenes.shard, seed, number, depth=depth))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -104,7 +107,7 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.learners)
     torch.manual_seed(settings.seed)
-    network, average = Network().to(device), Network().to(device)
+    network, average = Network(settings.depth).to(device), Network(settings.depth).to(device)
     if settings.start is not None:
         learnt(settings.start, network)
     average.load_state_dict(network.state_dict())
@@ -114,7 +117,8 @@ def fit(
     first = _restore(identity, out / "closed.pt", resume, network, average, optimizer)
     steps = settings.shards * SHARD // BATCH
     done = first * SHARD // BATCH
-    source = drawn(settings.seed, range(first, settings.shards), max(1, settings.jobs - settings.learners))
+    drawers = max(1, settings.jobs - settings.learners)
+    source = drawn(settings.seed, range(first, settings.shards), drawers, settings.depth)
     with tqdm(total=settings.shards * SHARD, initial=first * SHARD, desc="closed", unit="frame") as bar:
         for number in range(first, settings.shards, MIXED):
             mixed = [next(source) for _ in range(MIXED)]
@@ -143,8 +147,11 @@ def _loss(network: Network, batch: dict[str, Tensor], more: dict[str, Tensor], d
     """Of what was drawn, and of recorded frames where there are more."""
     n = len(batch["kind"])
     seen = {name: torch.cat([batch[name], more[name]]) if more else batch[name] for name in ("image", "camera")}
+    depth = batch.get("depth")
+    if depth is not None and more:  # recorded frames come without
+        depth = torch.cat([depth, torch.zeros_like(depth[:1]).expand(len(more["kind"]), -1, -1)])
     with _half(device):
-        logits = network(seen["image"], seen["camera"])
+        logits = network(seen["image"], seen["camera"], depth)
     wanted = target_shares(batch["kind"], batch["row"], ROW_WIDTH)
     loss = -(wanted * torch.log_softmax(logits[:n].float(), dim=1)).sum(dim=1).mean()
     return loss + recorded_loss(logits[n:], more["kind"], more["row"], more["free_row"]) if more else loss
@@ -166,19 +173,24 @@ def _mirrored(batch: dict[str, Tensor], rng: np.random.Generator) -> dict[str, T
     """Half of the batches."""
     if rng.uniform() >= 0.5:
         return batch
-    across = {name: 2 if name == "image" else 1 for name in batch if name != "camera"}
+    across = {name: 2 if name in ("image", "depth") else 1 for name in batch if name != "camera"}
     return batch | {name: batch[name].flip(axis) for name, axis in across.items()}
 
 
 def _batches(mixed: list[Frames], rng: np.random.Generator, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """Shards shuffled together, each half of the batches seen in a mirror."""
+    """Shards shuffled together, each half of the batches seen in a mirror; of BLIND frames the depth is not known."""
     arrays = {name: [getattr(f, name) for f in mixed] for name in ("image", "camera", "kind", "row")}
+    if any(f.depth is not None for f in mixed):
+        arrays["depth"] = [np.zeros(f.image.shape[:3], np.int16) if f.depth is None else f.depth for f in mixed]
     joined = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in arrays.items()}
     order = torch.from_numpy(rng.permutation(len(joined["kind"])))
     for chosen in order.split(BATCH):
         if len(chosen) < BATCH:
             return
         batch = _mirrored({name: values[chosen] for name, values in joined.items()}, rng)
+        if "depth" in batch:
+            known = torch.from_numpy(rng.uniform(size=BATCH) >= BLIND)[:, None, None]
+            batch["depth"] = batch["depth"].float() * 0.001 * known
         yield {name: values.to(device) for name, values in batch.items()}
 
 
