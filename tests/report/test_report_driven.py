@@ -228,7 +228,7 @@ def test_one_command_makes_a_planner_of_a_recorded_run_and_it_learns_from_it(tmp
     except GraphicsError as error:
         pytest.skip(str(error))
 
-    def shards(seed, numbers, jobs):
+    def shards(seed, numbers, jobs, depth=False):
         """Bare ground, with which this is about nothing but the recording."""
         for number in numbers:
             image = np.random.default_rng(number).integers(100, 140, (64, 120, 160, 3), dtype=np.uint8)
