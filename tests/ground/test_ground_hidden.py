@@ -84,19 +84,34 @@ def test_an_edge_in_one_heading_closes_as_much_as_its_sector_is_wide():
     }  # 1.525 .. 1.625 m at 0.8 .. 4.2 degrees: y = 0.02 .. 0.12; free ground in the same cells does not outvote it
 
 
-def test_two_looks_of_three_close_and_two_free():
+def test_a_cell_is_closed_while_its_looks_weigh_5_and_more_by_hand():
     memory = HiddenMemory(LEVEL)
-    for each, closed in ((KERB, 0), (FREE, 0), (KERB, 1), (KERB, 1), (FREE, 1), (FREE, 0), (KERB, 0), (KERB, 1)):
+    # 3, 2.5, 5.5, 8.5, then 9 at most; from there nine looks see it free, the last of which brings it to 4.5
+    for each, closed in ((KERB, 0), (FREE, 0), (KERB, 1), (KERB, 1), (KERB, 1), *8 * [(FREE, 1)], (FREE, 0), (KERB, 1)):
         memory.look(each, Pose())
         assert (len(ahead(memory)) > 0) == closed
 
 
-@pytest.mark.parametrize(("sure", "closed"), [(0.5, True), (0.49, False), (0.2, False)])
+def test_ground_that_was_seen_free_for_long_is_closed_by_two_looks_and_not_by_one():
+    memory = looked(*30 * [FREE])  # -1 at least
+    assert ahead(looked(KERB, memory=memory)) == []  # 2
+    assert ahead(looked(KERB, memory=memory)) == [1.25, 1.25, 1.35, 1.35]  # 5
+    assert ahead(looked(FREE, memory=memory)) == []
+
+
+def test_of_what_is_seen_in_every_third_look_alone_all_stays_closed():
+    memory = looked(*4 * [KERB, FREE, FREE])
+    for each in 20 * [KERB, FREE, FREE]:
+        looked(each, memory=memory)
+        assert ahead(memory) == [1.25, 1.25, 1.35, 1.35]
+
+
+@pytest.mark.parametrize(("sure", "closed"), [(0.5, True), (0.49, False), (0.35, False)])
 def test_what_it_is_in_doubt_of_is_neither_closed_nor_free(sure, closed):
     doubt = answer(hidden=sure, hidden_at=1.0)
     assert (len(ahead(looked(doubt, doubt))) > 0) == closed
     assert ahead(looked(KERB, KERB, doubt, doubt, doubt)) == [1.25, 1.25, 1.35, 1.35]
-    assert ahead(looked(KERB, KERB, *2 * [answer(hidden=0.19, hidden_at=1.0)])) == []
+    assert ahead(looked(KERB, KERB, *3 * [answer(hidden=0.34, hidden_at=1.0)])) == []
 
 
 def test_a_threshold_that_is_lower_closes_what_it_is_less_sure_of():
@@ -109,7 +124,7 @@ def test_what_is_under_the_bumper_is_out_of_view_and_stays_until_it_is_seen_free
     on = Pose(0.8, 0.0)  # the cells lie 0.25 and 0.35 m before the camera's foot, and it sees from 0.667 m on
     looked(*5 * [FREE], pose=on, memory=memory)
     assert ahead(memory, on) == pytest.approx([0.45, 0.45, 0.55, 0.55])
-    looked(FREE, FREE, pose=Pose(), memory=memory)
+    looked(*3 * [FREE], pose=Pose(), memory=memory)
     assert ahead(memory) == []
 
 
@@ -120,7 +135,7 @@ def test_behind_what_stands_nothing_is_closed_and_nothing_is_free():
     assert ahead(looked(behind, behind)) == [1.25, 1.25, 1.35, 1.35]
     memory = looked(KERB, KERB, *3 * [answer(standing=0.9, standing_at=0.9)])
     assert ahead(memory) == [1.25, 1.25, 1.35, 1.35]  # it may still be there
-    looked(*2 * [answer(standing=0.9, standing_at=1.5)], memory=memory)
+    looked(*3 * [answer(standing=0.9, standing_at=1.5)], memory=memory)
     assert ahead(memory) == []
 
 
@@ -162,12 +177,12 @@ def test_what_counted_in_the_second_before_the_trust_fell_is_kept_whatever_was_s
     def at(each, time):
         return ClosedDirections(round(time * second), each.rows)
 
-    memory = looked(at(KERB, 0.0), at(KERB, 0.1), at(FREE, 0.2), at(FREE, 0.3))
+    memory = looked(at(KERB, 0.0), at(KERB, 0.1), at(FREE, 0.2), at(FREE, 0.3), at(FREE, 0.4))
     assert ahead(memory) == []
     memory.keep()
     assert ahead(memory) == [1.25, 1.25, 1.35, 1.35]
-    looked(at(FREE, 2.0), at(FREE, 2.1), memory=memory)  # trusted again: it is seen free as ever
+    looked(*(at(FREE, 2.0 + k / 10) for k in range(9)), memory=memory)  # trusted again: it is seen free as ever
     assert ahead(memory) == []
-    memory = looked(at(KERB, 0.0), at(KERB, 0.1), *(at(FREE, t / 10) for t in range(2, 14)))
+    memory = looked(at(KERB, 0.0), at(KERB, 0.1), *(at(FREE, t / 10) for t in range(2, 16)))
     memory.keep()
     assert ahead(memory) == []  # it has been free for longer

@@ -169,3 +169,19 @@ def test_a_planner_that_ships_is_found_by_its_name_and_any_other_by_its_path(tmp
     assert contract.named("no-such-name") == Path("no-such-name")  # and is then said not to be there
     monkeypatch.chdir(tmp_path)
     assert contract.named("./planner") == Path("planner")
+
+
+def test_the_planner_that_also_closes_directions_ships_beside_it_with_the_same_headings():
+    file = contract.named("closed")
+    assert file.stat().st_size <= 3_000_000
+    both, plain = Planner(file), Planner()
+    assert (both.info.version, both.closes) == (2, True)
+    coarse = np.random.default_rng(0).integers(0, 256, (15, 20, 3), dtype=np.uint8)
+    picture = coarse.repeat(8, axis=0).repeat(8, axis=1)  # 120 x 160, of which 60 x 80 is the same made smaller
+    goal = Goal(0, 4.0, 1.0)
+    one, other = (p.plan(picture, odometry(), goal, 0) for p in (plain, both))
+    assert other.of("heading") == pytest.approx(one.of("heading"), abs=4.0)
+    assert other.of("speed") == pytest.approx(one.of("speed"), abs=4.0)
+    seen = other.closed.seen
+    assert 14 <= seen.sum() <= 18  # of 90 degrees
+    assert one.closed is None

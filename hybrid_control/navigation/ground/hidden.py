@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.ground.classes import AVOID
-from hybrid_control.navigation.ground.memory import CELL, NEEDED, SeenCells, SeenGround
+from hybrid_control.navigation.ground.memory import CELL, ClosedCells, SeenGround
 from hybrid_control.navigation.planner.closed import (
     HIDDEN,
     HIDDEN_AT,
@@ -25,14 +25,14 @@ FloatArray = NDArray[np.float64]
 CLOSED = "closed"  # its population, and the one class that it remembers
 DEPTH = 0.15  # m, of what is taken for closed behind the edge that the planner names: a cell of its own at least
 REACH = 2.0  # m from the camera's foot, up to which the planner is listened to
-SURE, DOUBT = 0.5, 0.2  # confidence from which on ground is closed, and from which on it is not free either
+SURE, DOUBT = 0.5, 0.35  # confidence from which on ground is closed, and from which on it is not free either
 ACROSS = (-1 / 3, 0.0, 1 / 3)  # of a heading's sector, where it is looked at: at 2 m three cover all its cells
 STEP = CELL / 2  # m, between two places along a heading
 BEFORE_NS = 1_000_000_000  # what counted so long before the planner lost its trust is kept
 
 
 class HiddenMemory:
-    """What the planner saw hidden, as `SeenCells`: two looks of three make a cell closed, and two make it free.
+    """What the planner saw hidden, as `ClosedCells`, by what all its looks weigh together.
 
     mount: of the planner's camera; reach: m; sure: the least confidence that closes ground. seen: what is remembered
     since the last look; replaced, never changed, so that any thread may read it.
@@ -54,7 +54,7 @@ class HiddenMemory:
 
     def reset(self) -> None:
         """Nothing was seen."""
-        self._cells = SeenCells()
+        self._cells = ClosedCells()
         self._before: deque[tuple[int, FloatArray]] = deque()
         self._show()
 
@@ -68,7 +68,7 @@ class HiddenMemory:
         taken = (away >= edge) & (away < edge + DEPTH)
         said = free | taken
         closed_there = np.repeat(taken[said], len(ACROSS))
-        self._cells.put(self._places[said].reshape(-1, 2), closed_there, pose, cautious=True)
+        self._cells.put(self._places[said].reshape(-1, 2), closed_there, pose)
         self._show()
         while self._before and not 0 <= closed.stamp_ns - self._before[0][0] <= BEFORE_NS:
             self._before.popleft()
@@ -79,8 +79,7 @@ class HiddenMemory:
         since. Of what it saw wrong in that time more stays closed than is, and nothing that it saw before is lost."""
         if self._before:
             cells = np.concatenate([cells for _, cells in self._before])
-            for _ in range(NEEDED):
-                self._cells.put(cells, np.ones(len(cells), np.bool_), Pose())
+            self._cells.close(cells)
         self._before.clear()
         self._show()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ CELL = 0.1  # m
 SIDE = 128  # cells, of the square that is remembered around the robot
 MAX_RATE = 200.0  # Hz, of a class that is seen right before the robot
 LOOKS, NEEDED = 3, 2  # a cell is taken for seen where it was in NEEDED of its last LOOKS looks
+YES, NO = 3.0, -0.5  # added to the odds of a cell that a look sees closed, and free
+LEAST_ODDS, CLOSED_ODDS, MOST_ODDS = 1.0, 5.0, 9.0  # below 0 at most; from which on it is closed; at most
 _FULL = (1 << LOOKS) - 1
 _COUNT = np.array([bin(n).count("1") for n in range(_FULL + 1)], np.int8)
 
@@ -34,26 +37,68 @@ class SeenCells:
         self._history = np.zeros((SIDE, SIDE), np.uint8)
         self._owner = np.full((SIDE, SIDE, 2), np.iinfo(np.int64).min)  # the cell that each place stands for
 
-    def put(self, points: FloatArray, seen: NDArray[np.bool_], pose: Pose, cautious: bool = False) -> None:
+    def put(self, points: FloatArray, seen: NDArray[np.bool_], pose: Pose) -> None:
         """One look: points (n, 2) m in the body's frame, and whether the class was seen at each. A cell with several
-        counts as most of them do, or, where cautious, as seen if it was at any; pose: of the robot in the odometry's
-        frame."""
-        if not len(points):
-            return
-        cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
-        unique, inverse = np.unique(cells, axis=0, return_inverse=True)
-        inverse = inverse.reshape(-1)
-        votes = np.bincount(inverse, np.where(seen, 1.0, 0.0 if cautious else -1.0), len(unique))
-        i, j = unique[:, 0] % SIDE, unique[:, 1] % SIDE
-        strange = (self._owner[i, j] != unique).any(axis=1)
-        before = np.where(strange, 0, self._history[i, j])
+        counts as most of them do; pose: of the robot in the odometry's frame."""
+        unique, votes = _votes(points, np.where(seen, 1.0, -1.0), pose)
+        i, j, before = _places(self._history, self._owner, unique)
         self._history[i, j] = ((before << 1) & _FULL) | (votes > 0)
-        self._owner[i, j] = unique
 
     def middles(self) -> FloatArray:
         """The middles of the cells that count, (n, 2) m in the odometry's frame."""
         i, j = np.nonzero(_COUNT[self._history] >= NEEDED)
         return (self._owner[i, j] + 0.5) * CELL
+
+
+class ClosedCells:
+    """Cells of CELL m of the odometry's frame by what all looks weigh together, SIDE cells around the robot.
+
+    Each holds the logarithm of the odds that it is closed (H. Moravec, A. Elfes, "High resolution maps from wide angle
+    sonar", ICRA 1985), bounded so that it can change its mind. A planner that sees what is there in half of its looks,
+    and what is not there in one of a hundred, says more by a yes than by a no: log(0.5 / 0.01) = 3.9, log(0.5 / 0.99) =
+    -0.7. Looks that follow each other err together, so a yes counts as 3 and a no as -0.5: two of three looks close a
+    cell, and it takes nine that see it free to open one that was closed for long.
+    """
+
+    def __init__(self) -> None:
+        self._odds = np.zeros((SIDE, SIDE), np.float32)
+        self._owner = np.full((SIDE, SIDE, 2), np.iinfo(np.int64).min)
+
+    def put(self, points: FloatArray, closed: NDArray[np.bool_], pose: Pose) -> None:
+        """One look: points (n, 2) m in the body's frame, and whether it is closed at each. A cell with several is
+        closed where one of them is; pose: of the robot in the odometry's frame."""
+        unique, votes = _votes(points, np.where(closed, 1.0, 0.0), pose)
+        i, j, before = _places(self._odds, self._owner, unique)
+        self._odds[i, j] = np.clip(before + np.where(votes > 0, YES, NO), -LEAST_ODDS, MOST_ODDS)
+
+    def close(self, places: FloatArray) -> None:
+        """Close the cells of places (n, 2) m in the odometry's frame, whatever was seen there."""
+        unique, _ = _votes(places, np.ones(len(places)), Pose())
+        i, j, _ = _places(self._odds, self._owner, unique)
+        self._odds[i, j] = MOST_ODDS
+
+    def middles(self) -> FloatArray:
+        """The middles of the cells that are closed, (n, 2) m in the odometry's frame."""
+        i, j = np.nonzero(self._odds >= CLOSED_ODDS)
+        return (self._owner[i, j] + 0.5) * CELL
+
+
+def _votes(points: FloatArray, votes: FloatArray, pose: Pose) -> tuple[NDArray[np.int64], FloatArray]:
+    """The cells of the odometry's frame in which points (n, 2) m of the body's frame lie, (k, 2), and their sums."""
+    cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
+    unique, inverse = np.unique(cells, axis=0, return_inverse=True)
+    return unique, np.bincount(inverse.reshape(-1), votes, len(unique)).astype(np.float64)
+
+
+def _places(
+    values: NDArray[Any], owner: NDArray[np.int64], cells: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Where the values of cells (k, 2) are kept, and what they are: 0 where the place stood for another cell."""
+    i, j = cells[:, 0] % SIDE, cells[:, 1] % SIDE
+    strange = (owner[i, j] != cells).any(axis=1)
+    before = np.where(strange, 0, values[i, j])
+    owner[i, j] = cells
+    return i, j, before
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from hybrid_control.sim.robots.jackal import JACKAL
 NEAR = (0.3, 1.0)  # m, within which what is hidden has to be seen
 CLEAR = 2.5  # m, within which nothing is hidden in a direction, or beside it, that counts as free
 ALARMS = (0.01, 0.05)  # of the directions that hide nothing
-COUNTS = 0.003  # of the free directions, that a planner may close as it drives
+COUNTS = 0.01  # of the free directions, that a planner may close as it drives
 PLACED = 0.15  # m, by which a distance may be wrong, or a fifth of it
 
 
