@@ -264,6 +264,7 @@ def test_what_is_not_installed_is_named_before_anything_is_driven(tmp_path, monk
 # who drives
 
 
+@pytest.mark.slow
 def test_values_reach_another_process_as_they_reach_this_one():
     scenes = load_scenes("forest")
     values = {"weights.ring_turn.40": 0.3, "planner.speed_scale": 0.8, "goal_gain": 1.5}
