@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hybrid_control.cli import recorded
@@ -117,17 +119,13 @@ def _train_snn(arguments: argparse.Namespace) -> int:
     from hybrid_control.snn import Options
     from hybrid_control.snn.nir.files import read
 
-    try:
+    with _installed("train"):
         from hybrid_control.learning.devices import device_of
         from hybrid_control.learning.losses import Loss
         from hybrid_control.learning.mirror import Mirror
         from hybrid_control.learning.samples import Samples
         from hybrid_control.learning.surrogates import Surrogate
         from hybrid_control.learning.training import Settings, Task, fit
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ValueError("torch is not installed: pip install '.[train]' in the repository") from None
     a = arguments
     settings = Settings(a.epochs, a.batch, a.window, a.rate, a.clip, a.seed, a.held_out, a.jobs)
     loss, surrogate = Loss(a.loss, a.van_rossum_tau), Surrogate(a.surrogate, a.slope)
@@ -192,18 +190,25 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
 
 def _closed(arguments: argparse.Namespace) -> int:
     a = arguments
-    try:
+    with _installed("sim,train"):
         from hybrid_control.navigation.planner.training.closed.make import train_closed
         from hybrid_control.navigation.planner.training.closed.train import Settings
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "onnx", "onnxscript"):
-            raise
-        raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
     settings = Settings(a.examples, a.seed, a.jobs, a.device, a.start, a.depth)
     driven = recorded.labelled_runs(a.recordings, a, a.out / "labels.png") if a.recordings else None
     path = train_closed(a.planner, a.out, settings, a.test, a.resume, driven)
     sys.stdout.write(f"{path}\n{a.out / 'closed.md'}\n")
     return 0
+
+
+@contextmanager
+def _installed(extras: str) -> Iterator[None]:
+    """What is imported within needs these extras; ValueError where torch or what goes with it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "onnx", "onnxscript"):
+            raise
+        raise ValueError(f"{error.name} is not installed: pip install '.[{extras}]' in the repository") from None
 
 
 def _states(arguments: argparse.Namespace) -> int:
@@ -227,12 +232,8 @@ def _train(arguments: argparse.Namespace) -> int:
     from hybrid_control.navigation.planner.training.dataset import Plan
 
     plan = Plan(arguments.worlds, arguments.frames, arguments.seed)
-    try:
+    with _installed("sim,train"):
         from hybrid_control.navigation.planner.training.train import Settings, train_planner
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "onnx", "onnxscript"):
-            raise
-        raise ValueError(f"{error.name} is not installed: pip install '.[sim,train]' in the repository") from None
     path = train_planner(Settings(arguments.out, plan, arguments.epochs, arguments.jobs, arguments.resume))
     sys.stdout.write(f"{path}\n{path.with_suffix('.md')}\n")
     return 0
@@ -278,12 +279,8 @@ def _int8(arguments: argparse.Namespace) -> int:
     from hybrid_control.navigation.planner import contract
 
     a = arguments
-    try:
+    with _installed("sim,train"):
         from hybrid_control.navigation.planner.training.closed import int8, scenes
-    except ModuleNotFoundError as error:
-        if error.name != "onnx":
-            raise
-        raise ValueError("onnx is not installed: pip install '.[sim,train]' in the repository") from None
     for option, value in (("--frames", a.frames), ("--test", a.test)):
         if not 100 <= value <= 100_000:
             raise ValueError(f"{option} {value}: expected 100 .. 100000")

@@ -2,13 +2,13 @@
 ahead at 0.5 m/s, with a camera 0.3 m high at its nose that looks level and sees ground from 0.4 m on."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.geometry.outline import Outline
-from hybrid_control.navigation.planner.training.closed import hindsight
 from hybrid_control.navigation.planner.training.closed.hindsight import (
     UNKNOWN,
     Drive,
@@ -76,7 +76,7 @@ def test_odometry_is_believed_so_far_and_a_turn_counts_as_a_way():
     assert of(drive(6.0), trusted=1.0).away[MIDDLE] == just_short_of(1.0)
     turned = drive(6.0, moved=lambda pose: pose + [0.0, 0.0, 0.5] * (pose[:, :1] > 0.5))  # 0.5 rad at 0.5 m
     # the turn is 0.5 of the outline's 0.32 m: 0.16 m of the way
-    way = hindsight.travelled(turned)
+    way = turned.way
     assert way[-1] == pytest.approx(turned.pose[-1, 0] + 0.5 * math.hypot(0.25, 0.2), abs=1e-6)
 
 
@@ -135,7 +135,7 @@ def test_a_bump_while_it_turns_on_the_spot_ends_a_stretch_and_hides_nothing():
 
 def test_frames_without_a_scan_of_their_time_are_not_labelled():
     made = drive(3.0)
-    late = Drive(**(vars(made) | {"scan_t": made.scan_t + 0.5}))
+    late = replace(made, scan_t=made.scan_t + 0.5)
     assert of(late) is None
 
 
@@ -145,10 +145,10 @@ def test_frames_are_taken_by_the_way_and_damaged_pictures_are_left_out():
     # 2 m, one each 0.1 m; of the last 0.5 m the ground that is seen is not reached
     assert len(frames) == pytest.approx(15, abs=1)
     assert len(recorded(frames)) == len(frames)
-    damaged = Drive(**(vars(made) | {"picture": lambda number: GREY if number % 2 else None}))
+    damaged = replace(made, picture=lambda number: GREY if number % 2 else None)
     assert 0 < len(recorded(labelled([damaged], 3.0))) < len(frames)
     with pytest.raises(ValueError, match="no picture of the recordings can be read"):
-        recorded(labelled([Drive(**(vars(made) | {"picture": lambda number: None}))], 3.0))
+        recorded(labelled([replace(made, picture=lambda number: None)], 3.0))
     with pytest.raises(ValueError, match=r"a\.mcap: no frame of which anything is known"):
         labelled([drive(3.0, speed=lambda t: 0.0)], 3.0)
 

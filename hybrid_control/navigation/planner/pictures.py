@@ -68,7 +68,6 @@ def look(model: Path, pictures: Sequence[tuple[str, Picture]], mount: CameraMoun
     from below points where it would go with the goal straight ahead. ValueError for a model that breaks its contract.
     """
     session, info = contract.load(model)
-    asks = any(spec.name == "camera" for spec in info.optional)
     (width, height), n = SIZE, len(pictures)
     down = math.ceil(n / ACROSS)
     sheet = Image.new("RGB", (min(n, ACROSS) * width, down * (height + CAPTION)), "white")
@@ -78,7 +77,7 @@ def look(model: Path, pictures: Sequence[tuple[str, Picture]], mount: CameraMoun
         feed: dict[str, NDArray[Any]] = {
             "image": seen[None], "goal": np.array([GOAL], np.float32), "velocity": np.zeros((1, 2), np.float32)
         }  # fmt: skip
-        if asks:
+        if contract.CAMERA in info.optional:
             feed["camera"] = np.array([[mount.z, mount.pitch, mount.hfov]], np.float32)
         drawn = Image.fromarray(picture).resize(SIZE)
         draw = ImageDraw.Draw(drawn)

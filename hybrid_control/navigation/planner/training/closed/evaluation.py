@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.closed import HIDDEN as HIDDEN_ROW
 from hybrid_control.navigation.planner.closed import HIDDEN_AT, STANDING, UNSEEN
+from hybrid_control.navigation.planner.images import resize
 from hybrid_control.navigation.planner.training.closed.labels import ACROSS, HIDDEN, WIDTH
 from hybrid_control.navigation.planner.training.closed.labels import HEIGHT as ROWS_OF_IMAGE
 from hybrid_control.navigation.planner.training.closed.labels import STANDING as STANDING_KIND
@@ -27,6 +29,7 @@ NEAR = (0.3, 1.0)  # m, within which what is hidden has to be seen
 CLEAR = 2.5  # m, within which nothing is hidden in a direction, or beside it, that counts as free
 ALARMS = (0.01, 0.05)  # of the directions that hide nothing
 COUNTS = 0.01  # of the free directions, that a planner may close as it drives
+AHEAD = 3.0, 1.0, 0.0  # a goal straight ahead, as the contract has it
 PLACED = 0.15  # m, by which a distance may be wrong, or a fifth of it
 
 
@@ -44,6 +47,23 @@ class Seen:
     standing_true: NDArray[np.float32]
 
 
+def feed(
+    frames: Frames, i: int, info: contract.ModelInfo, goal: tuple[float, float, float] = AHEAD, depth: bool = True
+) -> dict[str, NDArray[Any]]:
+    """Frame i as a planner is given it, at its size; goal: as the contract has it; depth: with its depth image, where
+    it has one and the planner takes it."""
+    told: dict[str, NDArray[Any]] = {
+        "image": resize(frames.image[i], info.height, info.width)[None],
+        "goal": np.array([goal], np.float32),
+        "velocity": np.zeros((1, 2), np.float32),
+    }
+    if contract.CAMERA in info.optional:
+        told["camera"] = frames.camera[i : i + 1]
+    if info.depths and depth and frames.depth is not None:
+        told["depth"] = frames.depth[i : i + 1] * np.float32(0.001)
+    return told
+
+
 def look(path: Path, shards: Iterable[Frames], depth: bool = True) -> Seen:
     """Run a file on frames of a camera like the robot's own; depth: with their depth images, where it takes them."""
     session, info = contract.load(path)
@@ -51,13 +71,9 @@ def look(path: Path, shards: Iterable[Frames], depth: bool = True) -> Seen:
         raise ValueError(f"{path}: keeps contract {info.version}, which closes no directions; 2 is wanted")
     found: list[tuple[NDArray, ...]] = []
     own = np.array((JACKAL.camera_z, JACKAL.camera_pitch, JACKAL.camera_hfov))
-    feed = {"goal": np.array([[3.0, 1.0, 0.0]], np.float32), "velocity": np.zeros((1, 2), np.float32)}
     for frames in shards:
         for i in np.flatnonzero((np.abs(frames.camera - own) < (0.05, 0.08, 0.1)).all(axis=1)):
-            told = {"camera": frames.camera[i : i + 1]} if any(s.name == "camera" for s in info.optional) else {}
-            if info.depths and depth and frames.depth is not None:
-                told["depth"] = frames.depth[i : i + 1] * np.float32(0.001)
-            closed = contract.infer(session, info, {"image": frames.image[i : i + 1], **feed, **told}).closed
+            closed = contract.infer(session, info, feed(frames, int(i), info, depth=depth)).closed
             assert closed is not None
             found.append((closed[HIDDEN_ROW], closed[HIDDEN_AT], *_truth(frames, int(i)), closed[STANDING]))
     said, at, true, what, standing_true, standing_said = (np.stack(v) for v in zip(*found, strict=True))

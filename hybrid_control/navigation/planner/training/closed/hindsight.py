@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +98,14 @@ class Drive:
     bumps: FloatArray
     source: str = ""
 
+    @cached_property
+    def way(self) -> FloatArray:
+        """m that the outline's farthest corner went at most up to each reading of odometry, (n,): a turn counts as
+        well."""
+        steps = np.diff(self.pose, axis=0)
+        way = np.hypot(steps[:, 0], steps[:, 1]) + self.robot.outline.reach * np.abs(steps[:, 2])
+        return np.concatenate(([0.0], np.cumsum(way)))
+
 
 class Label(NamedTuple):
     """What is known of the columns of a frame, (COLUMNS,) each.
@@ -142,13 +151,6 @@ def held_up(t: FloatArray, speed: FloatArray, command_t: FloatArray, command: Fl
                 found.append(since)
                 drove, since = 0.0, math.nan
     return np.array(found)
-
-
-def travelled(drive: Drive) -> FloatArray:
-    """m that the outline's farthest corner went at most up to each reading of odometry, (n,): a turn counts as well."""
-    steps = np.diff(drive.pose, axis=0)
-    way = np.hypot(steps[:, 0], steps[:, 1]) + drive.robot.outline.reach * np.abs(steps[:, 2])
-    return np.concatenate(([0.0], np.cumsum(way)))
 
 
 def stretches(drive: Drive) -> list[Stretch]:
@@ -200,7 +202,7 @@ def label(drive: Drive, at: float, stretch: Stretch, trusted: float) -> Label | 
     scan = _scan_at(drive, at)
     if scan is None:
         return None
-    mount, here, way = drive.robot.camera, _pose_at(drive, at), travelled(drive)
+    mount, here, way = drive.robot.camera, _pose_at(drive, at), drive.way
     gone = way - np.interp(at, drive.t, way)
     later = np.arange(np.searchsorted(drive.t, at), stretch.last + 1)
     later = later[gone[later] <= trusted]

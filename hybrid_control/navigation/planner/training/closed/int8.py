@@ -22,7 +22,6 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from hybrid_control.ann import multiply_accumulates
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.closed import HIDDEN, UNSEEN
-from hybrid_control.navigation.planner.images import resize
 from hybrid_control.navigation.planner.training.closed import evaluation
 from hybrid_control.navigation.planner.training.closed.scenes import Frames
 from hybrid_control.snn.energy import HOROWITZ_45NM
@@ -31,24 +30,13 @@ PREFIX = "closed_"  # of the names of what belongs to the network of closed dire
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Resize")
 KEY, WHOLE, CLOSED_ALONE = "hybrid_control.planner.int8", "all of it", "closed directions alone"
 MAC_PJ = 0.3  # 8-bit multiplication 0.2 pJ and 32-bit addition 0.1 pJ, of 45 nm: M. Horowitz, ISSCC 2014
+GOALS = (evaluation.AHEAD, (6.0, 0.8, 0.6), (6.0, 0.8, -0.6))
 TIMED = 300  # inferences
 
 
 def feeds(frames: Frames, info: contract.ModelInfo) -> Iterator[dict[str, NDArray[Any]]]:
     """The frames as a planner is given them, the goal ahead, to the left and to the right by turns."""
-    goals = np.array([[3.0, 1.0, 0.0], [6.0, 0.8, 0.6], [6.0, 0.8, -0.6]], np.float32)
-    asks = any(spec.name == "camera" for spec in info.optional)
-    for i, image in enumerate(frames.image):
-        feed: dict[str, NDArray[Any]] = {
-            "image": resize(image, info.height, info.width)[None],
-            "velocity": np.zeros((1, 2), np.float32),
-            "goal": goals[i % 3 : i % 3 + 1],
-        }
-        if asks:
-            feed["camera"] = frames.camera[i : i + 1]
-        if info.depths and frames.depth is not None:
-            feed["depth"] = frames.depth[i : i + 1] * np.float32(0.001)
-        yield feed
+    return (evaluation.feed(frames, i, info, GOALS[i % 3]) for i in range(len(frames)))
 
 
 class _Reader(CalibrationDataReader):

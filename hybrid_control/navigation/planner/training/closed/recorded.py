@@ -18,7 +18,6 @@ from hybrid_control.navigation.planner.training.closed.hindsight import (
     label,
     spaced,
     stretches,
-    travelled,
 )
 from hybrid_control.navigation.planner.training.closed.labels import (
     FARTHEST,
@@ -58,11 +57,10 @@ def labelled(drives: Sequence[Drive], trusted: float) -> list[Labelled]:
 
 
 def _labelled(drive: Drive, trusted: float) -> Iterator[Labelled]:
-    way = travelled(drive)
     for stretch in stretches(drive):
         inside = (drive.frame_t >= drive.t[stretch.first]) & (drive.frame_t < drive.t[stretch.last])
         numbers = np.flatnonzero(inside)
-        for k in numbers[spaced(np.interp(drive.frame_t[numbers], drive.t, way), EVERY)].tolist():
+        for k in numbers[spaced(np.interp(drive.frame_t[numbers], drive.t, drive.way), EVERY)].tolist():
             known = label(drive, float(drive.frame_t[k]), stretch, trusted)
             if known is not None and (known.kind != UNKNOWN).any():
                 yield Labelled(drive, k, float(drive.frame_t[k]), known)
