@@ -178,8 +178,10 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
     closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
     closed.add_argument("--resume", action="store_true", help="go on with what is in OUT")
     closed.add_argument(
-        "--start", type=Path, metavar="CLOSED.pt", help="begin with the weights of another training, and learn slower"
+        "--start", metavar="FILE", help="begin with the weights of another training, its closed.pt or its planner "
+        "(an ONNX file, or the name of one that ships: closed), and learn slower",
     )
+    closed.add_argument("--rate", type=float, help="of learning, the greatest: 0.002, or 0.0002 with --start")
     closed.add_argument(
         "--recordings", type=Path, nargs="+", default=[], metavar="RUN.mcap",
         help="learn from recorded runs as well, and draw what is known of them in OUT/labels.png",
@@ -189,11 +191,14 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
 
 
 def _closed(arguments: argparse.Namespace) -> int:
+    from hybrid_control.navigation.planner import contract
+
     a = arguments
     with _installed("sim,train"):
         from hybrid_control.navigation.planner.training.closed.make import train_closed
         from hybrid_control.navigation.planner.training.closed.train import Settings
-    settings = Settings(a.examples, a.seed, a.jobs, a.device, a.start, a.depth)
+    start = None if a.start is None else Path(a.start) if a.start.endswith(".pt") else contract.named(a.start)
+    settings = Settings(a.examples, a.seed, a.jobs, a.device, start, a.depth, a.rate)
     driven = recorded.labelled_runs(a.recordings, a, a.out / "labels.png") if a.recordings else None
     path = train_closed(a.planner, a.out, settings, a.test, a.resume, driven)
     sys.stdout.write(f"{path}\n{a.out / 'closed.md'}\n")

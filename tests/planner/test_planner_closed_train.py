@@ -13,7 +13,7 @@ pytest.importorskip("onnxscript")
 
 from hybrid_control.navigation.ground.view import CameraMount  # noqa: E402
 from hybrid_control.navigation.planner import contract  # noqa: E402
-from hybrid_control.navigation.planner.training.closed import evaluation, export, labels, scenes, train  # noqa: E402
+from hybrid_control.navigation.planner.training.closed import evaluation, export, labels, scenes, start, train  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.hindsight import UNKNOWN  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.labels import COLUMNS, FREE, HIDDEN, ROWS, STANDING  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.network import (  # noqa: E402
@@ -260,12 +260,12 @@ def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
     (tmp_path / "closed.pt").write_bytes(b"PK\x03\x04 no checkpoint")
     with pytest.raises(TrainingError, match="not a checkpoint"):
         train.fit(small, cpu, tmp_path, True)
-    start = Settings(examples=16 * 64, jobs=1, start=tmp_path / "closed.pt")
+    begun = Settings(examples=16 * 64, jobs=1, start=tmp_path / "closed.pt")
     with pytest.raises(TrainingError, match="not a checkpoint"):
-        train.fit(start, cpu, tmp_path / "other", False)
-    torch.save({"settings": {}, "shards": 1, "parts": [{}, {"weight": torch.zeros(1)}]}, start.start)
+        train.fit(begun, cpu, tmp_path / "other", False)
+    torch.save({"settings": {}, "shards": 1, "parts": [{}, {"weight": torch.zeros(1)}]}, begun.start)
     with pytest.raises(TrainingError, match="not a checkpoint of this network"):
-        train.fit(start, cpu, tmp_path / "other", False)
+        train.fit(begun, cpu, tmp_path / "other", False)
     with pytest.raises(OSError, match="nowhere"):
         train.fit(Settings(examples=16 * 64, start=tmp_path / "nowhere.pt"), cpu, tmp_path / "other", False)
 
@@ -279,6 +279,52 @@ def test_a_training_begins_with_the_averaged_weights_of_another(small, tmp_path,
     after = train.fit(begun, cpu, tmp_path / "second", False)
     for one, other in zip(before.parameters(), after.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-6)  # the average is rounded
+
+
+def test_a_training_begins_with_a_file_that_ships_and_says_what_it_says(tmp_path):
+    frames = scenes.shard(3, 0, 40)
+    session, info = contract.load(contract.named("closed"))
+    for depth in (False, True):
+        network = Network(depth)
+        start.from_planner(contract.named("closed"), network, frames)
+        said = [contract.infer(session, info, evaluation.feed(frames, i, info)).closed[0] for i in range(40)]
+        unknown = torch.zeros(40, 120, 160) if depth else None
+        with torch.no_grad():
+            closed = Closed(network.eval())(torch.from_numpy(frames.image), torch.from_numpy(frames.camera), unknown)
+        assert np.abs(closed[:, 0].numpy() - said).mean() < 0.01  # 8 bits and floats
+        network.train()  # by the statistics of a batch it says about the same
+        with torch.no_grad():
+            again = Closed(network)(torch.from_numpy(frames.image), torch.from_numpy(frames.camera), unknown)
+        assert (again[:, 0] - closed[:, 0]).abs().mean() < 0.02
+
+
+def test_a_file_whose_closed_directions_are_others_is_no_start():
+    with pytest.raises(ValueError, match="its closed directions are not those of `train closed`"):
+        start.from_planner(contract.DEFAULT_MODEL, Network(), scenes.shard(3, 0, 1))
+
+
+def test_weights_without_depths_say_the_same_in_a_network_that_takes_them():
+    plain, deep = Network(), Network(depth=True)
+    start.fill(deep, plain.state_dict())
+    image = torch.randint(0, 256, (2, 120, 160, 3), dtype=torch.uint8)
+    camera = CAMERA.repeat(2, 1)
+    depth = torch.rand(2, 120, 160) * 3.0
+    assert torch.allclose(plain.eval()(image, camera), deep.eval()(image, camera, depth), atol=1e-4)
+
+
+def test_what_may_stand_here_or_there_is_said_to_be_nearer_than_on_average():
+    rows = labels.rows_of(np.array([0.6, 1.2])[:, None].repeat(COLUMNS, 1), MOUNT).astype(np.float32)
+    hidden = torch.full((1, COLUMNS), HIDDEN, dtype=torch.int8)
+    near, far = (target_shares(hidden, torch.from_numpy(row)[None], 1.0) for row in rows)
+    model = Closed(Network(), caution=0.0), Closed(Network(), caution=1.0)
+    middle = COLUMNS // 2
+    one, other = (m.columns(0.5 * near + 0.5 * far, CAMERA)[1][0, 1, middle].item() for m in model)
+    slant = math.hypot(1.0, (2 * labels.ACROSS[middle] - 1))
+    # 1 / 0.6 and 1 / 1.2 1/m: 1.25 on average, 0.417 off it
+    assert one == pytest.approx(slant * 1 / 1.25, rel=0.05)
+    assert other == pytest.approx(slant * 1 / 1.667, rel=0.05)
+    sure = [m.columns(near, CAMERA)[1][0, 1, middle].item() for m in model]
+    assert sure[1] == pytest.approx(sure[0], abs=0.02)
 
 
 def test_the_file_keeps_contract_2_and_what_the_planner_said_before(tmp_path):

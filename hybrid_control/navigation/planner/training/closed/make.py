@@ -103,7 +103,8 @@ def train_closed(
     command = (
         f"hybrid-control train closed --planner IN.onnx --out OUT --examples {settings.examples} "
         f"--seed {settings.seed}" + " --depth" * settings.depth
-        + ("" if settings.start is None else " --start CLOSED.pt")
+        + ("" if settings.start is None else f" --start {settings.start.name}")
+        + ("" if settings.rate is None else f" --rate {settings.rate:g}")
         + ("" if recorded is None else " --recordings RUN.mcap")
     )
     path = out / "planner.onnx"

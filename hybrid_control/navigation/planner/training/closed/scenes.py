@@ -144,7 +144,7 @@ def draw(world: World, frames: int, rng: Generator, depth: bool = False) -> Iter
     )  # fmt: skip
     hidden = [_kind(thing) for thing in world.things] + [KINDS.index("forbidden ground")] * len(world.forbidden)
     kinds = np.array([*hidden, -1], np.int8)
-    lens, solid = Lens(), world.as_known().as_it_begins()
+    lens, solid = _lens(rng), world.as_known().as_it_begins()
     start = _pose(solid, rng)
     if start is None:
         return
@@ -162,6 +162,14 @@ def draw(world: World, frames: int, rng: Generator, depth: bool = False) -> Iter
             row = rows_of(closed.away, camera)
             seen: list[NDArray] = [closed.kind, *_float32(row, closed.away), kinds[closed.which]]
             yield image, told.astype(np.float32), *seen, *away
+
+
+def _lens(rng: Generator) -> Lens:
+    """A quarter of the worlds in more or less of the dark: longer exposed, and with more noise."""
+    dim, noise, blur = rng.uniform(0.25, 0.8), rng.uniform(4.0, 12.0), rng.uniform(0.01, 0.06)
+    if rng.uniform() < 0.75:
+        return Lens()
+    return Lens(exposure=(0.7, 0.4), white_balance=(0.6, 0.2), noise=(1.0, noise), blur=(0.7, blur), dim=dim)
 
 
 def _float32(*arrays: FloatArray) -> list[NDArray[np.float32]]:

@@ -21,16 +21,21 @@ from tqdm import tqdm
 
 from hybrid_control.navigation.planner.training.closed import scenes
 from hybrid_control.navigation.planner.training.closed.labels import HIDDEN
-from hybrid_control.navigation.planner.training.closed.network import Network, recorded_loss, target_shares
+from hybrid_control.navigation.planner.training.closed.network import (
+    ROW_WIDTH,
+    Network,
+    recorded_loss,
+    target_shares,
+)
 from hybrid_control.navigation.planner.training.closed.recorded import Recorded
 from hybrid_control.navigation.planner.training.closed.scenes import SHARD, Frames
+from hybrid_control.navigation.planner.training.closed.start import fill, from_planner
 from hybrid_control.navigation.planner.training.network import follow
 
 BATCH = 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
 AGAIN = 0.1  # of the learning rate, for weights that have learnt before
 AVERAGING = 0.999  # of the weights that are exported, a step
-ROW_WIDTH = 1.0  # rows, of the bell that is taught
 MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 3  # shards that each process draws ahead
@@ -44,8 +49,9 @@ class TrainingError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processor cores, half of
-    which learn and half draw; device: where torch works, "auto" for a GPU where there is one; start: the checkpoint of
-    another training, whose weights it begins with; depth: whether the network takes a depth image as well."""
+    which learn and half draw; device: where torch works, "auto" for a GPU where there is one; start: another training's
+    checkpoint, or a planner's file, whose weights it begins with; depth: whether the network takes a depth image as
+    well; rate: the greatest of learning, LEARNING_RATE, or a tenth of it for a start, where it is None."""
 
     examples: int = 500_000
     seed: int = 1
@@ -53,6 +59,7 @@ class Settings:
     device: str = "auto"
     start: Path | None = None
     depth: bool = False
+    rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.examples < MIXED * SHARD or self.seed < 0 or self.jobs < 1:
@@ -60,6 +67,13 @@ class Settings:
                 f"examples {self.examples} must be {MIXED * SHARD} or more, seed {self.seed} 0 or more, "
                 f"jobs {self.jobs} 1 or more"
             )
+        if not 0.0 <= self.fastest < 1.0:
+            raise TrainingError(f"rate {self.rate}: expected 0 .. 1, such as {LEARNING_RATE}")
+
+    @property
+    def fastest(self) -> float:
+        """The greatest rate of learning."""
+        return LEARNING_RATE * (1.0 if self.start is None else AGAIN) if self.rate is None else self.rate
 
     @property
     def learners(self) -> int:
@@ -77,6 +91,7 @@ class Settings:
         """What a run that goes on must have in common with the one that it goes on with."""
         same: dict[str, int | str] = {"examples": self.examples, "seed": self.seed}
         same |= {"depth": 1} if self.depth else {}
+        same |= {} if self.rate is None else {"rate": str(self.rate)}
         return same if self.start is None else same | {"start": str(self.start)}
 
 
@@ -109,10 +124,12 @@ def fit(
     torch.manual_seed(settings.seed)
     network, average = Network(settings.depth).to(device), Network(settings.depth).to(device)
     if settings.start is not None:
-        learnt(settings.start, network)
+        if settings.start.suffix == ".onnx":
+            from_planner(settings.start, network, scenes.shard(settings.seed, 0))
+        else:
+            learnt(settings.start, network)
     average.load_state_dict(network.state_dict())
-    fastest = LEARNING_RATE * (1.0 if settings.start is None else AGAIN)
-    optimizer = torch.optim.AdamW(network.parameters(), fastest, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(network.parameters(), settings.fastest, weight_decay=WEIGHT_DECAY)
     identity = settings.identity | ({} if recorded is None else {"recorded": recorded.mark})
     first = _restore(identity, out / "closed.pt", resume, network, average, optimizer)
     steps = settings.shards * SHARD // BATCH
@@ -124,7 +141,7 @@ def fit(
             mixed = [next(source) for _ in range(MIXED)]
             network.train()
             for batch in _batches(mixed, np.random.default_rng([settings.seed, number]), device):
-                rate = fastest * _schedule(done / steps)
+                rate = settings.fastest * _schedule(done / steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 more = {} if recorded is None else _again(recorded, [settings.seed, done], device)
@@ -237,7 +254,7 @@ def learnt(path: Path, network: Network) -> None:
         pass
     _, _, states = _checkpoint(path)
     try:
-        network.load_state_dict(states[1])
+        fill(network, states[1])
     except (RuntimeError, TypeError, AttributeError, IndexError, KeyError):
         raise TrainingError(f"{path}: not a checkpoint of this network") from None
 
