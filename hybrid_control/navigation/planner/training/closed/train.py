@@ -39,7 +39,7 @@ AVERAGING = 0.999  # of the weights that are exported, a step
 MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 3  # shards that each process draws ahead
-BLIND = 0.25  # of the frames, whose depth is not known
+BLIND = 0.5  # of the frames, whose depth is not known
 
 
 class TrainingError(ValueError):
