@@ -41,12 +41,17 @@ def test_what_is_not_a_distance_is_unknown():
 
 
 def test_of_each_pixel_the_one_in_its_middle_counts_and_nothing_lies_between_an_edge_and_what_is_behind_it():
-    step = np.ones((6, 8))
-    step[:, 4:] = 3.0
+    step = np.ones((6, 12))
+    step[:, 6:] = 3.0
     assert depths.told(step, (2, 4)).tolist() == [[1.0, 1.0, 3.0, 3.0]] * 2
-    rows = np.repeat(np.arange(1.0, 7.0)[:, None], 8, axis=1)
+    rows = np.repeat(np.arange(1.0, 7.0)[:, None], 12, axis=1)
     assert depths.told(rows, (2, 4))[:, 0].tolist() == [2.0, 5.0]  # the middles of 1 2 3 and of 4 5 6
-    assert depths.told(rows, (12, 8))[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
+    assert depths.told(rows, (12, 24))[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
+
+
+def test_of_a_depth_image_of_another_shape_the_middle_counts_as_of_the_image():
+    wide = np.arange(1.0, 17.0)[None].repeat(9, 0)  # 16 : 9
+    assert depths.told(wide, (3, 4))[0].tolist() == [4.0, 7.0, 10.0, 13.0]  # the middles of 3 to 14
 
 
 @pytest.mark.parametrize("wrong", [np.ones((2, 2), np.uint16), np.ones((2, 2, 1)), np.ones((0, 2)), [[1.0]]])

@@ -14,6 +14,7 @@ from hybrid_control.navigation.planner.images import (
     contrast,
     decode,
     decode_compressed,
+    middle,
     resize,
 )
 
@@ -175,6 +176,19 @@ def test_resizing_averages_and_keeps_left_on_the_left():
 @pytest.mark.parametrize("size", [(5, 7), (24, 32), (100, 90)])
 def test_an_even_image_stays_even_at_any_size(size):
     assert (resize(np.full((24, 32, 3), 77, np.uint8), *size) == 77).all()
+
+
+def test_the_middle_of_an_image_has_the_shape_that_is_asked_for_and_says_how_much_of_the_width_it_is():
+    columns = np.arange(16)[None].repeat(9, 0)
+    cut, share = middle(columns, 0.75)
+    assert (cut.shape, share) == ((9, 12), 0.75)
+    assert cut[0].tolist() == list(range(2, 14))
+    rows = np.arange(16)[:, None].repeat(16, 1)
+    cut, share = middle(rows, 0.75)
+    assert (cut.shape, share) == ((12, 16), 1.0)
+    assert cut[:, 0].tolist() == list(range(2, 14))
+    nearly = np.zeros((479, 640, 3), np.uint8)
+    assert middle(nearly, 0.75)[0] is nearly
 
 
 def test_contrast_by_hand():

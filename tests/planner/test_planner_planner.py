@@ -47,6 +47,18 @@ def test_an_image_of_another_size_reaches_the_model_with_its_colours(make_model)
     assert rates[5:8] == pytest.approx([50, 10, 0], abs=0.5)
 
 
+def test_a_wide_image_tells_the_same_distances_as_its_middle_from_a_camera_of_that_view():
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 256, (120, 213, 3), dtype=np.uint8).repeat(2, 0).repeat(2, 1)
+    view = 2 * math.atan(4 / 3)  # of which 4 : 3 of 16 : 9 is a right angle
+    file, asked = contract.named("closed"), (odometry(), Goal(0, 3.0, 0.0), 0)
+    alone = Planner(file, camera=(0.28, 0.08, math.pi / 2)).plan(wide[:, 53:373], *asked)
+    of_all = Planner(file, camera=(0.28, 0.08, view)).plan(wide, *asked)
+    assert alone.closed is not None
+    assert of_all.closed is not None
+    assert np.allclose(alone.closed.rows, of_all.closed.rows, atol=0.02)
+
+
 def test_the_answer_carries_stamp_populations_and_nothing_else(make_model):
     answer = Planner(make_model()).plan(image(), odometry(), Goal(0, 1, 0), 123)
     assert answer.stamp_ns == 123

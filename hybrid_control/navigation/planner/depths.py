@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_control.navigation.planner.images import LARGEST_SIDE, Bytes, ImageError
+from hybrid_control.navigation.planner.images import LARGEST_SIDE, Bytes, ImageError, middle
 from hybrid_control.signals.spikes import Float32Array
 
 UNKNOWN = 0.0
@@ -24,10 +24,12 @@ ENCODINGS: dict[str, tuple[str, float]] = {"32FC1": ("f4", 1.0), "16UC1": ("u2",
 def told(depth: NDArray[Any], size: tuple[int, int]) -> Float32Array:
     """A depth image (h, w) in m of any size as the model takes it, (height, width): UNKNOWN where it is not a number,
     infinite or not above 0. Of each of the model's pixels it is the one nearest to its middle: between an edge and what
-    is behind it there is nothing. ImageError for anything but such an array."""
+    is behind it there is nothing. Of one of another shape the middle counts, as of the image. ImageError for anything
+    but such an array."""
     if not (isinstance(depth, np.ndarray) and depth.dtype.kind == "f" and depth.ndim == 2) or 0 in depth.shape:
         seen = f"{depth.dtype} {depth.shape}" if isinstance(depth, np.ndarray) else type(depth).__name__
         raise ImageError(f"depth is {seen}; an array of floats (height, width) is wanted")
+    depth, _ = middle(depth, size[0] / size[1])
     rows, columns = (
         ((np.arange(wanted) + 0.5) * (there / wanted)).astype(np.intp)
         for wanted, there in zip(size, depth.shape, strict=True)

@@ -6,6 +6,7 @@ import array
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,19 @@ def resize(image: UInt8Array, height: int, width: int) -> UInt8Array:
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def middle(image: NDArray[Any], aspect: float) -> tuple[NDArray[Any], float]:
+    """The middle of an image (h, w, ...) that is `aspect` times as high as it is wide, and which share of its width
+    that is; all of it where it is so to a hundredth."""
+    height, width = image.shape[:2]
+    if abs(height / width / aspect - 1.0) <= 0.01:
+        return image, 1.0
+    if height < aspect * width:
+        kept = max(round(height / aspect), 1)
+        return image[:, (width - kept) // 2 :][:, :kept], kept / width
+    kept = max(round(width * aspect), 1)
+    return image[(height - kept) // 2 :][:kept], 1.0
 
 
 def contrast(image: UInt8Array) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hybrid_control.navigation.planner import contract, depths
 from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.planner.contract import ModelInfo, PlannerError
-from hybrid_control.navigation.planner.images import ImageError, UInt8Array, contrast, resize
+from hybrid_control.navigation.planner.images import ImageError, UInt8Array, contrast, middle, resize
 from hybrid_control.navigation.planner.scans import told
 from hybrid_control.navigation.planner.states import Plan
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, StateVector
@@ -48,8 +48,9 @@ class Planner:
     model_path: an ONNX file that keeps the contract (docs/planner.md); by default the package's own.
     providers: onnxruntime execution providers in order of preference; the CPU, on one thread, where None.
     min_contrast: grey levels; an image with less is refused as blind. camera: its height in m, pitch (positive looks
-    down) and width of view in rad, for a model of contract 2 that asks for them; the model's own where None. lidar:
-    where the range sensor is in the body, for a model that asks for scans.
+    down) and width of view in rad, for a model of contract 2 that asks for them; the model's own where None. Such a
+    model gets the middle of an image of another shape than its own, and that one's width of view; others get all of it,
+    stretched. lidar: where the range sensor is in the body, for a model that asks for scans.
     Raises ContractError where the file breaks the contract, PlannerError where a provider is not there.
     The same arguments give the same rates: it keeps nothing from call to call.
     """
@@ -67,10 +68,10 @@ class Planner:
         self._session, self._info = contract.load(model_path, providers)
         self._min_contrast, self._lidar = min_contrast, lidar
         self._optional = {spec.name: spec for spec in self._info.optional}
-        self._always: dict[str, NDArray] = {}
-        if camera is not None and self._info.version >= 2 and contract.CAMERA.name in self._optional:
-            value = self._checked_optional(contract.CAMERA.name, np.array([camera], np.float32))
-            self._always = {contract.CAMERA.name: value}
+        self._measures = self._info.version >= 2 and contract.CAMERA.name in self._optional
+        self._camera: NDArray | None = None
+        if camera is not None and self._measures:
+            self._camera = self._checked_optional(contract.CAMERA.name, np.array([camera], np.float32))
 
     @property
     def info(self) -> ModelInfo:
@@ -110,7 +111,7 @@ class Planner:
     ) -> Plan:
         """Where to go, as rates in Hz of the populations heading (72) and speed (8), stamped stamp_ns.
 
-        image: (h, w, 3) uint8 RGB of any size, stretched to the model's; goal: in the frame of the odometry;
+        image: (h, w, 3) uint8 RGB of any size, brought to the model's; goal: in the frame of the odometry;
         optional: values for inputs that the model offers beyond the contract (info.optional); states: whether the plan
         is to bring the model's initial states along, if it has any (info.states); scan: the newest, which a model that
         does not ask for scans does not get; depth: (h, w) floats, m along the optical axis of what the image shows, of
@@ -128,19 +129,22 @@ class Planner:
             raise PlannerError(f"image is {seen}; a uint8 array (height, width, 3) is wanted")
         if 0 in image.shape:
             raise PlannerError(f"image of shape {image.shape} has no pixels")
-        small = resized(image, (self._info.height, self._info.width), self._min_contrast)
+        size = self._info.height, self._info.width
+        image, kept = middle(image, size[0] / size[1]) if self._measures else (image, 1.0)
+        small = resized(image, size, self._min_contrast)
         distance, bearing = odometry.pose.to_body(goal.x, goal.y)
         feed: dict[str, NDArray] = {
             "image": np.ascontiguousarray(small[None]),
             "goal": goal_input(distance, bearing, self._info.goal_cap),
             "velocity": np.array([[odometry.twist.linear_x, odometry.twist.angular_z]], np.float32),
-            **self._always,
         }
+        if self._camera is not None:
+            feed[contract.CAMERA.name] = narrowed(self._camera, kept)
         if scan is not None and self.scans:
             feed[contract.SCAN.name] = told(scan, self._lidar)[None]
         if depth is not None and self.depths:
             try:
-                feed[contract.DEPTH.name] = depths.told(depth, (self._info.height, self._info.width))[None]
+                feed[contract.DEPTH.name] = depths.told(depth, size)[None]
             except ImageError as error:
                 raise PlannerError(str(error)) from None
         for name, value in (optional or {}).items():
@@ -168,6 +172,14 @@ class Planner:
         if not np.isfinite(array).all():
             raise PlannerError(f"optional input {name!r} is not finite")
         return array
+
+
+def narrowed(camera: NDArray, share: float) -> NDArray[np.float32]:
+    """A camera (1, 3) of which a share of the image's width is looked at."""
+    if share == 1.0:
+        return camera
+    height, pitch, hfov = camera[0].tolist()
+    return np.array([[height, pitch, 2.0 * math.atan(share * math.tan(hfov / 2))]], np.float32)
 
 
 def goal_input(distance: float, bearing: float, cap: float) -> NDArray[np.float32]:
