@@ -99,6 +99,7 @@ def add_nav_command(subparsers: argparse._SubParsersAction) -> None:
         "--looks", default="plain",
         help="what the camera sees: plain, varied, night, blurred, lowered or black (docs/navigation.md)",
     )
+    add("--depth", action="store_true", help="a depth camera beside the camera, for a planner that takes its images")
     add("--network", type=Path, metavar="FILE", help="another network of the reflex, a NIR file (docs/reflex.md)")
     add(
         "--fault",
@@ -225,6 +226,7 @@ def _run(args: argparse.Namespace) -> int:
         hold=args.hold,
         states=args.states,
         looks=args.looks,
+        depth=args.depth,
         gains=reflex_gains(params),
         settings=baseline_settings(baselines),
     )

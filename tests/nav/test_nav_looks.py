@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("hybrid_control.sim.mujoco_import")
 from hybrid_control.navigation.bench.harness import Harness, Setup
 from hybrid_control.navigation.bench.looks import LOOKS, LOWERED, appearance_of, mounted
+from hybrid_control.navigation.planner import contract
 from hybrid_control.sim.robots.jackal import JACKAL
 from hybrid_control.sim.simulator import Simulator
 from hybrid_control.sim.worlds import generate
@@ -53,3 +54,13 @@ def test_a_duration_of_ones_own_keeps_what_the_rules_have_of_the_robot():
 
 def vars_of(rules):
     return {name: getattr(rules, name) for name in rules.__dataclass_fields__}
+
+
+def test_a_depth_camera_is_there_where_it_is_asked_for_and_the_planner_takes_its_images():
+    world, takes = generate("field", 3), str(contract.named("closed"))
+    for depth in (False, True):
+        harness = Harness(Setup(model=takes, depth=depth))
+        with harness._simulator(world, 0, harness.driver("hybrid").planner) as simulator:
+            assert ("depth" in {event.kind for event in simulator.advance(200_000_000)}) == depth
+    with pytest.raises(ValueError, match=r"depth: .*planner.onnx takes no depth images"):
+        Harness(Setup(depth=True)).driver("hybrid")

@@ -54,7 +54,8 @@ class Setup:
     states: whether the reflex takes up the planner's initial states, which the model must have; network: NIR file of
     the reflex's network, empty for the package's own; values: numbers of its weights and of the stand-in planner's last
     layer (`sides`), at the kinematic level; ways: whether rows of episodes that arrive bring their way along, too;
-    looks: what the camera sees of the worlds (`looks`).
+    looks: what the camera sees of the worlds (`looks`). depth: whether there is a depth camera beside it, for a planner
+    that takes its images.
     """
 
     robot: str = "jackal"
@@ -70,6 +71,7 @@ class Setup:
     network: str = ""
     ways: bool = False
     looks: str = PLAIN
+    depth: bool = False
     gains: Mapping[str, Value] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -132,6 +134,8 @@ class Harness:
                 told = self.told
                 camera = told.camera_z, told.camera_pitch, told.camera_hfov
                 source = Planner(self.setup.model or contract.DEFAULT_MODEL, camera=camera, lidar=told.lidar)
+                if self.setup.depth and not source.depths:
+                    raise ValueError(f"depth: {source.info.path} takes no depth images")
                 planner = TimedPlanner(PlannerOnNeed(source, self.setup.hold) if self.setup.hold else source)
             settings: dict[str, Value] = dict(self._settings(name))
             if find_policy(name).reflex:
@@ -234,7 +238,7 @@ class Harness:
     def _simulator(
         self, world: World, seed: int, planner: TimedPlanner | None
     ) -> Simulator | KinematicSimulator:
-        camera, depth = planner is not None, planner is not None and planner.depths
+        camera, depth = planner is not None, planner is not None and self.setup.depth and planner.depths
         if self.setup.level != "physics":
             return KinematicSimulator(world, self.robot, seed, camera=camera)
         looks = appearance_of(self.setup.looks, world.name, self.robot)
