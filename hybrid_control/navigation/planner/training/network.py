@@ -213,6 +213,6 @@ def follow(average: nn.Module, network: nn.Module, keep: float) -> None:
     way."""
     for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if slow.is_floating_point():
-            slow.mul_(keep).add_(fast, alpha=1.0 - keep)
+            slow.lerp_(fast, 1.0 - keep)  # what does not change stays the same to the bit
         else:
             slow.copy_(fast)

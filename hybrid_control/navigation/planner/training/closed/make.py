@@ -36,7 +36,7 @@ whether it is closed, how far away, and whether a planar scan would show why (do
 - File, both networks: {size:,} bytes. Images of 160 x 120 pixels.
 - Data: {examples:,} frames, each learnt once, of scenes of the embedded simulator that are drawn while it learns.
   Looks, light, lens, and the camera's height, pitch and width of view differ; it is told the camera, with an error.
-{recorded}{depth}\
+{recorded}{depth}{backbone}\
 - This run: {wall:.0f} min by the clock, {cores:.0f} min of one core, since it was begun or taken up again.
 
 ## What it sees
@@ -66,10 +66,13 @@ _RECORDED = """\
   Its confidence is set, and the table below made, on drawn scenes alone; how well it sees where these drives were is
   not known.
 """
-_RENDERED = "It has seen rendered scenes only, never a photograph."
+_RENDERED = "What is closed it has learnt from rendered scenes alone, never from a photograph."
 _DRIVEN = "It has seen rendered scenes, and the recorded drives alone of what is not."
 _DEPTH = """\
 - With each comes a depth image of a simulated stereo camera (`sim/depth.py`), not known in {blind:.0%} of them.
+"""
+_BACKBONE = """\
+- Its features come from the first blocks of {name}, whose weights have learnt ImageNet's photographs{on}.
 """
 _WITHOUT = """
 
@@ -103,6 +106,7 @@ def train_closed(
     command = (
         f"hybrid-control train closed --planner IN.onnx --out OUT --examples {settings.examples} "
         f"--seed {settings.seed}" + " --depth" * settings.depth
+        + (f" --backbone {settings.backbone}" if settings.backbone else "") + " --finetune" * settings.finetune
         + ("" if settings.start is None else f" --start {settings.start.name}")
         + ("" if settings.rate is None else f" --rate {settings.rate:g}")
         + ("" if recorded is None else " --recordings RUN.mcap")
@@ -120,7 +124,10 @@ def train_closed(
     limit = evaluation.threshold(evaluation.look(path, shards[:half]), evaluation.COUNTS)
     export(Closed(network, math.log(0.5) / math.log(limit)), planner, path, metadata)
     seen = evaluation.look(path, shards[half:])
-    depth = without = ""
+    depth = without = backbone = ""
+    if settings.backbone:
+        on = ", and learnt on" if settings.finetune else " and stay as they are"
+        backbone = _BACKBONE.format(name=settings.backbone, on=on)
     if settings.depth:
         alone = evaluation.look(path, shards[half:], depth=False)
         depth = _DEPTH.format(blind=BLIND)
@@ -130,7 +137,7 @@ def train_closed(
             command=command, size=path.stat().st_size, examples=settings.shards * SHARD, wall=took[0] / 60,
             cores=took[1] / 60, recorded="" if recorded is None else _RECORDED.format(frames=recorded),
             photographs=_RENDERED if recorded is None else _DRIVEN, frames=len(seen.said), clear=evaluation.CLEAR,
-            near=evaluation.NEAR, placed=evaluation.PLACED, rows=_table(seen),
+            backbone=backbone, near=evaluation.NEAR, placed=evaluation.PLACED, rows=_table(seen),
             limit=evaluation.threshold(seen, 0.01), alarms=evaluation.frames_with_alarm(seen, 0.01),
             counts=evaluation.COUNTS, depth=depth, without=without, **evaluation.at_half(seen),
         ),

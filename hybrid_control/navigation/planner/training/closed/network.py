@@ -36,7 +36,8 @@ NEAREST = 0.1  # m, of depths
 _WIDE, _DEEP = 48, 96  # channels at a quarter and at an eighth of the image's size
 
 
-def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 * dilation, dilation, bias=False),
         nn.BatchNorm2d(outputs),
@@ -44,12 +45,12 @@ def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation
     )
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """A convolution, added to what came in."""
 
     def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.inner = _block(channels, channels, dilation=dilation)
+        self.inner = block(channels, channels, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, rows, columns), as what comes out."""
@@ -88,6 +89,20 @@ def heights(depth: Tensor, camera: Tensor) -> Tensor:
     return torch.cat([means[:, :2] / share.clamp(min=0.25), share], dim=1)
 
 
+def free_of(channels: int) -> nn.Sequential:
+    """From means and maxima of a feature map over its rows, (n, 2 channels, COLUMNS), to logits of "free"."""
+    return nn.Sequential(nn.Conv1d(2 * channels, 32, 3, padding=1), nn.ReLU(), nn.Conv1d(32, 1, 1))
+
+
+def logits(x: Tensor, free: nn.Module, rows: nn.Module) -> Tensor:
+    """From a feature map (n, channels, ROWS / 2, COLUMNS) to (n, 1 + 2 ROWS, COLUMNS). free: as `free_of` makes it;
+    rows: to four channels, two rows of two kinds."""
+    found = rows(x)
+    n = found.shape[0]
+    found = found.reshape(n, 2, 2, ROWS // 2, COLUMNS).transpose(2, 3).reshape(n, 2 * ROWS, COLUMNS)
+    return torch.cat([free(torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)), found], dim=1)
+
+
 class Network(nn.Module):
     """From image (n, 120, 160, 3), 0 .. 255, and camera (n, 3) to logits (n, 1 + 2 ROWS, COLUMNS): free, then the rows
     of what stands and of what is hidden. depth: whether it takes a depth image (n, 120, 160) as well."""
@@ -95,16 +110,16 @@ class Network(nn.Module):
     def __init__(self, depth: bool = False) -> None:
         super().__init__()
         self.depth = depth
-        self.stem = nn.Sequential(_block(3, 24, 5, 2), _block(27 if depth else 24, _WIDE, 3, 2))
+        self.stem = nn.Sequential(block(3, 24, 5, 2), block(27 if depth else 24, _WIDE, 3, 2))
         self.told = nn.Conv2d(1, _WIDE, 1)
-        self.first = nn.Sequential(_Residual(_WIDE), _Residual(_WIDE, 2))
+        self.first = nn.Sequential(Residual(_WIDE), Residual(_WIDE, 2))
         self.deep = nn.Sequential(
-            _block(_WIDE, _DEEP, 3, 2), _Residual(_DEEP), _Residual(_DEEP, 2), _Residual(_DEEP, 4)
+            block(_WIDE, _DEEP, 3, 2), Residual(_DEEP), Residual(_DEEP, 2), Residual(_DEEP, 4)
         )
         self.back = nn.Conv2d(_DEEP, _WIDE, 1)
-        self.last = _Residual(_WIDE)
+        self.last = Residual(_WIDE)
         self.rows = nn.Conv2d(_WIDE, 4, 1)  # two rows of two kinds
-        self.free = nn.Sequential(nn.Conv1d(2 * _WIDE, 32, 3, padding=1), nn.ReLU(), nn.Conv1d(32, 1, 1))
+        self.free = free_of(_WIDE)
 
     def forward(self, image: Tensor, camera: Tensor, depth: Tensor | None = None) -> Tensor:
         """The logits."""
@@ -119,25 +134,21 @@ class Network(nn.Module):
         x = self.first(functional.relu(x + self.told(near)))
         x = x + functional.interpolate(self.back(self.deep(x)), scale_factor=2, mode="nearest")
         x = self.last(functional.relu(x))
-        free = self.free(torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1))
-        found = self.rows(x)  # (n, 4, ROWS / 2, COLUMNS)
-        n = found.shape[0]
-        found = found.reshape(n, 2, 2, ROWS // 2, COLUMNS).transpose(2, 3).reshape(n, 2 * ROWS, COLUMNS)
-        return torch.cat([free, found], dim=1)
+        return logits(x, self.free, self.rows)
 
 
 class Closed(nn.Module):
-    """The network's answer as the contract has it: (n, 4, 72) of `planner.closed.ClosedDirections`.
+    """A network's answer as the contract has it: (n, 4, 72) of `planner.closed.ClosedDirections`.
 
-    power: to which its confidence in what is hidden is raised, so that 0.5 is where it is to count. caution: standard
-    deviations, in 1 / m, by which what may stand here or there is said to be nearer than it is on average: the foot of
-    a wire or of what hangs is in no picture.
+    network: a `Network`, or what answers as it does; power: to which its confidence in what is hidden is raised, so
+    that 0.5 is where it is to count. caution: standard deviations, in 1 / m, by which what may stand here or there is
+    said to be nearer than it is on average: the foot of a wire or of what hangs is in no picture.
     """
 
     headings: Tensor
     across: Tensor
 
-    def __init__(self, network: Network, power: float = 1.0, caution: float = CAUTION) -> None:
+    def __init__(self, network: nn.Module, power: float = 1.0, caution: float = CAUTION) -> None:
         super().__init__()
         self.network, self.power, self.caution = network, power, caution
         self.register_buffer("headings", torch.tensor(HEADINGS, dtype=torch.float32))

@@ -19,13 +19,13 @@ _OF_FILE = PREFIX + "network."
 _BATCH = 100  # frames at once
 
 
-def fill(network: Network, state: dict[str, Tensor]) -> None:
+def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
     """Give a network weights, by name; where it takes depths and they do not, its weights of depths are 0, so that it
     says what they say. KeyError or RuntimeError where they are another network's."""
     wanted, given = network.state_dict(), dict(state)
     for name, tensor in state.items():
         missing = wanted[name].shape[1] - tensor.shape[1] if tensor.dim() == 4 else 0
-        if missing > 0 and network.depth:
+        if missing > 0 and getattr(network, "depth", False):
             given[name] = torch.cat([tensor, tensor.new_zeros(len(tensor), missing, *tensor.shape[2:])], dim=1)
     network.load_state_dict(given)
 

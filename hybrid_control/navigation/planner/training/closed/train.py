@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from hybrid_control.navigation.planner.training.closed import scenes
@@ -40,6 +40,7 @@ MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 3  # shards that each process draws ahead
 BLIND = 0.5  # of the frames, whose depth is not known
+BACKBONES = ("efficientnet-lite0",)
 
 
 class TrainingError(ValueError):
@@ -51,7 +52,8 @@ class Settings:
     """What `train closed` was asked for. examples: frames, each of which is learnt once; jobs: processor cores, half of
     which learn and half draw; device: where torch works, "auto" for a GPU where there is one; start: another training's
     checkpoint, or a planner's file, whose weights it begins with; depth: whether the network takes a depth image as
-    well; rate: the greatest of learning, LEARNING_RATE, or a tenth of it for a start, where it is None."""
+    well; rate: the greatest of learning, LEARNING_RATE, or a tenth of it for a start, where it is None; backbone: of
+    BACKBONES, None for a network from scratch; finetune: whether the backbone's own weights learn on."""
 
     examples: int = 500_000
     seed: int = 1
@@ -60,8 +62,16 @@ class Settings:
     start: Path | None = None
     depth: bool = False
     rate: float | None = None
+    backbone: str | None = None
+    finetune: bool = False
 
     def __post_init__(self) -> None:
+        if self.backbone not in (None, *BACKBONES):
+            raise TrainingError(f"backbone {self.backbone}: expected {' or '.join(BACKBONES)}")
+        if self.finetune and self.backbone is None:
+            raise TrainingError("finetune: without a backbone there is nothing pretrained to learn on")
+        if self.backbone and self.start is not None and self.start.suffix == ".onnx":
+            raise TrainingError(f"start {self.start}: a network with a backbone begins with a checkpoint, closed.pt")
         if self.examples < MIXED * SHARD or self.seed < 0 or self.jobs < 1:
             raise TrainingError(
                 f"examples {self.examples} must be {MIXED * SHARD} or more, seed {self.seed} 0 or more, "
@@ -92,6 +102,8 @@ class Settings:
         same: dict[str, int | str] = {"examples": self.examples, "seed": self.seed}
         same |= {"depth": 1} if self.depth else {}
         same |= {} if self.rate is None else {"rate": str(self.rate)}
+        same |= {"backbone": self.backbone} if self.backbone else {}
+        same |= {"finetune": 1} if self.finetune else {}
         return same if self.start is None else same | {"start": str(self.start)}
 
 
@@ -112,9 +124,25 @@ def drawn(seed: int, numbers: range, jobs: int, depth: bool = False) -> Iterator
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def network_of(settings: Settings) -> nn.Module:
+    """A new network as the settings ask for it. ModuleNotFoundError where its backbone's package is not installed."""
+    if settings.backbone is None:
+        return Network(settings.depth)
+    from hybrid_control.navigation.planner.training.closed import backbone  # its package few have installed
+
+    return backbone.PretrainedNetwork(settings.depth, frozen=not settings.finetune)
+
+
+def _groups(network: nn.Module) -> list[dict[str, Any]]:
+    """What learns, and at what share of the rate."""
+    if isinstance(network, Network):
+        return [{"params": list(network.parameters())}]
+    return list(network.groups(AGAIN))
+
+
 def fit(
     settings: Settings, device: torch.device, out: Path, resume: bool, recorded: Recorded | None = None
-) -> Network:
+) -> nn.Module:
     """Learn settings.examples frames; out/closed.pt is kept every KEEP shards. The network of averaged weights.
 
     recorded: with each batch of what is drawn, as many of these are learnt, over and over; what is drawn keeps the
@@ -122,14 +150,14 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.learners)
     torch.manual_seed(settings.seed)
-    network, average = Network(settings.depth).to(device), Network(settings.depth).to(device)
+    network, average = (network_of(settings).to(device) for _ in range(2))
     if settings.start is not None:
-        if settings.start.suffix == ".onnx":
+        if settings.start.suffix == ".onnx" and isinstance(network, Network):
             from_planner(settings.start, network, scenes.shard(settings.seed, 0))
         else:
             learnt(settings.start, network)
     average.load_state_dict(network.state_dict())
-    optimizer = torch.optim.AdamW(network.parameters(), settings.fastest, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(_groups(network), settings.fastest, weight_decay=WEIGHT_DECAY)
     identity = settings.identity | ({} if recorded is None else {"recorded": recorded.mark})
     first = _restore(identity, out / "closed.pt", resume, network, average, optimizer)
     steps = settings.shards * SHARD // BATCH
@@ -143,7 +171,7 @@ def fit(
             for batch in _batches(mixed, np.random.default_rng([settings.seed, number]), device):
                 rate = settings.fastest * _schedule(done / steps)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group.get("share", 1.0)
                 more = {} if recorded is None else _again(recorded, [settings.seed, done], device)
                 loss = _loss(network, batch, more, device)
                 optimizer.zero_grad(set_to_none=True)
@@ -160,7 +188,7 @@ def fit(
     return average.eval().cpu()
 
 
-def _loss(network: Network, batch: dict[str, Tensor], more: dict[str, Tensor], device: torch.device) -> Tensor:
+def _loss(network: nn.Module, batch: dict[str, Tensor], more: dict[str, Tensor], device: torch.device) -> Tensor:
     """Of what was drawn, and of recorded frames where there are more."""
     n = len(batch["kind"])
     seen = {name: torch.cat([batch[name], more[name]]) if more else batch[name] for name in ("image", "camera")}
@@ -248,7 +276,7 @@ def _restore(identity: Identity, path: Path, resume: bool, *parts: Any) -> int:
     return shards
 
 
-def learnt(path: Path, network: Network) -> None:
+def learnt(path: Path, network: nn.Module) -> None:
     """Give a network the averaged weights of a checkpoint. TrainingError where it is none; OSError as usual."""
     with path.open("rb"):  # torch's own words on a file that is not there are many
         pass
