@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.ground.classes import AVOID
-from hybrid_control.navigation.ground.memory import CELL, ClosedCells, SeenGround
+from hybrid_control.navigation.ground.memory import CELL, ClosedCells, SeenGround, around
 from hybrid_control.navigation.planner.closed import (
     HIDDEN,
     HIDDEN_AT,
@@ -86,6 +86,11 @@ class HiddenMemory:
     def points(self, pose: Pose) -> FloatArray:
         """The middles of the closed cells, (n, 2) m in the body's frame at a pose."""
         return self.seen.points(AVOID, pose)
+
+    def near(self, pose: Pose) -> FloatArray:
+        """The middles of the closed cells around a pose, (n, 2) m in the odometry's frame."""
+        cells = self.seen.cells[CLOSED]
+        return cells[around(cells, pose)]
 
     def rates(self, pose: Pose, stamp_ns: int) -> RateVector:
         """A population CLOSED of 72 headings: the nearer the closed ground in it, the higher, as `SeenGround.rates`."""

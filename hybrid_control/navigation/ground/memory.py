@@ -129,12 +129,17 @@ class SeenGround:
         return RateVector(stamp_ns, found.astype(np.float32), layout(**dict.fromkeys(self.cells, SECTORS)))
 
 
+def around(cells: FloatArray, pose: Pose) -> NDArray[np.bool_]:
+    """Which of cells (n, 2) m in the odometry's frame lie around a pose, (n,)."""
+    away: FloatArray = np.abs(cells - (pose.x, pose.y)).max(axis=1, initial=0.0)
+    return away < CELL * SIDE / 2
+
+
 def near(cells: FloatArray, pose: Pose) -> FloatArray:
     """Those of cells (n, 2) m in the odometry's frame that lie around a pose, in the body's frame."""
-    dx, dy = cells[:, 0] - pose.x, cells[:, 1] - pose.y
-    around = np.maximum(np.abs(dx), np.abs(dy)) < CELL * SIDE / 2
+    dx, dy = (cells[around(cells, pose)] - (pose.x, pose.y)).T
     c, s = math.cos(pose.yaw), math.sin(pose.yaw)
-    return np.stack([c * dx + s * dy, c * dy - s * dx], axis=1)[around]
+    return np.stack([c * dx + s * dy, c * dy - s * dx], axis=1)
 
 
 def in_odometry(points: FloatArray, pose: Pose) -> FloatArray:
