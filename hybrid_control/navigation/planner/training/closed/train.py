@@ -22,7 +22,6 @@ from tqdm import tqdm
 from hybrid_control.navigation.planner.training.closed import scenes
 from hybrid_control.navigation.planner.training.closed.labels import HIDDEN
 from hybrid_control.navigation.planner.training.closed.network import (
-    ROW_WIDTH,
     Network,
     recorded_loss,
     target_shares,
@@ -36,6 +35,7 @@ BATCH = 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
 AGAIN = 0.1  # of the learning rate, for weights that have learnt before
 AVERAGING = 0.999  # of the weights that are exported, a step
+ROW_WIDTH = 1.0  # rows, of the bell that is taught
 MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
 AHEAD = 8  # shards that are drawn ahead, MIXED at least: one lot while the other is learnt
