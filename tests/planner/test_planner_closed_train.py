@@ -312,6 +312,18 @@ def test_weights_without_depths_say_the_same_in_a_network_that_takes_them():
     assert torch.allclose(plain.eval()(image, camera), deep.eval()(image, camera, depth), atol=1e-4)
 
 
+def test_without_a_depth_image_its_confidence_is_raised_to_another_power():
+    network = Network(depth=True).eval()
+    image = torch.randint(0, 256, (2, 120, 160, 3), dtype=torch.uint8)
+    depth = torch.stack([torch.zeros(120, 160), torch.ones(120, 160)])
+    camera = CAMERA.repeat(2, 1)
+    with torch.no_grad():
+        one = Closed(network)(image, camera, depth)[:, 2].clamp(min=0.0)
+        other = Closed(network, power=2.0, blind=3.0)(image, camera, depth)[:, 2].clamp(min=0.0)
+    assert torch.allclose(other[0], one[0] ** 3, atol=1e-5)
+    assert torch.allclose(other[1], one[1] ** 2, atol=1e-5)
+
+
 def test_the_file_keeps_contract_2_and_what_the_planner_said_before(tmp_path):
     base, path = contract.DEFAULT_MODEL, tmp_path / "planner.onnx"
     export.export(Closed(Network()), base, path, {"made.by": "a test"})

@@ -16,7 +16,7 @@ from hybrid_control.navigation.planner.training.closed import evaluation
 from hybrid_control.navigation.planner.training.closed.export import export
 from hybrid_control.navigation.planner.training.closed.network import Closed
 from hybrid_control.navigation.planner.training.closed.recorded import Recorded
-from hybrid_control.navigation.planner.training.closed.scenes import SHARD, TEST_SEED
+from hybrid_control.navigation.planner.training.closed.scenes import SHARD, TEST_SEED, Frames
 from hybrid_control.navigation.planner.training.closed.train import (
     BLIND,
     Settings,
@@ -91,6 +91,12 @@ def _table(seen: evaluation.Seen) -> str:
     )
 
 
+def _power(path: Path, shards: list[Frames], depth: bool = True) -> float:
+    """To which what a file says of frames is to be raised, so that 0.5 is where it counts."""
+    limit = evaluation.threshold(evaluation.look(path, shards, depth), evaluation.COUNTS)
+    return math.log(0.5) / math.log(limit)
+
+
 def train_closed(
     planner: Path, out: Path, settings: Settings, test: int, resume: bool, recorded: Recorded | None = None
 ) -> Path:
@@ -121,8 +127,9 @@ def train_closed(
     numbers = range(test // SHARD)
     shards = list(drawn(settings.seed + TEST_SEED, numbers, settings.jobs, settings.depth))
     half = len(shards) // 2  # the one half says where 0.5 is to be, the other how well that does
-    limit = evaluation.threshold(evaluation.look(path, shards[:half]), evaluation.COUNTS)
-    export(Closed(network, math.log(0.5) / math.log(limit)), planner, path, metadata)
+    power = _power(path, shards[:half])
+    blind = _power(path, shards[:half], depth=False) if settings.depth else None
+    export(Closed(network, power, blind), planner, path, metadata)
     seen = evaluation.look(path, shards[half:])
     depth = without = backbone = ""
     if settings.backbone:

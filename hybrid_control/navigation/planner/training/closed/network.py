@@ -139,15 +139,15 @@ class Closed(nn.Module):
     """A network's answer as the contract has it: (n, 4, 72) of `planner.closed.ClosedDirections`.
 
     network: a `Network`, or what answers as it does; power: to which its confidence in what is hidden is raised, so
-    that 0.5 is where it is to count.
+    that 0.5 is where it is to count; blind: the same of images without a depth image, None for the one power.
     """
 
     headings: Tensor
     across: Tensor
 
-    def __init__(self, network: nn.Module, power: float = 1.0) -> None:
+    def __init__(self, network: nn.Module, power: float = 1.0, blind: float | None = None) -> None:
         super().__init__()
-        self.network, self.power = network, power
+        self.network, self.power, self.blind = network, power, power if blind is None else blind
         self.register_buffer("headings", torch.tensor(HEADINGS, dtype=torch.float32))
         self.register_buffer("across", torch.tensor(2.0 * ACROSS - 1.0, dtype=torch.float32))
 
@@ -155,7 +155,11 @@ class Closed(nn.Module):
         """From image, camera and, where the network takes one, depth image, as in the contract."""
         shares = torch.softmax(self.network(image, camera, depth).float(), dim=1)
         confidence, away = self.columns(shares, camera)
-        raised = torch.stack([confidence[:, 0], confidence[:, 1] ** self.power], dim=1)
+        power: Tensor | float = self.power
+        if depth is not None:
+            known = (depth > 0.0).float().amax(dim=(1, 2))[:, None]
+            power = self.blind + (self.power - self.blind) * known
+        raised = torch.stack([confidence[:, 0], confidence[:, 1] ** power], dim=1)
         return self.sectors(raised, away, camera)
 
     def columns(self, shares: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
