@@ -44,6 +44,7 @@ for k in range(40):
     scan = RangeScan(now, -math.pi, math.tau / 360, 0.05, 10.0, ranges)
     reflex.put_odometry(odometry, now)
     reflex.put_goal(Goal(now, 5.0, 1.0))
+    reflex.put_hidden(np.ones((k, 4, 2)), now, now)
     reflex.put_scan(scan, now)
     fusion.put_points("scan", laser_points(scan, mount), now, now, laser_view(scan, mount))
     fusion.put_points("learner/ground", np.ones((k, 2), np.float32), now, now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 
 import numpy as np
@@ -23,6 +22,7 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.parameter import Parameter
 from reflex_bench import World
 from ros_models import write_model
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, LaserScan, PointCloud2
 
 from hybrid_control.geometry.outline import Outline
@@ -43,6 +43,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint
 IN_VIEW = np.abs(HEADINGS) < np.pi / 4
 LEFT, RIGHT = IN_VIEW & (HEADINGS > 0.1), IN_VIEW & (HEADINGS < -0.1)
 HYBRID, ALONE, STOPPED = ReflexStatus.HYBRID, ReflexStatus.REFLEX_ONLY, ReflexStatus.STOPPED
+MS = 1_000_000
 ALL = ("scan", "odom", "goal_pose", "planner/spikes", "planner/directions")
 
 
@@ -328,67 +329,79 @@ def test_ros_reflex_with_a_trust_that_is_none_does_not_begin(graph):
 
 
 class Field:
-    """A robot that drives as it is told in a room with walls 6 m away, with a camera that always shows the same."""
+    """A robot that drives as its reflex says, in a room with walls 6 m away and in simulated time, which waits for the
+    reflex; its camera always shows the same."""
 
-    def __init__(self, graph):
-        self.pose, self.way, self.twist = Pose(), [], None
-        self._commands = graph.collect(TwistStamped, "cmd_vel", qos.COMMAND)
+    def __init__(self, graph, node):
+        self.graph, self.node = graph, node
+        self.now, self.pose, self.way = 10_000 * MS, Pose(), []
+        self._commands = graph.collect(TwistStamped, "cmd_vel", qos.STREAM)
+        self._clock = graph.publisher(Clock, "/clock", 10)
         self._lidar, self._odom = graph.publisher(LaserScan, "scan"), graph.publisher(OdometryMessage, "odom")
-        self._camera, self._ending = graph.publisher(Image, "camera/image_raw"), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self.camera = graph.publisher(Image, "camera/image_raw")
+        graph.until(lambda: self._clock.get_subscription_count() >= 2)
+        for publisher in (self._lidar, self._odom):
+            graph.until(publisher.get_subscription_count)
 
-    def _run(self):
-        before, k = time.monotonic(), 0
-        while not self._ending.wait(0.02):
-            now, at = time.monotonic(), self.pose
-            step, before = min(now - before, 0.1), now
-            told = self._commands[-1].twist if self._commands else None
-            v, w = (told.linear.x, told.angular.z) if told is not None else (0.0, 0.0)
-            yaw = at.yaw + w * step
-            self.pose = Pose(at.x + v * np.cos(yaw) * step, at.y + v * np.sin(yaw) * step, yaw)
-            self.way.append(self.pose)
-            stamp = time.time_ns()
-            odometry = Odometry(stamp, self.pose, Twist(stamp, v, 0.0, 0.0, w))
-            self._odom.publish(convert.odometry_message(odometry, "odom", "base_link"))
-            bearings = -np.pi + np.pi / 180 * np.arange(360) + yaw
-            across = [
-                np.where(d > 1e-9, (6.0 - p) / np.maximum(d, 1e-9), (6.0 + p) / np.maximum(-d, 1e-9))
-                for p, d in ((self.pose.x, np.cos(bearings)), (self.pose.y, np.sin(bearings)))
-            ]
-            ranges = np.minimum(*across).astype(np.float32)
-            scan = RangeScan(stamp, -np.pi, np.pi / 180, 0.05, 20.0, ranges)
-            self._lidar.publish(convert.scan_message(scan, "lidar"))
-            if k % 4 == 0:
-                self._camera.publish(convert.image_message(stamp, "camera", PICTURE))
-            k += 1
+    def step(self):
+        """20 ms."""
+        self.now += 20 * MS
+        self._clock.publish(Clock(clock=convert.to_stamp(self.now)))
+        self.graph.until(lambda: self._commands and convert.to_ns(self._commands[-1].header.stamp) == self.now)
+        told, at = self._commands[-1].twist, self.pose
+        yaw, way = at.yaw + 0.02 * told.angular.z, 0.02 * told.linear.x
+        self.pose = Pose(at.x + way * np.cos(yaw), at.y + way * np.sin(yaw), yaw)
+        self.way.append(self.pose)
+        odometry = Odometry(self.now, self.pose, Twist(self.now, told.linear.x, 0.0, 0.0, told.angular.z))
+        self._odom.publish(convert.odometry_message(odometry, "odom", "base_link"))
+        bearings = -np.pi + np.pi / 180 * np.arange(360) + yaw
+        across = [
+            np.where(d > 0.0, 6.0 - p, 6.0 + p) / np.maximum(np.abs(d), 1e-9)
+            for p, d in ((self.pose.x, np.cos(bearings)), (self.pose.y, np.sin(bearings)))
+        ]
+        ranges = np.minimum(*across).astype(np.float32)
+        scan = RangeScan(self.now, -np.pi, np.pi / 180, 0.05, 20.0, ranges)
+        self._lidar.publish(convert.scan_message(scan, "lidar"))
+        stamps = self.node._reflex._inputs.last_stamp
+        self.graph.until(lambda: stamps.get("scan") == stamps.get("odometry") == self.now)
 
-    def end(self):
-        self._ending.set()
-        self._thread.join(2.0)
+    def show(self):
+        """What the camera sees now."""
+        self.camera.publish(convert.image_message(self.now, "camera", PICTURE))
 
 
 def test_ros_robot_whose_planner_was_killed_drives_to_its_goal_around_what_that_saw_hidden(graph, closing):
-    node = graph.start(ReflexNode, max_speed=0.5, **JACKAL.camera_settings)
+    node = graph.start(ReflexNode, use_sim_time=True, max_speed=0.5, **JACKAL.camera_settings)
     hidden = graph.collect(PointCloud2, "planner/hidden", qos.SENSOR)
+    directions = graph.collect(StateVectorMessage, "planner/directions", qos.STREAM)
     status = graph.collect(ReflexStatus, "reflex/status", qos.STREAM)
     goal = graph.publisher(PoseStamped, "goal_pose", qos.COMMAND)
-    planner = graph.run("planner_node", "-p", "autostart:=true", "-p", f"model_file:={closing}")
-    field = Field(graph)
-    try:
-        graph.until(lambda: hidden and hidden[-1].message.width > 20, 60)
-        planner.popen.send_signal(signal.SIGKILL)
-        planner.wait()
-        time.sleep(0.3)  # for what was on its way
-        cells = convert.cells(hidden[-1].message, "odom")
-        # behind the kerb, as seen from where it was seen
-        goal.publish(convert.goal_message(Goal(node.now_ns(), 2.5, -1.2), "odom"))
-        graph.until(lambda: status and status[-1].mode == ReflexStatus.ARRIVED, 60)
-        outline = Outline(JACKAL.length / 2, JACKAL.width / 2)
-        for pose in field.way:
-            x, y = near(cells, pose).T
-            assert not outline.holds(x, y, CELL / 2).any()
-        assert {ALONE, ReflexStatus.ARRIVED} >= {s.mode for s in status if s.mode != STOPPED}
-        assert len(convert.cells(hidden[-1].message, "odom")) == len(cells)
-    finally:
-        field.end()
+    names = {"use_sim_time": "true", "autostart": "true", "model_file": closing, "route_memory": "false"}
+    planner = graph.run("planner_node", *(word for n, v in names.items() for word in ("-p", f"{n}:={v}")))
+    field = Field(graph, node)
+    graph.until(field.camera.get_subscription_count, 60)
+    given_up = time.monotonic() + 30.0
+    while not (hidden and hidden[-1].message.width > 10):
+        field.step()
+        field.show()
+        count, patient = len(directions), time.monotonic() + 0.3
+        while len(directions) == count and time.monotonic() < patient:
+            time.sleep(0.005)
+        assert time.monotonic() < given_up, (len(directions), len(hidden), planner.output)
+    planner.popen.send_signal(signal.SIGKILL)
+    planner.wait()
+    cells = node._hidden._watch.memory.near(Pose())
+    # behind the kerb, as seen from where it was seen
+    goal.publish(convert.goal_message(Goal(field.now, 2.5, -1.2), "odom"))
+    for _ in range(2000):
+        field.step()
+        if status and status[-1].mode == ReflexStatus.ARRIVED:
+            break
+    assert status[-1].mode == ReflexStatus.ARRIVED, status[-1].reason
+    assert ALONE in {s.mode for s in status}
+    assert HYBRID not in {s.mode for s in status}
+    outline = Outline(JACKAL.length / 2, JACKAL.width / 2)
+    for pose in field.way:
+        x, y = near(cells, pose).T
+        assert not outline.holds(x, y, CELL / 2).any()
+    np.testing.assert_array_equal(node._hidden._watch.memory.near(field.pose), cells)

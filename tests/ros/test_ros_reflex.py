@@ -23,7 +23,7 @@ from reflex_bench import World, odometry, scan, spikes
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import LaserScan
 
-from hybrid_control.bringup.node_parameters import NODES
+from hybrid_control.navigation.reflex.gains import GAINS
 from hybrid_control.signals import Goal
 
 NODE = "reflex_node"
@@ -203,7 +203,7 @@ def test_ros_reflex_takes_each_gain_while_it_drives_and_refuses_what_is_out_of_r
     node, world = drive()
     world.until_mode(HYBRID)
     version = world.status[-1].gains_version
-    gains = [p for p in NODES[NODE] if p.live]
+    gains = GAINS
     for p in gains:
         value = 0.5 * (p.default + p.low)
         assert graph.set(NODE, **{p.name: value}).successful
@@ -256,7 +256,9 @@ def test_ros_reflex_goes_through_its_lifecycle_twice_and_leaves_no_thread_or_top
         for name in ("configure", "activate", "deactivate", "cleanup"):
             assert graph.transition(NODE, name)
             if name == "activate":
-                assert topics() - before == {"/cmd_vel", "/reflex/goal", "/reflex/spikes", "/reflex/status"}
+                assert topics() - before == {
+                    "/cmd_vel", "/planner/closed", "/planner/hidden", "/reflex/goal", "/reflex/spikes", "/reflex/status"
+                }
         assert topics() == before
         assert threading.active_count() == threads
     assert graph.transition(NODE, "shutdown")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import PointCloud2
 
@@ -14,7 +12,6 @@ from hybrid_control.navigation.ground.trust import Trust, read_trust
 from hybrid_control.navigation.ground.watch import Lidar, Watch
 from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.navigation.reflex import Reflex
-from hybrid_control.parameters import Value
 from hybrid_control.signals import Odometry, RangeScan, SpikeTrain
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage, StateVectorMessage
@@ -46,10 +43,9 @@ class Hidden:
         self._answers = 0
         self._watch.reset()
 
-    def change(self, changes: Mapping[str, Value]) -> None:
-        """A new trust; ParameterError where it is none."""
-        if "directions_trust" in changes:
-            self._watch.trust.fix(read_trust(str(changes["directions_trust"])))
+    def trust(self, value: float | None) -> None:
+        """Trust the planner so much from now on; None: as its answers prove right."""
+        self._watch.trust.fix(value)
 
     def moved(self, odometry: Odometry) -> None:
         """The robot's newest place."""

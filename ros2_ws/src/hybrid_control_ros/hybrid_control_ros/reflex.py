@@ -21,6 +21,7 @@ from nav_msgs.msg import Odometry as OdometryMessage
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from hybrid_control.navigation.ground.trust import ADAPTIVE, read_trust
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.navigation.reflex.modes import Mode
@@ -229,10 +230,12 @@ class ReflexNode(ManagedNode):
     def change(self, changes: Mapping[str, Value]) -> None:
         assert self._reflex is not None
         assert self._hidden is not None
-        self._hidden.change(changes)
+        trust = read_trust(str(changes.get("directions_trust", ADAPTIVE)))  # checked before anything changes
         gains = {name: value for name, value in changes.items() if name in _GAINS}
         if gains:
             self._reflex.set_gains(gains)
+        if "directions_trust" in changes:
+            self._hidden.trust(trust)
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
