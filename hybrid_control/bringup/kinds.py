@@ -29,7 +29,7 @@ from hybrid_control.bringup.arguments import (
     common,
 )  # fmt: skip
 from hybrid_control.bringup.graph import OURS, Graph, Program
-from hybrid_control.bringup.node_parameters import NODES, USE_SIM_TIME
+from hybrid_control.bringup.node_parameters import CAMERA_INPUT, MOUNTS, NODES, USE_SIM_TIME
 from hybrid_control.bringup.parameter_files import Sections, config_folder, params_path, sections_of
 from hybrid_control.navigation.ground.classes import read_effects
 from hybrid_control.parameters import ParameterError, Value, check_all
@@ -123,23 +123,21 @@ class Builder:
     def mind(self) -> list[Program]:
         """Planner, encoder and reflex."""
         seed: dict[str, Value] = {"seed": self.arguments.seed()} if "seed" in self.arguments else {}
-        reflex = self.arguments.file("network_file")
+        reflex = {**self.arguments.file("network_file"), **self._camera()}
         has = self.values("reflex_node", **reflex)
-        robot, outline = self._simulated(), ("robot_length", "robot_width", "outline_x", "base_frame")
+        robot, outline = self._simulated(), ("robot_length", "robot_width", "outline_x")
         same = outline if robot is None else (*outline, "lidar_x", "lidar_y", "lidar_yaw")
         over: dict[str, dict[str, Value]] = {
             "planner_node": {
                 **self.arguments.file("model_file"),
-                **{name: has[name] for name in same},
-                **(_NO_VALUES if robot is None or robot.vertical is not None else robot.camera_settings),
+                **{name: has[name] for name in (*same, *CAMERA_INPUT)},
             },
             "rate_to_spike_node": seed,
             "reflex_node": reflex,
         }
-        learner, hidden = self.arguments.get("learner", ""), self._sees_hidden()
-        sources = [topic for topic, there in (("planner/hidden", hidden), ("learner/ground", learner)) if there]
-        if sources:
-            over["reflex_node"]["sensors"] = self._sensors(sources)
+        learner = self.arguments.get("learner", "")
+        if learner:
+            over["reflex_node"]["sensors"] = self._sensors_with_ground()
         topic = self.arguments["cmd_vel"]
         moved = (("cmd_vel", topic),) if topic != "cmd_vel" else ()
         if learner and self.arguments.true("composed"):
@@ -154,19 +152,18 @@ class Builder:
             over["planner_node"]["route_scan"] = "learner/scan"
             remaps["rate_to_spike_node"] = (("planner/rates", "learner/plan"),)
         programs = [self.node(name, values, remappings=remaps.get(name, ())) for name, values in over.items()]
-        # one that began anew with nothing in its memory would let the robot drive where it kept off before
-        kept = {"planner_node": not hidden}
-        if learner:
-            kept["learner_node"] = bool(programs[-2].nodes["learner_node"]["memory_file"])
-        return [replace(p, restart=kept.get(p.name, p.restart)) for p in programs]
+        if learner and not programs[-2].nodes["learner_node"]["memory_file"]:
+            # one that began anew with nothing in its memory would let the robot drive where it kept off before
+            programs[-2] = replace(programs[-2], restart=False)
+        return programs
 
-    def _sees_hidden(self) -> bool:
-        """Whether the planner says which directions are closed, and the reflex of such a graph is to see by it."""
+    def _camera(self) -> Mapping[str, Value]:
+        """What the reflex has to know of the camera besides its file: where a simulated robot has it, and that the
+        camera of what flies has no place above the ground, so that no planner says what lies there."""
         robot = self._simulated()
-        if "learner" not in self.arguments or (robot is not None and robot.vertical is not None):
-            return False  # the camera of what flies has no place above the ground
-        model = self.planner()
-        return model is not None and model.version >= 2
+        if self.kind == "drone" or (robot is not None and robot.vertical is not None):
+            return {"directions_reach": 0.0}
+        return _NO_VALUES if robot is None else robot.camera_settings
 
     def planner(self) -> ModelInfo | None:
         """What the planner's file says about itself; None where it is none, which the node says in its own words."""
@@ -178,25 +175,22 @@ class Builder:
         except contract.PlannerError:
             return None
 
-    def _sensors(self, sources: Sequence[str]) -> str:
-        """What the reflex sees by where there are sources of ground besides."""
+    def _sensors_with_ground(self) -> str:
+        """What the reflex sees by where the learner tells of the ground besides."""
         reflex = self.values("reflex_node")
         sensors = str(reflex["sensors"])
         if sensors.split() == ["scan", "laser"]:
             places = " ".join(f"{axis}={reflex[f'lidar_{axis}']}" for axis in ("x", "y", "yaw"))
             sensors += f" {places} timeout={reflex['scan_timeout']}"
         named = [entry.split()[0] for entry in sensors.split(";") if entry.strip()]
-        more = [f"{topic} ground timeout={_GROUND_TIMEOUT}" for topic in sources if topic not in named]
-        return "; ".join([sensors, *more])
+        if "learner/ground" not in named:
+            sensors += f"; learner/ground ground timeout={_GROUND_TIMEOUT}"
+        return sensors
 
     def _learner(self, effects: str, reflex: Mapping[str, Value]) -> dict[str, Value]:
         """The learner's parameters that others say: where lidar and camera are, and the robot's outline."""
         of_reflex = self.values("reflex_node", **reflex)
-        shared = {
-            p.name: of_reflex[p.name]
-            for p in NODES["learner_node"]
-            if p.name in of_reflex and p.name not in ("autostart", "network_file", "rate", "odometry_timeout")
-        }
+        shared = {name: of_reflex[name] for name in (*(p.name for p in MOUNTS), "odom_frame", "base_frame")}
         robot = self._simulated()
         camera: Mapping[str, Value] = _NO_VALUES if robot is None else robot.camera_settings
         try:

@@ -31,6 +31,8 @@ CAMERA_MOUNT: tuple[Parameter, ...] = (
     Parameter("camera_hfov", 1.5, "rad", "width of the camera's view", 0.1, 3.0),
     Parameter("camera_aspect", 0.75, "", "the image's height by its width", 0.1, 4.0),
 )
+CAMERA_INPUT = ("camera_z", "camera_pitch", "camera_hfov")
+"""What of it a model may take."""
 MOUNTS = tuple(
     p
     for p in SETTINGS
@@ -127,30 +129,9 @@ PLANNER: tuple[Parameter, ...] = (
         "",
         "topic of the scans that the route memory takes: learner/scan where ground is taught",
     ),
-    Parameter(
-        "trust",
-        ADAPTIVE,
-        "",
-        "how much the answers of a planner of contract 2 count: adaptive, as they prove right by the scan, or a number "
-        "within 0 .. 1 in words, such as '0.8'",
-        live=True,
-    ),
-    Parameter(
-        "reach",
-        REACH,
-        "m",
-        "distance from the camera up to which it is judged, and what it sees hidden is remembered",
-        0.5,
-        10.0,
-    ),
-    Parameter(
-        "threshold", SURE, "", "least confidence of such a planner that closes ground for the robot", 0.05, 1.0
-    ),
-    Parameter("hidden_rate", 30.0, "Hz", "messages a second on planner/hidden", 5.0, 100.0),
-    *CAMERA_MOUNT,
+    *(p for p in CAMERA_MOUNT if p.name in CAMERA_INPUT),
     *MOUNTS,
     ODOM_FRAME,
-    Parameter("base_frame", "base_link", "", "frame of the robot, in which planner/hidden is"),
 )
 
 RATE_TO_SPIKE: tuple[Parameter, ...] = (
@@ -197,9 +178,25 @@ REFLEX: tuple[Parameter, ...] = (
     Parameter(
         "max_command_age", 0.1, "s", "age of the newest tick's command beyond which zero is sent", 0.02, 1.0
     ),
+    Parameter(
+        "directions_trust", ADAPTIVE, "",
+        "how much a planner of contract 2 counts: adaptive, as its planner/directions prove right by the scan, or a "
+        "number within 0 .. 1 in words, such as '0.8'", live=True,
+    ),
+    Parameter(
+        "directions_reach", REACH, "m",
+        "distance from the camera up to which it is judged, and what it sees that no scan shows is remembered and kept "
+        "off; 0: it is not listened to", 0.0, 10.0,
+    ),
+    Parameter(
+        "directions_threshold", SURE, "", "least confidence of such a planner that closes ground for the robot",
+        0.05, 1.0,
+    ),
+    Parameter("hidden_rate", 15.0, "Hz", "messages a second on planner/hidden", 1.0, 100.0),
+    *CAMERA_MOUNT,
     *SETTINGS,
     *GAINS,
-)
+)  # fmt: skip
 
 LEARNER: tuple[Parameter, ...] = (
     AUTOSTART,

@@ -78,11 +78,9 @@ def _robot(name: str) -> dict[str, Any]:
     from hybrid_control.bringup.parameter_files import params_path, read_yaml
 
     path = params_path(name)
-    given = read_yaml(path)
-    planner, reflex = given.get("planner_node", {}), given.get("reflex_node", {})
-    missing = [f"planner_node.{n}" for n in _CAMERA if n not in planner]
-    missing += [f"reflex_node.{n}" for n in _BODY if n not in reflex]
+    reflex = read_yaml(path).get("reflex_node", {})
+    missing = [f"reflex_node.{n}" for n in (*_CAMERA, *_BODY) if n not in reflex]
     if missing:
         raise ValueError(f"{path}: does not say {', '.join(missing)}")
     places = {n: reflex[n] for n in ("lidar_x", "lidar_y", "lidar_yaw", "outline_x") if n in reflex}
-    return {n: planner[n] for n in _CAMERA} | {short: reflex[n] for n, short in _BODY.items()} | places
+    return {n: reflex[n] for n in _CAMERA} | {short: reflex[n] for n, short in _BODY.items()} | places

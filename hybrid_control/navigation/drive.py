@@ -150,7 +150,8 @@ class Navigator:
         closes = self.planner is not None and self.planner.closes and robot.vertical is None
         if self.planner is not None and closes:
             mount, trust = CameraMount.of(robot.camera_settings), Trust(self.planner.trust)
-            hybrid.add("hidden", HiddenPart(Watch(mount, lidar, robot.outline, trust=trust)), WINDOW)
+            watch = Watch(mount, trust=trust)
+            hybrid.add("hidden", HiddenPart(watch, lidar, robot.outline), WINDOW)
             for kind in ("scan", "odometry"):
                 hybrid.link(f"world.{kind}", f"hidden.{kind}")
             scans = "hidden.scan"

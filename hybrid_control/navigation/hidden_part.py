@@ -7,19 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hybrid_control.cosim import Message, MessagePart
-from hybrid_control.navigation.ground.watch import Watch
+from hybrid_control.geometry.outline import Outline
+from hybrid_control.navigation.ground.overlay import overlay
+from hybrid_control.navigation.ground.watch import Lidar, Watch
 from hybrid_control.navigation.parts import MESSAGES, in_order
+from hybrid_control.navigation.planner.states import Plan
 
 
 class HiddenPart(MessagePart):
     """Scans with what the planner saw hidden in them, and its plans, and the states that come with them, as far as it
     is trusted.
 
-    watch: its memory and trust, which begin anew with each episode.
+    watch: its memory and trust, which begin anew with each episode; lidar: where the range sensor is; outline: the
+    robot's.
     """
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch, lidar: Lidar, outline: Outline) -> None:
+        self._watch, self._lidar, self._outline = watch, lidar, outline
         self.inputs = dict.fromkeys(("odometry", "scan", "rates", "states"), MESSAGES)
         self.outputs = dict.fromkeys(("scan", "rates", "states"), MESSAGES)
         self.reset(0)
@@ -36,11 +40,18 @@ class HiddenPart(MessagePart):
             if kind == "odometry":
                 watch.moved(value)
             else:
-                watch.scanned(value)
+                watch.scanned(value, self._lidar)
                 place = watch.place
-                scans.append(Message(time_ns, value if place is None else watch.laid(value, place.pose)))
-        plans = [Message(time_ns, watch.plan(rates)) for time_ns, rates in inputs.get("rates", ())]
-        plans = [plan for plan in plans if plan.value is not None]
+                if place is not None:
+                    value = overlay(value, watch.memory.points(place.pose), self._lidar, self._outline)
+                scans.append(Message(time_ns, value))
+        plans: list[Message] = []
+        for time_ns, rates in inputs.get("rates", ()):
+            if isinstance(rates, Plan) and rates.closed is not None:
+                watch.look(rates.closed)
+            counts = watch.trust.of(rates)
+            if counts is not None:
+                plans.append(Message(time_ns, counts))
         states = inputs.get("states", ()) if plans else ()
         return {"scan": scans, "rates": plans, "states": states}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.ground.hidden import DOUBT
-from hybrid_control.navigation.ground.memory import CELL, in_odometry, near
+from hybrid_control.navigation.ground.memory import CELL, near
 from hybrid_control.navigation.planner.closed import (
     HIDDEN,
     HIDDEN_AT,
@@ -18,7 +18,7 @@ from hybrid_control.navigation.planner.closed import (
     STANDING_AT,
     ClosedDirections,
 )
-from hybrid_control.report.cells import middles
+from hybrid_control.report.cells import by_middles
 from hybrid_control.report.recording import RecordingError, Topic
 from hybrid_control.report.run import FloatArray, Run, populations_of, stamp_ns
 from hybrid_control.signals import StateVector
@@ -65,13 +65,11 @@ class Closed:
     def cells(self, t: float) -> IntArray:
         """The hidden cells that are remembered at a time, (n, 2), counted in CELL along the axes of the odometry's
         frame; none where nobody said so for too long, or odometry was not recorded."""
-        topic, odometry = self._hidden, self._run.odometry
+        topic = self._hidden
         i = int(np.searchsorted(self._heard, t, side="right")) - 1
-        if topic is None or i < 0 or t - self._heard[i] > _STALE or not len(odometry):
+        if topic is None or i < 0 or t - self._heard[i] > _STALE or not len(self._run.odometry):
             return np.empty((0, 2), np.int64)
-        message = topic.decode(i)
-        at = in_odometry(middles(topic, message), odometry.pose(self._run.time(message)))
-        return np.floor(at / CELL).astype(np.int64)
+        return np.floor(by_middles(topic, topic.decode(i)) / CELL).astype(np.int64)
 
     def marks(self, mount: CameraMount, t: float, width: int, height: int) -> Marks:
         """Over a picture of a time, so many pixels wide and high."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_control.navigation.ground.memory import CELL, in_odometry
-from hybrid_control.report.cells import middles
+from hybrid_control.report.cells import by_corners
 from hybrid_control.report.charts import Chart
 from hybrid_control.report.run import FloatArray, Run, populations_of
 
@@ -72,7 +72,7 @@ def _avoided(run: Run) -> FloatArray:
     times, cells = run.clock.at(topic.received), [np.empty((0, 2))]
     for t in np.arange(0.0, run.duration, 0.5):
         message = topic.decode(max(0, int(np.searchsorted(times, t, side="right")) - 1))
-        cells.append(in_odometry(middles(topic, message), s.pose(run.time(message))))
+        cells.append(in_odometry(by_corners(topic, message), s.pose(run.time(message))))
     found = np.concatenate(cells)
     found = np.floor(found[np.isfinite(found).all(axis=1)] / CELL)
     return (np.unique(found, axis=0) + 0.5) * CELL

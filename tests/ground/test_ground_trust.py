@@ -9,6 +9,7 @@ from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.bench.closing import closed_by_map
 from hybrid_control.navigation.ground.hidden import HiddenMemory
+from hybrid_control.navigation.ground.overlay import overlay
 from hybrid_control.navigation.ground.trust import Judged, Trust, judge, read_trust, shown_to
 from hybrid_control.navigation.ground.watch import Watch
 from hybrid_control.navigation.planner.closed import (
@@ -19,13 +20,22 @@ from hybrid_control.navigation.planner.closed import (
     UNSEEN,
     ClosedDirections,
 )
-from hybrid_control.navigation.planner.states import Plan
 from hybrid_control.parameters import ParameterError
-from hybrid_control.signals import PLANNER_POPULATIONS, Odometry, Pose, RangeScan, RateVector, Twist
+from hybrid_control.signals import (
+    PLANNER_POPULATIONS,
+    Odometry,
+    Pose,
+    RangeScan,
+    RateVector,
+    SpikeTrain,
+    Twist,
+    layout,
+)
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 from hybrid_control.sim.worlds import Patch, World
 
 MOUNT = CameraMount(0.2, 0.5, 0.0, math.pi / 2, 0.75)
+LIDAR = (0.0, 0.0, 0.0)
 AHEAD = np.abs(HEADINGS) < math.pi / 4  # 18 of them
 
 
@@ -127,6 +137,32 @@ def test_a_plans_rates_are_multiplied_by_the_trust_and_below_a_quarter_there_is_
     assert [Trust(v).enters for v in (1.0, 0.5, 0.49)] == [True, True, False]
 
 
+def test_of_a_plans_spikes_each_neuron_keeps_the_share_that_is_the_trust():
+    window, populations = 10_000_000, layout(heading=3)
+    # neuron 0 fires four times in a window, neuron 1 once, neuron 2 never
+    neuron, offset = np.array([0, 1, 0, 0, 0]), np.array([1, 2, 3, 4, 4])
+    trains = [SpikeTrain(k * window, window, populations, neuron, offset) for k in range(100)]
+    assert Trust().of_spikes(trains[0]) is trains[0]
+    assert Trust(0.24).of_spikes(trains[0]) is None
+    for share in (0.25, 0.5, 0.9):
+        trust = Trust(share)
+        kept = [trust.of_spikes(train) for train in trains]
+        counts = sum(train.counts().astype(int) for train in kept)
+        np.testing.assert_allclose(counts, [400 * share, 100 * share, 0], atol=1)
+        assert [train.stamp_ns for train in kept] == [train.stamp_ns for train in trains]
+        for train in kept:  # each is one of those that there were, at its own time
+            assert set(zip(train.neuron.tolist(), train.offset_ns.tolist(), strict=True)) <= set(
+                zip(neuron.tolist(), offset.tolist(), strict=True)
+            )
+
+
+def test_neurons_do_not_all_wait_for_their_first_spike_while_trust_is_low():
+    everyone = SpikeTrain(0, 1000, PLANNER_POPULATIONS, np.arange(80), np.zeros(80, np.int64))
+    trust = Trust(0.25)
+    assert [trust.of_spikes(everyone).neuron.size for _ in range(4)] == pytest.approx([20] * 4, abs=2)
+
+
+
 def test_a_scan_is_seen_from_the_cameras_foot_at_the_images_time():
     # a lidar 0.1 m behind the centre that looks backwards, and a wall of one beam 2 m behind the robot's back
     ranges = np.full(360, np.inf, np.float32)
@@ -154,8 +190,8 @@ ROW = World(
 
 def drive(lie, seconds, speed=1.0, turn=0.0):
     """Trust over time, (n,), of a robot that drives along ROW with scans at 40 Hz and answers at 15 Hz."""
-    watch = Watch(MOUNT, (0.0, 0.0, 0.0), Outline(0.25, 0.2))
-    rates, found = np.zeros(80, np.float32), []
+    watch = Watch(MOUNT)
+    found = []
     for i in range(round(seconds * 120)):
         time, now = i / 120, round(i / 120 * 1e9)
         pose = Pose(speed * time, 0.0, turn * math.sin(2 * time))
@@ -163,10 +199,10 @@ def drive(lie, seconds, speed=1.0, turn=0.0):
         if i % 3 == 0:
             angles = -math.pi + math.tau / 720 * np.arange(720)
             ranges = ROW.ranges(pose.x, pose.y, pose.yaw + angles, 10.0).astype(np.float32)
-            watch.scanned(RangeScan(now, -math.pi, math.tau / 720, 0.1, 10.0, ranges))
+            watch.scanned(RangeScan(now, -math.pi, math.tau / 720, 0.1, 10.0, ranges), LIDAR)
         if i % 8 == 0:
             closed = ClosedDirections(now, lie(closed_by_map(ROW, MOUNT, pose, now).rows.copy(), time))
-            watch.plan(Plan(now, rates, PLANNER_POPULATIONS, None, closed))
+            watch.look(closed)
             found.append(watch.trust.value)
     return np.array(found)
 
@@ -233,14 +269,15 @@ def test_a_frozen_image_is_right_while_the_robot_stands():
 
 def test_what_a_liar_says_is_not_entered_and_what_was_seen_before_it_lied_is_kept():
     mount, ahead = CameraMount(0.2, 0.5, 0.0, math.pi / 2, 0.75), Pose()
-    watch = Watch(mount, (0.0, 0.0, 0.0), Outline(0.25, 0.2), HiddenMemory(mount))
+    watch = Watch(mount, HiddenMemory(mount))
     free = RangeScan(0, -math.pi, math.tau / 360, 0.1, 10.0, np.full(360, np.inf, np.float32))
-    rates = np.zeros(80, np.float32)
+    rates = RateVector(0, np.zeros(80, np.float32), PLANNER_POPULATIONS)
 
     def look(closed, now):
         watch.moved(Odometry(now, ahead, Twist(now)))
-        watch.scanned(RangeScan(now, free.angle_min, free.angle_increment, 0.1, 10.0, free.ranges))
-        return watch.plan(Plan(now, rates, PLANNER_POPULATIONS, None, ClosedDirections(now, closed.rows)))
+        watch.scanned(RangeScan(now, free.angle_min, free.angle_increment, 0.1, 10.0, free.ranges), LIDAR)
+        watch.look(ClosedDirections(now, closed.rows))
+        return watch.trust.of(rates)
 
     step = 66_666_667
     for k in range(3):
@@ -256,21 +293,21 @@ def test_what_a_liar_says_is_not_entered_and_what_was_seen_before_it_lied_is_kep
     for k in range(12, 20):  # and makes up a kerb, which nobody enters
         look(answer(standing=0.5, standing_at=1.9, hidden=0.5, hidden_at=0.7), k * step)
     assert len(watch.memory.points(ahead)) == len(kerb)
-    shown = watch.laid(free, ahead).ranges
+    shown = overlay(free, watch.memory.points(ahead), LIDAR, Outline(0.25, 0.2)).ranges
     assert shown[180] == pytest.approx(1.25, abs=0.06)
 
 
 def test_an_answer_whose_place_is_not_known_is_neither_judged_nor_entered():
-    watch = Watch(MOUNT, (0.0, 0.0, 0.0), Outline(0.25, 0.2))
-    plan = Plan(0, np.ones(80, np.float32), PLANNER_POPULATIONS, None, answer(hidden=0.9, hidden_at=1.0))
+    watch = Watch(MOUNT)
+    closed = answer(hidden=0.9, hidden_at=1.0)
     for _ in range(3):
-        assert watch.plan(plan) is plan
+        watch.look(closed)
     assert len(watch.memory.points(Pose())) == 0
     watch.moved(Odometry(200_000_000, Pose(), Twist(0)))  # 0.2 s later
-    watch.plan(plan)
-    watch.plan(plan)
+    watch.look(closed)
+    watch.look(closed)
     assert len(watch.memory.points(Pose())) == 0
     watch.moved(Odometry(50_000_000, Pose(), Twist(0)))
-    watch.plan(plan)
-    watch.plan(plan)
+    watch.look(closed)
+    watch.look(closed)
     assert len(watch.memory.points(Pose())) > 0

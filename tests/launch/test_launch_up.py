@@ -295,28 +295,29 @@ def test_launch_graph_with_a_learner_lets_the_reflex_see_by_it_and_plans_pass_th
             kinds.build("sim", words)
 
 
-def test_launch_reflex_sees_by_what_a_planner_that_closes_directions_saw_hidden(tmp_path):
-    file, odd = tmp_path / "closing.onnx", tmp_path / "odd.onnx"
+def test_launch_reflex_knows_the_camera_of_a_planner_that_may_close_directions_but_what_flies_does_not_listen(tmp_path):
+    file = tmp_path / "closing.onnx"
     write_model(file, closed=np.zeros((4, 72)))
-    odd.write_bytes(b"no model")
 
-    def sources(kind, **words):
+    def planned(kind, **words):
         graph = kinds.build(kind, {"model_file": str(file), **words})
-        sensors = read_sources(str(graph.values("reflex_node")["sensors"]))
-        restarts = next(p for p in graph.programs if "planner_node" in p.nodes).restart
-        return [s.topic for s in sensors if s.kind == "ground"], restarts
+        # a planner that died is brought back: the reflex remembers what it saw
+        assert next(p for p in graph.programs if "planner_node" in p.nodes).restart
+        return graph.values("planner_node"), graph.values("reflex_node")
 
-    # one that began anew would not know what lies under the bumper
-    assert sources("sim") == sources("robot", base="none") == (["planner/hidden"], False)
-    assert sources("sim", learner="mud=avoid")[0] == ["planner/hidden", "learner/ground"]
-    assert sources("sim", composed="true")[0] == ["planner/hidden"]
-    assert sources("sim", robot="quad") == sources("drone") == ([], True)  # what flies has no ground before it
-    assert sources("sim", model_file="") == sources("sim", model_file=str(odd)) == ([], True)
     mine = tmp_path / "mine.yaml"
-    mine.write_text("reflex_node: {ros__parameters: {sensors: scan laser x=0.1; planner/hidden ground timeout=1}}\n")
-    assert sources("robot", base="none", params_file=str(mine))[0] == ["planner/hidden"]
-    planner = kinds.build("sim", {"model_file": str(file)}).values("planner_node")
-    assert (planner["camera_z"], planner["robot_length"]) == (JACKAL.camera_z, JACKAL.length)
+    mine.write_text("reflex_node: {ros__parameters: {camera_z: 0.4, directions_timeout: 2.0}}\n")
+    for kind, words, height in (
+        ("sim", {}, JACKAL.camera_z),
+        ("sim", {"composed": "true"}, JACKAL.camera_z),
+        ("robot", {"base": "none", "params_file": str(mine)}, 0.4),
+    ):
+        planner, reflex = planned(kind, **words)
+        assert (planner["camera_z"], reflex["camera_z"], planner["robot_length"]) == (height, height, JACKAL.length)
+        assert (reflex["sensors"], reflex["directions_reach"]) == ("scan laser", 2.0)
+    assert reflex["directions_timeout"] == 2.0
+    # what flies has no ground before it
+    assert planned("sim", robot="quad")[1]["directions_reach"] == planned("drone")[1]["directions_reach"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 import report_synthetic as synthetic
 
 from hybrid_control.geometry.camera import CameraMount
-from hybrid_control.navigation.ground.overlay import corners
 from hybrid_control.navigation.planner.closed import (
     HIDDEN,
     HIDDEN_AT,
@@ -31,7 +30,7 @@ SECOND = 1_000_000_000
 CLOUD, STATES = "sensor_msgs/msg/PointCloud2", "hybrid_control_msgs/msg/StateVector"
 LEVEL = CameraMount(0.0, 0.5, 0.0, math.pi / 2, 0.75)  # 160 x 120: a focal length of 80 pixels
 ROBOT = {"camera_x": 0.0, "camera_z": 0.5, "camera_pitch": 0.0, "camera_hfov": math.pi / 2}
-KERB = np.array([[1.05, 0.05]])  # m in the body's frame, the middle of a cell
+KERB = np.array([[2.05, 0.55]])  # m in the odometry's frame, the middle of a cell
 
 
 def only(heading, sure, away):
@@ -62,12 +61,12 @@ def states(now, **changes):
 def cloud(now, points):
     data = np.column_stack([points, np.zeros(len(points))]).astype(np.float32).tobytes()
     return Fields(
-        header=synthetic.header(now, "base_link"), height=1, width=len(points), fields=[], point_step=12,
+        header=synthetic.header(now, "odom"), height=1, width=len(points), fields=[], point_step=12,
         row_step=len(data), is_bigendian=False, is_dense=True, data=data,
     )  # fmt: skip
 
 
-def recorded(folder, said=(STATES, states), hidden=(CLOUD, lambda now: cloud(now, corners(KERB, 0.0)))):
+def recorded(folder, said=(STATES, states), hidden=(CLOUD, lambda now: cloud(now, KERB))):
     """Three seconds of a robot that stands at (2, 1) and looks to the left, and by its odometry at (1, 0.5) looking
     ahead. From 1 to 1.9 s its planner says what `answer` does, and a hidden cell is remembered right before it."""
     run, kind = synthetic.SyntheticRun(folder), "hybrid_control_msgs/msg/"
@@ -199,11 +198,10 @@ TEXT = "std_msgs/msg/String", lambda now: Fields(data="closed")
         ({"said": (STATES, lambda now: states(now, values=[0.0] * 7))}, "message 0: states: 7 values for"),
         ({"said": (STATES, lambda now: states(now, values=[math.nan] * 288))}, "message 0: states: every value"),
         ({"said": (STATES, lambda now: states(now, values=[2.0] * 288))}, "message 0: closed: a confidence above 1"),
-        ({"hidden": (CLOUD, lambda now: cloud(now, np.zeros((3, 2))))}, "hidden: 36 bytes, expected 48 for each cell"),
-        ({"hidden": (CLOUD, lambda now: cloud(now, np.eye(4, 2)))}, "hidden: points that are no corners of cells"),
-        ({"hidden": (CLOUD, lambda now: cloud(now, np.full((4, 2), np.nan)))}, "hidden: points that are no corners"),
+        ({"hidden": (CLOUD, lambda now: cloud(now, np.eye(4, 2)))}, "hidden: points that are no middles of cells"),
+        ({"hidden": (CLOUD, lambda now: cloud(now, np.full((4, 2), np.nan)))}, "hidden: points that are no middles"),
         (
-            {"hidden": (CLOUD, lambda now: cloud(now, np.zeros((4 * 128 * 128 + 4, 2))))},
+            {"hidden": (CLOUD, lambda now: cloud(now, np.zeros((128 * 128 + 1, 2))))},
             "hidden: 16385 cells, expected 16384 at most",
         ),
     ],

@@ -208,8 +208,8 @@ def test_a_parameter_file_says_where_the_camera_is(kerb, tmp_path):
     file = tmp_path / "run.mcap"
     assert run_command("planner", "labels", file, "--params", CONFIG / "jackal.yaml", "--out", tmp_path / "a.png") == 0
     some = tmp_path / "some.yaml"
-    some.write_text("planner_node:\n  ros__parameters:\n    camera_z: 0.3\n")
-    with pytest.raises(ValueError, match=r"some\.yaml: does not say planner_node\.camera_x, .*robot_width"):
+    some.write_text("reflex_node:\n  ros__parameters:\n    camera_z: 0.3\n")
+    with pytest.raises(ValueError, match=r"some\.yaml: does not say reflex_node\.camera_x, .*robot_width"):
         run_command("planner", "labels", file, "--params", some)
     with pytest.raises(ValueError, match=r"--trusted 0: expected 0\.5 \.\. 100 m"):
         run_command("planner", "labels", file, "--trusted", 0)

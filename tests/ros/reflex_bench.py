@@ -9,10 +9,11 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from hybrid_control_msgs.msg import ReflexStatus
 from hybrid_control_ros import convert, qos
-from hybrid_control_ros.convert import SpikeTrainMessage
+from hybrid_control_ros.convert import SpikeTrainMessage, StateVectorMessage
 from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import LaserScan
 
+from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, SpikeTrain, Twist, layout
 
 POPULATIONS = layout(heading=72, speed=8)
@@ -45,6 +46,7 @@ class World:
         self.graph = graph
         self.sending = set(hears)
         self.lidar = {}  # arguments of scan()
+        self.rows = None  # what a planner says is closed, of ClosedDirections
         self.clock_offset_ns = 0  # of the sensors' clock against the system's
         self._rng = np.random.default_rng(0)
         kinds = {
@@ -52,6 +54,7 @@ class World:
             "odom": (OdometryMessage, qos.SENSOR),
             "goal_pose": (PoseStamped, qos.COMMAND),
             "planner/spikes": (SpikeTrainMessage, qos.STREAM),
+            "planner/directions": (StateVectorMessage, qos.STREAM),
         }
         self.publishers = {
             name: graph.publisher(kinds[name][0], prefix + name, kinds[name][1]) for name in hears
@@ -80,6 +83,9 @@ class World:
                 self._send("scan", scan(now, **self.lidar))
             if k % 3 == 1 and "odom" in self.sending:
                 self._send("odom", odometry(now))
+            if k % 7 == 3 and "planner/directions" in self.sending and self.rows is not None:
+                states = ClosedDirections(now, self.rows).states()
+                self._send("planner/directions", convert.state_vector_message(states))
             if k % 50 == 2 and "goal_pose" in self.sending:
                 self._send("goal_pose", convert.goal_message(Goal(now, 9.0, 0.0), "odom"))
             k += 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hybrid_control.geometry.camera import CameraMount
 from hybrid_control.navigation.ground.classes import AVOID
-from hybrid_control.navigation.ground.memory import CELL, ClosedCells, SeenGround
+from hybrid_control.navigation.ground.memory import CELL, MAYBE, NO, YES, ClosedCells, SeenGround, around
 from hybrid_control.navigation.planner.closed import (
     HIDDEN,
     HIDDEN_AT,
@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 CLOSED = "closed"  # its population, and the one class that it remembers
 DEPTH = 0.15  # m, of what is taken for closed behind the edge that the planner names: a cell of its own at least
 REACH = 2.0  # m from the camera's foot, up to which the planner is listened to
-SURE, DOUBT = 0.5, 0.35  # confidence from which on ground is closed, and from which on it is not free either
+SURE, DOUBT = 0.5, 0.35  # confidence from which on ground is closed, and from which on perhaps
 ACROSS = (-1 / 3, 0.0, 1 / 3)  # of a heading's sector, where it is looked at: at 2 m three cover all its cells
 STEP = CELL / 2  # m, between two places along a heading
 BEFORE_NS = 1_000_000_000  # what counted so long before the planner lost its trust is kept
@@ -38,9 +38,9 @@ class HiddenMemory:
     since the last look; replaced, never changed, so that any thread may read it.
 
     Of a heading that the planner sees, the ground from the nearest in the camera's view up to what closes it first is
-    free, and DEPTH behind an edge that a scan does not show is closed. What it is in doubt of (DOUBT .. sure) is
-    neither, nothing is said of what lies behind the first edge, and where something stands before it, nothing is
-    closed. Ground under the bumper is out of view, so what was closed there stays.
+    free, and DEPTH behind an edge that a scan does not show is closed: by a third as much where it is in doubt of it
+    (DOUBT .. sure). Nothing is said of what lies behind the first edge, and where something stands before it, nothing
+    is closed. Ground under the bumper is out of view, so what was closed there stays.
     """
 
     def __init__(self, mount: CameraMount, *, reach: float = REACH, sure: float = SURE) -> None:
@@ -62,13 +62,13 @@ class HiddenMemory:
         """One answer of the planner. pose: of the robot in the odometry's frame when the image was taken."""
         rows, away = closed.rows, self._away
         behind = (rows[STANDING] >= self._sure) & (rows[STANDING_AT] < rows[HIDDEN_AT])
-        hidden = (rows[HIDDEN] >= self._sure) & ~behind
+        likely = (rows[HIDDEN] >= self._doubt) & ~behind
         free = (away >= self._nearest[:, None]) & (away < closed.first(self._doubt)[:, None])
-        edge = np.where(hidden, rows[HIDDEN_AT], np.inf)[:, None]
+        edge = np.where(likely, rows[HIDDEN_AT], np.inf)[:, None]
         taken = (away >= edge) & (away < edge + DEPTH)
+        odds = np.where(taken, np.where(rows[HIDDEN] >= self._sure, YES, MAYBE)[:, None], NO)
         said = free | taken
-        closed_there = np.repeat(taken[said], len(ACROSS))
-        self._cells.put(self._places[said].reshape(-1, 2), closed_there, pose)
+        self._cells.put(self._places[said].reshape(-1, 2), np.repeat(odds[said], len(ACROSS)), pose)
         self._show()
         while self._before and not 0 <= closed.stamp_ns - self._before[0][0] <= BEFORE_NS:
             self._before.popleft()
@@ -86,6 +86,11 @@ class HiddenMemory:
     def points(self, pose: Pose) -> FloatArray:
         """The middles of the closed cells, (n, 2) m in the body's frame at a pose."""
         return self.seen.points(AVOID, pose)
+
+    def near(self, pose: Pose) -> FloatArray:
+        """The middles of the closed cells around a pose, (n, 2) m in the odometry's frame."""
+        cells = self.seen.cells[CLOSED]
+        return cells[around(cells, pose)]
 
     def rates(self, pose: Pose, stamp_ns: int) -> RateVector:
         """A population CLOSED of 72 headings: the nearer the closed ground in it, the higher, as `SeenGround.rates`."""

@@ -20,7 +20,7 @@ CELL = 0.1  # m
 SIDE = 128  # cells, of the square that is remembered around the robot
 MAX_RATE = 200.0  # Hz, of a class that is seen right before the robot
 LOOKS, NEEDED = 3, 2  # a cell is taken for seen where it was in NEEDED of its last LOOKS looks
-YES, NO = 3.0, -0.5  # added to the odds of a cell that a look sees closed, and free
+YES, MAYBE, NO = 3.0, 1.0, -0.5  # added to the odds of a cell that a look sees closed, is in doubt of, and sees free
 LEAST_ODDS, CLOSED_ODDS, MOST_ODDS = 1.0, 5.0, 9.0  # below 0 at most; from which on it is closed; at most
 _FULL = (1 << LOOKS) - 1
 _COUNT = np.array([bin(n).count("1") for n in range(_FULL + 1)], np.int8)
@@ -57,23 +57,27 @@ class ClosedCells:
     sonar", ICRA 1985), bounded so that it can change its mind. A planner that sees what is there in half of its looks,
     and what is not there in one of a hundred, says more by a yes than by a no: log(0.5 / 0.01) = 3.9, log(0.5 / 0.99) =
     -0.7. Looks that follow each other err together, so a yes counts as 3 and a no as -0.5: two of three looks close a
-    cell, and it takes nine that see it free to open one that was closed for long.
+    cell, and it takes nine that see it free to open one that was closed for long. A look that is in doubt counts as 1:
+    what is thin, such as a wire, is seldom more than that, and five such looks in a row close a cell.
     """
 
     def __init__(self) -> None:
         self._odds = np.zeros((SIDE, SIDE), np.float32)
         self._owner = np.full((SIDE, SIDE, 2), np.iinfo(np.int64).min)
 
-    def put(self, points: FloatArray, closed: NDArray[np.bool_], pose: Pose) -> None:
-        """One look: points (n, 2) m in the body's frame, and whether it is closed at each. A cell with several is
-        closed where one of them is; pose: of the robot in the odometry's frame."""
-        unique, votes = _votes(points, np.where(closed, 1.0, 0.0), pose)
+    def put(self, points: FloatArray, odds: FloatArray, pose: Pose) -> None:
+        """One look: points (n, 2) m in the body's frame, and what it adds at each, YES, MAYBE or NO. Of a cell with
+        several the greatest counts; pose: of the robot in the odometry's frame."""
+        cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
+        unique, inverse = np.unique(cells, axis=0, return_inverse=True)
+        most = np.full(len(unique), NO)
+        np.maximum.at(most, inverse.reshape(-1), odds)
         i, j, before = _places(self._odds, self._owner, unique)
-        self._odds[i, j] = np.clip(before + np.where(votes > 0, YES, NO), -LEAST_ODDS, MOST_ODDS)
+        self._odds[i, j] = np.clip(before + most, -LEAST_ODDS, MOST_ODDS)
 
     def close(self, places: FloatArray) -> None:
         """Close the cells of places (n, 2) m in the odometry's frame, whatever was seen there."""
-        unique, _ = _votes(places, np.ones(len(places)), Pose())
+        unique = np.unique(np.floor(places / CELL).astype(np.int64), axis=0)
         i, j, _ = _places(self._odds, self._owner, unique)
         self._odds[i, j] = MOST_ODDS
 
@@ -129,12 +133,17 @@ class SeenGround:
         return RateVector(stamp_ns, found.astype(np.float32), layout(**dict.fromkeys(self.cells, SECTORS)))
 
 
+def around(cells: FloatArray, pose: Pose) -> NDArray[np.bool_]:
+    """Which of cells (n, 2) m in the odometry's frame lie around a pose, (n,)."""
+    away: FloatArray = np.abs(cells - (pose.x, pose.y)).max(axis=1, initial=0.0)
+    return away < CELL * SIDE / 2
+
+
 def near(cells: FloatArray, pose: Pose) -> FloatArray:
     """Those of cells (n, 2) m in the odometry's frame that lie around a pose, in the body's frame."""
-    dx, dy = cells[:, 0] - pose.x, cells[:, 1] - pose.y
-    around = np.maximum(np.abs(dx), np.abs(dy)) < CELL * SIDE / 2
+    dx, dy = (cells[around(cells, pose)] - (pose.x, pose.y)).T
     c, s = math.cos(pose.yaw), math.sin(pose.yaw)
-    return np.stack([c * dx + s * dy, c * dy - s * dx], axis=1)[around]
+    return np.stack([c * dx + s * dy, c * dy - s * dx], axis=1)
 
 
 def in_odometry(points: FloatArray, pose: Pose) -> FloatArray:

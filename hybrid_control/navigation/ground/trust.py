@@ -19,7 +19,7 @@ from hybrid_control.navigation.planner.closed import (
     ClosedDirections,
 )
 from hybrid_control.parameters import ParameterError
-from hybrid_control.signals import Pose, RangeScan, RateVector
+from hybrid_control.signals import Pose, RangeScan, RateVector, SpikeTrain
 from hybrid_control.signals.headings import SECTORS, sectors_of
 
 FloatArray = NDArray[np.float64]
@@ -32,6 +32,7 @@ COUNTS = 0.5  # trust from which on what it sees hidden is entered
 LEAST = 0.25  # trust below which its plans are withheld
 FAR = 100.0  # m, for a beam that met nothing
 ADAPTIVE = "adaptive"
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 def read_trust(text: str) -> float | None:
@@ -75,6 +76,7 @@ class Trust:
         """As before the first look."""
         self.value = 1.0 if self._fixed is None else self._fixed
         self._stamp_ns: int | None = None
+        self._owed: FloatArray = np.empty(0)  # of each neuron, the share of a spike that was not let through yet
 
     def put(self, judged: Judged, stamp_ns: int) -> None:
         """One look, by its image's time. A look with fewer than ENOUGH judged headings counts for less."""
@@ -95,9 +97,33 @@ class Trust:
         """A plan's rates times the trust; None below LEAST, so that the reflex goes on as it does without a planner."""
         if self.value >= 1.0:
             return plan
-        if self.value < LEAST:
+        if self.withholds:
             return None
         return RateVector(plan.stamp_ns, np.float32(self.value) * plan.rates, plan.populations)
+
+    @property
+    def withholds(self) -> bool:
+        """Whether nothing of the planner's plans counts."""
+        return self.value < LEAST
+
+    def of_spikes(self, train: SpikeTrain) -> SpikeTrain | None:
+        """A window of a plan's spikes, as `of` has its rates: of each neuron's spikes every so-manieth is let through,
+        from window to window, which are as many as the trust times its rate would give. None below LEAST."""
+        if self.value >= 1.0:
+            return train
+        if self.withholds:
+            return None
+        if self._owed.size != train.size:  # begun apart, so that not all wait for their first
+            self._owed = _GOLDEN * np.arange(train.size, dtype=np.float64) % 1.0
+        order = np.argsort(train.neuron, kind="stable")
+        neuron = train.neuron[order]
+        before = np.arange(neuron.size) - np.searchsorted(neuron, neuron)  # spikes of the same neuron in the window
+        owed = self._owed[neuron] + self.value * before
+        kept = np.sort(order[np.floor(owed + self.value) > np.floor(owed)])
+        self._owed = (self._owed + self.value * train.counts()) % 1.0
+        return SpikeTrain(
+            train.stamp_ns, train.duration_ns, train.populations, train.neuron[kept], train.offset_ns[kept]
+        )
 
 
 def judge(closed: ClosedDirections, shown: FloatArray, reach: float = REACH) -> Judged:

@@ -46,6 +46,8 @@ class Reason(enum.IntEnum):
     NOTHING_IN_RANGE = 13
     SCAN_IN_DOUBT = 14
     NO_WAY = 15
+    NO_DIRECTIONS = 16
+    LOST = 17
 
 
 TRAIN = np.dtype(
@@ -55,6 +57,7 @@ TRAIN = np.dtype(
 VERTICAL = np.dtype([("up", np.float64), ("down", np.float64)], align=True)  # m, inf for nothing in range
 # of each sector, whether something comes into the way there, as an event camera sees it
 CROSSING = np.dtype([("sectors", np.uint8, (SECTORS,))], align=True)
+DIRECTIONS = np.dtype([("hidden", np.int64)], align=True)  # cells that a planner saw closed and no scan shows
 GOAL = np.dtype(
     [
         ("x", np.float64),  # m, where to go now; nan where there is no way
@@ -100,6 +103,7 @@ def mailboxes() -> dict[str, Mailbox]:
         "motion": MOTION,
         "vertical": VERTICAL,
         "crossing": CROSSING,
+        "directions": DIRECTIONS,
         "goal": GOAL,
         "gains": GAIN_SET,
         "board": BOARD,

@@ -60,6 +60,7 @@ def receive(c: Any, now_ns: int) -> None:
         if c.scan.value.posed:
             c.seen_ns = c.motion.received_ns
     read_mailbox(c.vertical_box, address_of(c.vertical))
+    read_mailbox(c.directions_box, address_of(c.directions))
     read_mailbox(c.goal_box, address_of(c.goal))
     if read_mailbox(c.train_box, address_of(c.train)):
         _listen(c, 1e-9 / c.dt)

@@ -46,6 +46,9 @@ GAINS: tuple[Parameter, ...] = (
               "age of the newest planner spikes beyond which the planner counts as dead", 0.05, 5.0, live=True),
     Parameter("odometry_timeout", 0.5, "s",
               "age of the newest odometry beyond which the goal's bearing is not used", 0.05, 5.0, live=True),
+    Parameter("directions_timeout", 0.0, "s",
+              "age of the newest planner/directions beyond which the robot stands, as it may drive onto what no scan "
+              "shows; 0: it drives on by its scans and by what it remembers", 0.0, 10.0, live=True),
 )
 
 # Those that are weights and parameters of the network: a board has them from when it was loaded.

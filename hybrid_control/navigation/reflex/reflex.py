@@ -21,13 +21,11 @@ from hybrid_control.navigation.reflex.context import (
     MAX_SPIKES,
     PLAYOUT,
     SPIKE_LOG,
-    Reason,
     mailboxes,
 )
 from hybrid_control.navigation.reflex.evasion import robot_of
 from hybrid_control.navigation.reflex.gains import GAINS, ON_BOARD, SETTINGS
 from hybrid_control.navigation.reflex.ground import mark_passed
-from hybrid_control.navigation.reflex.guard import fastest_within
 from hybrid_control.navigation.reflex.inputs import InputRefused, Inputs
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.navigation.reflex.network import (
@@ -43,7 +41,7 @@ from hybrid_control.navigation.reflex.scan import take_points, take_scan
 from hybrid_control.navigation.reflex.sight import Sight
 from hybrid_control.navigation.reflex.spike_log import SpikeLog
 from hybrid_control.navigation.reflex.states import fill
-from hybrid_control.navigation.reflex.status import REASONS, Command, Meter, Status
+from hybrid_control.navigation.reflex.status import Command, Meter, Status, reason_of
 from hybrid_control.navigation.reflex.target import Target
 from hybrid_control.navigation.reflex.tick import tick
 from hybrid_control.navigation.reflex.wiring import connect
@@ -178,6 +176,7 @@ class Reflex:
             )[()]  # fmt: skip
             record = self._boxes["scan"].new()
             followed = take_scan(self._sight.view, scan.ranges, sweep, motion, self._sight.robot, record[()])
+            self._sight.lay_in_hidden(record[()])
             self._boxes["scan"].write(record, scan.stamp_ns, received)
             if handed_over is not None:
                 handed_over()
@@ -210,6 +209,7 @@ class Reflex:
             received = self._clock() - max(age, 0)
             record = self._boxes["scan"].new()
             take_points(points, sectors, approach, states, sight, self._sight.robot, record[()])
+            self._sight.lay_in_hidden(record[()])
             self._boxes["scan"].write(record, oldest_ns, received)
 
     def put_planner_spikes(self, train: SpikeTrain, now_ns: int) -> None:
@@ -255,6 +255,18 @@ class Reflex:
             self._target.lapse()
             self._sight.put_motion(odometry.stamp_ns, record[()])
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
+
+    def put_hidden(self, cells: NDArray[np.float64], stamp_ns: int, now_ns: int) -> None:
+        """All that a planner saw hidden up to an image of that stamp: it is laid into each scan that follows.
+
+        cells: (n, 4, 2) m, the corners of each in the odometry's frame. Stamps as `gains.planner_timeout` says.
+        """
+        with self._lock:
+            received = self._received("directions", stamp_ns, now_ns, "planner_timeout")
+            self._sight.hidden = np.ascontiguousarray(cells, np.float64)
+            record = self._boxes["directions"].new()
+            record["hidden"] = len(cells)
+            self._boxes["directions"].write(record, stamp_ns, received)
 
     def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:
         """Ranges up and down of a holonomic vehicle. now_ns: the ROS clock. Stamps as `gains.scan_timeout` says."""
@@ -403,6 +415,7 @@ class Reflex:
         """Compile what the put_* methods call; as `reset`, only while no loop runs the tick."""
         # without odometry nothing that moves would be looked for
         self.put_odometry(Odometry(0, Pose(), Twist(0)), 0)
+        self.put_hidden(np.ones((1, 4, 2)), 0, 0)
         self.put_scan(RangeScan(0, -math.pi, math.pi / 2, 0.1, 10.0, np.ones(4, np.float32)), 0)
         some = np.ones(SECTORS, np.float32)
         self.put_points(np.ones((1, 2), np.float32), some, some, np.zeros(SECTORS, np.int8), 1.0, (0, 1 << 40), 0)
@@ -435,21 +448,6 @@ class Reflex:
         duration = max(now_ns - first, int(times[-1]) - first) + 1
         return SpikeTrain(stamp_ns - (now_ns - first), duration, SPIKE_LAYOUT, neurons, times - first)
 
-    def _reason(self, command: Any, scan: Any) -> str:
-        """Why the mode is what it is, and what limits the speed beside the gains."""
-        reason = REASONS[Reason(int(command["reason"]))].format(percent=100.0 * float(scan["unknown"]))
-        guard = self.context["guard"][0]
-        if guard["deceleration"] == 0.0:  # no tick so far
-            return reason
-        if self.context["legs_failed"][0] >= 2:
-            reason += "; held: the guard lets through no arc, ahead or back"
-        fastest = fastest_within(float(scan["sight"]), float(guard["scan_age"]), guard)
-        if fastest < float(self._gains["max_speed"]):
-            reason += (
-                f"; at most {fastest:.2f} m/s, to stop within the {float(scan['sight']):g} m that are seen"
-            )
-        return reason
-
     def status(self) -> Status:
         """What the reflex is doing, rates and shares taken since the last call."""
         now = self._clock()
@@ -477,7 +475,7 @@ class Reflex:
         )
         return Status(
             mode=Mode(int(value["mode"])),
-            reason=self._reason(value, scan),
+            reason=reason_of(self.context, value, scan, float(self._gains["max_speed"])),
             tick=int(value["tick"]),
             scan_age=age("scan"),
             planner_age=age("train"),

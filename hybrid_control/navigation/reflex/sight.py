@@ -1,4 +1,5 @@
-"""What earlier messages leave for the next scan: the view of the scans before it, and the motions of late."""
+"""What earlier messages leave for the next scan: the view of the scans before it, the motions of late, and what no
+scan shows."""
 
 from __future__ import annotations
 
@@ -7,18 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_control.navigation.reflex.hidden import FloatArray, lay_in
 from hybrid_control.navigation.reflex.scan import MOTION, new_view
 
 REMEMBERED = 128  # odometry messages: more than a second of them at 100 Hz
 
 
 class Sight:
-    """view: a VIEW; robot: the ROBOT that looks, by its newest gains. It also remembers the odometry of late, for scans
-    that come later than what was measured after."""
+    """view: a VIEW; robot: the ROBOT that looks, by its newest gains; hidden: what no scan shows, (n, 4, 2) m, corners
+    of cells in the odometry's frame. It also remembers the odometry of late, for scans that come later than what was
+    measured after."""
 
     def __init__(self) -> None:
         self.view: Any = new_view()[0]
         self.robot: Any = None
+        self.hidden: FloatArray = np.empty((0, 4, 2))
         self._motions: deque[tuple[int, Any]] = deque(maxlen=REMEMBERED)
 
     def put_motion(self, stamp_ns: int, motion: Any) -> None:
@@ -33,3 +37,12 @@ class Sight:
             if stamp <= stamp_ns:
                 return motion, (stamp_ns - stamp) * 1e-9
         return np.zeros((), MOTION)[()], -1.0
+
+    def lay_in_hidden(self, scan: Any) -> None:
+        """Add the hidden cells to a SCAN, where it was taken by odometry, or where the robot is by the newest."""
+        if not len(self.hidden) or not self._motions:
+            return
+        newest = self._motions[-1][1]
+        at = scan if scan["posed"] else newest
+        pose = float(at["x"]), float(at["y"]), float(at["yaw"])
+        lay_in(self.hidden, pose, newest, self.robot, scan)

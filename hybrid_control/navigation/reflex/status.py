@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_control.navigation.reflex.context import Reason
+from hybrid_control.navigation.reflex.guard import fastest_within
 from hybrid_control.navigation.reflex.modes import Mode
 from hybrid_control.signals import Twist
 from hybrid_control.snn import Engine
@@ -24,6 +25,8 @@ REASONS = {
     Reason.NO_WAY: "no way leads to the goal, by all that was seen",
     Reason.STALE_ODOMETRY: "no planner, and no odometry to know the goal's bearing by",
     Reason.STALE_PLANNER: "no fresh spikes from the planner",
+    Reason.NO_DIRECTIONS: "no fresh directions from the planner, which say what no scan shows (directions_timeout)",
+    Reason.LOST: "no fresh odometry, by which it is known where the hidden things lie that are remembered",
     Reason.AT_GOAL: "at the goal",
     Reason.NETWORK: "the network failed",
     Reason.STALE_HEIGHT: "no fresh ranges up and down, and hover_height is to be kept",
@@ -68,6 +71,21 @@ class Status:
     guard_share: (
         float  # of the ticks that drove since the last status, those in which they differ; NaN for none
     )
+
+
+def reason_of(context: Any, command: Any, scan: Any, max_speed: float) -> str:
+    """Why the mode is what it is, and what limits the speed beside the gains. context: a CONTEXT, (1,); command, scan:
+    the newest COMMAND and SCAN; max_speed: m/s."""
+    reason = REASONS[Reason(int(command["reason"]))].format(percent=100.0 * float(scan["unknown"]))
+    guard = context["guard"][0]
+    if guard["deceleration"] == 0.0:  # no tick so far
+        return reason
+    if context["legs_failed"][0] >= 2:
+        reason += "; held: the guard lets through no arc, ahead or back"
+    fastest = fastest_within(float(scan["sight"]), float(guard["scan_age"]), guard)
+    if fastest < max_speed:
+        reason += f"; at most {fastest:.2f} m/s, to stop within the {float(scan['sight']):g} m that are seen"
+    return reason
 
 
 class Meter:

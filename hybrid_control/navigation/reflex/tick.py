@@ -57,6 +57,7 @@ def _forget_later(c: Any, now_ns: int) -> None:
     _forget_if_later(c.motion, now_ns)
     _forget_if_later(c.vertical, now_ns)
     _forget_if_later(c.crossing, now_ns)
+    _forget_if_later(c.directions, now_ns)
     _forget_if_later(c.train, now_ns)
     _forget_if_later(c.board, now_ns)
 
@@ -111,6 +112,12 @@ def _mode(c: Any, now_ns: int) -> tuple[Mode, Reason]:
         c.vertical.sequence == 0 or now_ns - c.vertical.received_ns > g.scan_timeout * 1e9
     ):
         return Mode.STOPPED, Reason.STALE_HEIGHT
+    if g.directions_timeout > 0.0 and (
+        c.directions.sequence == 0 or now_ns - c.directions.received_ns > g.directions_timeout * 1e9
+    ):
+        return Mode.STOPPED, Reason.NO_DIRECTIONS
+    if c.directions.value.hidden > 0 and now_ns - c.motion.received_ns > g.odometry_timeout * 1e9:
+        return Mode.STOPPED, Reason.LOST
     if c.goal.sequence == 0:
         return Mode.STOPPED, Reason.NO_GOAL
     if _arrived(c):

@@ -83,6 +83,11 @@ class Mount:
         return Mount(self.rotation @ OPTICAL, self.offset)
 
     @property
+    def upright(self) -> bool:
+        """Whether the sensor is turned about the vertical alone, to 3 degrees."""
+        return bool(self.rotation[2, 2] > math.cos(math.radians(3.0)))
+
+    @property
     def yaw(self) -> float:
         """Where the sensor's x axis points in the plane, rad."""
         return math.atan2(self.rotation[1, 0], self.rotation[0, 0])

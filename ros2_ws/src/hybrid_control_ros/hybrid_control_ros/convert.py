@@ -243,6 +243,20 @@ def ground_message(stamp_ns: int, frame: str, middles: NDArray[np.float64], yaw:
     return cloud_message(stamp_ns, frame, np.column_stack([points, np.full(len(points), _GROUND_HEIGHT)]))
 
 
+def cells_message(stamp_ns: int, frame: str, middles: NDArray[np.float64]) -> PointCloud2:
+    """Cells of the ground that no scan shows, as the middle of each, (n, 2) m in the odometry's frame `frame`."""
+    return cloud_message(stamp_ns, frame, np.column_stack([middles, np.full(len(middles), _GROUND_HEIGHT)]))
+
+
+def cells(message: PointCloud2, frame: str) -> NDArray[np.float64]:
+    """The middles of the cells of such a message, (n, 2) m; ValueError where it is in another frame, or not finite."""
+    _check_frame(message.header.frame_id, frame, "it")
+    middles = cloud(message).xyz()[:, :2].astype(np.float64)
+    if not np.isfinite(middles).all():
+        raise ValueError("a point of it is not finite")
+    return middles
+
+
 def scan_message(scan: RangeScan, frame: str, scan_time: float = 0.0) -> LaserScan:
     """A scan as a message; scan_time: seconds from one to the next."""
     message = LaserScan()

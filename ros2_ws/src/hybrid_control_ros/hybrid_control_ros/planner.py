@@ -1,24 +1,28 @@
 """The planner node: camera, depth, scan, odometry and goal in, planner/rates, planner/state and planner/waypoint out;
-of a planner of contract 2 also planner/hidden, planner/closed and planner/directions."""
+of a planner of contract 2 also planner/directions."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry as OdometryMessage
-from sensor_msgs.msg import CompressedImage, Image, LaserScan
+from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 
+from hybrid_control.bringup.node_parameters import MOUNTS
+from hybrid_control.navigation.ground.memory import near
+from hybrid_control.navigation.ground.overlay import FloatArray, overlay
 from hybrid_control.navigation.planner.contract import named
 from hybrid_control.navigation.planner.need import PlannerOnNeed
 from hybrid_control.navigation.planner.planner import BlindError, Planner
-from hybrid_control.navigation.planner.states import NewDirection
+from hybrid_control.navigation.planner.states import NewDirection, Plan
+from hybrid_control.navigation.reflex.evasion import outline_of
 from hybrid_control.navigation.route import Guide, guide_of
 from hybrid_control.navigation.route.memory import warm
 from hybrid_control.parameters import Value
@@ -26,16 +30,17 @@ from hybrid_control.realtime.worker import Worker
 from hybrid_control.signals import Goal, Odometry, Pose, RangeScan, RateVector, StateVector
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import RateVectorMessage, StateVectorMessage
-from hybrid_control_ros.hidden import Hidden
 from hybrid_control_ros.node import ManagedNode
 
 
 @dataclass
 class Shown:
-    """What is shown beside images: the frame that scans come in, the newest scan, with what the planner saw hidden in
-    it, and the newest depth image in m, with its stamp in ns."""
+    """What is shown beside images: the frame that scans come in, the hidden cells that the reflex remembers, (n, 2) m
+    in the odometry's frame, the newest scan, with those in it, and the newest depth image in m, with its stamp in ns.
+    """
 
     frame: str = ""
+    hidden: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
     scan: RangeScan | None = None
     depth: tuple[int, np.ndarray] | None = None
 
@@ -140,7 +145,7 @@ class PlannerNode(ManagedNode):
     ) -> None:
         super().__init__(values, **options)
         self._hand_over = hand_over
-        self._states, self._hidden = States(hand_over_states), Hidden(self)
+        self._states = States(hand_over_states)
         self._planner: PlannerOnNeed | None = None
         self._odometry: Odometry | None = None
         self._goal: Goal | None = None
@@ -163,7 +168,8 @@ class PlannerNode(ManagedNode):
         self._odometry = self._goal = self._aim = None
         self._rates = self.talk(RateVectorMessage, "planner/rates", qos.STREAM)
         self._states.open(self, bool(planner.info.states))
-        self._hidden.open(planner.closes)
+        if planner.closes:
+            self._directions = self.talk(StateVectorMessage, "planner/directions", qos.STREAM)
         kind = CompressedImage if self.value("compressed") else Image
         self.take(kind, "camera/image_raw", self._images.put, qos.SENSOR, sole=True)
         self.listen(OdometryMessage, "odom", self._on_odometry, qos.SENSOR)
@@ -176,6 +182,8 @@ class PlannerNode(ManagedNode):
             warm()
             self._waypoints = self.talk(PoseStamped, "planner/waypoint", qos.COMMAND)
             self.take(LaserScan, self.value("route_scan"), self._scans.put, qos.SENSOR, sole=True)
+            if planner.closes:
+                self.take(PointCloud2, "planner/hidden", self._on_hidden, qos.SENSOR, sole=True)
 
     def activate(self) -> None:
         self._aim = None
@@ -183,7 +191,6 @@ class PlannerNode(ManagedNode):
         self._newest_ns = 0
         self._tally = Tally()
         self._states.begin()
-        self._hidden.begin()
         self._images.start()
         if self.value("route_memory"):
             settings = {n: self.value(n) for n in ("lidar_x", "lidar_y", "lidar_yaw", "robot_width")}
@@ -196,15 +203,10 @@ class PlannerNode(ManagedNode):
 
     def cleanup(self) -> None:
         self._planner = None
-        self._hidden.close()
-
-    def change(self, changes: Mapping[str, Value]) -> None:
-        self._hidden.change(changes)
 
     def _on_odometry(self, message: OdometryMessage) -> None:
         try:
             self._odometry = convert.odometry(message, self.value("odom_frame"))
-            self._hidden.moved(self._odometry)
         except ValueError as error:
             self.refuse("odom", error)
 
@@ -242,11 +244,14 @@ class PlannerNode(ManagedNode):
             or abs(scan.stamp_ns - odometry.stamp_ns) > self._odometry_timeout()
         ):
             return
-        laid = self._hidden.laid(scan, odometry)
-        self._shown.scan = laid
+        if len(self._shown.hidden):
+            lidar = self.value("lidar_x"), self.value("lidar_y"), self.value("lidar_yaw")
+            cells = near(self._shown.hidden, odometry.pose)
+            scan = overlay(scan, cells, lidar, outline_of(self.values(MOUNTS)))
+        self._shown.scan = scan
         guide.put_goal(goal)
         guide.put_odometry(odometry)
-        guide.put_scan(laid)
+        guide.put_scan(scan)
         point = guide.point(self.now_ns())
         if point is not None and goal is self._goal and not self._scans.ending:
             if isinstance(point, Goal):
@@ -280,35 +285,39 @@ class PlannerNode(ManagedNode):
         errand = self._states.errand  # read before the goal and counted after it, so that it is no newer than the goal
         odometry, goal, planner = self._odometry, self._aim or self._goal, self._planner
         if (
-            (goal is None and not self._hidden.watches)
-            or odometry is None
+            odometry is None
             or planner is None
+            or (goal is None and not planner.closes)  # one that says what is closed looks also without any
             or now_ns - odometry.stamp_ns > self._odometry_timeout()
         ):
             return
         begun = time.monotonic()
         wanted = self._states.wanted and goal is not None
-        aim = goal or Goal(stamp_ns, odometry.pose.x, odometry.pose.y)  # without any it looks alone
+        aim = goal or Goal(stamp_ns, odometry.pose.x, odometry.pose.y)
         scan = self._shown.scan_at(now_ns, self.value("image_timeout"))
         depth = self._shown.depth_at(stamp_ns, self.value("depth_timeout"))
         rates = planner.plan(image, odometry, aim, stamp_ns, states=wanted, scan=scan, depth=depth)
         self._tally.add(time.monotonic() - begun)
-        counts = self._hidden.plan(rates)
-        if goal is None or counts is None or self._images.ending:
+        if self._images.ending:
+            return
+        if isinstance(rates, Plan) and rates.closed is not None:
+            self._directions.publish(convert.state_vector_message(rates.closed.states()))
+        if goal is None:
             return
         if self._hand_over is not None:
-            self._hand_over(counts)
-        self._rates.publish(convert.rate_vector_message(counts))
+            self._hand_over(rates)
+        self._rates.publish(convert.rate_vector_message(rates))
         if wanted:
             self._states.say(rates, odometry.pose.yaw, errand)
 
     def _on_depth(self, message: Image) -> None:
         self._shown.depth = convert.to_ns(message.header.stamp), convert.depth(message)
 
+    def _on_hidden(self, message: PointCloud2) -> None:
+        self._shown.hidden = convert.cells(message, self.value("odom_frame"))
+
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         values, new = self._tally.report()
-        level, said, of_hidden = self._hidden.report()
-        values |= of_hidden
         if self._planner is not None:
             values["inferences"] = self._planner.inferences
         if not self.active:
@@ -321,4 +330,4 @@ class PlannerNode(ManagedNode):
             return DiagnosticStatus.WARN, "waiting for odometry", values
         if not new:
             return DiagnosticStatus.WARN, "no image that could be planned on in the last second", values
-        return level, said or "planning", values
+        return DiagnosticStatus.OK, "planning", values

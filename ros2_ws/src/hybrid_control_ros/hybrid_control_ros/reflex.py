@@ -1,4 +1,4 @@
-"""The reflex node: scan, planner/spikes, odometry and goal in, cmd_vel out.
+"""The reflex node: scan, planner/spikes and planner/directions, odometry and goal in, cmd_vel out.
 
 Nothing here steers: the spiking network in `hybrid_control.navigation.reflex` does, ticked in a thread of its own.
 """
@@ -19,26 +19,26 @@ from geometry_msgs.msg import PoseStamped
 from hybrid_control_msgs.msg import ReflexStatus
 from nav_msgs.msg import Odometry as OdometryMessage
 from numpy.typing import NDArray
-from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.gains import GAINS, SETTINGS
 from hybrid_control.navigation.reflex.modes import Mode
-from hybrid_control.navigation.reflex.reflex import REASONS
+from hybrid_control.navigation.reflex.status import REASONS
 from hybrid_control.navigation.reflex.tick import Reason
 from hybrid_control.navigation.sensors import Fused, read_sources
 from hybrid_control.parameters import ParameterError, Value
 from hybrid_control.realtime.loop import PeriodicLoop
 from hybrid_control.realtime.stepped import SteppedLoop
-from hybrid_control.signals import Goal, Odometry, SpikeTrain, StateVector, VerticalRanges
+from hybrid_control.signals import Goal, Odometry, RangeScan, SpikeTrain, StateVector, VerticalRanges
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.commands import Commands
 from hybrid_control_ros.convert import SpikeTrainMessage, StateVectorMessage
 from hybrid_control_ros.errand import Errand
+from hybrid_control_ros.hidden import Hidden
 from hybrid_control_ros.node import ManagedNode
 from hybrid_control_ros.pacing import RealTime, SimulatedTime
-from hybrid_control_ros.sensing import Sensing
+from hybrid_control_ros.sensing import Lidar, Sensing
 from hybrid_control_ros.vertical import VerticalInput
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _LEVELS = {
     Mode.STOPPED: DiagnosticStatus.WARN,
     Mode.ERROR: DiagnosticStatus.ERROR,
 }
+_GAINS = frozenset(p.name for p in GAINS)
 _REFUSED_SINCE = 2.0  # s for which a refusal explains what is missing
 # the topics whose refusals explain a reason; "scan" stands for all that obstacles are seen by
 _INPUTS = {
@@ -59,7 +60,9 @@ _INPUTS = {
     REASONS[Reason.STALE_SCAN]: "scan",
     REASONS[Reason.SCAN_IN_DOUBT]: "scan",
     REASONS[Reason.STALE_ODOMETRY]: "odom",
+    REASONS[Reason.LOST]: "odom",
     REASONS[Reason.STALE_PLANNER]: "planner/spikes",
+    REASONS[Reason.NO_DIRECTIONS]: "planner/directions",
 }
 
 
@@ -91,8 +94,8 @@ class ReflexNode(ManagedNode):
         self._reflex: Reflex | None = None
         self._pace: RealTime | SimulatedTime | None = None
         self._commands: Commands | None = None
-        self._scan_frame = ""
-        self._sensing: Sensing | None = None  # where more than one scan is seen by
+        self._sensing: Lidar | Sensing | None = None
+        self._hidden: Hidden | None = None
         self._last_ticks = (0, 0)
         self._newest_status: ReflexStatus | None = None
         self._late = ""  # the fault that a command was too old
@@ -136,14 +139,14 @@ class ReflexNode(ManagedNode):
         self._spikes_topic = self.talk(SpikeTrainMessage, "reflex/spikes", qos.STREAM)
         self._status_topic = self.talk(ReflexStatus, "reflex/status", qos.STREAM)
         self._errand = Errand(self)
-        self._sensing = None
+        hidden = self._hidden = Hidden(self, reflex)
         if str(self.value("sensors")).split() == ["scan", "laser"]:
-            self.take(LaserScan, "scan", self._put_scan, qos.SENSOR, sole=True)
+            self._sensing = Lidar(self, self._put_scan, hidden.scanned)
         else:
             sources = read_sources(str(self.value("sensors")))
             horizon = partial(self.value, "avoidance_distance")
             put, cross = self._on_fused, self._on_crossing
-            self._sensing = Sensing(self, sources, self._base_frame, horizon, put, cross)
+            self._sensing = Sensing(self, sources, self._base_frame, horizon, put, cross, hidden.scanned)
         if self.value("holonomic") and self.value("hover_height") > 0:
             VerticalInput(self, self._on_vertical)
         frame, now_ns = self.value("odom_frame"), self.now_ns
@@ -192,15 +195,17 @@ class ReflexNode(ManagedNode):
 
     def activate(self) -> None:
         reflex, pace, commands = self._reflex, self._pace, self._commands
+        sensing, hidden = self._sensing, self._hidden
+        assert sensing is not None
+        assert hidden is not None
         assert reflex is not None
         assert pace is not None
         assert commands is not None
         pace.warm()
         reflex.reset()
         self.on_contradiction()
-        self._scan_frame = self.value("scan_frame")
-        if self._sensing is not None:
-            self._sensing.reset()
+        sensing.reset()
+        hidden.begin()
         self._errand.begin()
         self._last_ticks = (0, time.monotonic_ns())
         self._newest_status = None
@@ -214,7 +219,7 @@ class ReflexNode(ManagedNode):
         self.halt()
 
     def cleanup(self) -> None:
-        self._reflex = self._pace = self._commands = self._sensing = None
+        self._reflex = self._pace = self._commands = self._sensing = self._hidden = None
 
     def halt(self) -> None:
         commands = self._commands
@@ -223,7 +228,11 @@ class ReflexNode(ManagedNode):
 
     def change(self, changes: Mapping[str, Value]) -> None:
         assert self._reflex is not None
-        self._reflex.set_gains(changes)
+        assert self._hidden is not None
+        self._hidden.change(changes)
+        gains = {name: value for name, value in changes.items() if name in _GAINS}
+        if gains:
+            self._reflex.set_gains(gains)
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
@@ -231,20 +240,18 @@ class ReflexNode(ManagedNode):
         if self._reflex is not None:
             self._reflex.doubt_scan(not self.contradicted.isdisjoint(self._eyes))
 
-    def _put_scan(self, message: LaserScan) -> None:
+    def _put_scan(self, scan: RangeScan) -> None:
         assert self._reflex is not None
         assert self._pace is not None
-        frame = message.header.frame_id
-        if self._scan_frame and frame != self._scan_frame:
-            raise ValueError(f"it is in frame {frame!r}, expected {self._scan_frame!r}")
-        self._reflex.put_scan(convert.range_scan(message), self.now_ns(), self._pace.wake)
-        self._scan_frame = frame
+        self._reflex.put_scan(scan, self.now_ns(), self._pace.wake)
 
     def _put_odometry(self, odometry: Odometry) -> None:
         assert self._reflex is not None
+        assert self._hidden is not None
+        assert self._sensing is not None
         self._reflex.put_odometry(odometry, self.now_ns())
-        if self._sensing is not None:
-            self._sensing.moved(odometry.twist.linear_x, odometry.twist.angular_z)
+        self._hidden.moved(odometry)
+        self._sensing.moved(odometry.twist.linear_x, odometry.twist.angular_z)
         self._errand.way.moved(odometry.pose.x, odometry.pose.y)
 
     def _put_goal(self, goal: Goal) -> None:
@@ -268,13 +275,15 @@ class ReflexNode(ManagedNode):
             self._reflex.put_vertical(ranges, self.now_ns())
 
     def put_spikes(self, train: SpikeTrain) -> None:
-        """The planner's spikes of one window; ValueError where the reflex can't use them."""
-        if self.active and self._reflex is not None:
-            self._reflex.put_planner_spikes(train, self.now_ns())
+        """The planner's spikes of one window, as far as it is trusted; ValueError where the reflex can't use them."""
+        if self.active and self._reflex is not None and self._hidden is not None:
+            counts = self._hidden.weighed(train)
+            if counts is not None:
+                self._reflex.put_planner_spikes(counts, self.now_ns())
 
     def put_states(self, states: StateVector) -> None:
-        """The planner's initial states; ValueError where the reflex can't use them."""
-        if self.active and self._reflex is not None:
+        """The planner's initial states, while it is trusted; ValueError where the reflex can't use them."""
+        if self.active and self._reflex is not None and not (self._hidden is not None and self._hidden.withholds):
             self._reflex.put_states(states, self.now_ns())
 
     def _send_inputs(self) -> None:
@@ -345,8 +354,10 @@ class ReflexNode(ManagedNode):
         if topics == ("scan",) and self._sensing is not None:
             topics = self._eyes
             # of one that has spoken, /diagnostics has the age
-            missing = self._sensing.fusion.missing(self.now_ns()) if reason == REASONS[Reason.NO_SCAN] else ()
+            missing = self._sensing.missing(self.now_ns()) if reason == REASONS[Reason.NO_SCAN] else ()
             why = [f"missing: {', '.join(missing)}"] if missing else []
+        if topics == ("planner/spikes",) and self._hidden is not None and self._hidden.withholds:
+            why = ["they are withheld, for the scan refutes what it sees"]
         why += filter(None, (self.refusal(topic, _REFUSED_SINCE) for topic in topics))
         return f"{reason}: {'; '.join(why)}" if why else reason
 
@@ -394,7 +405,7 @@ class ReflexNode(ManagedNode):
 
     def report(self) -> tuple[bytes, str, dict[str, object]]:
         status = self._newest_status
-        if not self.active or status is None:
+        if not self.active or status is None or self._sensing is None or self._hidden is None:
             return DiagnosticStatus.OK, "", {}
         names = ("p50", "p99", "p99.9", "max")
         values: dict[str, object] = {
@@ -416,11 +427,12 @@ class ReflexNode(ManagedNode):
             "gains version": status.gains_version,
             "hangs": self._pace.hangs if self._pace is not None else 0,
         }
-        if self._sensing is not None:
-            values |= self._sensing.report(self.now_ns())
-        level = _LEVELS.get(status.mode, DiagnosticStatus.OK)
+        values |= self._sensing.report(self.now_ns())
+        level, said, of_hidden = self._hidden.report()
+        values |= of_hidden
+        level = max(level, _LEVELS.get(status.mode, DiagnosticStatus.OK))
         mode = Mode(status.mode).words
-        message = f"{mode}: {status.reason}" if status.reason else mode
+        message = "; ".join(filter(None, [f"{mode}: {status.reason}" if status.reason else mode, said]))
         total = status.ticks + status.missed
         if level == DiagnosticStatus.OK and status.missed > _MISSED_SHARE * total:
             level, message = (

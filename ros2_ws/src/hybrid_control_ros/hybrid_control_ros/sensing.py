@@ -1,4 +1,4 @@
-"""The topics that the parameter `sensors` names, as points in the robot's frame: messages in, `Fused` out."""
+"""What the reflex sees by: one lidar, or what the parameter `sensors` names, as points in the robot's frame."""
 
 from __future__ import annotations
 
@@ -15,17 +15,60 @@ from hybrid_control.navigation.reflex.returns import Returns
 from hybrid_control.navigation.sensors import Frames, Fused, Fusion, Mount, Source, readings, views, warm
 from hybrid_control.navigation.sensors.events import EventDecoder
 from hybrid_control.navigation.sensors.eye import Eye
+from hybrid_control.signals import RangeScan
 from hybrid_control_ros import convert, qos
 from hybrid_control_ros.convert import message_of
 from hybrid_control_ros.node import ManagedNode
+
+Show = Callable[[RangeScan, tuple[float, float, float]], None]
+
+
+class Lidar:
+    """Listens to one lidar, on the topic scan, until the node's cleanup.
+
+    put: takes each scan; its ValueError counts as a refusal. show: as of `Sensing`.
+    """
+
+    topics = ("scan",)
+
+    def __init__(self, node: ManagedNode, put: Callable[[RangeScan], None], show: Show) -> None:
+        self._node, self._put, self._show, self._frame = node, put, show, ""
+        self._returns = Returns(node.values(SETTINGS))
+        self._mount = node.value("lidar_x"), node.value("lidar_y"), node.value("lidar_yaw")
+        node.take(LaserScan, "scan", self._on_scan, qos.SENSOR, sole=True)
+
+    def reset(self) -> None:
+        """Forget which frame scans come in, where the parameter scan_frame does not say."""
+        self._frame = self._node.value("scan_frame")
+
+    def moved(self, speed: float, turn: float) -> None:
+        """How the robot moves does not matter to it."""
+
+    def missing(self, now_ns: int) -> list[str]:
+        """The reflex itself says that there is no scan."""
+        return []
+
+    def report(self, now_ns: int) -> dict[str, object]:
+        """The reflex itself says how old the scan is."""
+        return {}
+
+    def _on_scan(self, message: LaserScan) -> None:
+        frame = message.header.frame_id
+        if self._frame and frame != self._frame:
+            raise ValueError(f"it is in frame {frame!r}, expected {self._frame!r}")
+        scan = convert.range_scan(message)
+        self._put(scan)
+        self._frame = frame
+        self._show(self._returns.echoes(scan), self._mount)
 
 
 class Sensing:
     """Listens to sources until the node's cleanup.
 
     put: takes what all sources see together, each time that one of them has spoken; its ValueError counts as a refusal.
-    cross: takes the sectors in which an event camera sees something come into the way, and the stamp, ns. horizon:
-    m, as for `Fusion.fuse`.
+    cross: takes the sectors in which an event camera sees something come into the way, and the stamp, ns. show: takes
+    each scan of the first laser among the sources, and where that is: x and y in m, yaw in rad. horizon: m, as for
+    `Fusion.fuse`.
     """
 
     def __init__(
@@ -36,9 +79,11 @@ class Sensing:
         horizon: Callable[[], float],
         put: Callable[[Fused, int], None],
         cross: Callable[[NDArray[np.bool_], int], None],
+        show: Show,
     ) -> None:
         self._node, self._base, self._horizon, self._put = node, base_frame, horizon, put
-        self._cross, self._motion = cross, (0.0, 0.0)
+        self._cross, self._show, self._motion = cross, show, (0.0, 0.0)
+        self._shown = next((s.topic for s in sources if s.kind == "laser"), "")
         warm()
         self.topics = tuple(s.topic for s in sources)
         settings = node.values(SETTINGS)
@@ -62,9 +107,13 @@ class Sensing:
         """How the robot moves, by odometry: m/s and rad/s."""
         self._motion = speed, turn
 
+    def missing(self, now_ns: int) -> list[str]:
+        """The sources that it can't do without and whose newest reading is too old, or that have none."""
+        return self.fusion.missing(now_ns)
+
     def report(self, now_ns: int) -> dict[str, object]:
         """For diagnostics."""
-        missing = self.fusion.missing(now_ns)
+        missing = self.missing(now_ns)
         values: dict[str, object] = {f"{t} age [s]": age for t, age in self.fusion.ages(now_ns).items()}
         return values | ({"sensors missing": ", ".join(missing)} if missing else {})
 
@@ -129,6 +178,8 @@ class Sensing:
         mount = self._mount(source, message.header.frame_id)
         scan = self._returns.echoes(convert.range_scan(message))
         self._points(source, message, readings.laser_points(scan, mount), views.laser_view(scan, mount))
+        if source.topic == self._shown and mount.upright:
+            self._show(scan, (float(mount.offset[0]), float(mount.offset[1]), mount.yaw))
 
     def _on_range(self, source: Source, message: Range) -> None:
         mount = self._mount(source, message.header.frame_id)

@@ -28,8 +28,6 @@ from hybrid_control.signals.headings import HEADINGS, SECTORS
 
 REACH = 2.0  # m, within which a direction counts as closed
 LEAST_AWAY = 0.05  # m
-ROW_WIDTH = 1.0  # rows, of the bell that is taught
-CAUTION = 0.7  # standard deviations by which what may be here or there is said to be nearer than its mean
 SLACK = 2.0  # rows by which a recorded drive may be wrong about a place
 HIGH = 0.1  # m, of heights by a depth image
 NEAREST = 0.1  # m, of depths
@@ -141,16 +139,15 @@ class Closed(nn.Module):
     """A network's answer as the contract has it: (n, 4, 72) of `planner.closed.ClosedDirections`.
 
     network: a `Network`, or what answers as it does; power: to which its confidence in what is hidden is raised, so
-    that 0.5 is where it is to count. caution: standard deviations, in 1 / m, by which what may stand here or there is
-    said to be nearer than it is on average: the foot of a wire or of what hangs is in no picture.
+    that 0.5 is where it is to count.
     """
 
     headings: Tensor
     across: Tensor
 
-    def __init__(self, network: nn.Module, power: float = 1.0, caution: float = CAUTION) -> None:
+    def __init__(self, network: nn.Module, power: float = 1.0) -> None:
         super().__init__()
-        self.network, self.power, self.caution = network, power, caution
+        self.network, self.power = network, power
         self.register_buffer("headings", torch.tensor(HEADINGS, dtype=torch.float32))
         self.register_buffer("across", torch.tensor(2.0 * ACROSS - 1.0, dtype=torch.float32))
 
@@ -169,12 +166,7 @@ class Closed(nn.Module):
         near = nearness(camera, ROWS)[:, :, None] / slant[:, None]  # 1 / m along each column's bearing
         within = torch.sigmoid((near - 1.0 / REACH) * 40.0)[:, None]
         confidence = (found * within).sum(dim=2)
-        share = found * within / (confidence + 1e-6)[:, :, None]
-        mean = (share * near[:, None]).sum(dim=2)
-        spread = (share * (near[:, None] - mean[:, :, None]) ** 2).sum(dim=2)
-        row = (near[:, -1] - near[:, -2])[:, None]  # of the bell that is taught, ROW_WIDTH wide
-        doubt = (spread - (ROW_WIDTH * row) ** 2).clamp(min=0.0).sqrt()
-        nearest = mean + self.caution * doubt
+        nearest = (found * within * near[:, None]).sum(dim=2) / (confidence + 1e-6)
         return confidence, 1.0 / nearest.clamp(min=1.0 / REACH, max=1.0 / LEAST_AWAY)
 
     def sectors(self, confidence: Tensor, away: Tensor, camera: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ from tqdm import tqdm
 from hybrid_control.navigation.planner.training.closed import scenes
 from hybrid_control.navigation.planner.training.closed.labels import HIDDEN
 from hybrid_control.navigation.planner.training.closed.network import (
-    ROW_WIDTH,
     Network,
     recorded_loss,
     target_shares,
@@ -36,9 +35,10 @@ BATCH = 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
 AGAIN = 0.1  # of the learning rate, for weights that have learnt before
 AVERAGING = 0.999  # of the weights that are exported, a step
+ROW_WIDTH = 1.0  # rows, of the bell that is taught
 MIXED = 8  # shards that are shuffled together
 KEEP = 40  # shards between two checkpoints
-AHEAD = 3  # shards that each process draws ahead
+AHEAD = 8  # shards that are drawn ahead, MIXED at least: one lot while the other is learnt
 BLIND = 0.5  # of the frames, whose depth is not known
 BACKBONES = ("efficientnet-lite0",)
 
@@ -115,7 +115,7 @@ def drawn(seed: int, numbers: range, jobs: int, depth: bool = False) -> Iterator
         rest = iter(numbers)
         try:
             while True:
-                while len(waiting) < AHEAD * jobs and (number := next(rest, None)) is not None:
+                while len(waiting) < max(AHEAD, 2 * jobs) and (number := next(rest, None)) is not None:
                     waiting.append(pool.submit(scenes.shard, seed, number, depth=depth))
                 if not waiting:
                     return
