@@ -132,11 +132,13 @@ def test_logits_are_those_of_the_network_from_scratch_in_shape(backbone):
     assert not torch.allclose(with_, without)
 
 
-def test_settings_that_name_no_backbone_or_have_nothing_to_finetune_are_refused():
+def test_settings_that_do_not_go_with_a_backbone_are_refused():
     with pytest.raises(TrainingError, match="backbone resnet-50: expected efficientnet-lite0"):
         Settings(backbone="resnet-50")
     with pytest.raises(TrainingError, match="nothing pretrained"):
         Settings(finetune=True)
+    with pytest.raises(TrainingError, match=r"begins with a checkpoint, closed\.pt"):
+        Settings(backbone=LITE0, start=contract.DEFAULT_MODEL)
 
 
 def test_without_the_package_one_line_says_how_to_install_it(tmp_path, monkeypatch, capsys):
