@@ -90,8 +90,9 @@ class ClosedCells:
 def _votes(points: FloatArray, votes: FloatArray, pose: Pose) -> tuple[NDArray[np.int64], FloatArray]:
     """The cells of the odometry's frame in which points (n, 2) m of the body's frame lie, (k, 2), and their sums."""
     cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
-    unique, inverse = np.unique(cells, axis=0, return_inverse=True)
-    return unique, np.bincount(inverse.reshape(-1), votes, len(unique)).astype(np.float64)
+    numbers = (cells[:, 0] << 32) + cells[:, 1]  # one for each cell, which sorts several times faster than two
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    return cells[first], np.bincount(inverse.reshape(-1), votes, len(first)).astype(np.float64)
 
 
 def _places(

@@ -26,10 +26,10 @@ FloatArray = NDArray[np.float64]
 def lay_in(cells: FloatArray, pose: tuple[float, float, float], motion: Any, robot: Any, scan: Any) -> None:
     """Add cells to a SCAN; nothing in it comes to lie farther away.
 
-    cells: (n, 4, 2) m, the corners of each in the odometry's frame; pose: x, y in m and yaw in rad by odometry of the
-    frame that the scan is in; motion: the newest MOTION, whose speed is that at which what stands comes nearer; robot:
-    a ROBOT. Cells on which the robot stands do not count: it must be able to leave them. Of all points the nearest of
-    each of MAX_POINTS bearings is kept.
+    cells: (n, 4, 2) m, the corners of each in turn, in the odometry's frame; pose: x, y in m and yaw in rad by odometry
+    of the frame that the scan is in; motion: the newest MOTION, whose speed is that at which what stands comes nearer;
+    robot: a ROBOT. Cells on which the robot stands do not count: it must be able to leave them. Of all points the
+    nearest of each of MAX_POINTS bearings is kept.
     """
     nearest = np.full(MAX_POINTS, np.inf)
     kept = np.empty((MAX_POINTS, 2), np.float32)
@@ -38,7 +38,7 @@ def lay_in(cells: FloatArray, pose: tuple[float, float, float], motion: Any, rob
     x0, y0, yaw = pose
     c, s = math.cos(yaw), math.sin(yaw)
     for k in range(cells.shape[0]):
-        dx, dy = cells[k, :, 0].mean() - x0, cells[k, :, 1].mean() - y0
+        dx, dy = 0.5 * (cells[k, 0, 0] + cells[k, 2, 0]) - x0, 0.5 * (cells[k, 0, 1] + cells[k, 2, 1]) - y0
         if max(abs(dx), abs(dy)) > FARTHEST:
             continue
         ahead, aside = c * dx + s * dy - outline.middle, c * dy - s * dx
