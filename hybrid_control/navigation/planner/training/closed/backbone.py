@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from hybrid_control.navigation.planner.training.closed.labels import ROWS, SKY
 from hybrid_control.navigation.planner.training.closed.network import (
+    DEPTHS,
     Residual,
     block,
     free_of,
@@ -83,7 +84,7 @@ class PretrainedNetwork(nn.Module):
         self.middle = Residual(_DEEP, 2)
         self.back = nn.Conv2d(_DEEP, _WIDE, 1)
         self.quarter = nn.Conv2d(24, _WIDE, 1)
-        self.heights = block(3, _WIDE, 3, 2) if depth else None
+        self.heights = block(DEPTHS, _WIDE, 3, 2) if depth else None
         self.told = nn.Conv2d(1, _WIDE, 1)
         self.last = nn.Sequential(Residual(_WIDE), Residual(_WIDE, 2))
         self.rows = nn.Conv2d(_WIDE, 4, 1)  # two rows of two kinds

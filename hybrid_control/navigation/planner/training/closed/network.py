@@ -31,6 +31,7 @@ LEAST_AWAY = 0.05  # m
 SLACK = 2.0  # rows by which a recorded drive may be wrong about a place
 HIGH = 0.1  # m, of heights by a depth image
 NEAREST = 0.1  # m, of depths
+DEPTHS = 3  # channels that `heights` makes of a depth image, the last of those that a network takes them with
 _WIDE, _DEEP = 48, 96  # channels at a quarter and at an eighth of the image's size
 
 
@@ -108,7 +109,7 @@ class Network(nn.Module):
     def __init__(self, depth: bool = False) -> None:
         super().__init__()
         self.depth = depth
-        self.stem = nn.Sequential(block(3, 24, 5, 2), block(27 if depth else 24, _WIDE, 3, 2))
+        self.stem = nn.Sequential(block(3, 24, 5, 2), block(24 + DEPTHS * depth, _WIDE, 3, 2))
         self.told = nn.Conv2d(1, _WIDE, 1)
         self.first = nn.Sequential(Residual(_WIDE), Residual(_WIDE, 2))
         self.deep = nn.Sequential(

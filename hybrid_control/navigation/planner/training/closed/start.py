@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hybrid_control.navigation.planner import contract
 from hybrid_control.navigation.planner.depths import UNKNOWN
 from hybrid_control.navigation.planner.training.closed.int8 import PREFIX
-from hybrid_control.navigation.planner.training.closed.network import Network
+from hybrid_control.navigation.planner.training.closed.network import DEPTHS, Network
 from hybrid_control.navigation.planner.training.closed.scenes import Frames
 
 _OF_FILE = PREFIX + "network."
@@ -20,13 +20,16 @@ _BATCH = 100  # frames at once
 
 
 def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give a network weights, by name; where it takes depths and they do not, its weights of depths are 0, so that it
-    says what they say. KeyError or RuntimeError where they are another network's."""
+    """Give a network weights, by name. Where it takes depths and they do not, its weights of depths are 0, and where
+    they do and it does not, theirs are left out: both say what the other says of images without a depth image.
+    KeyError or RuntimeError where they are another network's."""
     wanted, given = network.state_dict(), dict(state)
     for name, tensor in state.items():
         missing = wanted[name].shape[1] - tensor.shape[1] if tensor.dim() == 4 else 0
-        if missing > 0 and getattr(network, "depth", False):
+        if missing == DEPTHS:
             given[name] = torch.cat([tensor, tensor.new_zeros(len(tensor), missing, *tensor.shape[2:])], dim=1)
+        elif missing == -DEPTHS:
+            given[name] = tensor[:, :missing]
     network.load_state_dict(given)
 
 
