@@ -7,7 +7,7 @@ import pytest
 
 from hybrid_control.cli import main
 from hybrid_control.geometry.camera import CameraMount
-from hybrid_control.navigation.planner import contract, pictures
+from hybrid_control.navigation.planner import contract, images, pictures
 from hybrid_control.navigation.planner.closed import (
     HIDDEN,
     HIDDEN_AT,
@@ -22,10 +22,10 @@ LEVEL = CameraMount(0.0, 0.3, 0.0, math.pi / 2, 0.75)
 
 def test_the_middle_of_a_picture_has_the_cameras_shape():
     wide = np.arange(6 * 12).reshape(6, 12, 1).repeat(3, axis=2).astype(np.uint8)
-    part = pictures.middle(wide, 0.75)
+    part, _ = images.middle(wide, 0.75)
     assert part.shape == (6, 8, 3)
     assert (part == wide[:, 2:10]).all()
-    assert pictures.middle(wide.swapaxes(0, 1), 0.75).shape == (4, 6, 3)  # round(4.5) rows
+    assert images.middle(wide.swapaxes(0, 1), 0.75)[0].shape == (4, 6, 3)  # round(4.5) rows
 
 
 def test_what_is_closed_lies_where_the_camera_shows_it():

@@ -40,14 +40,6 @@ def held(height: float, tilt: float, view: float) -> CameraMount:
     return CameraMount(0.0, height, math.radians(tilt), math.radians(view), SIZE[1] / SIZE[0])
 
 
-def middle(picture: Picture, aspect: float) -> Picture:
-    """The largest middle part of a picture (rows, columns, 3) whose height by width is `aspect`."""
-    rows, columns = picture.shape[:2]
-    high, wide = min(rows, round(columns * aspect)), min(columns, round(rows / aspect))
-    top, left = (rows - high) // 2, (columns - wide) // 2
-    return picture[top : top + high, left : left + wide]
-
-
 def places(closed: ClosedDirections, mount: CameraMount) -> list[tuple[int, float, float, float]]:
     """What is closed at least LEAST sure as kind (STANDING or HIDDEN), place across and down the picture, 0 .. 1, and
     sureness; of what the picture does not show nothing."""
@@ -72,7 +64,7 @@ def look(model: Path, pictures: Sequence[tuple[str, Picture]], mount: CameraMoun
     down = math.ceil(n / ACROSS)
     sheet = Image.new("RGB", (min(n, ACROSS) * width, down * (height + CAPTION)), "white")
     for k, (name, whole) in enumerate(pictures):
-        picture = middle(whole, mount.aspect)
+        picture, _ = images.middle(whole, mount.aspect)
         seen = images.resize(picture, info.height, info.width)
         feed: dict[str, NDArray[Any]] = {
             "image": seen[None], "goal": np.array([GOAL], np.float32), "velocity": np.zeros((1, 2), np.float32)
