@@ -40,8 +40,9 @@ class SeenCells:
     def put(self, points: FloatArray, seen: NDArray[np.bool_], pose: Pose) -> None:
         """One look: points (n, 2) m in the body's frame, and whether the class was seen at each. A cell with several
         counts as most of them do; pose: of the robot in the odometry's frame."""
-        unique, votes = _votes(points, np.where(seen, 1.0, -1.0), pose)
-        i, j, before = _places(self._history, self._owner, unique)
+        cells, inverse = _cells(in_odometry(points, pose))
+        votes = np.bincount(inverse, np.where(seen, 1.0, -1.0), len(cells))
+        i, j, before = _places(self._history, self._owner, cells)
         self._history[i, j] = ((before << 1) & _FULL) | (votes > 0)
 
     def middles(self) -> FloatArray:
@@ -68,17 +69,15 @@ class ClosedCells:
     def put(self, points: FloatArray, odds: FloatArray, pose: Pose) -> None:
         """One look: points (n, 2) m in the body's frame, and what it adds at each, YES, MAYBE or NO. Of a cell with
         several the greatest counts; pose: of the robot in the odometry's frame."""
-        cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
-        unique, inverse = np.unique(cells, axis=0, return_inverse=True)
-        most = np.full(len(unique), NO)
-        np.maximum.at(most, inverse.reshape(-1), odds)
-        i, j, before = _places(self._odds, self._owner, unique)
+        cells, inverse = _cells(in_odometry(points, pose))
+        most = np.full(len(cells), NO)
+        np.maximum.at(most, inverse, odds)
+        i, j, before = _places(self._odds, self._owner, cells)
         self._odds[i, j] = np.clip(before + most, -LEAST_ODDS, MOST_ODDS)
 
     def close(self, places: FloatArray) -> None:
         """Close the cells of places (n, 2) m in the odometry's frame, whatever was seen there."""
-        unique = np.unique(np.floor(places / CELL).astype(np.int64), axis=0)
-        i, j, _ = _places(self._odds, self._owner, unique)
+        i, j, _ = _places(self._odds, self._owner, _cells(places)[0])
         self._odds[i, j] = MOST_ODDS
 
     def middles(self) -> FloatArray:
@@ -87,12 +86,12 @@ class ClosedCells:
         return (self._owner[i, j] + 0.5) * CELL
 
 
-def _votes(points: FloatArray, votes: FloatArray, pose: Pose) -> tuple[NDArray[np.int64], FloatArray]:
-    """The cells of the odometry's frame in which points (n, 2) m of the body's frame lie, (k, 2), and their sums."""
-    cells = np.floor(in_odometry(points, pose) / CELL).astype(np.int64)
+def _cells(places: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """The cells in which places (n, 2) m of the odometry's frame lie, (k, 2), and in which of them each does, (n,)."""
+    cells = np.floor(places / CELL).astype(np.int64)
     numbers = (cells[:, 0] << 32) + cells[:, 1]  # one for each cell, which sorts several times faster than two
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
-    return cells[first], np.bincount(inverse.reshape(-1), votes, len(first)).astype(np.float64)
+    return cells[first], inverse
 
 
 def _places(
