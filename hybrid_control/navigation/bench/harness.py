@@ -238,11 +238,11 @@ class Harness:
     def _simulator(
         self, world: World, seed: int, planner: TimedPlanner | None
     ) -> Simulator | KinematicSimulator:
-        camera, depth = planner is not None, planner is not None and self.setup.depth and planner.depths
+        camera = planner is not None
         if self.setup.level != "physics":
             return KinematicSimulator(world, self.robot, seed, camera=camera)
         looks = appearance_of(self.setup.looks, world.name, self.robot)
-        return Simulator(world, self.robot, seed, camera=camera, depth=depth, appearance=looks)
+        return Simulator(world, self.robot, seed, camera=camera, depth=camera and self.setup.depth, appearance=looks)
 
     def run(self, policy: str, scene: Scene, index: int, trial: int) -> dict[str, Any]:
         """One episode as a row: plain numbers, strings and lists, so that it may travel as JSON.
