@@ -76,6 +76,8 @@ def test_launch_two_robots_in_one_launch_do_not_disturb_each_other_and_a_death_m
             listeners = graph.tester.get_subscriptions_info_by_topic(topic)
             assert all(row.heard(end.qos_profile) for end in listeners), (topic, row.quality)
         infrastructure |= {f"{space}{node}/transition_event" for node in NODES}
+        # open, and silent, while there is no planner of contract 2
+        infrastructure |= {f"{space}planner/{name}" for name in ("directions", "hidden", "closed")}
     written = {
         name if name.startswith("/") else space + name for name in default for space in ("/r1/", "/r2/")
     }
