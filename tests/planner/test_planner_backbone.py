@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
 from hybrid_control.cli import main  # noqa: E402
 from hybrid_control.navigation.planner import contract  # noqa: E402
-from hybrid_control.navigation.planner.training.closed import export, labels, scenes, train  # noqa: E402
+from hybrid_control.navigation.planner.training.closed import (  # noqa: E402
+    evaluation,
+    export,
+    int8,
+    labels,
+    scenes,
+    train,
+)
 from hybrid_control.navigation.planner.training.closed.labels import COLUMNS, FREE, HIDDEN, ROWS  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.network import Closed, Network  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.scenes import Frames  # noqa: E402
@@ -120,6 +127,16 @@ def test_the_file_keeps_contract_2_and_says_what_the_network_says(backbone, tmp_
     with torch.no_grad():
         wanted = Closed(network)(*told)[0].numpy()
     assert contract.infer(session, info, feed).closed == pytest.approx(wanted, abs=1e-3)
+
+
+def test_of_8_bits_a_convolution_has_the_range_of_the_relu6_behind_it(backbone, tmp_path):
+    path, small = tmp_path / "planner.onnx", tmp_path / "small.onnx"
+    export.export(Closed(backbone.PretrainedNetwork().eval()), contract.DEFAULT_MODEL, path, {})
+    int8.quantise(path, small, made_up(20, 0), closed_alone=True)
+    before, after = ([node.op_type for node in onnx.load(file).graph.node] for file in (path, small))
+    assert before.count("Clip") - after.count("Clip") == 16  # the stem's, one of the first block, two of each other
+    said, wanted = (evaluation.look(file, [made_up(20, 1)]).said for file in (small, path))
+    assert np.abs(said - wanted).mean() < 0.02
 
 
 def test_logits_are_those_of_the_network_from_scratch_in_shape(backbone):

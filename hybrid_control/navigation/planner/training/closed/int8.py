@@ -27,7 +27,7 @@ from hybrid_control.navigation.planner.training.closed.scenes import Frames
 from hybrid_control.snn.energy import HOROWITZ_45NM
 
 PREFIX = "closed_"  # of the names of what belongs to the network of closed directions
-QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Resize")
+QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Resize", "Clip")
 KEY, WHOLE, CLOSED_ALONE = "hybrid_control.planner.int8", "all of it", "closed directions alone"
 MAC_PJ = 0.3  # 8-bit multiplication 0.2 pJ and 32-bit addition 0.1 pJ, of 45 nm: M. Horowitz, ISSCC 2014
 GOALS = (evaluation.AHEAD, (6.0, 0.8, 0.6), (6.0, 0.8, -0.6))
@@ -57,7 +57,12 @@ def quantise(planner: Path, out: Path, frames: Frames, closed_alone: bool = Fals
     _, info = contract.load(planner)
     if KEY in info.metadata:
         raise ValueError(f"{planner}: has 8 bits already")
-    nodes = [node.name for node in onnx.load(planner).graph.node if node.op_type in QUANTISED]
+    graph = onnx.load(planner).graph
+    convolved = {output for node in graph.node if node.op_type == "Conv" for output in node.output}
+    nodes = [
+        node.name for node in graph.node  # of what is cut ReLU6 alone, whose range is the convolution's then
+        if node.op_type in QUANTISED and (node.op_type != "Clip" or node.input[0] in convolved)
+    ]  # fmt: skip
     if closed_alone:
         nodes = [name for name in nodes if name.startswith(PREFIX)]
         if not nodes:

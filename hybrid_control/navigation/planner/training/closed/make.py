@@ -72,7 +72,8 @@ _DEPTH = """\
 - With each comes a depth image of a simulated stereo camera (`sim/depth.py`), not known in {blind:.0%} of them.
 """
 _BACKBONE = """\
-- Its features come from the first blocks of {name}, whose weights have learnt ImageNet's photographs{on}.
+- Its features come from the first blocks of {name}, whose weights have learnt ImageNet's photographs
+  {on}.
 """
 _WITHOUT = """
 
@@ -133,7 +134,7 @@ def train_closed(
     seen = evaluation.look(path, shards[half:])
     depth = without = backbone = ""
     if settings.backbone:
-        on = ", and learnt on" if settings.finetune else " and stay as they are"
+        on = "and learnt on" if settings.finetune else "and stay as they are"
         backbone = _BACKBONE.format(name=settings.backbone, on=on)
     if settings.depth:
         alone = evaluation.look(path, shards[half:], depth=False)
