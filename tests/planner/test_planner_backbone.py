@@ -10,19 +10,18 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
+from made_up_frames import frames, learn_these  # noqa: E402
+
 from hybrid_control.cli import main  # noqa: E402
 from hybrid_control.navigation.planner import contract  # noqa: E402
 from hybrid_control.navigation.planner.training.closed import (  # noqa: E402
     evaluation,
     export,
     int8,
-    labels,
-    scenes,
     train,
 )
-from hybrid_control.navigation.planner.training.closed.labels import COLUMNS, FREE, HIDDEN, ROWS  # noqa: E402
+from hybrid_control.navigation.planner.training.closed.labels import COLUMNS, ROWS  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.network import Closed, Network  # noqa: E402
-from hybrid_control.navigation.planner.training.closed.scenes import Frames  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.train import Settings, TrainingError  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -42,23 +41,9 @@ def backbone():
 
 @pytest.fixture
 def few(monkeypatch):
-    """One step for each of 8 shards of 64 made-up frames: grey, with a dark bar where something hidden stands."""
-    for module in (train, scenes):
-        monkeypatch.setattr(module, "SHARD", 64)
-    monkeypatch.setattr(train, "KEEP", train.MIXED)
-    monkeypatch.setattr(train, "drawn", lambda seed, numbers, *_: (made_up(64, n) for n in numbers))
+    """One step for each of 8 shards of 64 made-up frames."""
+    learn_these(monkeypatch, train)
     return Settings(examples=8 * 64, jobs=1, device="cpu", backbone=LITE0)
-
-
-def made_up(n, seed):
-    rng = np.random.default_rng(seed)
-    kind = np.repeat(rng.choice([FREE, HIDDEN], (n, 1)), COLUMNS, axis=1).astype(np.int8)
-    image = rng.integers(100, 140, (n, labels.HEIGHT, labels.WIDTH, 3), dtype=np.uint8)
-    image[kind[:, 0] == HIDDEN, 80:90] = 0
-    away = np.where(kind == FREE, labels.FARTHEST, 0.7).astype(np.float32)
-    row = np.full((n, COLUMNS), 30.0, np.float32)
-    what = np.where(kind == HIDDEN, 0, -1).astype(np.int8)
-    return Frames(image, CAMERA.numpy().repeat(n, axis=0), kind, row, away, what)
 
 
 def test_the_features_are_those_of_the_packages_own_model_at_the_same_blocks(backbone):
@@ -132,10 +117,10 @@ def test_the_file_keeps_contract_2_and_says_what_the_network_says(backbone, tmp_
 def test_of_8_bits_a_convolution_has_the_range_of_the_relu6_behind_it(backbone, tmp_path):
     path, small = tmp_path / "planner.onnx", tmp_path / "small.onnx"
     export.export(Closed(backbone.PretrainedNetwork().eval()), contract.DEFAULT_MODEL, path, {})
-    int8.quantise(path, small, made_up(20, 0), closed_alone=True)
+    int8.quantise(path, small, frames(20, 0), closed_alone=True)
     before, after = ([node.op_type for node in onnx.load(file).graph.node] for file in (path, small))
     assert before.count("Clip") - after.count("Clip") == 16  # the stem's, one of the first block, two of each other
-    said, wanted = (evaluation.look(file, [made_up(20, 1)]).said for file in (small, path))
+    said, wanted = (evaluation.look(file, [frames(20, 1)]).said for file in (small, path))
     assert np.abs(said - wanted).mean() < 0.02
 
 

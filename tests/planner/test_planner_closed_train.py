@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
-from hybrid_control.navigation.ground.view import CameraMount  # noqa: E402
+from made_up_frames import MOUNT, frames, learn_these  # noqa: E402
+
 from hybrid_control.navigation.planner import contract  # noqa: E402
 from hybrid_control.navigation.planner.training.closed import evaluation, export, labels, scenes, start, train  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.hindsight import UNKNOWN  # noqa: E402
@@ -25,12 +26,10 @@ from hybrid_control.navigation.planner.training.closed.network import (  # noqa:
     recorded_loss,
     target_shares,
 )
-from hybrid_control.navigation.planner.training.closed.scenes import Frames  # noqa: E402
 from hybrid_control.navigation.planner.training.closed.train import Settings, TrainingError  # noqa: E402
 
 pytestmark = pytest.mark.train
 CAMERA = torch.tensor([[0.28, 0.08, math.pi / 2]])
-MOUNT = CameraMount(0.25, 0.28, 0.08, math.pi / 2, 0.75)
 
 
 def taught(kind, away):
@@ -182,26 +181,10 @@ def with_depth(n, seed):
     return replace(told, image=np.random.default_rng(seed).integers(100, 140, told.image.shape, np.uint8), depth=depth)
 
 
-def frames(n=train.MIXED * scenes.SHARD // train.MIXED, seed=0):
-    """Grey pictures with a dark bar where the ground is closed: something that a few steps learn."""
-    rng = np.random.default_rng(seed)
-    kind = np.repeat(rng.integers(0, 3, (n, 1)), COLUMNS, axis=1).astype(np.int8)
-    image = rng.integers(100, 140, (n, labels.HEIGHT, labels.WIDTH, 3), dtype=np.uint8)
-    image[kind[:, 0] == HIDDEN, 80:90] = 0
-    image[kind[:, 0] == STANDING, 30:90] = 255
-    away = np.where(kind == FREE, labels.FARTHEST, 0.7).astype(np.float32)
-    row = np.stack([labels.rows_of(a, MOUNT) for a in away]).astype(np.float32)
-    camera = np.repeat(CAMERA.numpy(), n, axis=0)
-    return Frames(image, camera, kind, row, away, np.where(kind == HIDDEN, 0, -1).astype(np.int8))
-
-
 @pytest.fixture
 def small(monkeypatch):
     """Shards of 64 made-up frames, drawn here."""
-    for module in (train, scenes):
-        monkeypatch.setattr(module, "SHARD", 64)
-    monkeypatch.setattr(train, "KEEP", train.MIXED)
-    monkeypatch.setattr(train, "drawn", lambda seed, numbers, *_: (frames(64, n) for n in numbers))
+    learn_these(monkeypatch, train)
     return Settings(examples=16 * 64, jobs=1, device="cpu")
 
 
