@@ -163,6 +163,8 @@ class Navigator:
                 hybrid.link(f"world.{kind}", f"ground.{kind}")
             scans = "ground.scan"
         hybrid.link(scans, "reflex.scan")
+        if closes:
+            hybrid.link("hidden.free", "reflex.free")
         for kind in ("odometry", *(["vertical"] if robot.vertical is not None else [])):
             hybrid.link(f"world.{kind}", f"reflex.{kind}")
         if (

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.navigation.episode import WINDOW_NS
 from hybrid_control.navigation.planner import depths
@@ -34,6 +36,7 @@ MESSAGES = Port("messages", ())
 _ORDER = ("odometry", "waypoint", "scan", "vertical", "events", "crossing", "depth", "camera")
 _RANKS = {kind: rank for rank, kind in enumerate(_ORDER)}
 _time_and_rank = itemgetter(0, 1)
+NO_CELLS = np.empty((0, 4, 2))
 
 
 class Command(NamedTuple):
@@ -283,7 +286,7 @@ class ReflexPart(MessagePart):
         self, reflex: Reflex, clock: Clock, goal: Goal, exchange: Callable[[int], None] | None = None
     ) -> None:
         self._reflex, self._clock, self._goal, self._exchange = reflex, clock, goal, exchange
-        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes", "states")
+        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes", "states", "free")
         self.inputs = dict.fromkeys(kinds, MESSAGES)
         self.outputs = {"command": MESSAGES}
 
@@ -316,6 +319,9 @@ class ReflexPart(MessagePart):
         for _, states in inputs.get("states", ()):
             with contextlib.suppress(InputRefused):  # too late, such as those of a planner that lags
                 reflex.put_states(states, now_ns)
+        for time_ns, free in inputs.get("free", ()):
+            with contextlib.suppress(InputRefused):  # the cells are in the scans
+                reflex.put_hidden(NO_CELLS, time_ns if free is None else free.stamp_ns, now_ns, free)
         for _, train in inputs.get("spikes", ()):
             reflex.put_planner_spikes(train, now_ns)
         self.tick(now_ns)

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_control.signals.spikes import Float32Array, frozen
 
@@ -102,6 +103,36 @@ class Odometry:
     stamp_ns: int
     pose: Pose
     twist: Twist
+
+
+FREE_SIDE = 64  # cells along each side of a FreeGround
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FreeGround:
+    """The ground around a robot that was seen to be free, in square cells.
+
+    x, y: m, the corner of the first cell in the odometry's frame; cell: m; nearest: m from the robot's middle, within
+    which no ground is looked at; free: (FREE_SIDE, FREE_SIDE) of bools, along x and y. All other ground was not seen,
+    or something may be on it.
+    """
+
+    stamp_ns: int
+    x: float
+    y: float
+    cell: float
+    nearest: float
+    free: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        free = np.array(self.free, np.bool_)
+        free.flags.writeable = False
+        if free.shape != (FREE_SIDE, FREE_SIDE):
+            raise ValueError(f"free ground: {free.shape} cells, expected {(FREE_SIDE, FREE_SIDE)}")
+        if not all(map(math.isfinite, (self.x, self.y, self.cell))) or self.cell <= 0.0 or not self.nearest >= 0.0:
+            values = self.x, self.y, self.cell, self.nearest
+            raise ValueError(f"free ground: place, cell and nearest {values} must be finite, lengths not below 0")
+        object.__setattr__(self, "free", free)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from hybrid_control.navigation.planner.closed import (
     STANDING_AT,
     ClosedDirections,
 )
-from hybrid_control.signals import Pose, RateVector
+from hybrid_control.signals import FreeGround, Pose, RateVector
 from hybrid_control.signals.headings import HEADINGS, SECTORS
 
 FloatArray = NDArray[np.float64]
@@ -50,6 +50,8 @@ class HiddenMemory:
         x, y = (self._away[None, :, None] * turned for turned in (np.cos(angles), np.sin(angles)))
         self._places = np.stack([mount.x + x, y], axis=-1)  # (72, n, 3, 2) m, in the body's frame
         self._nearest = mount.nearest(HEADINGS)
+        # m from the middle of the robot, a cell more than to the nearest ground that it sees straight ahead
+        self._blind = abs(mount.x) + float(mount.nearest(np.zeros(1))[0]) + CELL
         self.reset()
 
     def reset(self) -> None:
@@ -82,6 +84,10 @@ class HiddenMemory:
             self._cells.close(cells)
         self._before.clear()
         self._show()
+
+    def free(self, pose: Pose, stamp_ns: int) -> FreeGround:
+        """The ground around a pose that was seen to be free."""
+        return self._cells.free(pose, stamp_ns, self._blind)
 
     def points(self, pose: Pose) -> FloatArray:
         """The middles of the closed cells, (n, 2) m in the body's frame at a pose."""

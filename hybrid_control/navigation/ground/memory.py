@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_control.navigation.sensors.fusion import nearest_by_sector
-from hybrid_control.signals import Pose, RateVector, layout
+from hybrid_control.signals import FREE_SIDE, FreeGround, Pose, RateVector, layout
 from hybrid_control.signals.headings import SECTORS
 
 FloatArray = NDArray[np.float64]
@@ -84,6 +84,16 @@ class ClosedCells:
         """The middles of the cells that are closed, (n, 2) m in the odometry's frame."""
         i, j = np.nonzero(self._odds >= CLOSED_ODDS)
         return (self._owner[i, j] + 0.5) * CELL
+
+    def free(self, pose: Pose, stamp_ns: int, nearest: float) -> FreeGround:
+        """The cells around a pose of the odometry's frame that were seen to be free, and are not in doubt. nearest: m,
+        from which on ground is looked at."""
+        first = np.floor(np.array((pose.x, pose.y)) / CELL).astype(np.int64) - FREE_SIDE // 2
+        along = np.arange(FREE_SIDE)
+        i, j = np.ix_((first[0] + along) % SIDE, (first[1] + along) % SIDE)
+        own = (self._owner[i, j, 0] == (first[0] + along)[:, None]) & (self._owner[i, j, 1] == first[1] + along)
+        x, y = (first * CELL).tolist()
+        return FreeGround(stamp_ns, x, y, CELL, nearest, own & (self._odds[i, j] < 0.0))
 
 
 def _cells(places: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

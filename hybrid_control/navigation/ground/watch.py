@@ -11,7 +11,7 @@ from hybrid_control.navigation.ground.hidden import CLOSED, HiddenMemory
 from hybrid_control.navigation.ground.overlay import FloatArray, corners
 from hybrid_control.navigation.ground.trust import Trust, judge, shown_to
 from hybrid_control.navigation.planner.closed import ClosedDirections
-from hybrid_control.signals import Odometry, RangeScan
+from hybrid_control.signals import FreeGround, Odometry, RangeScan
 
 APART_NS = 100_000_000  # between an image and the odometry, or the scan, that it is looked at with
 TRACK = 128  # readings that are kept, by which an image finds those of its own time
@@ -75,6 +75,12 @@ class Watch:
             self.memory.look(closed, place.pose)
         elif trusted:
             self.memory.keep()
+
+    def free(self, stamp_ns: int) -> FreeGround | None:
+        """The ground around the robot that was seen to be free; None where the planner is not trusted, and before the
+        first odometry."""
+        place = self.place
+        return self.memory.free(place.pose, stamp_ns) if place is not None and self.trust.enters else None
 
     def cells(self) -> FloatArray:
         """The hidden cells as `overlay.corners` widens them, (n, 4, 2) m in the odometry's frame."""

@@ -21,6 +21,7 @@ from hybrid_control.navigation.reflex.guard import (
     within_sight,
 )
 from hybrid_control.navigation.reflex.turning import in_legs, steer
+from hybrid_control.navigation.reflex.unseen import fastest_seen
 
 SLOWLY = 0.2  # m/s, fastest where the way between two things is as narrow as can be driven
 ALIGN_GAIN, MOST_OFF = 2.0, 0.25  # 1/s and rad, by which a robot turns onto the line through such a way
@@ -41,6 +42,10 @@ def limit(c: Any, now_ns: int) -> None:
         x, y = no_faster(x, y, fastest_past(seen.corners, seen.hiding, g.hidden_speed, c.guard))
         if car and x != command.wish_x:
             w *= x / command.wish_x
+    unseen = fastest_seen(c, x, y, w, now_ns)
+    if car and unseen < abs(x):
+        w *= unseen / abs(x)
+    x, y = no_faster(x, y, unseen)
     if seen.moving > 0:
         before = (c.evaded_x, c.evaded_yaw, c.evaded > 0)
         x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn, before)

@@ -48,6 +48,7 @@ from hybrid_control.navigation.reflex.wiring import connect
 from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.signals import (
     PLANNER_POPULATIONS,
+    FreeGround,
     Goal,
     NoWay,
     Odometry,
@@ -256,16 +257,23 @@ class Reflex:
             self._sight.put_motion(odometry.stamp_ns, record[()])
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
 
-    def put_hidden(self, cells: NDArray[np.float64], stamp_ns: int, now_ns: int) -> None:
-        """All that a planner saw hidden up to an image of that stamp: it is laid into each scan that follows.
+    def put_hidden(
+        self, cells: NDArray[np.float64], stamp_ns: int, now_ns: int, free: FreeGround | None = None
+    ) -> None:
+        """All that a planner saw up to an image of that stamp: what is hidden is laid into each scan that follows, and
+        onto ground that it did not see to be free the robot does not drive fast.
 
-        cells: (n, 4, 2) m, the corners of each in the odometry's frame. Stamps as `gains.planner_timeout` says.
+        cells: (n, 4, 2) m, the corners of each in the odometry's frame; free: None where it does not matter. Stamps as
+        `gains.planner_timeout` says.
         """
         with self._lock:
             received = self._received("directions", stamp_ns, now_ns, "planner_timeout")
             self._sight.hidden = np.ascontiguousarray(cells, np.float64)
             record = self._boxes["directions"].new()
             record["hidden"] = len(cells)
+            if free is not None:
+                record["free_x"], record["free_y"], record["free_cell"] = free.x, free.y, free.cell
+                record["free_from"], record["free"] = free.nearest, free.free
             self._boxes["directions"].write(record, stamp_ns, received)
 
     def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:

@@ -67,7 +67,8 @@ class Hidden:
     def _on_directions(self, message: StateVectorMessage) -> None:
         watch, closed = self._watch, ClosedDirections.of(convert.state_vector(message))
         watch.look(closed)
-        self._reflex.put_hidden(watch.cells(), closed.stamp_ns, self._node.now_ns())
+        free = watch.free(closed.stamp_ns)
+        self._reflex.put_hidden(watch.cells(), closed.stamp_ns, self._node.now_ns(), free)
         self._answers += 1
         place = watch.place
         if place is not None:
