@@ -15,8 +15,8 @@ from hybrid_control.navigation.reflex.guard import GUARD
 from hybrid_control.navigation.reflex.network import GAINED, MOTOR, SPEED
 from hybrid_control.navigation.reflex.scan import MOTION, SCAN
 from hybrid_control.navigation.reflex.states import STATES
+from hybrid_control.navigation.reflex.unseen import DIRECTIONS
 from hybrid_control.realtime import Mailbox
-from hybrid_control.signals import FREE_SIDE
 from hybrid_control.signals.headings import SECTORS
 from hybrid_control.snn.backends.numba import kernels
 
@@ -58,18 +58,6 @@ TRAIN = np.dtype(
 VERTICAL = np.dtype([("up", np.float64), ("down", np.float64)], align=True)  # m, inf for nothing in range
 # of each sector, whether something comes into the way there, as an event camera sees it
 CROSSING = np.dtype([("sectors", np.uint8, (SECTORS,))], align=True)
-DIRECTIONS = np.dtype(
-    [
-        ("hidden", np.int64),  # cells that a planner saw closed and no scan shows
-        # what it saw free (signals.FreeGround); cells of 0 m: it looks at no ground, or is not trusted
-        ("free_x", np.float64),
-        ("free_y", np.float64),
-        ("free_cell", np.float64),
-        ("free_from", np.float64),
-        ("free", np.uint8, (FREE_SIDE, FREE_SIDE)),
-    ],
-    align=True,
-)
 GOAL = np.dtype(
     [
         ("x", np.float64),  # m, where to go now; nan where there is no way

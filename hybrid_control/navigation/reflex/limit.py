@@ -20,6 +20,7 @@ from hybrid_control.navigation.reflex.guard import (
     way_out,
     within_sight,
 )
+from hybrid_control.navigation.reflex.percept import pose_after
 from hybrid_control.navigation.reflex.turning import in_legs, steer
 from hybrid_control.navigation.reflex.unseen import fastest_seen
 
@@ -42,10 +43,13 @@ def limit(c: Any, now_ns: int) -> None:
         x, y = no_faster(x, y, fastest_past(seen.corners, seen.hiding, g.hidden_speed, c.guard))
         if car and x != command.wish_x:
             w *= x / command.wish_x
-    unseen = fastest_seen(c, x, y, w, now_ns)
-    if car and unseen < abs(x):
-        w *= unseen / abs(x)
-    x, y = no_faster(x, y, unseen)
+    looked_for = c.directions.sequence > 0 and now_ns - c.directions.received_ns <= g.planner_timeout * 1e9
+    if looked_for and g.unseen_speed > 0.0:
+        here = pose_after(c.motion.value, max(now_ns - c.motion.received_ns, 0) * 1e-9)
+        fastest = fastest_seen(c.directions.value, here, (x, y, w), g.unseen_speed, c.guard)
+        if car and fastest < abs(x):
+            w *= fastest / abs(x)
+        x, y = no_faster(x, y, fastest)
     if seen.moving > 0:
         before = (c.evaded_x, c.evaded_yaw, c.evaded > 0)
         x, w, evading = evade(seen.times, x, w, seen.fastest, seen.fastest_turn, before)

@@ -272,8 +272,8 @@ class Reflex:
             record = self._boxes["directions"].new()
             record["hidden"] = len(cells)
             if free is not None:
-                record["free_x"], record["free_y"], record["free_cell"] = free.x, free.y, free.cell
-                record["free_from"], record["free"] = free.nearest, free.free
+                record["x"], record["y"], record["cell"] = free.x, free.y, free.cell
+                record["nearest"], record["free"] = free.nearest, free.free
             self._boxes["directions"].write(record, stamp_ns, received)
 
     def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:

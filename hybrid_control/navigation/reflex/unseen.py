@@ -10,51 +10,65 @@ import math
 from typing import Any
 
 import numba
+import numpy as np
 
 from hybrid_control.geometry.outline import displacement
 from hybrid_control.navigation.reflex.guard import REACTION
-from hybrid_control.navigation.reflex.percept import pose_after
 from hybrid_control.signals import FREE_SIDE
 
 LOOKED = 0.4  # s, for which ground is to be looked at before it is driven on: six images at 15 Hz
 STEP = 0.05  # m, between two places of the leading edge
 ACROSS = 2  # points of it to each side of its middle
 
+# cells that a planner saw closed and no scan shows, and what it saw free (`signals.FreeGround`): of cells of 0 m
+# nothing is known, and it does not matter
+DIRECTIONS = np.dtype(
+    [
+        ("hidden", np.int64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("cell", np.float64),
+        ("nearest", np.float64),
+        ("free", np.uint8, (FREE_SIDE, FREE_SIDE)),
+    ],
+    align=True,
+)
+
 
 @numba.njit(cache=True, nogil=True)
-def fastest_seen(c: Any, x: float, y: float, angular: float, now_ns: int) -> float:
-    """m/s at which a motion of x, y m/s and angular rad/s leaves LOOKED s to look at the ground before the leading edge
-    is on it, and can be stopped before it; inf where all of it was seen to be free, or nobody looks.
+def fastest_seen(
+    ground: Any, pose: tuple[float, float, float], twist: tuple[float, float, float], least: float, g: Any
+) -> float:
+    """m/s at which a motion leaves LOOKED s to look at ground before the leading edge is on it, and can be stopped
+    before it; inf where all of it was seen to be free.
 
-    v (LOOKED + age + reaction) + v² / (2 a) is the way to the first ground that was not seen to be free; never slower
-    than the gain unseen_speed. Ground so near that the camera does not see it does not count.
+    ground: a DIRECTIONS; pose: x, y in m and yaw in rad, in the odometry's frame; twist: x and y in m/s, yaw in rad/s;
+    least: m/s, which is never too fast; g: a GUARD. v (LOOKED + age + reaction) + v² / (2 a) is the way to the first
+    ground that was not seen to be free. Ground so near that the camera does not see it does not count.
     """
-    g, ground, speed = c.guard, c.directions.value, math.hypot(x, y)
-    if ground.free_cell <= 0.0 or speed <= c.gains.value.unseen_speed:
+    x, y, angular = twist
+    speed = math.hypot(x, y)
+    if ground.cell <= 0.0 or speed <= least:
         return math.inf
-    if now_ns - c.directions.received_ns > c.gains.value.planner_timeout * 1e9:
-        return math.inf
-    x0, y0, yaw0 = pose_after(c.motion.value, (now_ns - c.motion.received_ns) * 1e-9)
     u, v, a, soon = x / speed, y / speed, g.deceleration, LOOKED + g.age + REACTION
     lead = abs(u) * g.outline.half_length + abs(v) * g.outline.half_width
     side = abs(v) * g.outline.half_length + abs(u) * g.outline.half_width
     for k in range(math.ceil((speed * soon + 0.5 * speed * speed / a) / STEP)):
         dx, dy, turn = displacement(x, y, angular, k * STEP / speed)
-        c_, s_ = math.cos(turn), math.sin(turn)
+        c, s = math.cos(turn), math.sin(turn)
         for i in range(-ACROSS, ACROSS + 1):
             off = side * i / ACROSS
             px, py = g.outline.middle + lead * u - off * v, lead * v + off * u
-            bx, by = dx + c_ * px - s_ * py, dy + s_ * px + c_ * py
-            if math.hypot(bx, by) >= ground.free_from and not _is_free(ground, x0, y0, yaw0, bx, by):
-                most = a * (math.sqrt(soon * soon + 2.0 * k * STEP / a) - soon)
-                return max(most, float(c.gains.value.unseen_speed))
+            there = dx + c * px - s * py, dy + s * px + c * py
+            if math.hypot(there[0], there[1]) >= ground.nearest and not _is_free(ground, pose, there):
+                return max(a * (math.sqrt(soon * soon + 2.0 * k * STEP / a) - soon), least)
     return math.inf
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_free(ground: Any, x: float, y: float, yaw: float, bx: float, by: float) -> bool:
-    """Whether a point of the body's frame was seen to be free, by a robot at that place of the odometry's frame."""
-    c, s = math.cos(yaw), math.sin(yaw)
-    i = math.floor((x + c * bx - s * by - ground.free_x) / ground.free_cell)
-    j = math.floor((y + s * bx + c * by - ground.free_y) / ground.free_cell)
+def _is_free(ground: Any, pose: tuple[float, float, float], point: tuple[float, float]) -> bool:
+    """Whether a point of the body's frame, m, was seen to be free; pose: of the body."""
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    i = math.floor((pose[0] + c * point[0] - s * point[1] - ground.x) / ground.cell)
+    j = math.floor((pose[1] + s * point[0] + c * point[1] - ground.y) / ground.cell)
     return 0 <= i < FREE_SIDE and 0 <= j < FREE_SIDE and ground.free[i, j] != 0
