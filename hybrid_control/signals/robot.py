@@ -23,6 +23,7 @@ class RangeScan:
     ranges: (n,) metres; beam i points to angle_min + i * angle_increment radians in the sensor's frame.
     As in sensor_msgs/LaserScan, a beam that met nothing is +inf, and a value outside range_min .. range_max
     is no reading; range_max may be inf. NaN and negative ranges are kept here: the reflex judges them.
+    given: (n,) metres as the sensor gave them, where ranges have in them what another sensor saw; None: the same.
     """
 
     stamp_ns: int
@@ -31,15 +32,25 @@ class RangeScan:
     range_min: float
     range_max: float
     ranges: Float32Array
+    given: Float32Array | None = None
 
     def __post_init__(self) -> None:
         ranges = frozen(self.ranges, np.float32, "ranges")
+        given = None if self.given is None else frozen(self.given, np.float32, "given")
+        if given is not None and given.size != ranges.size:
+            raise ValueError(f"scan: {given.size} ranges given, expected as many as the {ranges.size} ranges")
         values = (self.angle_min, self.angle_increment, self.range_min)
         if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
             raise ValueError(f"scan: angles and range_min {values} must be finite")
         if math.isnan(self.range_max) or self.range_min < 0 or self.range_max <= self.range_min:
             raise ValueError(f"scan: limits {self.range_min} .. {self.range_max} m are no range")
         object.__setattr__(self, "ranges", ranges)
+        object.__setattr__(self, "given", given)
+
+    @property
+    def own(self) -> Float32Array:
+        """(n,) metres, what the sensor itself gave."""
+        return self.ranges if self.given is None else self.given
 
     def angles(self) -> Float32Array:
         """Direction of each beam, (n,) radians."""

@@ -62,4 +62,4 @@ def overlay(
     with np.errstate(invalid="ignore"):
         np.minimum.at(shown, beams[chosen], distances[chosen])
         judged = scan.ranges >= scan.range_min  # what is NaN or too near the reflex has to see
-    return replace(scan, ranges=np.where(judged, shown, scan.ranges))
+    return replace(scan, ranges=np.where(judged, shown, scan.ranges), given=scan.own)

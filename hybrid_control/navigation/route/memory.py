@@ -86,17 +86,20 @@ class RouteMemory:
         return c * dx + s * dy, c * dy - s * dx
 
     def remember(self, scan: RangeScan, odometry: Odometry) -> None:
-        """Enter a scan; the odometry may be a little older than it."""
+        """Enter a scan; the odometry may be a little older than it.
+
+        Where the robot is follows from what the sensor itself gave: what a camera saw lies where odometry had it.
+        """
         age = (scan.stamp_ns - odometry.stamp_ns) * 1e-9
         pose, twist = odometry.pose, odometry.twist
         motion = twist.linear_x, twist.linear_y, twist.angular_z
         x, y, yaw = carried_on((pose.x, pose.y, pose.yaw), motion, age)
-        ranges = np.where(np.isnan(scan.ranges), 0.0, scan.ranges).astype(np.float64)
+        ranges, given = (np.where(np.isnan(r), 0.0, r).astype(np.float64) for r in (scan.ranges, scan.own))
         beams: FloatArray = np.arange(ranges.size, dtype=np.float64)
         beams = scan.angle_min + scan.angle_increment * beams + self._lidar.yaw
         place = self.place(Pose(x, y, yaw))
-        seen = (ranges >= scan.range_min) & (ranges <= SEEN_TO)
-        points = ranges[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
+        seen = (given >= scan.range_min) & (given <= SEEN_TO)
+        points = given[seen, None] * np.column_stack((np.cos(beams[seen]), np.sin(beams[seen])))
         points += (self._lidar.x, self._lidar.y)
         self._begun = scan.stamp_ns * 1e-9 if self._begun is None else self._begun
         facing, time = normals(points), scan.stamp_ns * 1e-9 - self._begun
