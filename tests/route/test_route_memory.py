@@ -1,15 +1,18 @@
 """The route memory: what it makes of scans, how it grows, and where it leads."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hybrid_control.geometry.eikonal import march
+from hybrid_control.geometry.outline import Outline
 from hybrid_control.geometry.shapes import cast_rays
 from hybrid_control.navigation.bench.map_planner import MapPlanner
 from hybrid_control.navigation.drive import Navigator, drive
 from hybrid_control.navigation.episode import Rules
+from hybrid_control.navigation.ground.overlay import overlay
 from hybrid_control.navigation.planner.timed import TimedPlanner
 from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.guard import SLIM_MARGIN
@@ -529,6 +532,21 @@ def test_somebody_who_follows_the_robot_does_not_hold_its_place():
         scan = scan_from(pose, np.concatenate((wall, person)), stamp)
         memory.remember(scan, odometry(pose, stamp, linear=0.2))
     assert math.hypot(memory.correction.x, memory.correction.y) < 0.05
+
+
+def test_what_a_camera_saw_in_a_scan_bars_the_way_and_says_nothing_of_where_the_robot_is():
+    # nothing stands in sight, and odometry is right
+    block = np.array([(x, y) for x in np.arange(1.55, 2.5, 0.1) for y in np.arange(0.55, 1.5, 0.1)])
+    told, untold = RouteMemory(Pose(), GOAL), RouteMemory(Pose(), GOAL)
+    for k in range(60):
+        stamp, pose = k * 100_000_000, Pose(0.05 * k)
+        scan, where = scan_from(pose, np.empty((0, 5)), stamp), odometry(pose, stamp, linear=0.5)
+        shown = overlay(scan, block - (pose.x, 0.0), (0.0, 0.0, 0.0), Outline(0.254, 0.215))
+        told.remember(shown, where)
+        untold.remember(replace(shown, given=None), where)
+    assert (told.grid.counts() >= SURE).sum() > 10
+    assert told.place(pose) == pose
+    assert abs(untold.place(pose).yaw) > 0.01
 
 
 def test_a_guide_that_explores_forgets_what_it_saw_and_looks_again_but_not_all_the_time():
