@@ -162,9 +162,10 @@ class Navigator:
             for kind in ("odometry", "camera"):
                 hybrid.link(f"world.{kind}", f"ground.{kind}")
             scans = "ground.scan"
-        hybrid.link(scans, "reflex.scan")
+        # the reflex lays what was seen hidden into its scans itself
+        hybrid.link("world.scan" if self.ground is None else scans, "reflex.scan")
         if closes:
-            hybrid.link("hidden.free", "reflex.free")
+            hybrid.link("hidden.seen", "reflex.seen")
         for kind in ("odometry", *(["vertical"] if robot.vertical is not None else [])):
             hybrid.link(f"world.{kind}", f"reflex.{kind}")
         if (

@@ -10,7 +10,7 @@ from hybrid_control.cosim import Message, MessagePart
 from hybrid_control.geometry.outline import Outline
 from hybrid_control.navigation.ground.overlay import overlay
 from hybrid_control.navigation.ground.watch import Lidar, Watch
-from hybrid_control.navigation.parts import MESSAGES, in_order
+from hybrid_control.navigation.parts import MESSAGES, Seen, in_order
 from hybrid_control.navigation.planner.states import Plan
 
 
@@ -25,7 +25,7 @@ class HiddenPart(MessagePart):
     def __init__(self, watch: Watch, lidar: Lidar, outline: Outline) -> None:
         self._watch, self._lidar, self._outline = watch, lidar, outline
         self.inputs = dict.fromkeys(("odometry", "scan", "rates", "states"), MESSAGES)
-        self.outputs = dict.fromkeys(("scan", "rates", "states", "free"), MESSAGES)
+        self.outputs = dict.fromkeys(("scan", "rates", "states", "seen"), MESSAGES)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -46,16 +46,17 @@ class HiddenPart(MessagePart):
                     value = overlay(value, watch.memory.points(place.pose), self._lidar, self._outline)
                 scans.append(Message(time_ns, value))
         plans: list[Message] = []
-        free: list[Message] = []
+        seen: list[Message] = []
         for time_ns, rates in inputs.get("rates", ()):
             if isinstance(rates, Plan) and rates.closed is not None:
                 watch.look(rates.closed)
-                free.append(Message(time_ns, watch.free(rates.closed.stamp_ns)))
+                stamp_ns = rates.closed.stamp_ns
+                seen.append(Message(time_ns, Seen(stamp_ns, watch.cells(), watch.free(stamp_ns))))
             counts = watch.trust.of(rates)
             if counts is not None:
                 plans.append(Message(time_ns, counts))
         states = inputs.get("states", ()) if plans else ()
-        return {"scan": scans, "rates": plans, "states": states, "free": free}
+        return {"scan": scans, "rates": plans, "states": states, "seen": seen}
 
     def state(self) -> Any:
         """What was seen, and how right the planner was."""

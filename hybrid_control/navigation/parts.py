@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_control.cosim import Message, MessagePart, Port
 from hybrid_control.navigation.episode import WINDOW_NS
@@ -28,7 +29,16 @@ from hybrid_control.navigation.reflex.inputs import InputRefused
 from hybrid_control.navigation.route import Guide
 from hybrid_control.navigation.sensors.crossing import Crossing
 from hybrid_control.realtime import SteppedLoop
-from hybrid_control.signals import PLANNER_POPULATIONS, Goal, NoWay, Odometry, RangeScan, SpikeTrain, Twist
+from hybrid_control.signals import (
+    PLANNER_POPULATIONS,
+    FreeGround,
+    Goal,
+    NoWay,
+    Odometry,
+    RangeScan,
+    SpikeTrain,
+    Twist,
+)
 from hybrid_control.signals.coding import Encoder
 from hybrid_control.sim.robots.vehicle import EventSensor
 
@@ -36,7 +46,6 @@ MESSAGES = Port("messages", ())
 _ORDER = ("odometry", "waypoint", "scan", "vertical", "events", "crossing", "depth", "camera")
 _RANKS = {kind: rank for rank, kind in enumerate(_ORDER)}
 _time_and_rank = itemgetter(0, 1)
-NO_CELLS = np.empty((0, 4, 2))
 
 
 class Command(NamedTuple):
@@ -44,6 +53,14 @@ class Command(NamedTuple):
 
     twist: Twist
     mode: str
+
+
+class Seen(NamedTuple):
+    """What a planner saw up to an image of that stamp: the corners of hidden cells, (n, 4, 2) m, and free ground."""
+
+    stamp_ns: int
+    cells: NDArray[np.float64]
+    free: FreeGround | None
 
 
 class View(NamedTuple):
@@ -286,7 +303,7 @@ class ReflexPart(MessagePart):
         self, reflex: Reflex, clock: Clock, goal: Goal, exchange: Callable[[int], None] | None = None
     ) -> None:
         self._reflex, self._clock, self._goal, self._exchange = reflex, clock, goal, exchange
-        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes", "states", "free")
+        kinds = ("scan", "odometry", "vertical", "crossing", "waypoint", "spikes", "states", "seen")
         self.inputs = dict.fromkeys(kinds, MESSAGES)
         self.outputs = {"command": MESSAGES}
 
@@ -319,9 +336,9 @@ class ReflexPart(MessagePart):
         for _, states in inputs.get("states", ()):
             with contextlib.suppress(InputRefused):  # too late, such as those of a planner that lags
                 reflex.put_states(states, now_ns)
-        for time_ns, free in inputs.get("free", ()):
-            with contextlib.suppress(InputRefused):  # the cells are in the scans
-                reflex.put_hidden(NO_CELLS, time_ns if free is None else free.stamp_ns, now_ns, free)
+        for _, seen in inputs.get("seen", ()):
+            with contextlib.suppress(InputRefused):
+                reflex.put_hidden(seen.cells, seen.stamp_ns, now_ns, seen.free)
         for _, train in inputs.get("spikes", ()):
             reflex.put_planner_spikes(train, now_ns)
         self.tick(now_ns)
