@@ -187,3 +187,33 @@ def test_what_counted_in_the_second_before_the_trust_fell_is_kept_whatever_was_s
     memory = looked(at(KERB, 0.0), at(KERB, 0.1), *(at(FREE, t / 10) for t in range(2, 16)))
     memory.keep()
     assert ahead(memory) == []  # it has been free for longer
+
+
+def free_at(memory, x, y, pose=Pose()):
+    ground = memory.free(pose, 7)
+    assert ground.stamp_ns == 7
+    i, j = math.floor((x - ground.x) / ground.cell), math.floor((y - ground.y) / ground.cell)
+    return bool(ground.free[i, j])
+
+
+def test_free_is_what_was_seen_free_and_neither_what_is_closed_or_doubted_nor_what_was_not_seen():
+    memory = looked(FREE, FREE)
+    assert free_at(memory, 1.55, 0.05)
+    assert free_at(memory, 1.25, 0.75)
+    assert not free_at(memory, 0.55, 0.05)  # nearer than the camera sees, 0.2 + 0.667 m
+    assert not free_at(memory, 1.25, 1.45)  # beside its view
+    assert not free_at(memory, -1.0, 0.0)
+    assert not free_at(memory, 2.45, 0.05)
+    assert free_at(looked(KERB), 1.05, 0.05)
+    assert not free_at(looked(KERB), 1.25, 0.05)
+    assert not free_at(looked(KERB), 1.65, 0.05)
+    assert not free_at(looked(answer(hidden=0.4, hidden_at=1.0)), 1.25, 0.05)
+    assert memory.free(Pose(), 0).nearest == pytest.approx(0.2 + 0.5 / 0.75 + 0.1)
+
+
+def test_free_ground_stays_where_it_was_seen_while_the_robot_drives_on_and_turns():
+    memory = looked(FREE, pose=Pose(3.0, -2.0, math.pi / 2))
+    for pose in (Pose(3.0, -2.0, math.pi / 2), Pose(2.2, -1.1, -3.0)):
+        assert free_at(memory, 3.05, -0.45, pose)
+        assert not free_at(memory, 3.05, -3.5, pose)
+    assert not free_at(memory, 13.05, -0.45, Pose(12.0, -1.0, 0.0))

@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from hybrid_control.navigation.reflex import Reflex
 from hybrid_control.navigation.reflex.guard import GUARD, REACTION
 from hybrid_control.navigation.reflex.unseen import DIRECTIONS, LOOKED, STEP, fastest_seen
-from hybrid_control.signals import FREE_SIDE, FreeGround
+from hybrid_control.realtime import SteppedLoop
+from hybrid_control.signals import FREE_SIDE, FreeGround, Goal, Odometry, Pose, RangeScan, Twist
 
 CELL = 0.1
 MIDDLES = (np.arange(FREE_SIDE) - FREE_SIDE // 2 + 0.5) * CELL  # m, of cells around the origin
@@ -83,3 +85,36 @@ def test_free_ground_has_one_shape_and_a_place():
         FreeGround(0, math.nan, 0.0, CELL, 0.5, free)
     with pytest.raises(ValueError, match="must be finite"):
         FreeGround(0, 0.0, 0.0, 0.0, 0.5, free)
+
+
+def speed_after(seconds, free, said_until=10.0, gains=None):
+    """m/s that a reflex with a goal far ahead and nothing within 4 m commands by then."""
+    now = [10**9]
+    reflex = Reflex(gains=gains, clock=lambda: now[0])
+    loop = SteppedLoop(reflex.tick, reflex.context, reflex.rate)
+    reflex.activate()
+    reflex.put_goal(Goal(now[0], 9.0, 0.0))
+    for k in range(round(10 * seconds)):
+        now[0] = t = 10**9 + k * 10**8
+        reflex.put_odometry(Odometry(t, Pose(), Twist(t)), t)
+        if k / 10 < said_until:
+            reflex.put_hidden(np.empty((0, 4, 2)), t, t, free)
+        reflex.put_scan(RangeScan(t, -math.pi, math.tau / 360, 0.05, 10.0, np.full(360, 4.0, np.float32)), t)
+        loop.advance(t)
+    return reflex.command().twist.linear_x
+
+
+def ground(free):
+    return FreeGround(0, -FREE_SIDE // 2 * CELL, -FREE_SIDE // 2 * CELL, CELL, 0.3, free)
+
+
+def test_the_reflex_goes_by_what_was_seen_free_as_long_as_it_is_told_and_the_gain_is_not_zero():
+    near, all_of_it = ground(X < 0.4), ground(np.ones((FREE_SIDE, FREE_SIDE), bool))
+    fast = speed_after(2.0, None)
+    assert fast > 0.45  # half its speed, without a planner
+    assert speed_after(2.0, all_of_it) == fast
+    assert speed_after(2.0, near) == pytest.approx(LEAST, abs=0.02)
+    # 0.15 m before the nose: v (0.4 + 0.1) + v² / 4 = 0.15
+    assert speed_after(2.0, near, gains={"unseen_speed": 0.1}) == pytest.approx(0.265, abs=0.01)
+    assert speed_after(2.0, near, gains={"unseen_speed": 0.0}) == fast
+    assert speed_after(2.5, near, said_until=1.0) == fast  # planner_timeout later
