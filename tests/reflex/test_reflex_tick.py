@@ -397,8 +397,10 @@ def test_gains_take_effect_while_it_drives():
 
 
 # three need a fault or a drone, two a lidar that does not see all (test_reflex_coverage.py), one a corner
-# (test_reflex_corners.py)
-ELSEWHERE = ("planner_timeout", "odometry_timeout", "lateral_gain", "creep", "max_unknown", "hidden_speed")
+# (test_reflex_corners.py), one a planner that looks at the ground (test_reflex_unseen.py)
+ELSEWHERE = (
+    "planner_timeout", "odometry_timeout", "lateral_gain", "creep", "max_unknown", "hidden_speed", "unseen_speed",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("gain", [p.name for p in GAINS if p.name not in ELSEWHERE])
