@@ -14,7 +14,7 @@ from hybrid_control.signals import RangeScan
 
 FloatArray = NDArray[np.float64]
 
-EDGE = 0.1  # m, by which `corners` takes ground for wider on each side: at its edges it is seen late, if at all
+EDGE = 0.1  # m, by which taught ground is taken for wider on each side: at its edges it is seen late, if at all
 
 
 def outside(points: FloatArray, outline: Outline) -> FloatArray:
@@ -23,11 +23,11 @@ def outside(points: FloatArray, outline: Outline) -> FloatArray:
     return points[~outline.holds(points[:, 0], points[:, 1], CELL / 2)]
 
 
-def corners(points: FloatArray, yaw: float) -> FloatArray:
-    """The corners, (4 n, 2) m in the body's frame, of the cells with these middles, (n, 2) m, and EDGE around; yaw:
+def corners(points: FloatArray, yaw: float, edge: float = EDGE) -> FloatArray:
+    """The corners, (4 n, 2) m in the body's frame, of the cells with these middles, (n, 2) m, and `edge` m around; yaw:
     rad, of the body in the odometry's frame, along whose axes cells lie."""
     c, s = math.cos(yaw), math.sin(yaw)
-    square = (CELL / 2 + EDGE) * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
+    square = (CELL / 2 + edge) * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
     turned = square @ np.array([[c, -s], [s, c]])
     return (points[:, None, :] + turned).reshape(-1, 2)
 

@@ -14,6 +14,7 @@ from hybrid_control.navigation.planner.closed import ClosedDirections
 from hybrid_control.signals import FreeGround, Odometry, RangeScan
 
 APART_NS = 100_000_000  # between an image and the odometry, or the scan, that it is looked at with
+EDGE = 0.02  # m, by which a hidden cell is taken for wider on each side
 TRACK = 128  # readings that are kept, by which an image finds those of its own time
 
 Lidar = tuple[float, float, float]  # x and y in m and yaw in rad of a range sensor in the body
@@ -84,7 +85,7 @@ class Watch:
 
     def cells(self) -> FloatArray:
         """The hidden cells as `overlay.corners` widens them, (n, 4, 2) m in the odometry's frame."""
-        return corners(self.memory.seen.cells[CLOSED], 0.0).reshape(-1, 4, 2)
+        return corners(self.memory.seen.cells[CLOSED], 0.0, EDGE).reshape(-1, 4, 2)
 
 
 def _of_time(readings: Sequence[Stamped], stamp_ns: int) -> Stamped | None:

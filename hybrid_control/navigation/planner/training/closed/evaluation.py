@@ -29,6 +29,7 @@ NEAR = (0.3, 1.0)  # m, within which what is hidden has to be seen
 CLEAR = 2.5  # m, within which nothing is hidden in a direction, or beside it, that counts as free
 ALARMS = (0.01, 0.05)  # of the directions that hide nothing
 COUNTS = 0.01  # of the free directions, that a planner may close as it drives
+COUNTS_BLIND = 0.02  # the same without a depth image, where it sees less: the more it has to say of what it sees
 AHEAD = 3.0, 1.0, 0.0  # a goal straight ahead, as the contract has it
 PLACED = 0.15  # m, by which a distance may be wrong, or a fifth of it
 

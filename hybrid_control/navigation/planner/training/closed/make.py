@@ -94,7 +94,8 @@ def _table(seen: evaluation.Seen) -> str:
 
 def _power(path: Path, shards: list[Frames], depth: bool = True) -> float:
     """To which what a file says of frames is to be raised, so that 0.5 is where it counts."""
-    limit = evaluation.threshold(evaluation.look(path, shards, depth), evaluation.COUNTS)
+    counts = evaluation.COUNTS if depth else evaluation.COUNTS_BLIND
+    limit = evaluation.threshold(evaluation.look(path, shards, depth), counts)
     return math.log(0.5) / math.log(limit)
 
 
