@@ -41,8 +41,8 @@ GAINS: tuple[Parameter, ...] = (
               "speed of somebody who may step out from behind what hides them: past such corners the robot is so slow "
               "that it stands before they are in its way; 0: nobody does", 0.0, 3.0, live=True),
     Parameter("unseen_speed", 0.3, "m/s",
-              "speed onto ground that was not seen free, by a planner that sees what no scan shows; 0: as fast as onto any",
-              0.0, 5.0, live=True),
+              "speed onto ground that was not seen free, by a planner that sees what no scan shows; 0: as fast as onto "
+              "any", 0.0, 5.0, live=True),
     Parameter("scan_timeout", 0.5, "s",
               "age of the newest scan, or of a part of it, beyond which it does not count", 0.02, 2.0, live=True),
     Parameter("planner_timeout", 0.5, "s",

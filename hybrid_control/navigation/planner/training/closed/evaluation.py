@@ -28,8 +28,9 @@ from hybrid_control.sim.robots.jackal import JACKAL
 NEAR = (0.3, 1.0)  # m, within which what is hidden has to be seen
 CLEAR = 2.5  # m, within which nothing is hidden in a direction, or beside it, that counts as free
 ALARMS = (0.01, 0.05)  # of the directions that hide nothing
-COUNTS = 0.01  # of the free directions, that a planner may close as it drives
-COUNTS_BLIND = 0.02  # the same without a depth image, where it sees less: the more it has to say of what it sees
+# Of the free directions, that a planner may close as it drives, with and without a depth image. Without, it sees less:
+# at 2 % low things were driven into in 3 of 60 worlds, at 1 % in 6, and BARN's worlds without a stop for nothing either
+COUNTS, COUNTS_BLIND = 0.01, 0.02
 AHEAD = 3.0, 1.0, 0.0  # a goal straight ahead, as the contract has it
 PLACED = 0.15  # m, by which a distance may be wrong, or a fifth of it
 
@@ -63,6 +64,11 @@ def feed(
     if info.depths and depth and frames.depth is not None:
         told["depth"] = frames.depth[i : i + 1] * np.float32(0.001)
     return told
+
+
+def counts(depth: bool) -> float:
+    """The share of the free directions that a planner may close, with or without a depth image."""
+    return COUNTS if depth else COUNTS_BLIND
 
 
 def look(path: Path, shards: Iterable[Frames], depth: bool = True) -> Seen:

@@ -92,10 +92,10 @@ def _table(seen: evaluation.Seen) -> str:
     )
 
 
-def _power(path: Path, shards: list[Frames], depth: bool = True) -> float:
-    """To which what a file says of frames is to be raised, so that 0.5 is where it counts."""
-    counts = evaluation.COUNTS if depth else evaluation.COUNTS_BLIND
-    limit = evaluation.threshold(evaluation.look(path, shards, depth), counts)
+def _power(path: Path, shards: list[Frames], depth: bool) -> float:
+    """To which what a file says of frames, with or without their depth images, is to be raised, so that 0.5 is where it
+    counts."""
+    limit = evaluation.threshold(evaluation.look(path, shards, depth), evaluation.counts(depth))
     return math.log(0.5) / math.log(limit)
 
 
@@ -129,7 +129,7 @@ def train_closed(
     numbers = range(test // SHARD)
     shards = list(drawn(settings.seed + TEST_SEED, numbers, settings.jobs, settings.depth))
     half = len(shards) // 2  # the one half says where 0.5 is to be, the other how well that does
-    power = _power(path, shards[:half])
+    power = _power(path, shards[:half], settings.depth)
     blind = _power(path, shards[:half], depth=False) if settings.depth else None
     export(Closed(network, power, blind), planner, path, metadata)
     seen = evaluation.look(path, shards[half:])
@@ -148,7 +148,7 @@ def train_closed(
             photographs=_RENDERED if recorded is None else _DRIVEN, frames=len(seen.said), clear=evaluation.CLEAR,
             backbone=backbone, near=evaluation.NEAR, placed=evaluation.PLACED, rows=_table(seen),
             limit=evaluation.threshold(seen, 0.01), alarms=evaluation.frames_with_alarm(seen, 0.01),
-            counts=evaluation.COUNTS, depth=depth, without=without, **evaluation.at_half(seen),
+            counts=evaluation.counts(settings.depth), depth=depth, without=without, **evaluation.at_half(seen),
         ),
         encoding="utf-8",
     )  # fmt: skip
