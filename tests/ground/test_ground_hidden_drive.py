@@ -103,7 +103,7 @@ def test_a_hybrid_of_a_planner_that_closes_nothing_has_no_part_for_it():
             made, _ = robot_hybrid(Navigator(timed(kind(world, 0, MOUNT))), simulator, JACKAL)
             assert ("hidden" in made.parts) == there
             links = {name for name, *_ in made.links}
-            assert ("world.scan -> reflex.scan" in links) != there
+            assert ("hidden.seen -> reflex.seen" in links) == there
             assert ("planner.rates -> spikes.rates" in links) != there
 
 

@@ -44,6 +44,7 @@ from hybrid_control.navigation.reflex.states import fill
 from hybrid_control.navigation.reflex.status import Command, Meter, Status, reason_of
 from hybrid_control.navigation.reflex.target import Target
 from hybrid_control.navigation.reflex.tick import tick
+from hybrid_control.navigation.reflex.unseen import note
 from hybrid_control.navigation.reflex.wiring import connect
 from hybrid_control.parameters import ParameterError, Value, check_all
 from hybrid_control.signals import (
@@ -257,9 +258,7 @@ class Reflex:
             self._sight.put_motion(odometry.stamp_ns, record[()])
             self._boxes["motion"].write(record, odometry.stamp_ns, received)
 
-    def put_hidden(
-        self, cells: NDArray[np.float64], stamp_ns: int, now_ns: int, free: FreeGround | None = None
-    ) -> None:
+    def put_hidden(self, cells: NDArray[Any], stamp_ns: int, now_ns: int, free: FreeGround | None = None) -> None:
         """All that a planner saw up to an image of that stamp: what is hidden is laid into each scan that follows, and
         onto ground that it did not see to be free the robot does not drive fast.
 
@@ -270,10 +269,7 @@ class Reflex:
             received = self._received("directions", stamp_ns, now_ns, "planner_timeout")
             self._sight.hidden = np.ascontiguousarray(cells, np.float64)
             record = self._boxes["directions"].new()
-            record["hidden"] = len(cells)
-            if free is not None:
-                record["x"], record["y"], record["cell"] = free.x, free.y, free.cell
-                record["nearest"], record["free"] = free.nearest, free.free
+            note(record, len(cells), free)
             self._boxes["directions"].write(record, stamp_ns, received)
 
     def put_vertical(self, ranges: VerticalRanges, now_ns: int) -> None:

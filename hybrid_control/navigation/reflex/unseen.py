@@ -11,10 +11,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_control.geometry.outline import displacement
 from hybrid_control.navigation.reflex.guard import REACTION
-from hybrid_control.signals import FREE_SIDE
+from hybrid_control.signals import FREE_SIDE, FreeGround
 
 LOOKED = 0.4  # s, for which ground is to be looked at before it is driven on: six images at 15 Hz
 STEP = 0.05  # m, between two places of the leading edge
@@ -33,6 +34,14 @@ DIRECTIONS = np.dtype(
     ],
     align=True,
 )
+
+
+def note(record: NDArray[Any], hidden: int, free: FreeGround | None) -> None:
+    """Write a DIRECTIONS: so many hidden cells, and what was seen free, None where it does not matter."""
+    record["hidden"] = hidden
+    if free is not None:
+        record["x"], record["y"], record["cell"] = free.x, free.y, free.cell
+        record["nearest"], record["free"] = free.nearest, free.free
 
 
 @numba.njit(cache=True, nogil=True)
