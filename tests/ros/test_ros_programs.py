@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: `make setup` installs it, or
 pytest.importorskip("hybrid_control_msgs.msg", reason="the workspace is not built: `make setup` builds it")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from hybrid_control_ros import main
 
 NODE = "rate_to_spike_node"  # the one that starts soonest; what is tested here is the same code in all
 SHARED_MEMORY = Path("/dev/shm")
@@ -110,6 +111,12 @@ def test_ros_second_node_of_the_same_name_is_refused_and_the_first_lives_on(grap
     graph.until(
         lambda: any(s.name == NODE and s.values[0].value == "active" for m in diagnostics for s in m.status)
     )
+
+
+def test_ros_program_that_had_to_wait_for_a_processor_gives_the_others_as_much_longer_to_be_heard_of():
+    assert main._waited(1.0, 1.0) == main._waited(0.5, 1.0) == 1.0
+    assert main._waited(1.0, 0.5) == 2.0
+    assert main._waited(20.0, 0.5) == main._waited(1.0, 0.0) == 3.0
 
 
 def test_ros_node_answers_a_transition_that_is_not_possible_and_lives_on(graph):

@@ -30,7 +30,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STARTER = "HYBRID_CONTROL_STARTER"  # in the environment: the process that a program is to end with
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _PATIENCE = 1.2  # seconds that an orderly end may take before it is forced
-_DISCOVERY = 0.8  # seconds after which nodes on this machine have been heard of
+_DISCOVERY = 0.8  # seconds after which nodes on this machine have been heard of, on one that has time
+_LONGEST = 3.0  # times that, on one that has none
 _ATTEMPTS = 3  # to get an answer of a node of the same name
 # What rclpy declares by itself, and so may stand in every parameter file
 _OF_RCLPY = ("use_sim_time", "start_type_description_service")
@@ -173,13 +174,14 @@ def _prepare(program: Program) -> dict[str, dict[str, Value]]:
                 enable_rosout=False,
                 start_parameter_services=False,
             )
-        begun = time.monotonic()
+        begun, worked = time.monotonic(), time.process_time()
         values = {kind: _values(kind, probe) for kind, probe in probes.items()}
         try:
             program.load()
         except ModuleNotFoundError as error:
             raise Refused(f"the Python package {error.name!r} is not installed: pip install {error.name}") from None
-        time.sleep(max(0.0, begun + _DISCOVERY - time.monotonic()))
+        wait = _DISCOVERY * _waited(time.monotonic() - begun, time.process_time() - worked)
+        time.sleep(max(0.0, begun + wait - time.monotonic()))
         for probe in probes.values():
             _check_alone(probe)
         return values
@@ -204,6 +206,12 @@ def _values(kind: str, probe: Node) -> dict[str, Value]:
         return check_all(NODES[kind], values)
     except ParameterError as error:
         raise Refused(str(error)) from None
+
+
+def _waited(took: float, worked: float) -> float:
+    """How many times as long as its work this process took, both in s, within 1 .. _LONGEST: where it had to wait for a
+    processor, those who are to be heard of have to as well."""
+    return min(max(took / max(worked, 1e-3), 1.0), _LONGEST)
 
 
 def _check_alone(probe: Node) -> None:
